@@ -1,0 +1,63 @@
+PYTHON = python3
+VENV = .venv
+BIN = $(VENV)/bin
+
+# Names the interpreter and the place: an upgraded Python or a copied checkout gets a new .venv.
+FOR := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d.%d-%08x" % (*sys.version_info[:3], zlib.crc32(os.fsencode(sys.base_prefix + os.getcwd()))))' 2>/dev/null)
+READY = $(VENV)/for-$(FOR)
+SETUP = sh tools/setup.sh "$(PYTHON)" $(VENV) $(READY)
+INPUTS = setup.cfg setup.py pyproject.toml tools/setup.sh
+
+.NOTPARALLEL:
+.PHONY: help demo test lint bench torture tox clean
+
+help:
+	@echo 'make demo     count and draw the sample logs into build/demo'
+	@echo 'make test     ruff, mypy and pytest'
+	@echo 'make lint     ruff and mypy only'
+	@echo 'make tox      the tests with every Python from 3.10 to 3.13 that is here (ENVS=py310,py313: only these)'
+	@echo 'make bench    CPU time beside grep, ripgrep and mailgraph on 1 GB (LOG=FILE TRUTH=FILE: on this one; ARGS=--rfc3339)'
+	@echo 'make torture  kill it at every moment and look for lost or doubled counts'
+	@echo 'make clean    remove everything that was built'
+	@echo
+	@echo 'What is missing is installed first. Another Python: make PYTHON=python3.12 test'
+
+demo: $(READY)/demo
+	@$(BIN)/dane-mailgraph demo build/demo
+
+test: lint
+	@echo pytest
+	@$(BIN)/python -m pytest -q
+
+lint: $(READY)/test
+	@echo ruff
+	@$(BIN)/ruff check -q
+	@echo mypy
+	@$(BIN)/mypy --no-error-summary
+
+bench: $(READY)/demo
+	@$(BIN)/python benchmarks/bench.py $(if $(LOG),--log '$(LOG)') $(if $(TRUTH),--truth '$(TRUTH)') $(ARGS)
+
+torture: $(READY)/test
+	@$(BIN)/python tests/torture.py
+
+# pyenv keeps its interpreters out of PATH.
+tox: $(READY)/tox
+	@PATH="$$PATH$(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))" \
+	    $(BIN)/tox run -q $(if $(ENVS),-e $(ENVS))
+
+clean:
+	@rm -rf $(VENV) build dist .tox *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY)/demo: $(INPUTS)
+	@$(SETUP) -e .
+	@touch $@
+
+$(READY)/test: $(INPUTS)
+	@$(SETUP) -e '.[test]'
+	@touch $@
+
+$(READY)/tox: $(INPUTS)
+	@$(SETUP) -e '.[test]' 'tox>=4'
+	@touch $@

@@ -1,0 +1,185 @@
+"""CPU time of an import beside grep, ripgrep and mailgraph on the same log, and whether the counts are right.
+
+Whole processes in turn (A B C A B C ...), medians; the ratios are medians of the rounds' own ratios,
+because they hold where seconds move with the load of the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+WORDS = "TLS connection established to"
+# mailgraph takes about a minute for 1 GB, so it gets the first part only.
+HEAD = 100_000_000
+# A process inherits our peak across fork and exec (getrusage(2)), so smaller ones cannot be told.
+OWN_KIB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class Run(NamedTuple):
+    cpu: float
+    wall: float
+    rss_kib: int
+    output: bytes
+
+
+def run(command: list[str], status: tuple[int, ...] = (0,)) -> Run:
+    """One whole process. The output goes to a pipe: grep stops at the first match when it is /dev/null."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("DANE_MAILGRAPH_")}
+    with tempfile.TemporaryFile() as errors:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=env | {"LC_ALL": "C", "TZ": "UTC"}
+        )
+        assert process.stdout is not None
+        with process.stdout:
+            output = process.stdout.read()
+        _, ended, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(ended)
+        if process.returncode not in status:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()
+            sys.exit(f"{' '.join(command)}: exit status {process.returncode}: {said}")
+    return Run(used.ru_utime + used.ru_stime, wall, used.ru_maxrss, output)
+
+
+def mismatches(truth: dict[str, Any], report: dict[str, Any]) -> list[str]:
+    """What the report says otherwise than the truth."""
+    found = []
+    for family, expected in truth["counts"].items():
+        reported = report.get(family)
+        if reported is None:
+            found.append(f"{family}: not reported")
+            continue
+        found += [
+            f"{family}.{name}: {reported.get(name)} reported, {count} right"
+            for name, count in expected.items()
+            if reported.get(name) != count
+        ]
+    return found
+
+
+def iso(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, timezone.utc).isoformat()
+
+
+def copy_head(log: Path, head: Path, size: int) -> int:
+    """Whole lines of at most `size` bytes, a block at a time to keep our own peak small."""
+    left = size
+    with log.open("rb") as source, head.open("wb") as target:
+        while left > 0 and (block := source.read(min(1 << 16, left))):
+            left -= len(block)
+            target.write(block[: block.rfind(b"\n") + 1] if left <= 0 else block)
+    return head.stat().st_size
+
+
+def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, work: Path) -> int:
+    size = log.stat().st_size
+    year = str(time.gmtime(truth["since"] if truth else log.stat().st_mtime).tm_year)
+    settings = work / "empty.conf"
+    settings.touch()
+    state = work / "state"
+
+    def fresh(name: str) -> Path:
+        shutil.rmtree(work / name, ignore_errors=True)
+        (work / name).mkdir()
+        return work / name
+
+    def ours() -> list[str]:
+        return [command, "import", str(log), "--year", year, "--state-dir", str(fresh("state")), "--config", str(settings)]
+
+    # Name, what makes the command, factor from its file to the whole log, exit statuses (1: grep found nothing).
+    candidates: list[tuple[str, Callable[[], list[str]], float, tuple[int, ...]]] = [
+        ("grep -c", lambda: ["grep", "-c", WORDS, str(log)], 1, (0, 1)),
+    ]
+    if shutil.which("rg"):
+        candidates.append(("rg -c", lambda: ["rg", "-c", WORDS, str(log)], 1, (0, 1)))
+    candidates.append(("dane-mailgraph import", ours, 1, (0,)))
+    mailgraph = shutil.which("mailgraph", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if mailgraph:
+        head = work / "head.log"
+        scale = size / copy_head(log, head, HEAD)
+        peer = [mailgraph, "--cat", "-l", str(head), "-t", "syslog", "-y", year]
+        candidates.append(("mailgraph --cat", lambda: [*peer, f"--daemon-rrd={fresh('rrd')}"], scale, (0,)))
+
+    runs: dict[str, list[Run]] = {name: [] for name, *_ in candidates}
+    # The round before the first fills the page cache.
+    for number in range(rounds + 1):
+        for name, make, factor, status in candidates:
+            one = run(make(), status)
+            if number:
+                runs[name].append(one._replace(cpu=one.cpu * factor, wall=one.wall * factor))
+
+    cpu = {name: [one.cpu for one in done] for name, done in runs.items()}
+    print(f"{log}: {size / 1e6:.0f} MB; {rounds} rounds; Python {sys.version.split()[0]}, {os.cpu_count()} CPUs")
+    print(f"\n{'':22} {'cpu s':>8} {'wall s':>8} {'MB/s cpu':>9} {'peak MiB':>9} {'cpu/grep':>9} {'cpu/mailgraph':>14}")
+    for name, done in runs.items():
+        used = median(cpu[name])
+        rss = max(one.rss_kib for one in done)
+        peak = f"{rss / 1024:.1f}" if rss > OWN_KIB * 1.05 else f"<{OWN_KIB / 1024:.0f}"
+        row = f"{name:22} {used:8.3f} {median(one.wall for one in done):8.3f} {size / 1e6 / max(used, 1e-6):9.0f} {peak:>9}"
+        for other, width in (("grep -c", 9), ("mailgraph --cat", 14)):
+            if other in cpu:
+                row += f" {median(a / max(b, 1e-6) for a, b in zip(cpu[name], cpu[other], strict=True)):{width}.3f}"
+            else:
+                row += f" {'-':>{width}}"
+        print(row)
+    if mailgraph:
+        times = median(b / max(a, 1e-6) for a, b in zip(cpu["dane-mailgraph import"], cpu["mailgraph --cat"], strict=True))
+        print(f"\nAn import takes 1/{times:.0f} of mailgraph's CPU time. mailgraph read at most the first {HEAD / 1e6:.0f} MB,")
+        print("scaled to the whole log; it counts sent and rejected mail, so this compares reading a log, not the same work.")
+
+    empty = work / "empty.log"
+    empty.touch()
+    idle = [command, "collect", "--log", str(empty), "--state-dir", str(fresh("idle")), "--config", str(settings)]
+    idles = [run(idle) for _ in range(rounds + 1)][1:]
+    used, rss = median(one.cpu for one in idles), max(one.rss_kib for one in idles)
+    print(f"\ncollect, nothing new: {used * 1000:.0f} ms cpu, peak {rss / 1024:.1f} MiB")
+
+    if truth is None:
+        print("\nCounts not checked: no truth given.")
+        return 0
+    span = ["--since", iso(truth["since"]), "--until", iso(truth["until"])]
+    report = run([command, "report", "--format", "json", *span, "--state-dir", str(state), "--config", str(settings)])
+    wrong = mismatches(truth, json.loads(report.output))
+    print("\nCounts: " + ("all as logged" if not wrong else "\n  ".join(["NOT as logged:", *wrong])))
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--log", type=Path, help="an uncompressed log (default: one of --size bytes is made)")
+    parser.add_argument("--truth", type=Path, help="its counts, as make_log.py writes them")
+    parser.add_argument("--size", type=int, default=1_000_000_000)
+    parser.add_argument("--rfc3339", action="store_true", help="make the log with stamps that have year and zone")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--command", default=str(Path(sys.executable).with_name("dane-mailgraph")), help="what is measured")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dane-mailgraph-bench-") as name:
+        work = Path(name)
+        log, truth = args.log, args.truth
+        if log is None:
+            log, truth = work / "mail.log", work / "truth.json"
+            print(f"Making a log of {args.size / 1e6:.0f} MB", flush=True)
+            # In a process of its own, because children inherit our peak memory.
+            maker = str(Path(__file__).with_name("make_log.py"))
+            options = ["--size", str(args.size)] + ["--rfc3339"] * args.rfc3339
+            subprocess.run([sys.executable, maker, str(log), str(truth), *options], check=True)
+        return compare(log, json.loads(truth.read_text()) if truth else None, args.command, args.rounds, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
