@@ -1,0 +1,45 @@
+"""The errors an operator can act on, each with its exit status."""
+
+from __future__ import annotations
+
+
+class MailgraphError(Exception):
+    """One sentence for the operator: the thing, the reason, the next step."""
+
+    status = 1
+
+
+class UsageError(MailgraphError):
+    """The command line asks for something that cannot be done."""
+
+    status = 2
+
+
+class SourceError(MailgraphError):
+    """The log cannot be read (EX_NOINPUT of sysexits.h)."""
+
+    status = 66
+
+
+class StoreError(MailgraphError):
+    """The ledger, the RRD or the output directory cannot be read or written (EX_IOERR)."""
+
+    status = 74
+
+
+class BusyError(MailgraphError):
+    """Another process writes to this store (EX_TEMPFAIL)."""
+
+    status = 75
+
+
+class ConfigError(MailgraphError):
+    """The configuration is wrong (EX_CONFIG)."""
+
+    status = 78
+
+
+def reason(error: Exception) -> str:
+    """What the system said, as part of a sentence: `Permission denied`, not `[Errno 13] ...`."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said).rstrip(".")
