@@ -1,0 +1,166 @@
+"""Whole logs, compressed or not: what begins like gzip, bzip2, xz or zstd is read as such."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+
+from .errors import SourceError, reason
+
+_HEAD = 1024
+"""Bytes at its beginning by which a log is known again; they hold the stamps of its first lines."""
+
+
+class Head(NamedTuple):
+    """The first bytes of a log, as a fingerprint that outlives renaming, copying and compressing."""
+
+    length: int
+    crc: int
+
+    @classmethod
+    def of(cls, begin: bytes) -> Head:
+        """The fingerprint of a log that begins so."""
+        return cls(len(begin[:_HEAD]), zlib.crc32(begin[:_HEAD]))
+
+    def begins(self, begin: bytes) -> bool:
+        """Whether a log that begins so is that log, perhaps longer by now."""
+        return len(begin) >= self.length and zlib.crc32(begin[: self.length]) == self.crc
+
+
+def _zstandard(file: BinaryIO) -> _Readable:
+    import zstandard
+
+    return cast(_Readable, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
+
+
+_FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], _Readable]], ...] = (
+    (b"\x1f\x8b", lambda file: cast(_Readable, gzip.GzipFile(fileobj=file))),
+    (b"BZh", lambda file: cast(_Readable, bz2.BZ2File(file))),
+    (b"\xfd7zXZ\0", lambda file: cast(_Readable, lzma.LZMAFile(file))),  # noqa: SIM115 - `opened` closes the file it reads
+    (b"\x28\xb5\x2f\xfd", _zstandard),
+)
+_LONGEST_MAGIC = 6
+
+
+class Opened:
+    """A log that is open for reading from its beginning."""
+
+    def __init__(self, name: str, raw: io.RawIOBase) -> None:
+        self.name = name
+        self.status = os.fstat(raw.fileno())
+        self.dated = stat.S_ISREG(self.status.st_mode)
+        """Its modification time says when its last line was written."""
+        self._raw = raw
+        self._ahead = b""
+        with translated(name):
+            magic = _read(raw, _LONGEST_MAGIC)
+            source = _Rejoined(magic, raw)
+            if raw.seekable():
+                raw.seek(0)
+            unpack = next((each for begins, each in _FORMATS if magic.startswith(begins)), None)
+            self.compressed = unpack is not None
+            plain = raw if raw.seekable() else source
+            self._file = unpack(cast(BinaryIO, plain)) if unpack else plain
+            self.begin = _read(self._file, _HEAD)
+            """Its first bytes."""
+        self._ahead = self.begin
+
+    def readinto(self, view: memoryview) -> int:
+        """Like `io.RawIOBase.readinto`; raises SourceError for what cannot be unpacked."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead[: len(view)], self._ahead[len(view) :]
+            view[: len(ahead)] = ahead
+            return len(ahead)
+        with translated(self.name):
+            return self._file.readinto(view) or 0
+
+    def skip(self, offset: int) -> bool:
+        """Go from its beginning to this byte; False where the log is shorter than that."""
+        if not self.compressed and self._raw.seekable():
+            self._ahead = b""
+            self._raw.seek(offset)
+            return offset <= self.status.st_size
+        view = memoryview(bytearray(1 << 16))
+        while offset and (got := self.readinto(view[: min(offset, len(view))])):
+            offset -= got
+        return not offset
+
+    @property
+    def taken(self) -> int:
+        """How many bytes of the file itself have been read."""
+        return self._raw.tell() if self._raw.seekable() else 0
+
+
+class _Readable(Protocol):
+    def readinto(self, view: memoryview, /) -> int | None: ...
+
+
+def _read(file: _Readable, size: int) -> bytes:
+    view = memoryview(bytearray(size))
+    have = 0
+    while have < size and (got := file.readinto(view[have:])):
+        have += got
+    return bytes(view[:have])
+
+
+class _Rejoined(io.RawIOBase):
+    """A pipe whose first bytes have been looked at."""
+
+    def __init__(self, begin: bytes, raw: io.RawIOBase) -> None:
+        self._begin, self._raw = begin, raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, view: Any, /) -> int:
+        if not self._begin:
+            return self._raw.readinto(view) or 0
+        begin, self._begin = self._begin[: len(view)], self._begin[len(view) :]
+        view[: len(begin)] = begin
+        return len(begin)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Opened]:
+    """Open a log, or with `-` standard input; raises SourceError."""
+    with translated(path):
+        if path == "-":
+            yield Opened("standard input", cast(Any, sys.stdin.buffer).raw)
+            return
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+            raise SourceError(
+                f"{path} is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}; name the log that Postfix writes."
+            )
+        with open(path, "rb", buffering=0) as raw:
+            yield Opened(path, raw)
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Say what went wrong with a log in one sentence."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{name} is not there; set `log` to the file that Postfix's lines go to (see `postconf maillog_file`)."
+        ) from error
+    except PermissionError as error:
+        raise SourceError(
+            f"{name} cannot be read: {reason(error)}; run as a user who may, on Debian one of the group adm."
+        ) from error
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+        raise SourceError(
+            f"{name} cannot be unpacked: {reason(error)}; it is cut or damaged, or still being compressed."
+        ) from error
+    except OSError as error:
+        raise SourceError(f"{name} cannot be read: {reason(error)}; look at the file and its disk.") from error

@@ -1,0 +1,182 @@
+"""sqlite3: what has been counted and how far the log has been read, in one transaction.
+
+The ledger is the commit point of everything: counts and bookmark change together or not at all. It keeps
+its intervals until a snapshot of the RRD holds them, and a good week longer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from .counted import COUNTED
+from .errors import BusyError, StoreError, reason
+from .tally import Interval
+
+SCHEMA = 1
+
+_APPLICATION = 0x44414E45  # "DANE": tells our file from anybody's
+
+_COLUMNS = tuple(each.source for each in COUNTED)
+
+
+class Gap(NamedTuple):
+    """A stretch of time of which the log is lost: unknown, not zero."""
+
+    start: int
+    until: int
+
+
+class Ledger:
+    """What has been counted. Use it in a `with`; every write belongs into `transaction()`."""
+
+    def __init__(self, path: str, *, writable: bool) -> None:
+        """Open the ledger, or make it where a writer finds none; raises StoreError, BusyError."""
+        self.path = path
+        self._cache: dict[str, Any] = {}
+        with _translated(path):
+            if not writable and not os.path.exists(path):
+                raise StoreError(
+                    f"{path} is not there: nothing has been counted yet; run `dane-mailgraph collect` or `import` first."
+                )
+            uri = f"file:{path.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={'rwc' if writable else 'rw'}"
+            self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
+            if writable:
+                # One file that is whole after every commit, also on its own: no write-ahead log beside it.
+                self._db.execute("PRAGMA auto_vacuum = FULL")
+                self._db.execute("PRAGMA journal_mode = DELETE")
+                self._db.execute("PRAGMA synchronous = EXTRA")
+            self._check(writable)
+
+    def _check(self, writable: bool) -> None:
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        empty = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if empty and writable and application in (0, _APPLICATION):
+            with self.transaction():
+                self._db.execute("CREATE TABLE intervals (start INTEGER PRIMARY KEY)")
+                self._db.execute("CREATE TABLE gaps (start INTEGER PRIMARY KEY, until INTEGER NOT NULL)")
+                self._db.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+        elif empty or application != _APPLICATION:
+            raise StoreError(f"{self.path} is no ledger of dane-mailgraph; move it away, or name another state_dir.")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA:
+            raise StoreError(
+                f"{self.path} is of version {version}, this program knows {SCHEMA}; use the one that wrote it."
+            )
+        there = {row[1] for row in self._db.execute("PRAGMA table_info(intervals)")}
+        if writable and not there.issuperset(_COLUMNS):
+            with self.transaction():
+                for column in _COLUMNS:
+                    if column not in there:
+                        # NULL in the rows of before: what was not looked for is unknown, not zero.
+                        self._db.execute(f"ALTER TABLE intervals ADD COLUMN {column} INTEGER")
+        self._select = ", ".join(column if writable or column in there else f"NULL AS {column}" for column in _COLUMNS)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is committed durably at its end, or none of it."""
+        with _translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._cache.clear()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    # ---- intervals ----
+
+    def add(self, intervals: Iterable[Interval]) -> None:
+        """Add counts to their intervals."""
+        names = ", ".join(_COLUMNS)
+        slots = ", ".join("?" * len(_COLUMNS))
+        sums = ", ".join(f"{column} = coalesce({column}, 0) + excluded.{column}" for column in _COLUMNS)
+        self._db.executemany(
+            f"INSERT INTO intervals (start, {names}) VALUES (?, {slots}) ON CONFLICT (start) DO UPDATE SET {sums}",
+            ((start, *counts) for start, counts in intervals),
+        )
+
+    def intervals(self, start: int, until: int) -> Iterator[tuple[int, tuple[int | None, ...]]]:
+        """The intervals in [start, until) in which something was counted, in order."""
+        with _translated(self.path):
+            for row in self._db.execute(
+                f"SELECT start, {self._select} FROM intervals WHERE start >= ? AND start < ? ORDER BY start", (start, until)
+            ):
+                yield row[0], row[1:]
+
+    @property
+    def newest(self) -> int | None:
+        """Start of the newest interval in which something was counted."""
+        with _translated(self.path):
+            newest: int | None = self._db.execute("SELECT max(start) FROM intervals").fetchone()[0]
+            return newest
+
+    def forget(self, before: int) -> None:
+        """Drop the intervals and gaps that end before this time, and say so in `forgotten`."""
+        self._db.execute("DELETE FROM intervals WHERE start < ?", (before,))
+        self._db.execute("DELETE FROM gaps WHERE until <= ?", (before,))
+        self.set("forgotten", max(before, self.get("forgotten", before)))
+
+    # ---- gaps ----
+
+    def mark(self, gap: Gap) -> None:
+        """Write down that the log of this time is lost."""
+        self._db.execute(
+            "INSERT INTO gaps VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET until = max(until, excluded.until)", gap
+        )
+
+    def gaps(self, start: int, until: int) -> list[Gap]:
+        """The gaps that touch [start, until)."""
+        with _translated(self.path):
+            rows = self._db.execute("SELECT start, until FROM gaps WHERE until > ? AND start < ? ORDER BY start", (start, until))
+            return [Gap(*row) for row in rows]
+
+    # ---- state ----
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A remembered value; `collect` and `store` say which names there are."""
+        if name not in self._cache:
+            with _translated(self.path):
+                row = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                return default
+            self._cache[name] = json.loads(row[0])
+        return self._cache[name]
+
+    def set(self, name: str, value: Any) -> None:
+        """Remember a value (anything JSON can say); inside a transaction."""
+        self._db.execute(
+            "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, json.dumps(value))
+        )
+        self._cache[name] = value
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise BusyError(f"{path} is in use by another program: {error}; try again when it has finished.") from error
+        raise StoreError(f"{path} cannot be read or written: {error}; look at its permissions and at the free space.") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be understood: {error}; move it away or restore it from a backup.") from error
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read or written: {reason(error)}; look at its permissions and at the free space."
+        ) from error

@@ -1,0 +1,389 @@
+"""rrdtool: the RRD follows the ledger; read series.
+
+`rrdtool.update` is not atomic: a writer that is killed can leave an RRD that opens fine and is silently
+wrong. So the ledger says before each update what will be written, and after it what has been; an RRD found
+in between is taken from its snapshot and the ledger is written onto it once more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import Any, NamedTuple
+
+import rrdtool
+
+from .counted import COUNTED
+from .errors import StoreError, reason
+from .ledger import Gap, Ledger
+from .series import ARCHIVES, DAY, HOUR, MINUTE, PEAKS, UNKNOWN, Row, Series, Span, together
+
+OBSERVED = "observed"
+"""A data source of its own: 1 for each step of which the log was read, so that unknown is not zero."""
+
+SOURCES = (*(each.source for each in COUNTED), OBSERVED)
+
+_AT_ONCE = 500
+"""Values in one call of rrdtool.update: 400,000 crash it, a few hundred cost a microsecond each."""
+
+_PATIENCE = 5.0
+"""Seconds to wait for a lock: rrdtool's readers lock too, for milliseconds."""
+
+_ALIGNED = DAY
+"""An RRD begins at a border of its coarsest rows, else the first of them is unknown."""
+
+_RETAINED = 8 * DAY
+"""Seconds of intervals that the ledger keeps although a snapshot holds them: for an older snapshot or RRD."""
+
+
+class _Facts(NamedTuple):
+    step: int
+    last: int
+    sources: tuple[str, ...]
+
+
+class Store:
+    """The RRD in `state_dir`, its snapshot, and what the ledger says of both."""
+
+    def __init__(self, state_dir: str, step: int) -> None:
+        self.path = os.path.join(state_dir, "outbound.rrd")
+        self.snapshot_path = self.path + ".snapshot"
+        self.step = step
+        self.notices: list[str] = []
+        """What was out of the ordinary, one sentence each; the caller takes them."""
+
+    # ---- writing ----
+
+    def settle(self, ledger: Ledger) -> None:
+        """Make RRD and ledger agree, whatever happened to either; raises StoreError where nothing sure can be done."""
+        written, writing = ledger.get("written"), ledger.get("writing")
+        if not os.path.lexists(self.path):
+            if written is not None or writing is not None:
+                self._recover(ledger, "was gone")
+            return
+        try:
+            facts = self._facts(self.path)
+        except StoreError:
+            if writing is None:
+                raise
+            self._recover(ledger, "was torn when its writer was stopped")
+            return
+        if facts.last > max(written or 0, writing or 0):
+            self._adopt(ledger, facts.last)
+        elif writing is not None:
+            self._recover(ledger, "")
+        elif facts.last < (written or 0):
+            self._recover(ledger, "was older than the ledger")
+        self._extend(ledger)
+
+    def follow(self, ledger: Ledger, now: int, grace: int) -> int:
+        """Write the closed intervals of the ledger into the RRD, quiet ones as zeros; say how many."""
+        reached, begin = ledger.get("reached"), ledger.get("begin")
+        if reached is None or begin is None:
+            return 0
+        written = ledger.get("written")
+        start = begin if written is None else written
+        until: int = min(reached, (now - grace) // self.step * self.step)
+        if until <= start:
+            return 0
+        with ledger.transaction():
+            ledger.set("writing", until)
+        if written is None:
+            self._create(self.path, begin)
+        self._write(self.path, ledger, start, until)
+        with ledger.transaction():
+            ledger.set("written", until)
+            ledger.set("writing", None)
+        steps: int = (until - start) // self.step
+        return steps
+
+    def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> None:
+        """Copy the RRD aside once in a while, so that the ledger may forget what both hold."""
+        written, taken = ledger.get("written"), ledger.get("snapshot_at")
+        if written is None or (taken is not None and 0 <= now - taken < every):
+            return
+        if taken is None and written - ledger.get("begin", written) < every:
+            return  # the ledger still holds everything
+        before = ledger.get("snapshot")
+        _copy(self.path, self.snapshot_path)
+        with ledger.transaction():
+            ledger.set("snapshot", written)
+            ledger.set("snapshot_at", now)
+            if before is not None:
+                ledger.forget(min(before, written - _RETAINED))
+
+    def _recover(self, ledger: Ledger, why: str) -> None:
+        """Put a true RRD into place: the snapshot, or a new one, with the ledger written onto it."""
+        begin, written, forgotten = ledger.get("begin"), ledger.get("written"), ledger.get("forgotten")
+        fresh = self.path + ".new"
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+        start = self._base(ledger, fresh)
+        if start is None and (begin is None or forgotten is not None):
+            raise StoreError(
+                f"{self.path} {why or 'was torn'} and {self.snapshot_path} cannot replace it; "
+                "restore one of them from a backup, or run `dane-mailgraph import --rebuild` with all the logs you have."
+            )
+        if start is None and written is not None:
+            self._create(fresh, begin)
+            start = begin
+        if start is not None and written is not None:
+            self._write(fresh, ledger, start, max(written, start))
+        if why and os.path.lexists(self.path):
+            os.rename(self.path, _unused(self.path + ".aside"))
+        if start is None:  # killed before the first interval was written
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+        else:
+            _replace(fresh, self.path)
+        with ledger.transaction():
+            ledger.set("writing", None)
+        if why:
+            self.notices.append(f"{self.path} {why}: made anew from its snapshot and the ledger, nothing is lost.")
+
+    def _base(self, ledger: Ledger, fresh: str) -> int | None:
+        """Copy the snapshot to `fresh` if the ledger can bring it up to date; its last update."""
+        if not os.path.exists(self.snapshot_path):
+            return None
+        facts = self._facts(self.snapshot_path)
+        if not (ledger.get("forgotten") or 0) <= facts.last <= (ledger.get("written") or 0):
+            return None
+        _copy(self.snapshot_path, fresh)
+        self._add_sources(fresh, facts)
+        return facts.last
+
+    def _adopt(self, ledger: Ledger, last: int) -> None:
+        """Take what an RRD holds beyond its ledger as counted: the ledger was lost, or is an old one."""
+        with ledger.transaction():
+            ledger.forget(last)
+            ledger.set("begin", ledger.get("begin", last))
+            ledger.set("reached", max(last, ledger.get("reached", last)))
+            ledger.set("written", last)
+            ledger.set("writing", None)
+            ledger.set("horizon", last)
+        self.notices.append(f"{self.path} holds more than {ledger.path}: counting goes on where the RRD ends.")
+
+    def _extend(self, ledger: Ledger) -> None:
+        """Add the data sources of categories that are new in this version; history is kept."""
+        facts = self._facts(self.path)
+        if set(SOURCES) - set(facts.sources):
+            _copy(self.path, self.path + ".new")
+            self._add_sources(self.path + ".new", facts)
+            _replace(self.path + ".new", self.path)
+            self.take_snapshot(ledger, ledger.get("snapshot_at") or 0, every=0)
+
+    def _add_sources(self, path: str, facts: _Facts) -> None:
+        missing = [source for source in SOURCES if source not in facts.sources]
+        if missing:
+            self._call(rrdtool.tune, path, *(self._source(source) for source in missing))
+
+    def _source(self, name: str) -> str:
+        # ABSOLUTE: the only type whose totals stay exact at every resolution (measured: below 3e-16).
+        return f"DS:{name}:ABSOLUTE:{2 * self.step}:0:U"
+
+    def _create(self, path: str, begin: int) -> None:
+        """A new RRD, filled up to `begin` with what is not observed."""
+        start = begin - begin % _ALIGNED
+        archives = []
+        for kind, seconds, kept in (*(("AVERAGE", *each) for each in self._archives().items()), ("MAX", HOUR, PEAKS.kept)):
+            # xff 0: a broken rule shows as unknown, it is never a total that was scaled in silence.
+            archives.append(f"RRA:{kind}:0:{seconds // self.step}:{kept // seconds}")
+        fresh = path + ".create"
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+        self._call(rrdtool.create, fresh, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
+        nothing = ":".join("0" for _ in SOURCES)
+        self._update(fresh, (f"{at + self.step}:{nothing}" for at in range(start, begin, self.step)))
+        _replace(fresh, path)
+
+    def _write(self, path: str, ledger: Ledger, start: int, until: int) -> None:
+        self._update(path, self._values(ledger, start, until))
+        _sync(path)
+
+    def _values(self, ledger: Ledger, start: int, until: int) -> Iterator[str]:
+        """One value a step, each stamped with the end of its interval (rrdtool's time)."""
+        gaps = ledger.gaps(start, until)
+        zeros = ":".join("0" for _ in COUNTED)
+        at = start
+        for begin, counts in chain(ledger.intervals(start, until), [(until, ())]):
+            for quiet in range(at, begin, self.step):
+                yield f"{quiet + self.step}:{zeros}:{_observed(gaps, quiet)}"
+            if counts:
+                yield f"{begin + self.step}:{':'.join('U' if n is None else str(n) for n in counts)}:{_observed(gaps, begin)}"
+            at = begin + self.step
+
+    def _update(self, path: str, values: Iterator[str]) -> None:
+        template = ["--template", ":".join(SOURCES)]
+        batch: list[str] = []
+        for value in values:
+            batch.append(value)
+            if len(batch) == _AT_ONCE:
+                self._call(rrdtool.update, path, *template, *batch)
+                batch.clear()
+        if batch:
+            self._call(rrdtool.update, path, *template, *batch)
+
+    # ---- reading ----
+
+    @property
+    def last(self) -> int | None:
+        """Up to when the RRD is written, epoch seconds; None where there is none yet."""
+        return self._facts(self.path).last if os.path.lexists(self.path) else None
+
+    def rows(self, archive: int, start: int, until: int) -> list[Row]:
+        """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
+
+        A row that is not over yet is put together from the steps there are of it.
+        """
+        last = self.last or 0
+        complete = last - last % archive
+        rows = self._fetch("AVERAGE", archive, start, min(until, complete))
+        if until > complete and start < last:
+            begin = max(start, complete)
+            rows += [together(self._fetch("AVERAGE", self.step, begin, last))] if archive > self.step else []
+        return rows + [UNKNOWN] * ((until - start) // archive - len(rows))
+
+    def covering(self, start: int) -> int:
+        """Seconds in a row of the finest archive that reaches back to `start`."""
+        last = self.last or 0
+        for seconds, kept in self._archives().items():
+            if start >= last - last % seconds - kept + seconds:
+                return seconds
+        return DAY
+
+    def series(self, span: Span, now: int) -> Series:
+        """The series of a span that ends now; its last bucket is the one now is in."""
+        bucket = -(-span.bucket // self.step) * self.step
+        until = -(-now // bucket) * bucket
+        start = until - span.seconds // bucket * bucket
+        archive = self.step if span.seconds <= 7 * DAY else HOUR
+        rows = self.rows(archive, start, until)
+        each = bucket // archive
+        buckets = [together(rows[n : n + each]) for n in range(0, len(rows), each)]
+        return Series.of(start, bucket, buckets, dict(zip(COUNTED, self._peaks(archive, rows, start, until), strict=True)))
+
+    def _archives(self) -> dict[int, int]:
+        """Seconds in a row -> seconds kept, finest first."""
+        return {row or self.step: kept for row, kept in ARCHIVES}
+
+    def _peaks(self, archive: int, rows: list[Row], start: int, until: int) -> list[float | None]:
+        if archive > self.step:
+            last = self.last or 0
+            rows = self._fetch("MAX", archive, start, min(until, last - last % archive))
+            rows += self._fetch("AVERAGE", self.step, max(start, last - last % archive), max(start, min(until, last)))
+        columns = zip(*(row.counts for row in (UNKNOWN, *rows)), strict=True)
+        known = [[n for n in column if n is not None] for column in columns]
+        return [max(column) * MINUTE / self.step if column else None for column in known]
+
+    def _fetch(self, kind: str, archive: int, start: int, until: int) -> list[Row]:
+        """Rows of one archive: AVERAGE as counts of the row, MAX as the count of its busiest step."""
+        last = (self.last or 0) if start < until else 0
+        kept = PEAKS.kept if kind == "MAX" else self._archives()[archive]
+        oldest = last - last % archive - kept // archive * archive
+        before = [UNKNOWN] * max(0, (min(oldest, until) - start) // archive)
+        begin = start + len(before) * archive
+        if begin >= until:
+            return before
+        (got, _, step), names, values = self._call(
+            rrdtool.fetch, self.path, kind, "-s", str(begin), "-e", str(until - archive), "-r", str(archive)
+        )
+        if (got, step, len(values)) != (begin, archive, (until - begin) // archive):
+            raise StoreError(f"{self.path} has no rows of {archive} seconds at {begin}; it is not of this version, move it away.")
+        places = [names.index(source) if source in names else None for source in SOURCES]
+        seconds = self.step if kind == "MAX" else archive
+        rows = []
+        for value in values:
+            known = [None if place is None else value[place] for place in places]
+            *counts, observed = (None if rate is None else round(rate * seconds) for rate in known)
+            rows.append(Row(observed * self.step, tuple(counts)) if observed else UNKNOWN)
+        return before + rows
+
+    # ---- rrdtool ----
+
+    def _facts(self, path: str) -> _Facts:
+        try:
+            with open(path, "rb") as file:
+                magic = file.read(4)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {reason(error)}; look at its permissions.") from error
+        if magic != b"RRD\0":
+            raise StoreError(f"{path} is no RRD; move it away, then its counts are written anew from what is kept beside it.")
+        info = self._call(rrdtool.info, path)
+        step = int(info["step"])
+        if step != self.step:
+            raise StoreError(
+                f"{path} has steps of {step} seconds, the setting step says {self.step}; set it back, or use another state_dir."
+            )
+        sources = tuple(key[3:-7] for key in info if key.startswith("ds[") and key.endswith("].index"))
+        if unknown := sorted(set(sources) - set(SOURCES)) or not {OBSERVED} <= set(sources):
+            raise StoreError(
+                f"{path} has other data sources than this version's ({unknown}); use a newer version, or another state_dir."
+            )
+        return _Facts(step, int(info["last_update"]), sources)
+
+    def _call(self, function: Callable[..., Any], path: str, *arguments: str) -> Any:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return function(path, *arguments)
+            except (rrdtool.OperationalError, rrdtool.ProgrammingError) as error:
+                said = str(error)
+                if "could not lock" in said and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                    continue
+                # An empty text is what librrd 1.7.2 says of a full disk.
+                why = said.replace(f"'{path}'", "it").rstrip(".") or "no space left on the device"
+                raise StoreError(
+                    f"{path} cannot be read or written: {why}; look at its permissions and at the free space."
+                ) from error
+
+
+def _observed(gaps: list[Gap], at: int) -> str:
+    return "0" if any(gap.start <= at < gap.until for gap in gaps) else "1"
+
+
+# ---- files ----
+
+
+def _unused(path: str) -> str:
+    number = 1
+    while os.path.lexists(f"{path}-{number}"):
+        number += 1
+    return f"{path}-{number}"
+
+
+def _sync(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {reason(error)}; look at the free space and the disk.") from error
+
+
+def _copy(path: str, target: str) -> None:
+    """Copy durably: the whole file under its name, or the old one."""
+    fresh = target + ".copy"
+    try:
+        with open(path, "rb") as source, open(fresh, "wb") as file:
+            while block := source.read(1 << 20):
+                file.write(block)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(fresh)
+        raise StoreError(f"{fresh} cannot be written: {reason(error)}; look at the free space.") from error
+    _replace(fresh, target)
+
+
+def _replace(fresh: str, path: str) -> None:
+    _sync(fresh)
+    try:
+        os.replace(fresh, path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {reason(error)}; look at the permissions of its directory.") from error
+    _sync(os.path.dirname(path) or ".")
