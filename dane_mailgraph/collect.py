@@ -1,0 +1,302 @@
+"""Log to ledger to RRD: one step, exact under any crash.
+
+What the ledger remembers between two steps (`Ledger.get`), all of it changed in the transaction that counts:
+`begin` the first interval of all; `reached` the end of what the log has been read for; `bookmark PATH` how far;
+`seen` when the log was last read to its end; `newest` the time of its newest line; `horizon` set while what is
+before it has been counted already; `late`, `future`, `skipped`, `unreadable`, `nameless` how many so far.
+`written`, `writing`, `snapshot` and `forgotten` are the store's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from datetime import datetime, tzinfo
+from typing import NamedTuple
+
+from .archive import Head, Opened, opened
+from .errors import SourceError
+from .ledger import Gap, Ledger
+from .postfix import Relays
+from .syslog import Blocks, Clock, stamp_of
+from .tail import Log, Place, bookmark, holds
+from .tally import Interval, Tally, connections
+
+TOLERANCE = 120
+"""Seconds by which a stamp may be ahead of the clock; what is further ahead is counted nowhere."""
+
+QUIET = 6 * 3600
+"""Seconds. Between two logs that do not join, a shorter silence is quiet and a longer one is a lost log."""
+
+TRUSTED = 86400
+"""Seconds beyond the newest line for which the clock alone is believed that nothing was logged."""
+
+
+class Rules(NamedTuple):
+    """The settings that counting depends on."""
+
+    step: int
+    grace: int
+    zone: tzinfo | None
+    ignored: Relays
+
+
+class Step(NamedTuple):
+    """What one step did."""
+
+    read: int = 0
+    """Bytes of log."""
+    counted: int = 0
+    """Connections, new and reused."""
+    late: int = 0
+    """Of them, those counted in a later interval than their own, because that one was closed."""
+    skipped: int = 0
+    """Connections that had been counted already."""
+    future: int = 0
+    """Connections stamped in the future, counted nowhere."""
+    unreadable: int = 0
+    """Lines without a readable time, counted nowhere."""
+    nameless: int = 0
+    """Connections of which the program is not known, counted nowhere."""
+    lost: tuple[Gap, ...] = ()
+    """Stretches of time of which the log is gone."""
+
+
+class _Count:
+    """One transaction's worth of counting into a ledger."""
+
+    def __init__(self, ledger: Ledger, rules: Rules, now: int, progress: Callable[[], None] | None = None) -> None:
+        self._ledger, self._rules, self._now = ledger, rules, now
+        self._horizon: int | None = None
+        self._progress = progress
+        self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE)
+        self._counted = self._late = self._skipped = self._read = 0
+        self._lost: list[Gap] = []
+
+    def take(self, blocks: Blocks, clock: Clock, horizon: int | None) -> int | None:
+        """Count a log from where it stands, but for what is before `horizon`; the time of its first line."""
+        self._horizon = horizon
+        self._tally.first = self._tally.newest = None
+        before = blocks.consumed
+        for block, end in blocks:
+            self._tally.take(block, end, clock)
+            if self._tally.full:
+                self._write()
+            if self._progress:
+                self._progress()
+        self._write()
+        self._read += blocks.consumed - before
+        if self._tally.newest is not None:
+            self._ledger.set("newest", max(self._tally.newest, self._ledger.get("newest", 0)))
+        return self._tally.first
+
+    def skip(self, blocks: Blocks, clock: Clock) -> None:
+        """Look through what has been counted before, only to say how much it is."""
+        past = Tally(self._rules.step, self._rules.ignored, self._now + TOLERANCE)
+        for block, end in blocks:
+            past.take(block, end, clock)
+            self._skipped += sum(connections(each.counts) for each in past.intervals())
+
+    def lose(self, start: int, until: int) -> None:
+        """Mark the whole intervals between these two times as lost."""
+        step, written = self._rules.step, self._ledger.get("written") or 0
+        gap = Gap(max(start - start % step, written), until - until % step)
+        if gap.start < gap.until:
+            self._ledger.mark(gap)
+            self._lost.append(gap)
+
+    def join(self, first: int) -> None:
+        """A log that begins here goes on where the last one ended, unless too long a silence lies between."""
+        reached = self._ledger.get("reached")
+        if reached is not None and first - reached > QUIET:
+            self.lose(reached, first)
+
+    def finish(self, first: int | None) -> None:
+        """A whole log has been read: up to its newest line nothing is missing."""
+        if first is not None and self._tally.newest is not None:
+            self.join(first)
+            self.reach(self._tally.newest + self._rules.step)
+
+    def reach(self, until: int) -> None:
+        """Everything before this time has been read, quiet or not; its whole intervals can be closed."""
+        begin = self._ledger.get("begin")
+        if begin is not None:
+            self._ledger.set("reached", max(until - until % self._rules.step, self._ledger.get("reached", begin)))
+
+    def step(self) -> Step:
+        """What was done; the ledger's totals are brought up to it."""
+        tally, lost = self._tally, tuple(self._lost)
+        done = Step(self._read, self._counted, self._late, self._skipped, tally.future, tally.unreadable, tally.nameless, lost)
+        for name in ("late", "skipped", "future", "unreadable", "nameless"):
+            if getattr(done, name):
+                self._ledger.set(name, self._ledger.get(name, 0) + getattr(done, name))
+        return done
+
+    def _write(self) -> None:
+        self._begin()
+        self._ledger.add(self._due(self._tally.intervals()))
+
+    def _begin(self) -> None:
+        """The first line of all decides where the counting begins."""
+        first = self._tally.first
+        if first is not None and self._ledger.get("begin") is None:
+            self._ledger.set("begin", first - first % self._rules.step)
+
+    def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
+        """Where each interval's counts go: an interval that is in the RRD can take no more."""
+        oldest = self._ledger.get("written") or self._ledger.get("begin") or 0
+        for start, counts in intervals:
+            seen = connections(counts)
+            if self._horizon is not None and start < self._horizon:
+                self._skipped += seen
+                continue
+            self._counted += seen
+            if start < oldest:
+                self._late += seen
+                start = oldest
+            yield Interval(start, counts)
+
+
+def counted_until(ledger: Ledger, step: int) -> int | None:
+    """The end of the newest interval in which something was counted, or that is in the RRD; None before all."""
+    newest, written = ledger.newest, ledger.get("written")
+    ends = [end for end in (None if newest is None else newest + step, written) if end is not None]
+    return max(ends, default=None)
+
+
+def collect(log: Log, ledger: Ledger, rules: Rules, now: int) -> Step:
+    """Read the log from the bookmark to the end of its last whole line, and count it; raises SourceError.
+
+    Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
+    """
+    places, seen = bookmark(ledger.get(log.bookmark)), ledger.get("seen", now)
+    reached = ledger.get("reached")
+    if log.unchanged(places) and (reached is None or now < reached + rules.step):
+        return Step()
+    horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
+    with ledger.transaction():
+        count = _Count(ledger, rules, now)
+        pieces = []
+        for piece in log.pieces(places, now, seen):
+            pieces.append(piece)
+            # A line that was not there at the last look is not older than that look: this tells the second
+            # pass of an hour that autumn repeats from the first.
+            previous = seen if piece.appended else ledger.get("newest") if places else None
+            first = count.take(piece.blocks, Clock(rules.zone, piece.latest, previous=previous), horizon)
+            if piece.lost:
+                count.lose(seen, now if first is None else min(first, now))
+            elif not places and first is not None:
+                count.join(first)
+        newest = ledger.get("newest")
+        if newest is not None:
+            count.reach(min(now, newest + TRUSTED))
+        ledger.set(log.bookmark, log.after(places, pieces, now))
+        ledger.set("seen", now)
+        ledger.set("horizon", None)
+        step = count.step()
+    log.keep(pieces[-1].place)
+    return step
+
+
+def remarks(step: Step, zone: tzinfo | None) -> Iterator[str]:
+    """What of a step is out of the ordinary, in sentences."""
+    if step.unreadable:
+        yield f"{step.unreadable:,} lines without a readable time count nowhere; `dane-mailgraph explain` shows which."
+    if step.nameless:
+        yield (
+            f"{step.nameless:,} connections count nowhere, because rsyslog's RFC 5424 format cuts the program's name; "
+            "let rsyslog write RSYSLOG_FileFormat."
+        )
+    if step.future:
+        yield f"{step.future:,} connections are stamped in the future and count nowhere; look at the clock and at time_zone."
+    if step.late:
+        yield f"{step.late:,} connections came after their interval was closed and are counted in the oldest open one."
+    for gap in step.lost:
+        start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
+        yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
+
+
+# ---- whole logs -----------------------------------------------------------------------------
+
+
+Progress = Callable[[list[Opened]], None]
+"""Is told now and then how far an import has come."""
+
+_SAME = 512
+"""Bytes. Two logs that begin with the same so many are one log, of which one copy may be longer."""
+
+
+def import_logs(
+    paths: list[str], live: Log, ledger: Ledger, rules: Rules, now: int, year: int | None, progress: Progress
+) -> Step:
+    """Count whole logs, in the order of their first lines, in one transaction; raises SourceError.
+
+    Only what is later than the newest interval already counted. Where the live log is among them it is
+    left with its bookmark; what of it has been read is skipped, and all the rest counted.
+    """
+    if ledger.get(live.bookmark):
+        collect(live, ledger, rules, now)
+    with ExitStack() as stack:
+        logs = [stack.enter_context(opened(path)) for path in _distinct(paths)]
+        logs.sort(key=lambda log: (_first_time(log, rules.zone, now, year), log.name))
+        with ledger.transaction():
+            count = _Count(ledger, rules, now, lambda: progress(logs))
+            horizon = counted_until(ledger, rules.step)
+            done: list[tuple[Head, int]] = []
+            for log in logs:
+                clock = _clock(log, rules.zone, now, year)
+                if live.is_at(log):
+                    _import_live(log, live, count, ledger, clock, horizon, now)
+                else:
+                    _import_one(log, count, clock, horizon, done)
+            step = count.step()
+    return step
+
+
+def _import_one(log: Opened, count: _Count, clock: Clock, horizon: int | None, done: list[tuple[Head, int]]) -> None:
+    copied = max((size for head, size in done if head.length >= _SAME and head.begins(log.begin)), default=0)
+    log.skip(copied)
+    blocks = Blocks(log.readinto, to_the_end=True)
+    count.finish(count.take(blocks, clock, horizon))
+    done.append((Head.of(log.begin), copied + blocks.consumed))
+
+
+def _import_live(log: Opened, live: Log, count: _Count, ledger: Ledger, clock: Clock, horizon: int | None, now: int) -> None:
+    *before, last = bookmark(ledger.get(live.bookmark)) or (None,)
+    if last and not holds(log, last):
+        raise SourceError(f"{log.name} was rotated just now; run the import again.")
+    offset, inside = (last.offset, last.inside) if last else (0, False)
+    count.skip(Blocks(_limited(log.readinto, offset)), clock)
+    blocks = Blocks(log.readinto, inside=inside)
+    count.finish(count.take(blocks, clock, None if last else horizon))
+    ledger.set(live.bookmark, (*before, Place.of(log, offset + blocks.consumed, blocks.inside)))
+    ledger.set("seen", now)
+
+
+def _limited(readinto: Callable[[memoryview], int | None], size: int) -> Callable[[memoryview], int | None]:
+    """The same file, ending after `size` bytes."""
+
+    def limited(view: memoryview) -> int | None:
+        nonlocal size
+        got = readinto(view[:size]) or 0
+        size -= got
+        return got
+
+    return limited
+
+
+def _clock(log: Opened, zone: tzinfo | None, now: int, year: int | None) -> Clock:
+    return Clock(zone, now if year or not log.dated else int(log.status.st_mtime), year=year)
+
+
+def _first_time(log: Opened, zone: tzinfo | None, now: int, year: int | None) -> float:
+    """When the log begins, as far as its first lines tell."""
+    clock = _clock(log, zone, now, year)
+    times = (stamp_of(line, clock) for line in log.begin.split(b"\n"))
+    return next((at for at in times if at is not None), float("inf"))
+
+
+def _distinct(paths: Iterable[str]) -> list[str]:
+    """Each file once, under whatever names it is given."""
+    return list({"-" if path == "-" else os.path.realpath(path): path for path in paths}.values())

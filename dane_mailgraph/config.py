@@ -1,0 +1,160 @@
+"""One frozen `Config` from defaults, file, environment and command line; printable as that file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from .errors import ConfigError, reason
+from .postfix import Relays
+
+FILE = "/etc/dane-mailgraph.conf"
+
+PREFIX = "DANE_MAILGRAPH_"
+
+
+class Setting(NamedTuple):
+    """One setting: a key of the file, a long option and an environment variable."""
+
+    name: str
+    default: str
+    help: str
+    read: Callable[[str], Any]
+    """From text to value; raises ValueError with what is wrong."""
+
+    @property
+    def option(self) -> str:
+        """`--state-dir`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """`DANE_MAILGRAPH_STATE_DIR`."""
+        return PREFIX + self.name.upper()
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise ValueError("a path is needed")
+    return text
+
+
+def _log(text: str) -> str:
+    if text == "journal":
+        raise ValueError("reading the journal is not built yet; name the file that Postfix's lines go to")
+    return _path(text)
+
+
+def _step(text: str) -> int:
+    step = int(text) if text.isdecimal() else 0
+    if not 1 <= step <= 3600 or 3600 % step:
+        raise ValueError("a whole number of seconds that divides an hour is needed, such as 60")
+    return step
+
+
+def _grace(text: str) -> int:
+    if not text.isdecimal() or int(text) > 86400:
+        raise ValueError("a whole number of seconds is needed, at most 86400")
+    return int(text)
+
+
+def _zone(text: str) -> tzinfo | None:
+    if not text:
+        return None
+    try:
+        return ZoneInfo(text)
+    except (OSError, ValueError, LookupError) as error:
+        raise ValueError("there is no such zone; use a name like Europe/Berlin") from error
+
+
+def _relays(text: str) -> Relays:
+    return Relays(text)
+
+
+SETTINGS = (
+    Setting("log", "/var/log/mail.log", "the log that Postfix's lines go to", _log),
+    Setting("state_dir", "/var/lib/dane-mailgraph", "folder of the counts: the RRD, the ledger, the lock", _path),
+    Setting("output_dir", "/var/cache/dane-mailgraph", "folder that the pictures and index.html are written into", _path),
+    Setting("step", "60", "seconds of an interval; fixed once the RRD is there", _step),
+    Setting("grace", "10", "seconds that an interval stays open after its end, for late lines", _grace),
+    Setting("time_zone", "", "zone of stamps that name none, and of the pictures; empty is the system's", _zone),
+    Setting("ignore_relays", "127.0.0.0/8 ::1 unix", "relays that are not outbound: networks, and `unix` for sockets", _relays),
+)
+
+
+class Config(NamedTuple):
+    """The settings in force; `texts` is what they were read from."""
+
+    log: str
+    state_dir: str
+    output_dir: str
+    step: int
+    grace: int
+    time_zone: tzinfo | None
+    ignore_relays: Relays
+    texts: Mapping[str, str]
+
+
+def load(path: str | None, environment: Mapping[str, str], options: Mapping[str, str | None]) -> Config:
+    """Option beats environment beats file beats default; raises ConfigError.
+
+    `path` is the file asked for, None for the usual one, which may be absent.
+    """
+    given = {name: (text, f"in {path or FILE}, line {line}") for name, (text, line) in _file(path).items()}
+    for setting in SETTINGS:
+        if setting.variable in environment:
+            given[setting.name] = environment[setting.variable], f"in the environment ({setting.variable})"
+        text = options.get(setting.name)
+        if text is not None:
+            given[setting.name] = text, f"on the command line ({setting.option})"
+    values, texts = {}, {}
+    for setting in SETTINGS:
+        text, where = given.get(setting.name, (setting.default, "by default"))
+        texts[setting.name] = text
+        try:
+            values[setting.name] = setting.read(text)
+        except ValueError as error:
+            raise ConfigError(f"{setting.name} = {text} {where} is wrong: {error}.") from error
+    return Config(**values, texts=texts)
+
+
+def _file(path: str | None) -> dict[str, tuple[str, int]]:
+    """What a file says: name -> text, line number."""
+    try:
+        with open(path or FILE, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().split("\n")
+    except FileNotFoundError:
+        if path is None:
+            return {}
+        raise ConfigError(f"{path} is not there; name a configuration file that is, or leave --config out.") from None
+    except OSError as error:
+        raise ConfigError(f"{path or FILE} cannot be read: {reason(error)}; look at its permissions.") from error
+    said: dict[str, tuple[str, int]] = {}
+    names = [setting.name for setting in SETTINGS]
+    for number, line in enumerate(lines, 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        name, equals, text = (part.strip() for part in stripped.partition("="))
+        where = f"{path or FILE}, line {number}"
+        if not equals:
+            raise ConfigError(f"{where} is not `name = value`; comments begin with #.")
+        if name not in names:
+            near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, names, 1))
+            raise ConfigError(f"{where}: there is no setting {name}{near or '; `dane-mailgraph config` lists all'}.")
+        if name in said:
+            raise ConfigError(f"{where} sets {name} a second time, first in line {said[name][1]}; keep one of them.")
+        said[name] = text, number
+    return said
+
+
+def printed(config: Config) -> str:
+    """The configuration as a file that gives it again; untouched defaults are commented out."""
+    lines = ["# dane-mailgraph: the configuration in force, see dane-mailgraph(1).", ""]
+    for setting in SETTINGS:
+        text = config.texts[setting.name]
+        lines += [f"# {setting.help}", f"{'# ' if text == setting.default else ''}{setting.name} = {text}".rstrip(), ""]
+    return "\n".join(lines)

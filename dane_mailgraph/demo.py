@@ -1,0 +1,88 @@
+"""A year of plausible traffic, and the bundled sample logs, for who wants to see the pictures first."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import accumulate
+from math import cos, pi
+from pathlib import Path
+
+from .errors import StoreError, reason
+
+MARK = "demo"
+"""A file of this name says that a state directory is a demo's and may be made anew."""
+
+YEAR = 2026
+"""The year of the sample logs' stamps."""
+
+DAYS = 380
+
+_SERVERS = 160
+_MINUTE = 60
+_DAY = 86400
+
+
+def samples() -> list[str]:
+    """The bundled logs, in a regular install and in a source tree."""
+    here = Path(__file__).parent
+    inside = here / "sample_logs"
+    return sorted(str(path) for path in (inside if inside.is_dir() else here.parent / "sample_logs").glob("*.log"))
+
+
+def prepare(state_dir: str, log: str, now: int) -> None:
+    """Mark `state_dir` as a demo's and write the traffic up to now into `log`; raises StoreError."""
+    try:
+        Path(state_dir, MARK).touch()
+        with open(log, "w", encoding="ascii") as file:
+            file.writelines(traffic(now))
+    except OSError as error:
+        raise StoreError(f"{os.path.dirname(log)} cannot be written: {reason(error)}; name another folder.") from error
+
+
+class _Server:
+    """A remote server: what it offers, and from when on it publishes TLSA records."""
+
+    def __init__(self, number: int, chance: random.Random) -> None:
+        kind = chance.random()
+        modern = chance.random() < 0.8
+        address = f"192.0.2.{number % 254 + 1}" if chance.random() < 0.7 else f"2001:db8:{number:x}::25"
+        self.relay = f"mx{number % 3 + 1}.domain{number}.example[{address}]:25"
+        self.label = "Trusted" if kind < 0.72 else "Untrusted" if kind < 0.97 else "Anonymous"
+        self.verified_from = chance.random() * 2.6
+        """Part of the year after which it has DANE; above 1 is never."""
+        self.quantum_from = chance.random() * 2
+        if self.label == "Anonymous":
+            self.tls = "TLSv1.2 with cipher ADH-AES256-GCM-SHA384 (256/256 bits)"
+        elif modern:
+            self.tls = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {group}"
+        else:
+            self.tls = "TLSv1.2 with cipher ECDHE-RSA-AES256-GCM-SHA384 (256/256 bits)"
+
+    def says(self, when: float) -> str:
+        """The summary line of a connection at this part of the year."""
+        label = "Verified" if when > self.verified_from and self.label != "Anonymous" else self.label
+        group = "X25519MLKEM768" if when > self.quantum_from else "X25519"
+        return f"{label} TLS connection established to {self.relay}: {self.tls.format(group=group)}"
+
+
+def traffic(now: int) -> Iterator[str]:
+    """Lines of a log that ends now: by day more than by night, on weekends less, DANE growing through the year."""
+    chance = random.Random(20141124)
+    servers = [_Server(number, chance) for number in range(_SERVERS)]
+    weights = list(accumulate(1 / (1 + rank) for rank in range(_SERVERS)))
+    broken = now - 11 * _DAY
+    """For two days a large server's TLSA records do not match."""
+    at = float(now - DAYS * _DAY)
+    while at < now:
+        when = datetime.fromtimestamp(at, timezone.utc)
+        rhythm = (1 - 0.75 * cos(2 * pi * (when.hour * 60 + when.minute - 120) / 1440)) * (0.45 if when.weekday() > 4 else 1)
+        at += chance.expovariate(rhythm / (2 * _MINUTE))
+        server = chance.choices(servers, cum_weights=weights)[0]
+        text = server.says((at - now) / (DAYS * _DAY) + 1)
+        if server is servers[2] and broken < at < broken + 2 * _DAY:
+            text = text.replace("Verified", "Untrusted").replace("Trusted", "Untrusted")
+        stamp = when.isoformat(timespec="seconds")
+        yield f"{stamp} mail postfix/smtp[{chance.randrange(1000, 30000)}]: {text}\n"

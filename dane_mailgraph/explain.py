@@ -1,0 +1,63 @@
+"""Says of each line of a log what it counts as, and why not: by the same functions that count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from . import postfix, syslog
+from .postfix import Relays
+from .syslog import Clock, Grammar
+
+_GRAMMAR = Grammar.of(1)
+
+
+class Explained(NamedTuple):
+    """One line of a log."""
+
+    line: int
+    time: int | None
+    program: str | None
+    counts: tuple[str, ...]
+    """`family.name` of each category that it adds to."""
+    note: str
+
+
+def explain(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> Iterator[Explained]:
+    """Explain lines, in order."""
+    for number, line in enumerate(lines, 1):
+        yield _one(number, line, clock, ignored)
+
+
+def _one(number: int, line: bytes, clock: Clock, ignored: Relays) -> Explained:
+    entry = syslog.entry(line, clock)
+    if entry is None or entry.at is None:
+        return Explained(number, None, entry.program if entry else None, (), "its head holds no readable time and program")
+    found = syslog.client_lines(syslog.lines_with(postfix.SIGN, bytearray(line), len(line)), _GRAMMAR)
+    if found:
+        said = postfix.session(found[0][-1])
+        counts = postfix.counted(said, ignored) if said else ()
+        if said and counts:
+            times = f", counted {said.times} times" if said.times > 1 else ""
+            note = f"{said.label} TLS to {said.relay}{times}"
+            return Explained(number, entry.at, entry.program, tuple(each.key for each in counts), note)
+    return Explained(number, entry.at, entry.program, (), _note(entry, ignored))
+
+
+def _note(entry: syslog.Entry, ignored: Relays) -> str:
+    if not entry.named:
+        return "rsyslog's RFC 5424 format cuts the program's name off; log in the format RSYSLOG_FileFormat"
+    if entry.program not in ("smtp", "lmtp"):
+        return f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"
+    return postfix.why_not(entry.text, ignored) or "the tag holds no process id, so it is not Postfix's"
+
+
+def as_json(explained: Explained) -> str:
+    """One object, as the contract describes it."""
+    return json.dumps(explained._asdict())
+
+
+def as_text(explained: Explained) -> str:
+    """One line: the number, what it counts as, and the note."""
+    return f"{explained.line:>6}  {' '.join(explained.counts) or '-':<60}  {explained.note}"

@@ -1,0 +1,130 @@
+"""What was counted between two times, as text, JSON or CSV."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone, tzinfo
+from typing import NamedTuple
+
+from .counted import COUNTED, FAMILIES, Counted
+from .errors import UsageError
+from .ledger import Ledger
+from .series import Row, together
+from .store import Store
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Report(NamedTuple):
+    """Totals of a range of time."""
+
+    since: int
+    until: int
+    step: int
+    """Seconds: the range begins and ends with whole intervals of this length."""
+    last_update: int | None
+    totals: dict[Counted, int | None]
+    """None where nothing is known."""
+
+
+def moment(text: str, now: int, zone: tzinfo | None) -> int:
+    """Epoch second of `now`, of `24h` (so long ago), of `@EPOCH` or of an ISO 8601 time; raises UsageError."""
+    if text == "now":
+        return now
+    if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    if epoch := re.fullmatch(r"@?(\d{9,11})", text):
+        return int(epoch[1])
+    try:
+        at = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
+        return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp())
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"{text} is no time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now.") from error
+
+
+def totals(store: Store, ledger: Ledger, since: int, until: int) -> Report:
+    """The totals of [since, until), widened to whole intervals of the finest archive that covers them.
+
+    What the RRD does not hold yet is taken from the ledger, so nothing that was counted is missing.
+    """
+    if until <= since:
+        raise UsageError("the range is empty: --until must be later than --since.")
+    last = store.last
+    archive = store.covering(since)
+    since -= since % archive
+    until += -until % archive
+    rows = store.rows(archive, since, until)
+    begin = max(since, last if last is not None else since)
+    rows.append(_open(ledger, begin, until, store.step))
+    return Report(since, until, archive, last, dict(zip(COUNTED, together(rows).counts, strict=True)))
+
+
+def _open(ledger: Ledger, start: int, until: int, step: int) -> Row:
+    """The intervals that are not in the RRD yet."""
+    found = [Row(step, counts) for _, counts in ledger.intervals(start, until)]
+    reached = min(until, ledger.get("reached", start))
+    quiet = [Row(reached - start, (0,) * len(COUNTED))] if reached > max(start, ledger.get("begin", reached)) else []
+    return together(found + quiet)
+
+
+def as_json(report: Report) -> str:
+    """The object that the contract describes."""
+    said: dict[str, object] = {
+        "since": report.since,
+        "until": report.until,
+        "step": report.step,
+        "last_update": report.last_update,
+    }
+    for family, categories in FAMILIES.items():
+        said[family] = {each.name: report.totals[each] for each in categories}
+    return json.dumps(said)
+
+
+def as_csv(report: Report) -> str:
+    """A line a category; an unknown count is empty."""
+    lines = ["since,until,family,category,count"]
+    for each, count in report.totals.items():
+        lines.append(f"{report.since},{report.until},{each.family},{each.name},{'' if count is None else count}")
+    return "\n".join(lines)
+
+
+def as_text(report: Report, zone: tzinfo | None, health: list[str]) -> str:
+    """A table for people, and below it how well the counting goes."""
+    since, until = (_shown(at, zone) for at in (report.since, report.until))
+    lines = [f"Outbound TLS of Postfix, {since} to {until}", ""]
+    for family, categories in FAMILIES.items():
+        shared = [each for each in categories if each.name != "reused"]
+        whole = sum(report.totals[each] or 0 for each in shared)
+        lines.append(family.replace("_", " "))
+        for each in categories:
+            count = report.totals[each]
+            share = f"{100 * count / whole:6.1f} %" if count is not None and whole and each in shared else ""
+            lines.append(f"  {each.label:<14}{'unknown' if count is None else f'{count:,}':>12}  {share}".rstrip())
+        lines.append("")
+    return "\n".join(lines + health)
+
+
+def health(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> list[str]:
+    """How far the counting is, and what was out of the ordinary so far."""
+    newest = ledger.get("newest")
+    lines = [f"in the RRD up to   {_shown(report.last_update, zone) if report.last_update else 'nothing yet'}"]
+    if newest is not None:
+        lines.append(f"newest line        {_shown(newest, zone)} ({now - newest:,} s ago)")
+    for name, meaning in _NOTES.items():
+        if ledger.get(name):
+            lines.append(f"{name:<18} {ledger.get(name):,} {meaning}")
+    return lines
+
+
+_NOTES = {
+    "late": "connections counted in a later interval than their own",
+    "skipped": "connections skipped, because they had been counted before",
+    "future": "connections stamped in the future, counted nowhere",
+    "unreadable": "lines without a readable time, counted nowhere",
+    "nameless": "connections without the program's name (RFC 5424 by rsyslog), counted nowhere",
+}
+
+
+def _shown(at: int, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
