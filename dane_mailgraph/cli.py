@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import time
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NoReturn
 
-from . import __version__, config, daemon
+from . import __version__, config
 from . import collect as journey
 from .archive import Opened, opened
 from .collect import Rules, Step
@@ -53,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(settings: Config, options: argparse.Namespace) -> None:
     """follow the log and count, until SIGTERM or SIGINT"""
+    from . import daemon
+
     stop = daemon.stop_on_signals()
     voice = daemon.Voice(_say)
     with ExitStack() as stack:
@@ -137,6 +138,8 @@ def _config(settings: Config, options: argparse.Namespace) -> None:
 
 def _demo(settings: Config, options: argparse.Namespace) -> None:
     """count the bundled sample logs and some made traffic into DIR, render, print where the page is"""
+    import shutil
+
     from . import demo, site
 
     folder = os.path.abspath(options.dir)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
-from difflib import get_close_matches
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from .errors import ConfigError, reason
 from .postfix import Relays
@@ -64,6 +62,8 @@ def _grace(text: str) -> int:
 def _zone(text: str) -> tzinfo | None:
     if not text:
         return None
+    from zoneinfo import ZoneInfo  # 2 ms that most starts need not spend
+
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError) as error:
@@ -143,6 +143,8 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
         if not equals:
             raise ConfigError(f"{where} is not `name = value`; comments begin with #.")
         if name not in names:
+            from difflib import get_close_matches  # costs every start 2 ms
+
             near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, names, 1))
             raise ConfigError(f"{where}: there is no setting {name}{near or '; `dane-mailgraph config` lists all'}.")
         if name in said:

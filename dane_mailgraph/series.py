@@ -39,8 +39,8 @@ class Archive(NamedTuple):
 
 ARCHIVES = (
     Archive(None, 15 * DAY),
-    Archive(HOUR, 6 * 366 * DAY),
-    Archive(DAY, 40 * 366 * DAY),
+    Archive(HOUR, 5 * 366 * DAY),
+    Archive(DAY, 20 * 366 * DAY),
 )
 """Finest first. A week's or two weeks' window always fits into the first (rows lie on UTC multiples)."""
 

@@ -72,14 +72,14 @@ class Blocks:
 # ---- the head of a line ---------------------------------------------------------------------
 
 _STAMP = r"""
-    (?: ([A-Z][a-z]{2}\ [\ \d]\d\ \d\d:\d\d SECONDS)            # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
-      | (\d{4}-\d\d-\d\d[Tt]\d\d:\d\d SECONDS)                  # 2026-11-04T00:06:58
+    (?: ([A-Z][a-z][a-z]\ [\ \d]\d\ \d\d:\d\d SECONDS)           # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
+      | (\d\d\d\d-\d\d-\d\d[Tt]\d\d:\d\d SECONDS)              # 2026-11-04T00:06:58
         (?:[.,]\d+)? ([Zz]|[+-]\d\d:?\d\d)?                     # .123456+01:00
     )"""
 
-_HOST = r"\ [^ \n]+\ "
+_HOST = r"\ [^ \n]*[^ :\n]\ "  # what ends with a colon is a tag already
 
-_CLIENT = r"[^ \[\n]*/[sl]mtp"  # syslog_name may be anything and may hold a slash; the program is smtp or lmtp
+_CLIENT = r"[^\x00-\x20\[\x7f]*/[sl]mtp"  # syslog_name may be anything and may hold a slash; the program is smtp or lmtp
 
 _MARK = r"(?:\xef\xbb\xbf)"  # a byte order mark may begin the MSG of RFC 5424
 
@@ -191,6 +191,10 @@ _MONTHS = {name: 1 + n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Au
 _DAY = 86400
 _OLDEST = 946684800
 """The year 2000. What is stamped earlier was written by a machine that did not know the time yet."""
+_NEWEST = 253370764800
+"""The year 9999, the last that datetime can reckon in."""
+_MINUTES = 60
+"""Minutes whose beginning is remembered: lines of a few of them stand mixed."""
 _OUT_OF_ORDER = 31 * _DAY
 """A stamp without a year is taken to be at most this much older than the line before it."""
 _FOLD = 300
@@ -210,24 +214,28 @@ class Clock:
         self.year = year
         self.previous = previous
         """When the line before was written."""
-        self._minute = b""
-        self._begins = 0
+        self._minutes: dict[bytes, int] = {}
+        self._hours = (0, 0)
+        self._crosses = False
 
     def resolve(self, traditional: bytes, rfc3339: bytes, offset: bytes) -> int | None:
         """The epoch second of a stamp, with or without its seconds; None where there is no such day or hour."""
         stamp = traditional or rfc3339
         cut = 12 if traditional else 16
         minute = stamp[:cut] + offset
-        if minute != self._minute or (self.previous is not None and self.previous > self._begins + 60 + _FOLD):
+        begins = self._minutes.get(minute)
+        if begins is None or (self.previous is not None and self.previous > begins + 60 + _FOLD):
             try:
-                self._begins = self._resolve_minute(stamp[:cut], offset)
+                begins = self._resolve_minute(stamp[:cut], offset)
             except (ValueError, KeyError, OverflowError):
                 return None
-            self._minute = minute
-        if self._begins < _OLDEST:
+            if len(self._minutes) >= _MINUTES:
+                self._minutes.clear()
+            self._minutes[minute] = begins
+        if not _OLDEST <= begins < _NEWEST:
             return None
         # The leap second 60 belongs to its minute.
-        self.previous = self._begins + min(int(stamp[cut + 1 :] or b"0"), 59)
+        self.previous = begins + min(int(stamp[cut + 1 :] or b"0"), 59)
         return self.previous
 
     def _resolve_minute(self, stamp: bytes, offset: bytes) -> int:
@@ -240,13 +248,22 @@ class Clock:
 
     def crosses_a_fold(self, first: int, last: int) -> bool:
         """Whether local clocks were put back or forward near these two times."""
-        before, after = (datetime.fromtimestamp(at, timezone.utc).astimezone(self.zone) for at in (first - 7200, last + 7200))
-        return before.utcoffset() != after.utcoffset()
+        hours = first // 3600 - 2, last // 3600 + 2
+        if hours != self._hours:
+            self._hours = hours
+            before, after = (datetime.fromtimestamp(hour * 3600, timezone.utc).astimezone(self.zone) for hour in hours)
+            self._crosses = before.utcoffset() != after.utcoffset()
+        return self._crosses
 
     def _yearless(self, *fields: int) -> int:
         if self.previous is None and self.year is not None:
             return self._local(self.year, *fields)
         around = datetime.fromtimestamp(self.latest if self.previous is None else self.previous, self.zone).year
+        if self.previous is not None:
+            with suppress(ValueError):
+                at = self._local(around, *fields)
+                if abs(at - self.previous) < _OUT_OF_ORDER and at <= self.latest + _DAY:
+                    return at
         possible = []
         for year in range(around - (8 if self.previous is None else 1), around + 2):
             with suppress(ValueError):  # 29 February is not in every year

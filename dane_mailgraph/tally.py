@@ -11,8 +11,11 @@ from .counted import COUNTED
 from .postfix import Relays
 from .syslog import Clock, Grammar
 
-KEPT = 2000
-"""Texts and intervals kept in memory at a time: a day and a half of minutes."""
+KEPT = 4000
+"""Texts and intervals kept in memory at a time: almost three days of minutes."""
+
+_USUAL = 80
+"""Outcomes for which there is room at once: labels, protocols and key exchanges give some dozens."""
 
 
 class Interval(NamedTuple):
@@ -23,29 +26,32 @@ class Interval(NamedTuple):
     counts: tuple[int, ...]
 
 
-class _Meaning(dict[bytes, int]):
-    """Text -> which of `outcomes` it is; a busy server says the same few things again and again."""
+class _Meaning:
+    """What texts count as; a busy server says the same few things again and again."""
 
     def __init__(self, ignored: Relays) -> None:
         self._ignored = ignored
         self._number: dict[tuple[tuple[int, ...], int], int] = {}
         self.outcomes: list[tuple[tuple[int, ...], int]] = []
         """Positions in `COUNTED`, and how often each is counted."""
+        self.numbers: dict[bytes, int] = {}
+        """Text -> which of `outcomes` it is, for the texts met lately."""
 
-    def __missing__(self, text: bytes) -> int:
+    def of(self, text: bytes) -> int:
+        """Which of `outcomes` a text is."""
         said = postfix.session(text)
         outcome = (tuple(COUNTED.index(each) for each in postfix.counted(said, self._ignored)), said.times) if said else ((), 0)
         if outcome not in self._number:
             self._number[outcome] = len(self.outcomes)
             self.outcomes.append(outcome)
-        if len(self) >= KEPT:
-            self.clear()
-        number = self[text] = self._number[outcome]
+        if len(self.numbers) >= KEPT:
+            self.numbers.clear()
+        number = self.numbers[text] = self._number[outcome]
         return number
 
-    def counts(self, text: bytes) -> int:
+    def connections(self, text: bytes) -> int:
         """How many connections a text is, were its program known."""
-        positions, times = self.outcomes[self[text]]
+        positions, times = self.outcomes[self.of(text)]
         return times if positions else 0
 
 
@@ -58,7 +64,8 @@ class Tally:
         self._horizon = horizon
         self._grammar = Grammar.of(step)
         self._meaning = _Meaning(ignored)
-        self._rows: defaultdict[int, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+        self._rows: defaultdict[int, list[int]] = defaultdict(lambda: [0] * _USUAL)
+        """Interval -> how often each of the outcomes was met."""
         self.first: int | None = None
         """When the first line was written."""
         self.newest: int | None = None
@@ -80,32 +87,38 @@ class Tally:
         before = clock.previous
         last = syslog.stamp_of(_line_at(block, block.rfind(b"\n", 0, end - 1) + 1, end), clock)
         clock.previous = before
-        if first is None or last is None:
-            self.unreadable += _without_time(block, end, clock)
         # What the lines between say matters only in the hours around a change of the clocks.
         folds = first is not None and last is not None and clock.crosses_a_fold(first, last)
-        self._count(syslog.lines_with(postfix.ANY_LINE if folds else postfix.SIGN, block, end), clock)
+        timeless = self._count(syslog.lines_with(postfix.ANY_LINE if folds else postfix.SIGN, block, end), clock)
+        self.unreadable += timeless if first is not None and last is not None else _without_time(block, end, clock)
         for at in (first, last):
             if at is not None and at <= self._horizon:
                 clock.previous = at
                 self.first = at if self.first is None else self.first
                 self.newest = at if self.newest is None else max(self.newest, at)
 
-    def _count(self, lines: list[bytearray], clock: Clock) -> None:
-        meaning, rows, step = self._meaning, self._rows, self._step
+    def _count(self, lines: list[bytearray], clock: Clock) -> int:
+        """Count what connections there are among these lines; how many lines have no readable time."""
+        meaning, numbers, step = self._meaning, self._meaning.numbers, self._step
         written: bytes | None = None
-        row: defaultdict[int, int] | None = None
-        for traditional, rfc3339, offset, text in syslog.client_lines(lines, self._grammar):
+        row: list[int]
+        timeless: list[int] = []
+        found = syslog.client_lines(lines, self._grammar)
+        for traditional, rfc3339, offset, text in found:
             stamp = traditional or rfc3339 + offset
             if stamp != written:
                 written = stamp
                 at = clock.resolve(traditional, rfc3339, offset)
-                row = None if at is None else rows[at - at % step]
-            if row is None:
-                self.unreadable += 1
-            else:
-                row[meaning[text]] += 1
-        self.nameless += sum(meaning.counts(text) for text in syslog.nameless_lines(lines))
+                row = timeless if at is None else self._rows[at - at % step]
+            try:
+                row[numbers[text]] += 1
+            except LookupError:  # a text not met lately, or one outcome more than there is room for
+                number = meaning.of(text)
+                row.extend([0] * (number + 1 - len(row)))
+                row[number] += 1
+        if len(found) < len(lines):
+            self.nameless += sum(meaning.connections(text) for text in syslog.nameless_lines(lines))
+        return sum(timeless)
 
     @property
     def full(self) -> bool:
@@ -117,8 +130,7 @@ class Tally:
         taken = []
         for start in sorted(self._rows):
             counts = [0] * len(COUNTED)
-            for number, seen in self._rows[start].items():
-                positions, times = self._meaning.outcomes[number]
+            for (positions, times), seen in zip(self._meaning.outcomes, self._rows[start], strict=False):
                 for position in positions:
                     counts[position] += seen * times
             if start > self._horizon:
