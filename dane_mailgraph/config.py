@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from .postfix import Relays
 FILE = "/etc/dane-mailgraph.conf"
 
 PREFIX = "DANE_MAILGRAPH_"
+
+_LINE = re.compile(r"[^\n\0]*")
 
 
 class Setting(NamedTuple):
@@ -113,8 +116,10 @@ def load(path: str | None, environment: Mapping[str, str], options: Mapping[str,
     values, texts = {}, {}
     for setting in SETTINGS:
         text, where = given.get(setting.name, (setting.default, "by default"))
-        texts[setting.name] = text
+        texts[setting.name] = text = text.strip()
         try:
+            if not _LINE.fullmatch(text):
+                raise ValueError("it must be one line of text")
             values[setting.name] = setting.read(text)
         except ValueError as error:
             raise ConfigError(f"{setting.name} = {text} {where} is wrong: {error}.") from error
@@ -124,7 +129,7 @@ def load(path: str | None, environment: Mapping[str, str], options: Mapping[str,
 def _file(path: str | None) -> dict[str, tuple[str, int]]:
     """What a file says: name -> text, line number."""
     try:
-        with open(path or FILE, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path or FILE, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             lines = file.read().split("\n")
     except FileNotFoundError:
         if path is None:
@@ -140,13 +145,13 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
             continue
         name, equals, text = (part.strip() for part in stripped.partition("="))
         where = f"{path or FILE}, line {number}"
-        if not equals:
+        if not equals or not name.replace("-", "_").isidentifier():
             raise ConfigError(f"{where} is not `name = value`; comments begin with #.")
         if name not in names:
             from difflib import get_close_matches  # costs every start 2 ms
 
             near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, names, 1))
-            raise ConfigError(f"{where}: there is no setting {name}{near or '; `dane-mailgraph config` lists all'}.")
+            raise ConfigError(f"{where}: there is no setting {name}{near or '; `dane-mailgraph config` lists all.'}")
         if name in said:
             raise ConfigError(f"{where} sets {name} a second time, first in line {said[name][1]}; keep one of them.")
         said[name] = text, number
@@ -155,7 +160,7 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
 
 def printed(config: Config) -> str:
     """The configuration as a file that gives it again; untouched defaults are commented out."""
-    lines = ["# dane-mailgraph: the configuration in force, see dane-mailgraph(1).", ""]
+    lines = ["# dane-mailgraph: the configuration in force; what is commented out is the default.", ""]
     for setting in SETTINGS:
         text = config.texts[setting.name]
         lines += [f"# {setting.help}", f"{'# ' if text == setting.default else ''}{setting.name} = {text}".rstrip(), ""]

@@ -24,16 +24,21 @@ class Explained(NamedTuple):
     note: str
 
 
-def explain(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> Iterator[Explained]:
-    """Explain lines, in order."""
+def explain(lines: Iterable[bytes], clock: Clock, ignored: Relays, horizon: int | None = None) -> Iterator[Explained]:
+    """Explain lines, in order; `horizon` is the epoch second after which no line can have been written."""
     for number, line in enumerate(lines, 1):
-        yield _one(number, line, clock, ignored)
+        yield _one(number, line, clock, ignored, horizon)
 
 
-def _one(number: int, line: bytes, clock: Clock, ignored: Relays) -> Explained:
+def _one(number: int, line: bytes, clock: Clock, ignored: Relays, horizon: int | None) -> Explained:
+    if len(line) >= syslog.LONGEST:
+        return Explained(number, None, None, (), "far too long to be a line of Postfix's, so it is passed over")
     entry = syslog.entry(line, clock)
+    program = entry.program or None if entry else None
     if entry is None or entry.at is None:
-        return Explained(number, None, entry.program if entry else None, (), "its head holds no readable time and program")
+        return Explained(number, None, program, (), "its head holds no readable time and program")
+    if horizon is not None and entry.at > horizon:
+        return Explained(number, entry.at, program, (), "stamped in the future; look at the clock and at time_zone")
     found = syslog.client_lines(syslog.lines_with(postfix.SIGN, bytearray(line), len(line)), _GRAMMAR)
     if found:
         said = postfix.session(found[0][-1])
@@ -41,8 +46,8 @@ def _one(number: int, line: bytes, clock: Clock, ignored: Relays) -> Explained:
         if said and counts:
             times = f", counted {said.times} times" if said.times > 1 else ""
             note = f"{said.label} TLS to {said.relay}{times}"
-            return Explained(number, entry.at, entry.program, tuple(each.key for each in counts), note)
-    return Explained(number, entry.at, entry.program, (), _note(entry, ignored))
+            return Explained(number, entry.at, program, tuple(each.key for each in counts), note)
+    return Explained(number, entry.at, program, (), _note(entry, ignored))
 
 
 def _note(entry: syslog.Entry, ignored: Relays) -> str:
@@ -50,7 +55,7 @@ def _note(entry: syslog.Entry, ignored: Relays) -> str:
         return "rsyslog's RFC 5424 format cuts the program's name off; log in the format RSYSLOG_FileFormat"
     if entry.program not in ("smtp", "lmtp"):
         return f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"
-    return postfix.why_not(entry.text, ignored) or "the tag holds no process id, so it is not Postfix's"
+    return postfix.why_not(entry.text, ignored) or "its tag is not Postfix's, which is NAME/smtp[PROCESS ID]: and one space"
 
 
 def as_json(explained: Explained) -> str:

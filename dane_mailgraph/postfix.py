@@ -88,7 +88,7 @@ def session(text: bytes) -> Session | None:
     match = _SESSION.fullmatch(text)
     if match is None:
         return None
-    protocol, cipher, group = (match[name].decode() if match[name] else "" for name in ("protocol", "cipher", "group"))
+    protocol, cipher, group = ((match[name] or b"").decode("ascii", "replace") for name in ("protocol", "cipher", "group"))
     return Session(
         label=match["label"].decode(),
         reused=match["verb"] == b"reused",
@@ -103,7 +103,7 @@ def session(text: bytes) -> Session | None:
 # of 3.10 with OpenSSL 3.
 _GROUPS = (
     ("post_quantum", re.compile(".*(mlkem|kyber)", re.IGNORECASE)),
-    ("ecdh", re.compile("ecdhe?$|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2|gc(256|512)|gost", re.I)),
+    ("ecdh", re.compile("ecdhe?$|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2|gc(256|512)", re.I)),
     ("dh", re.compile("dhe?$|ffdhe|modp", re.IGNORECASE)),
 )
 
@@ -111,7 +111,7 @@ _GROUPS = (
 # SRP, GOST and Kerberos do is none of these.
 _CIPHERS = (
     ("ecdh", re.compile("A?ECDHE?-")),
-    ("dh", re.compile("(EXP-)?(A?DHE?|EDH|ADH)-")),
+    ("dh", re.compile("(EXP-|EXP1024-)?(A?DHE?|EDH)-")),
     ("rsa", re.compile("(EXP-|EXP1024-)?(AES|CAMELLIA|ARIA|SEED|IDEA|DES|RC[24]|NULL)[0-9-]")),
 )
 

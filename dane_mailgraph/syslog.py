@@ -34,6 +34,8 @@ class Blocks:
         """What was taken last ends inside a line that is too long to be one."""
         self.overlong = 0
         """Lines passed over for their length."""
+        self.rest = b""
+        """What followed the last newline and was left unread."""
 
     def __iter__(self) -> Iterator[tuple[bytearray, int]]:
         block = bytearray(LONGEST)
@@ -67,6 +69,8 @@ class Blocks:
             self.consumed += have
             block[have] = 0x0A
             yield block, have + 1
+        else:
+            self.rest = bytes(view[:have])
 
 
 # ---- the head of a line ---------------------------------------------------------------------
@@ -170,6 +174,11 @@ def stamp_of(line: bytes | bytearray, clock: Clock) -> int | None:
     return clock.resolve(head[1] or b"", head[2] or b"", head[3] or b"") if head else None
 
 
+def stamped(line: bytes) -> bool:
+    """Whether a line begins with a time, as every whole one does."""
+    return bool(_ANY.match(line))
+
+
 def entry(line: bytes, clock: Clock) -> Entry | None:
     """Take one line apart, whoever wrote it; None where it has no head to speak of."""
     head = _ANY.match(line)
@@ -217,6 +226,7 @@ class Clock:
         self._minutes: dict[bytes, int] = {}
         self._hours = (0, 0)
         self._crosses = False
+        self._ambiguous = False
 
     def resolve(self, traditional: bytes, rfc3339: bytes, offset: bytes) -> int | None:
         """The epoch second of a stamp, with or without its seconds; None where there is no such day or hour."""
@@ -225,13 +235,15 @@ class Clock:
         minute = stamp[:cut] + offset
         begins = self._minutes.get(minute)
         if begins is None or (self.previous is not None and self.previous > begins + 60 + _FOLD):
+            self._ambiguous = False
             try:
                 begins = self._resolve_minute(stamp[:cut], offset)
             except (ValueError, KeyError, OverflowError):
                 return None
             if len(self._minutes) >= _MINUTES:
                 self._minutes.clear()
-            self._minutes[minute] = begins
+            if not self._ambiguous:
+                self._minutes[minute] = begins
         if not _OLDEST <= begins < _NEWEST:
             return None
         # The leap second 60 belongs to its minute.
@@ -279,6 +291,7 @@ class Clock:
     def _local(self, year: int, month: int, day: int, hour: int, minute: int) -> int:
         """Epoch second of local time; an hour that spring leaves out is taken as the one after it."""
         early, late = (int(datetime(year, month, day, hour, minute, tzinfo=self.zone, fold=fold).timestamp()) for fold in (0, 1))
+        self._ambiguous = early < late
         if early < late <= self.latest + _FOLD and self.previous is not None and early < self.previous - _FOLD:
             return late
         return early

@@ -83,19 +83,38 @@ class Tally:
         Looked at are the first line, the last one and those of connections; all of them where the first
         or the last holds no readable time.
         """
-        first = syslog.stamp_of(_line_at(block, 0, end), clock)
         before = clock.previous
+        first = syslog.stamp_of(_line_at(block, 0, end), clock)
         last = syslog.stamp_of(_line_at(block, block.rfind(b"\n", 0, end - 1) + 1, end), clock)
         clock.previous = before
-        # What the lines between say matters only in the hours around a change of the clocks.
-        folds = first is not None and last is not None and clock.crosses_a_fold(first, last)
-        timeless = self._count(syslog.lines_with(postfix.ANY_LINE if folds else postfix.SIGN, block, end), clock)
+        known = [at for at in (first, last) if at is not None]
+        if known and clock.crosses_a_fold(min(known), max(known)):
+            timeless = self._count_each(block, end, clock)
+        else:
+            self._meet(first, clock)
+            timeless = self._count(syslog.lines_with(postfix.SIGN, block, end), clock)
+            self._meet(last, clock)
         self.unreadable += timeless if first is not None and last is not None else _without_time(block, end, clock)
-        for at in (first, last):
-            if at is not None and at <= self._horizon:
-                clock.previous = at
-                self.first = at if self.first is None else self.first
-                self.newest = at if self.newest is None else max(self.newest, at)
+
+    def _meet(self, at: int | None, clock: Clock) -> None:
+        """A line was written then."""
+        if at is not None and at <= self._horizon:
+            clock.previous = at
+            self.first = at if self.first is None else self.first
+            self.newest = at if self.newest is None else max(self.newest, at)
+
+    def _count_each(self, block: bytearray, end: int, clock: Clock) -> int:
+        """The same in the hours around a change of the clocks, where each line's time says which hour the next is of."""
+        timeless = 0
+        for line in syslog.lines_with(postfix.ANY_LINE, block, end):
+            before = clock.previous
+            at = syslog.stamp_of(line, clock)
+            clock.previous = before
+            if postfix.SIGN.search(line):
+                timeless += self._count([line], clock)
+                clock.previous = before
+            self._meet(at, clock)
+        return timeless
 
     def _count(self, lines: list[bytearray], clock: Clock) -> int:
         """Count what connections there are among these lines; how many lines have no readable time."""
@@ -110,6 +129,7 @@ class Tally:
                 written = stamp
                 at = clock.resolve(traditional, rfc3339, offset)
                 row = timeless if at is None else self._rows[at - at % step]
+                self._meet(at, clock)
             try:
                 row[numbers[text]] += 1
             except LookupError:  # a text not met lately, or one outcome more than there is room for
