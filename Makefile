@@ -9,7 +9,7 @@ SETUP = sh tools/setup.sh "$(PYTHON)" $(VENV) $(READY)
 INPUTS = setup.cfg setup.py pyproject.toml tools/setup.sh
 
 .NOTPARALLEL:
-.PHONY: help demo test lint bench torture tox clean
+.PHONY: help demo test lint bench torture fuzz tox clean
 
 help:
 	@echo 'make demo     count and draw the sample logs into build/demo'
@@ -18,6 +18,7 @@ help:
 	@echo 'make tox      the tests with every Python from 3.10 to 3.13 that is here (ENVS=py310,py313: only these)'
 	@echo 'make bench    CPU time beside grep, ripgrep and mailgraph on 1 GB (LOG=FILE TRUTH=FILE: on this one; ARGS=--rfc3339)'
 	@echo 'make torture  kill it at every moment and look for lost or doubled counts'
+	@echo 'make fuzz     throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
 	@echo 'make clean    remove everything that was built'
 	@echo
 	@echo 'What is missing is installed first. Another Python: make PYTHON=python3.12 test'
@@ -41,6 +42,10 @@ bench: $(READY)/demo
 torture: $(READY)/test
 	@$(BIN)/python tests/torture.py
 
+fuzz: $(READY)/fuzz
+	@mkdir -p build
+	@PYTHONPATH=. $(BIN)/python tests/fuzz.py -artifact_prefix=build/ -max_total_time=60 $(ARGS)
+
 # pyenv keeps its interpreters out of PATH.
 tox: $(READY)/tox
 	@PATH="$$PATH$(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))" \
@@ -56,6 +61,10 @@ $(READY)/demo: $(INPUTS)
 
 $(READY)/test: $(INPUTS)
 	@$(SETUP) -e '.[test]'
+	@touch $@
+
+$(READY)/fuzz: $(INPUTS)
+	@$(SETUP) -e . atheris
 	@touch $@
 
 $(READY)/tox: $(INPUTS)

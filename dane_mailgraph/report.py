@@ -15,6 +15,9 @@ from .store import Store
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
+_NEWEST = 253370764800
+"""The year 9999, the last that datetime can reckon in."""
+
 
 class Report(NamedTuple):
     """Totals of a range of time."""
@@ -32,13 +35,17 @@ def moment(text: str, now: int, zone: tzinfo | None) -> int:
     """Epoch second of `now`, of `24h` (so long ago), of `@EPOCH` or of an ISO 8601 time; raises UsageError."""
     if text == "now":
         return now
-    if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
-        return now - int(ago[1]) * _UNITS[ago[2]]
-    if epoch := re.fullmatch(r"@?(\d{9,11})", text):
-        return int(epoch[1])
     try:
-        at = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
-        return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp())
+        if ago := re.fullmatch(r"([0-9]+)([smhdw])", text):
+            second = now - int(ago[1]) * _UNITS[ago[2]]
+        elif epoch := re.fullmatch(r"@([0-9]+)|([0-9]{9,11})", text):
+            second = int(epoch[1] or epoch[2])
+        else:
+            at = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
+            second = int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp())
+        if not 0 <= second < _NEWEST:
+            raise ValueError("not from 1970 to 9998")
+        return second
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"{text} is no time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now.") from error
 
@@ -54,9 +61,12 @@ def totals(store: Store, ledger: Ledger, since: int, until: int) -> Report:
     archive = store.covering(since)
     since -= since % archive
     until += -until % archive
-    rows = store.rows(archive, since, until)
-    begin = max(since, last if last is not None else since)
-    rows.append(_open(ledger, begin, until, store.step))
+    written = max(since, last if last is not None else since)
+    # The rows after the newest one are unknown, and there may be very many of them.
+    rows = store.rows(archive, since, min(until, written + -written % archive))
+    rows.append(_open(ledger, written, until, store.step))
+    if store.last != last:  # a writer was at work between the two
+        return totals(store, ledger, since, until)
     return Report(since, until, archive, last, dict(zip(COUNTED, together(rows).counts, strict=True)))
 
 
@@ -64,7 +74,9 @@ def _open(ledger: Ledger, start: int, until: int, step: int) -> Row:
     """The intervals that are not in the RRD yet."""
     found = [Row(step, counts) for _, counts in ledger.intervals(start, until)]
     reached = min(until, ledger.get("reached", start))
-    quiet = [Row(reached - start, (0,) * len(COUNTED))] if reached > max(start, ledger.get("begin", reached)) else []
+    start = max(start, ledger.get("begin", reached))
+    known = reached - start - sum(min(gap.until, reached) - max(gap.start, start) for gap in ledger.gaps(start, reached))
+    quiet = [Row(known, (0,) * len(COUNTED))] if known > 0 else []
     return together(found + quiet)
 
 

@@ -21,7 +21,7 @@ class Span(NamedTuple):
 
 
 SPANS = (
-    Span("day", "Last day", DAY, 5 * MINUTE),
+    Span("day", "Last day", DAY, 10 * MINUTE),
     Span("week", "Last week", 7 * DAY, HOUR),
     Span("month", "Last month", 31 * DAY, 3 * HOUR),
     Span("year", "Last year", 366 * DAY, DAY),

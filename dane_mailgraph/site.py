@@ -37,9 +37,14 @@ def build(store: Store, now: int, zone: tzinfo | None, host: str) -> dict[str, b
 
 
 def publish(files: dict[str, bytes], output_dir: str) -> str:
-    """Write a site, each file by rename, the page last; its path. Raises StoreError."""
+    """Write a site, each file by rename, the page last; its path. Raises StoreError.
+
+    Folder and files can be read by all, whatever the umask: a web server runs as somebody else.
+    """
     try:
-        os.makedirs(output_dir, mode=0o755, exist_ok=True)
+        if not os.path.isdir(output_dir):
+            os.makedirs(output_dir)
+            os.chmod(output_dir, 0o755)
         for name, content in files.items():
             _write(os.path.join(output_dir, name), content)
     except OSError as error:
@@ -53,7 +58,7 @@ def _write(path: str, content: bytes) -> None:
     fresh = f"{path}.new"
     try:
         with open(fresh, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)  # a web server runs as somebody else
+            os.fchmod(file.fileno(), 0o644)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

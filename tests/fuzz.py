@@ -1,0 +1,66 @@
+"""A coverage-guided fuzzer for everything that reads bytes of a log: `make fuzz`, or `python tests/fuzz.py -max_total_time=60`.
+
+Whatever the bytes are, nothing may raise, and three ways to count them must agree: a block as a whole, the
+same lines one by one, and what `explain` says of each.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import timezone
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["dane_mailgraph"]):
+    from dane_mailgraph.counted import BY_KEY, COUNTED
+    from dane_mailgraph.explain import explain
+    from dane_mailgraph.postfix import Relays
+    from dane_mailgraph.syslog import Blocks, Clock
+    from dane_mailgraph.tally import Tally
+
+NOW = 1795485600
+RELAYS = Relays("127.0.0.0/8 ::1 unix")
+
+
+def clock() -> Clock:
+    return Clock(timezone.utc, NOW)
+
+
+def counted(data: bytes) -> tuple[int, ...]:
+    """How often each category is counted in these bytes."""
+    tally = Tally(60, RELAYS, NOW + 120)
+    the_clock = clock()
+    for block, end in Blocks(io.BytesIO(data).readinto, to_the_end=True):
+        tally.take(block, end, the_clock)
+    return tuple(map(sum, zip(*(each.counts for each in tally.intervals()), strict=True))) or (0,) * len(COUNTED)
+
+
+def one(data: bytes) -> None:
+    lines = data.split(b"\n")
+    whole = counted(data)
+    single = tuple(map(sum, zip(*(counted(line) for line in lines), strict=True)))
+    assert whole == single, (whole, single)
+    said = [0] * len(COUNTED)
+    for explained in explain(lines, clock(), RELAYS):
+        times = int(explained.note.split("counted ")[1].split()[0]) if ", counted " in explained.note else 1
+        for key in explained.counts:
+            if explained.time is not None and explained.time <= NOW + 120:
+                said[COUNTED.index(BY_KEY[key])] += times
+    assert whole == tuple(said), (whole, said)
+
+
+def main() -> None:
+    corpus = Path("build/fuzz")
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(sorted(Path("sample_logs").glob("*.log"))):
+        for line, text in enumerate(path.read_bytes().split(b"\n")):
+            if text and not text.startswith(b"#"):
+                (corpus / f"{number}-{line}").write_bytes(text)
+    atheris.Setup([sys.argv[0], "-max_len=4000", *sys.argv[1:], str(corpus)], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
