@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import io
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from typing import NoReturn
 
 from . import __version__, config
@@ -19,7 +21,8 @@ from .collect import Rules, Step
 from .config import Config
 from .errors import BusyError, MailgraphError, StoreError, UsageError, reason
 from .ledger import Ledger
-from .store import Store
+from .store import Store, replace, unused
+from .syslog import LONGEST, Clock
 from .tail import Log
 
 Verb = Callable[[Config, argparse.Namespace], None]
@@ -28,6 +31,7 @@ Verb = Callable[[Config, argparse.Namespace], None]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; its exit status."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    _open_streams()
     try:
         options = _parser().parse_args(arguments)
         given = {setting.name: getattr(options, setting.name) for setting in config.SETTINGS}
@@ -35,14 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
         verb(config.load(options.config or None, os.environ, given), options)
         sys.stdout.flush()
     except MailgraphError as error:
-        print(f"dane-mailgraph: {error}", file=sys.stderr)
+        _say(str(error))
         return error.status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except OSError as error:
-        print(
-            f"dane-mailgraph: {error.filename or 'the output'}: {reason(error)}; look at the file and its disk.", file=sys.stderr
-        )
+        _say(str(_unprinted(error)))
         return StoreError.status
     return 0
 
@@ -54,29 +56,36 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
     """follow the log and count, until SIGTERM or SIGINT"""
     from . import daemon
 
-    stop = daemon.stop_on_signals()
-    voice = daemon.Voice(_say)
+    stopped = daemon.stop_on_signals()
     with ExitStack() as stack:
-        parts: list[Counter] = []
+        counters: list[Counter] = []
+
+        def take_hold(*, make: bool = False) -> None:
+            counters.clear()
+            stack.close()
+            counters.append(stack.enter_context(_counting(settings, make=make)))
 
         def tick(now: int) -> None:
-            if not parts:
-                parts.append(stack.enter_context(_counting(settings)))
-            step = parts[0].step(now)
-            for sentence in journey.remarks(step, settings.time_zone):
-                _say(sentence)
+            if not counters or not counters[0].in_place():
+                take_hold()
+            counters[0].step(now)
 
-        daemon.run(tick, stop, voice)
+        with suppress(StoreError):  # the first tick says so; a store that is another's to write ends it here
+            take_hold(make=True)
+        daemon.run(tick, stopped, daemon.Voice(_say))
 
 
 def _collect(settings: Config, options: argparse.Namespace) -> None:
     """one step of what run repeats, then exit: for cron"""
+    now = int(time.time())
     with _counting(settings) as counter:
-        step = counter.step(int(time.time()))
-    for sentence in journey.remarks(step, settings.time_zone):
-        _say(sentence)
+        step = counter.step(now, count_lines=options.verbose)
+        newest = counter.newest
     if options.verbose:
-        print(f"read {step.read:,} bytes, counted {step.counted:,} connections")
+        print(f"read {step.lines:,} lines ({step.read:,} bytes), counted {step.counted:,} connections")
+        print(f"late {step.late:,}, skipped {step.skipped:,}, in the future {step.future:,}, unreadable {step.unreadable:,}")
+        if newest is not None:
+            print(f"newest line {datetime.fromtimestamp(newest, settings.time_zone):%Y-%m-%d %H:%M:%S}, {now - newest:,} s ago")
 
 
 def _import(settings: Config, options: argparse.Namespace) -> None:
@@ -85,7 +94,7 @@ def _import(settings: Config, options: argparse.Namespace) -> None:
         if options.rebuild:
             step = _rebuild(settings, options)
         else:
-            with Ledger(_ledger(settings), writable=True) as ledger:
+            with _writing(settings) as ledger:
                 step = _import_into(ledger, settings, options)
     for sentence in journey.remarks(step, settings.time_zone):
         _say(sentence)
@@ -122,24 +131,28 @@ def _report(settings: Config, options: argparse.Namespace) -> None:
 def _explain(settings: Config, options: argparse.Namespace) -> None:
     """read log lines and say of each what it counts as, and why not"""
     from . import explain
-    from .syslog import Clock
 
     show = explain.as_json if options.format == "json" else explain.as_text
     with opened(options.file) as log:
         latest = int(log.status.st_mtime) if log.dated else int(time.time())
-        for each in explain.explain(_lines(log), Clock(settings.time_zone, latest), settings.ignore_relays):
-            print(show(each), flush=not log.dated)
+        horizon = int(time.time()) + journey.TOLERANCE
+        for each in explain.explain(_lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon):
+            line = _printable(show(each))
+            try:
+                print(line, flush=not log.dated)
+            except OSError as error:  # here, because it would be taken for the log's
+                raise _unprinted(error) from error
 
 
 def _config(settings: Config, options: argparse.Namespace) -> None:
     """print the effective configuration as a file"""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
     print(config.printed(settings))
 
 
 def _demo(settings: Config, options: argparse.Namespace) -> None:
     """count the bundled sample logs and some made traffic into DIR, render, print where the page is"""
-    import shutil
-
     from . import demo, site
 
     folder = os.path.abspath(options.dir)
@@ -147,13 +160,13 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
     here = settings._replace(
         state_dir=os.path.join(folder, "state"), output_dir=os.path.join(folder, "www"), log=os.path.join(folder, "mail.log")
     )
-    if os.path.isdir(here.state_dir) and not os.path.exists(os.path.join(here.state_dir, demo.MARK)):
-        raise UsageError(f"{here.state_dir} is there already and is no demo's; name an empty folder.")
-    shutil.rmtree(here.state_dir, ignore_errors=True)
+    others = [path for path in (here.state_dir, here.output_dir, here.log) if os.path.lexists(path)]
+    if others and not os.path.exists(os.path.join(here.state_dir, demo.MARK)):
+        raise UsageError(f"{others[0]} is there already and is no demo's; name an empty folder.")
     with _locked(here.state_dir):
         demo.prepare(here.state_dir, here.log, now)
         options.files, options.year = [here.log, *demo.samples()], demo.YEAR
-        with Ledger(_ledger(here), writable=True) as ledger:
+        with _writing(here) as ledger:
             step = _import_into(ledger, here, options)
     print(f"counted {step.counted:,} connections")
     print(site.publish(site.build(Store(here.state_dir, here.step), now, here.time_zone, site.hostname()), here.output_dir))
@@ -165,62 +178,85 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
 class Counter:
     """Everything that counting needs, held together."""
 
-    def __init__(self, log: Log, ledger: Ledger, store: Store, rules: Rules) -> None:
+    def __init__(self, log: Log, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]) -> None:
         self._log, self._ledger, self._store, self._rules = log, ledger, store, rules
+        self.in_place = in_place
+        """Whether ledger and lock are still the files of their names; whoever finds them gone may make others."""
 
-    def step(self, now: int) -> Step:
+    @property
+    def newest(self) -> int | None:
+        """When the newest line was written."""
+        newest: int | None = self._ledger.get("newest")
+        return newest
+
+    def step(self, now: int, *, count_lines: bool = False) -> Step:
         """Log to ledger to RRD. The ledger counts on where the RRD cannot be written; then raises StoreError."""
         trouble: StoreError | None = None
         try:
-            self._store.settle(self._ledger)
+            _settle(self._store, self._ledger)
         except StoreError as error:
             trouble = error
-        step = journey.collect(self._log, self._ledger, self._rules, now)
+        step = journey.collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
+        for sentence in journey.remarks(step, self._rules.zone):
+            _say(sentence)
         if trouble:
             raise trouble
         self._store.follow(self._ledger, now, self._rules.grace)
         self._store.take_snapshot(self._ledger, now)
-        for notice in self._store.notices:
-            _say(notice)
-        self._store.notices.clear()
         return step
 
 
 @contextmanager
-def _counting(settings: Config) -> Iterator[Counter]:
-    with _locked(settings.state_dir), Ledger(_ledger(settings), writable=True) as ledger:
-        yield Counter(Log(settings.log, settings.state_dir), ledger, Store(settings.state_dir, settings.step), _rules(settings))
+def _counting(settings: Config, *, make: bool = True) -> Iterator[Counter]:
+    with _locked(settings.state_dir, make=make) as held, _writing(settings) as ledger:
+        log, store = Log(settings.log, settings.state_dir), Store(settings.state_dir, settings.step)
+        yield Counter(log, ledger, store, _rules(settings), lambda: held() and ledger.in_place)
+
+
+@contextmanager
+def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
+    with Ledger(path or _ledger(settings), writable=True) as ledger:
+        ledger.agree(settings.step)
+        yield ledger
+
+
+def _settle(store: Store, ledger: Ledger) -> None:
+    store.settle(ledger)
+    for notice in store.notices:
+        _say(notice)
+    store.notices.clear()
 
 
 def _import_into(ledger: Ledger, settings: Config, options: argparse.Namespace, *, follow: bool = True) -> Step:
     now = int(time.time())
     store = Store(settings.state_dir, settings.step)
     if follow:
-        store.settle(ledger)
+        _settle(store, ledger)
     live = Log(settings.log, settings.state_dir)
     step = journey.import_logs(options.files, live, ledger, _rules(settings), now, options.year, _progress())
     if follow:
         store.follow(ledger, now, settings.grace)
-        for notice in store.notices:
-            _say(notice)
     return step
 
 
 def _rebuild(settings: Config, options: argparse.Namespace) -> Step:
-    """Count into a fresh ledger first; only when that is whole does it take the old one's place."""
+    """Count into a fresh ledger first; when that is whole it takes the old one's place, in one instant."""
     path, store = _ledger(settings), Store(settings.state_dir, settings.step)
     fresh = path + ".new"
     with suppress(FileNotFoundError):
         os.unlink(fresh)
-    with Ledger(fresh, writable=True) as ledger:
+    with _writing(settings, fresh) as ledger:
         step = _import_into(ledger, settings, options, follow=False)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    for old in (store.path, store.snapshot_path, path):
-        if os.path.lexists(old):
-            os.rename(old, f"{old}.aside-{stamp}")
-    os.rename(fresh, path)
-    with Ledger(path, writable=True) as ledger:
-        store.settle(ledger)
+        with ledger.transaction():
+            ledger.set("rebuilt", True)
+    if os.path.exists(path):
+        # A journal that a killed writer left belongs to the old file; it would be played back into the new one.
+        with suppress(StoreError), Ledger(path, writable=False):
+            pass
+        os.link(path, unused(path + ".aside"))
+    replace(fresh, path)
+    with _writing(settings) as ledger:
+        _settle(store, ledger)
         store.follow(ledger, int(time.time()), settings.grace)
     return step
 
@@ -234,23 +270,24 @@ def _ledger(settings: Config) -> str:
 
 
 @contextmanager
-def _locked(state_dir: str) -> Iterator[None]:
-    """Be the one writer of this store; raises BusyError."""
+def _locked(state_dir: str, *, make: bool = True) -> Iterator[Callable[[], bool]]:
+    """Be the one writer of this store, as long as what is given back says so; raises BusyError."""
     path = os.path.join(state_dir, "lock")
     try:
-        os.makedirs(state_dir, mode=0o755, exist_ok=True)
+        if make:
+            os.makedirs(state_dir, mode=0o755, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that counts.") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise BusyError(
-            f"{state_dir} is being written by another dane-mailgraph; let it work, or stop it (`systemctl stop dane-mailgraph`)."
-        ) from error
-    try:
-        yield
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(
+                f"{state_dir} is being written by another dane-mailgraph; "
+                "let it work, or stop it (`systemctl stop dane-mailgraph`)."
+            ) from error
+        yield lambda: os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
@@ -262,12 +299,30 @@ def _lines(log: Opened) -> Iterator[bytes]:
     while got := log.readinto(view):
         *lines, rest = (rest + bytes(view[:got])).split(b"\n")
         yield from lines
+        rest = rest[:LONGEST]  # a line so long is told by its length alone
     if rest:
         yield rest
 
 
 def _say(sentence: str) -> None:
-    print(f"dane-mailgraph: {sentence}", file=sys.stderr, flush=True)
+    print(f"dane-mailgraph: {_printable(sentence)}", file=sys.stderr, flush=True)
+
+
+def _printable(text: str) -> str:
+    """One line, whatever names and logs hold: a terminal obeys control characters."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _unprinted(error: OSError) -> StoreError:
+    name = error.filename or "the output"
+    return StoreError(f"{name} cannot be read or written: {reason(error)}; look at the file and its disk.")
+
+
+def _open_streams() -> None:
+    """Give back what whoever started us has closed: else a file of ours takes its number, and is written into."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115 - open for good
 
 
 def _progress() -> Callable[[list[Opened]], None]:
@@ -297,7 +352,8 @@ def _progress() -> Callable[[list[Opened]], None]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(UsageError.status, f"dane-mailgraph: {message}; see `{self.prog} --help`.\n")
+        _say(f"{message}; see `{self.prog} --help`.")
+        self.exit(UsageError.status)
 
 
 def _year(text: str) -> int:
@@ -307,7 +363,13 @@ def _year(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="dane-mailgraph", description="Graphs of the TLS and DANE outcome of Postfix's outbound connections.")
+    settings = ", ".join(f"{setting.name} ({setting.option})" for setting in config.SETTINGS)
+    parser = _Parser(
+        prog="dane-mailgraph",
+        description="Graphs of the TLS and DANE outcome of Postfix's outbound connections.",
+        epilog=f"Settings: {settings}. Each is also a line of {config.FILE} and an environment variable, "
+        f"such as {config.SETTINGS[0].variable}.",
+    )
     parser.add_argument("--version", action="version", version=f"dane-mailgraph {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb in (_run, _collect, _import, _render, _report, _explain, _config, _demo):

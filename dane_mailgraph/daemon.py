@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 
@@ -14,6 +13,8 @@ from .errors import MailgraphError
 
 GRID = 1
 """Seconds between two ticks; one that finds nothing new costs a stat(2)."""
+
+_STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 def tell_systemd(state: str) -> None:
@@ -29,12 +30,13 @@ def tell_systemd(state: str) -> None:
             print(f"systemd cannot be told {state!r}: {error}", file=sys.stderr)
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+def stop_on_signals() -> Callable[[float], bool]:
+    """From now on SIGTERM and SIGINT are taken only by the function given back: it waits so many seconds for one.
+
+    A tick is thus never cut off, and no handler runs in the midst of anything.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    return lambda seconds: signal.sigtimedwait(_STOP, seconds) is not None
 
 
 class Voice:
@@ -57,16 +59,21 @@ class Voice:
             self._say("All is well again, and what was missed has been counted.")
 
 
-def run(tick: Callable[[int], None], stop: threading.Event, voice: Voice, clock: Callable[[], float] = time.time) -> None:
-    """Tick at every second of the clock until `stop` is set; a tick that fails is tried again at the next."""
+def run(
+    tick: Callable[[int], None], stopped: Callable[[float], bool], voice: Voice, clock: Callable[[], float] = time.time
+) -> None:
+    """Tick at every second of the clock until stopped; a tick that fails is tried again at the next.
+
+    `stopped` waits for so many seconds at most and says whether it is time to stop.
+    """
     tell_systemd("READY=1")
-    while not stop.is_set():
+    pause = 0.0
+    while not stopped(pause):
         try:
             tick(int(clock()))
             voice.well()
         except MailgraphError as error:
             voice.trouble(str(error))
         tell_systemd("WATCHDOG=1")
-        now = clock()
-        stop.wait(GRID - now % GRID)
+        pause = GRID - clock() % GRID
     tell_systemd("STOPPING=1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from itertools import accumulate
@@ -14,6 +15,9 @@ from .errors import StoreError, reason
 
 MARK = "demo"
 """A file of this name says that a state directory is a demo's and may be made anew."""
+
+LOCK = "lock"
+"""The file that says who writes to a state directory."""
 
 YEAR = 2026
 """The year of the sample logs' stamps."""
@@ -33,9 +37,17 @@ def samples() -> list[str]:
 
 
 def prepare(state_dir: str, log: str, now: int) -> None:
-    """Mark `state_dir` as a demo's and write the traffic up to now into `log`; raises StoreError."""
+    """Make `state_dir` a demo's that has counted nothing, and write the traffic up to now into `log`; raises StoreError.
+
+    The caller holds the lock, so that nobody's store is emptied while it is written to.
+    """
     try:
         Path(state_dir, MARK).touch()
+        for each in Path(state_dir).iterdir():
+            if each.is_dir():
+                shutil.rmtree(each)
+            elif each.name not in (MARK, LOCK):
+                each.unlink()
         with open(log, "w", encoding="ascii") as file:
             file.writelines(traffic(now))
     except OSError as error:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from .counted import COUNTED
-from .errors import BusyError, StoreError, reason
+from .errors import BusyError, StoreError
 from .tally import Interval
 
 SCHEMA = 1
@@ -41,35 +41,39 @@ class Ledger:
         self._cache: dict[str, Any] = {}
         with _translated(path):
             if not writable and not os.path.exists(path):
-                raise StoreError(
-                    f"{path} is not there: nothing has been counted yet; run `dane-mailgraph collect` or `import` first."
-                )
+                raise _nothing_yet(path)
             uri = f"file:{path.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={'rwc' if writable else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
-            if writable:
-                # One file that is whole after every commit, also on its own: no write-ahead log beside it.
-                self._db.execute("PRAGMA auto_vacuum = FULL")
-                self._db.execute("PRAGMA journal_mode = DELETE")
-                self._db.execute("PRAGMA synchronous = EXTRA")
-            self._check(writable)
+            try:
+                self._check(writable)
+            except BaseException:
+                self._db.close()
+                raise
+        self._identity = _identity(path)
 
     def _check(self, writable: bool) -> None:
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         empty = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if empty and writable and application in (0, _APPLICATION):
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if application != _APPLICATION and (application or not empty):
+            raise StoreError(f"{self.path} is no ledger of dane-mailgraph; move it away, or name another state_dir.")
+        if empty and not writable:
+            raise _nothing_yet(self.path)
+        if not empty and version != SCHEMA:
+            raise StoreError(f"{self.path} is of version {version}, this program knows {SCHEMA}; use the one that wrote it.")
+        if empty:
+            self._db.execute("PRAGMA auto_vacuum = FULL")
+        if writable:
+            # One file that is whole after every commit, also on its own: no write-ahead log beside it.
+            self._db.execute("PRAGMA journal_mode = DELETE")
+            self._db.execute("PRAGMA synchronous = EXTRA")
+        if empty:
             with self.transaction():
                 self._db.execute("CREATE TABLE intervals (start INTEGER PRIMARY KEY)")
                 self._db.execute("CREATE TABLE gaps (start INTEGER PRIMARY KEY, until INTEGER NOT NULL)")
                 self._db.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
                 self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
                 self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-        elif empty or application != _APPLICATION:
-            raise StoreError(f"{self.path} is no ledger of dane-mailgraph; move it away, or name another state_dir.")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA:
-            raise StoreError(
-                f"{self.path} is of version {version}, this program knows {SCHEMA}; use the one that wrote it."
-            )
         there = {row[1] for row in self._db.execute("PRAGMA table_info(intervals)")}
         if writable and not there.issuperset(_COLUMNS):
             with self.transaction():
@@ -78,6 +82,23 @@ class Ledger:
                         # NULL in the rows of before: what was not looked for is unknown, not zero.
                         self._db.execute(f"ALTER TABLE intervals ADD COLUMN {column} INTEGER")
         self._select = ", ".join(column if writable or column in there else f"NULL AS {column}" for column in _COLUMNS)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file that was opened is still the one of that name: what is written into another is lost."""
+        return _identity(self.path) == self._identity
+
+    def agree(self, step: int) -> None:
+        """Remember how long the intervals are; raises StoreError where they are of another length."""
+        said = self.get("step")
+        if said is not None and said != step and self.get("begin") is not None:
+            raise StoreError(
+                f"{self.path} counts in steps of {said} seconds, the setting step says {step}; "
+                "set it back, or use another state_dir."
+            )
+        if said != step:
+            with self.transaction():
+                self.set("step", step)
 
     def __enter__(self) -> Ledger:
         return self
@@ -176,7 +197,15 @@ def _translated(path: str) -> Iterator[None]:
         raise StoreError(f"{path} cannot be read or written: {error}; look at its permissions and at the free space.") from error
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} cannot be understood: {error}; move it away or restore it from a backup.") from error
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be read or written: {reason(error)}; look at its permissions and at the free space."
-        ) from error
+
+
+def _nothing_yet(path: str) -> StoreError:
+    return StoreError(f"{path} is not there: nothing has been counted yet; run `dane-mailgraph collect` or `import` first.")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -39,10 +39,16 @@ _RETAINED = 8 * DAY
 """Seconds of intervals that the ledger keeps although a snapshot holds them: for an older snapshot or RRD."""
 
 
+_AWAY = "move it away, then it is made anew from what is kept beside it"
+
+
 class _Facts(NamedTuple):
-    step: int
     last: int
     sources: tuple[str, ...]
+
+
+class _Damaged(StoreError):
+    """What stands there is no whole RRD: torn by a crash, or somebody else's."""
 
 
 class Store:
@@ -54,30 +60,32 @@ class Store:
         self.step = step
         self.notices: list[str] = []
         """What was out of the ordinary, one sentence each; the caller takes them."""
+        self._making = os.path.join(state_dir, "making")
 
     # ---- writing ----
 
     def settle(self, ledger: Ledger) -> None:
         """Make RRD and ledger agree, whatever happened to either; raises StoreError where nothing sure can be done."""
+        if ledger.get("rebuilt"):
+            self._give_way(ledger)
         written, writing = ledger.get("written"), ledger.get("writing")
-        if not os.path.lexists(self.path):
-            if written is not None or writing is not None:
-                self._recover(ledger, "was gone")
-            return
+        facts, why = None, "was gone"
         try:
-            facts = self._facts(self.path)
-        except StoreError:
-            if writing is None:
+            facts = self._facts(self.path, writing=True)
+        except _Damaged:
+            if written is None or writing is None:
                 raise
-            self._recover(ledger, "was torn when its writer was stopped")
+            why = "was torn when its writer was stopped"
+        if facts and set(SOURCES) - set(facts.sources):
+            replace(self._copied(self.path), self.path)
+        last = facts.last if facts else 0
+        if last == written and writing is None:
             return
-        if facts.last > max(written or 0, writing or 0):
-            self._adopt(ledger, facts.last)
-        elif writing is not None:
-            self._recover(ledger, "")
-        elif facts.last < (written or 0):
-            self._recover(ledger, "was older than the ledger")
-        self._extend(ledger)
+        kept = self._whole(self.snapshot_path)
+        if kept > (written or 0) or last > max(written or 0, writing or 0):
+            self._adopt(ledger, last, kept)
+        elif written is not None:
+            self._recover(ledger, why if facts is None else "was older than the ledger" if last < written else "")
 
     def follow(self, ledger: Ledger, now: int, grace: int) -> int:
         """Write the closed intervals of the ledger into the RRD, quiet ones as zeros; say how many."""
@@ -89,11 +97,17 @@ class Store:
         until: int = min(reached, (now - grace) // self.step * self.step)
         if until <= start:
             return 0
+        forgotten = ledger.get("forgotten")
+        if written is not None and forgotten is not None and not forgotten <= self._whole(self.snapshot_path) <= written:
+            self._snapshot()  # without one an update that is cut off could not be mended
         with ledger.transaction():
             ledger.set("writing", until)
         if written is None:
-            self._create(self.path, begin)
-        self._write(self.path, ledger, start, until)
+            fresh = self._create(begin)
+            self._write(fresh, ledger, start, until)
+            replace(fresh, self.path)
+        else:
+            self._write(self.path, ledger, start, until)
         with ledger.transaction():
             ledger.set("written", until)
             ledger.set("writing", None)
@@ -108,96 +122,136 @@ class Store:
         if taken is None and written - ledger.get("begin", written) < every:
             return  # the ledger still holds everything
         before = ledger.get("snapshot")
-        _copy(self.path, self.snapshot_path)
+        self._snapshot()
         with ledger.transaction():
             ledger.set("snapshot", written)
             ledger.set("snapshot_at", now)
             if before is not None:
                 ledger.forget(min(before, written - _RETAINED))
 
+    def _snapshot(self) -> None:
+        if not self._whole(self.snapshot_path):
+            self._aside(self.snapshot_path)
+        replace(self._copied(self.path), self.snapshot_path)
+
     def _recover(self, ledger: Ledger, why: str) -> None:
-        """Put a true RRD into place: the snapshot, or a new one, with the ledger written onto it."""
-        begin, written, forgotten = ledger.get("begin"), ledger.get("written"), ledger.get("forgotten")
-        fresh = self.path + ".new"
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
-        start = self._base(ledger, fresh)
-        if start is None and (begin is None or forgotten is not None):
-            raise StoreError(
-                f"{self.path} {why or 'was torn'} and {self.snapshot_path} cannot replace it; "
-                "restore one of them from a backup, or run `dane-mailgraph import --rebuild` with all the logs you have."
-            )
-        if start is None and written is not None:
-            self._create(fresh, begin)
-            start = begin
-        if start is not None and written is not None:
-            self._write(fresh, ledger, start, max(written, start))
-        if why and os.path.lexists(self.path):
-            os.rename(self.path, _unused(self.path + ".aside"))
-        if start is None:  # killed before the first interval was written
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
-        else:
-            _replace(fresh, self.path)
+        """Put a true RRD into place: one that is older, or a new one, with the ledger written onto it."""
+        fresh, start = self._base(ledger, why or "was torn when its writer was stopped")
+        self._write(fresh, ledger, start, ledger.get("written"))
+        if why:
+            self._aside(self.path)
+        replace(fresh, self.path)
         with ledger.transaction():
             ledger.set("writing", None)
         if why:
-            self.notices.append(f"{self.path} {why}: made anew from its snapshot and the ledger, nothing is lost.")
+            self.notices.append(f"{self.path} {why}: made anew from what is kept beside it, nothing is lost.")
 
-    def _base(self, ledger: Ledger, fresh: str) -> int | None:
-        """Copy the snapshot to `fresh` if the ledger can bring it up to date; its last update."""
-        if not os.path.exists(self.snapshot_path):
-            return None
-        facts = self._facts(self.snapshot_path)
-        if not (ledger.get("forgotten") or 0) <= facts.last <= (ledger.get("written") or 0):
-            return None
-        _copy(self.snapshot_path, fresh)
-        self._add_sources(fresh, facts)
-        return facts.last
+    def _base(self, ledger: Ledger, why: str) -> tuple[str, int]:
+        """A new file that the ledger can bring up to date, and up to when it is written."""
+        begin, written, forgotten = ledger.get("begin"), ledger.get("written"), ledger.get("forgotten")
+        since = begin if forgotten is None else forgotten
+        if since <= (kept := self._whole(self.snapshot_path)) <= written:
+            return self._copied(self.snapshot_path), kept
+        if forgotten is None:
+            return self._create(begin), begin
+        # An update never takes the time of the last one back: what is older was restored, and is whole.
+        if since <= (last := self._whole(self.path)) < written:
+            return self._copied(self.path), last
+        raise StoreError(
+            f"{self.path} {why} and {self.snapshot_path} cannot replace it; "
+            "restore one of them from a backup, or run `dane-mailgraph import --rebuild` with all the logs you have."
+        )
 
-    def _adopt(self, ledger: Ledger, last: int) -> None:
-        """Take what an RRD holds beyond its ledger as counted: the ledger was lost, or is an old one."""
+    def _adopt(self, ledger: Ledger, last: int, kept: int) -> None:
+        """Take what the RRD or its snapshot hold beyond the ledger as counted: the ledger was lost, or is an old one."""
+        if kept > last:
+            self._aside(self.path)
+            replace(self._copied(self.snapshot_path), self.path)
+        else:  # first, because without it an RRD that is torn later could not be mended
+            self._snapshot()
+        newest = max(last, kept)
         with ledger.transaction():
-            ledger.forget(last)
-            ledger.set("begin", ledger.get("begin", last))
-            ledger.set("reached", max(last, ledger.get("reached", last)))
-            ledger.set("written", last)
+            ledger.forget(newest)
+            ledger.set("begin", ledger.get("begin", newest))
+            ledger.set("reached", max(newest, ledger.get("reached", newest)))
+            ledger.set("written", newest)
             ledger.set("writing", None)
-            ledger.set("horizon", last)
+            ledger.set("horizon", newest)
+            ledger.set("snapshot", newest)
         self.notices.append(f"{self.path} holds more than {ledger.path}: counting goes on where the RRD ends.")
 
-    def _extend(self, ledger: Ledger) -> None:
-        """Add the data sources of categories that are new in this version; history is kept."""
-        facts = self._facts(self.path)
-        if set(SOURCES) - set(facts.sources):
-            _copy(self.path, self.path + ".new")
-            self._add_sources(self.path + ".new", facts)
-            _replace(self.path + ".new", self.path)
-            self.take_snapshot(ledger, ledger.get("snapshot_at") or 0, every=0)
+    def _give_way(self, ledger: Ledger) -> None:
+        """The ledger was made anew from the logs: what was written of the one before it is not its own."""
+        self._aside(self.path)
+        self._aside(self.snapshot_path)
+        with ledger.transaction():
+            ledger.set("rebuilt", None)
 
-    def _add_sources(self, path: str, facts: _Facts) -> None:
-        missing = [source for source in SOURCES if source not in facts.sources]
+    def _aside(self, path: str) -> None:
+        if os.path.lexists(path):
+            try:
+                os.rename(path, unused(path + ".aside"))
+            except OSError as error:
+                raise StoreError(f"{path} cannot be put aside: {reason(error)}; look at its permissions.") from error
+
+    def _whole(self, path: str) -> int:
+        """Up to when an RRD is written; 0 where none is, or a damaged one."""
+        try:
+            facts = self._facts(path)
+        except _Damaged:
+            return 0
+        return facts.last if facts else 0
+
+    # ---- RRDs in the making ----
+
+    def _fresh(self) -> str:
+        """Where an RRD is made before it takes its place; what a killed writer left there is dropped."""
+        try:
+            os.makedirs(self._making, exist_ok=True)
+            for each in os.listdir(self._making):  # rrdtool makes files beside its own, too
+                os.unlink(os.path.join(self._making, each))
+        except OSError as error:
+            raise StoreError(f"{self._making} cannot be written: {reason(error)}; look at its permissions.") from error
+        return os.path.join(self._making, "outbound.rrd")
+
+    def _copied(self, path: str) -> str:
+        """A copy, with the data sources of this version."""
+        fresh = self._fresh()
+        try:
+            with open(path, "rb") as source, open(fresh, "wb") as file:
+                while block := source.read(1 << 20):
+                    file.write(block)
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(fresh)
+            raise StoreError(f"{path} cannot be copied to {fresh}: {reason(error)}; look at the free space.") from error
+        facts = self._facts(fresh)
+        missing = [source for source in SOURCES if facts and source not in facts.sources]
         if missing:
-            self._call(rrdtool.tune, path, *(self._source(source) for source in missing))
+            self._call(rrdtool.tune, fresh, *(self._source(source) for source in missing))
+        return fresh
 
     def _source(self, name: str) -> str:
         # ABSOLUTE: the only type whose totals stay exact at every resolution (measured: below 3e-16).
         return f"DS:{name}:ABSOLUTE:{2 * self.step}:0:U"
 
-    def _create(self, path: str, begin: int) -> None:
+    def _create(self, begin: int) -> str:
         """A new RRD, filled up to `begin` with what is not observed."""
         start = begin - begin % _ALIGNED
-        archives = []
-        for kind, seconds, kept in (*(("AVERAGE", *each) for each in self._archives().items()), ("MAX", HOUR, PEAKS.kept)):
-            # xff 0: a broken rule shows as unknown, it is never a total that was scaled in silence.
-            archives.append(f"RRA:{kind}:0:{seconds // self.step}:{kept // seconds}")
-        fresh = path + ".create"
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
+        archives = [f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in self._schema()]
+        fresh = self._fresh()
         self._call(rrdtool.create, fresh, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
         nothing = ":".join("0" for _ in SOURCES)
         self._update(fresh, (f"{at + self.step}:{nothing}" for at in range(start, begin, self.step)))
-        _replace(fresh, path)
+        return fresh
+
+    def _schema(self) -> list[tuple[str, int, int]]:
+        """Kind, steps in a row and rows of each archive.
+
+        Their xff is 0: a broken rule shows as unknown, it is never a total that was scaled in silence.
+        """
+        all_of_them = [*(("AVERAGE", *each) for each in self._archives().items()), ("MAX", HOUR, PEAKS.kept)]
+        return [(kind, seconds // self.step, kept // seconds) for kind, seconds, kept in all_of_them]
 
     def _write(self, path: str, ledger: Ledger, start: int, until: int) -> None:
         self._update(path, self._values(ledger, start, until))
@@ -212,7 +266,8 @@ class Store:
             for quiet in range(at, begin, self.step):
                 yield f"{quiet + self.step}:{zeros}:{_observed(gaps, quiet)}"
             if counts:
-                yield f"{begin + self.step}:{':'.join('U' if n is None else str(n) for n in counts)}:{_observed(gaps, begin)}"
+                # Observed in any case: what was counted in it was read, even where the rest of it is lost.
+                yield f"{begin + self.step}:{':'.join('U' if n is None else str(n) for n in counts)}:1"
             at = begin + self.step
 
     def _update(self, path: str, values: Iterator[str]) -> None:
@@ -231,7 +286,8 @@ class Store:
     @property
     def last(self) -> int | None:
         """Up to when the RRD is written, epoch seconds; None where there is none yet."""
-        return self._facts(self.path).last if os.path.lexists(self.path) else None
+        facts = self._facts(self.path)
+        return facts.last if facts else None
 
     def rows(self, archive: int, start: int, until: int) -> list[Row]:
         """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
@@ -303,26 +359,39 @@ class Store:
 
     # ---- rrdtool ----
 
-    def _facts(self, path: str) -> _Facts:
+    def _facts(self, path: str, *, writing: bool = False) -> _Facts | None:
+        """What an RRD says of itself; None where there is none. Raises StoreError for what is not ours."""
         try:
-            with open(path, "rb") as file:
+            with open(path, "r+b" if writing else "rb") as file:
                 magic = file.read(4)
+        except FileNotFoundError:
+            return None
         except OSError as error:
-            raise StoreError(f"{path} cannot be read: {reason(error)}; look at its permissions.") from error
+            how = "written" if writing else "read"
+            raise StoreError(f"{path} cannot be {how}: {reason(error)}; look at its permissions.") from error
         if magic != b"RRD\0":
-            raise StoreError(f"{path} is no RRD; move it away, then its counts are written anew from what is kept beside it.")
-        info = self._call(rrdtool.info, path)
+            raise _Damaged(f"{path} is no RRD; {_AWAY}.")
+        try:
+            info = self._call(rrdtool.info, path)
+        except StoreError as error:
+            if "could not lock" in str(error):
+                raise
+            raise _Damaged(f"{path} is damaged: {error.__cause__}; {_AWAY}.") from error
         step = int(info["step"])
         if step != self.step:
             raise StoreError(
                 f"{path} has steps of {step} seconds, the setting step says {self.step}; set it back, or use another state_dir."
             )
         sources = tuple(key[3:-7] for key in info if key.startswith("ds[") and key.endswith("].index"))
-        if unknown := sorted(set(sources) - set(SOURCES)) or not {OBSERVED} <= set(sources):
+        kinds = {info[f"ds[{source}].type"] for source in sources}
+        numbers = range(sum(key.endswith("].cf") for key in info))
+        archives = [tuple(info[f"rra[{n}].{each}"] for each in ("cf", "pdp_per_row", "rows")) for n in numbers]
+        if not {OBSERVED} <= set(sources) <= set(SOURCES) or kinds != {"ABSOLUTE"} or archives != self._schema():
             raise StoreError(
-                f"{path} has other data sources than this version's ({unknown}); use a newer version, or another state_dir."
+                f"{path} has other data sources or archives than this version's; "
+                "use the version that wrote it, or another state_dir."
             )
-        return _Facts(step, int(info["last_update"]), sources)
+        return _Facts(int(info["last_update"]), sources)
 
     def _call(self, function: Callable[..., Any], path: str, *arguments: str) -> Any:
         deadline = time.monotonic() + _PATIENCE
@@ -348,7 +417,8 @@ def _observed(gaps: list[Gap], at: int) -> str:
 # ---- files ----
 
 
-def _unused(path: str) -> str:
+def unused(path: str) -> str:
+    """A name that begins so and is nobody's."""
     number = 1
     while os.path.lexists(f"{path}-{number}"):
         number += 1
@@ -366,21 +436,8 @@ def _sync(path: str) -> None:
         raise StoreError(f"{path} cannot be written: {reason(error)}; look at the free space and the disk.") from error
 
 
-def _copy(path: str, target: str) -> None:
-    """Copy durably: the whole file under its name, or the old one."""
-    fresh = target + ".copy"
-    try:
-        with open(path, "rb") as source, open(fresh, "wb") as file:
-            while block := source.read(1 << 20):
-                file.write(block)
-    except OSError as error:
-        with suppress(OSError):
-            os.unlink(fresh)
-        raise StoreError(f"{fresh} cannot be written: {reason(error)}; look at the free space.") from error
-    _replace(fresh, target)
-
-
-def _replace(fresh: str, path: str) -> None:
+def replace(fresh: str, path: str) -> None:
+    """Put a whole file into place, durably."""
     _sync(fresh)
     try:
         os.replace(fresh, path)

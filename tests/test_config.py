@@ -223,7 +223,8 @@ def test_what_is_printed_gives_the_same_configuration_again(options: dict[str, s
 
 
 def test_a_path_that_is_no_text_is_printed_as_the_bytes_it_is(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "dane_mailgraph", "config", "--config", os.devnull, "--state-dir", b"/srv/\xff\xfe"]
+    path = os.fsdecode(b"/srv/\xff\xfe")
+    arguments = [sys.executable, "-m", "dane_mailgraph", "config", "--config", os.devnull, "--state-dir", path]
     done = subprocess.run(arguments, capture_output=True, env=environment(PYTHONIOENCODING="utf-8:strict"), check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")

@@ -1,0 +1,578 @@
+"""The command line as an operator meets it: verbs, help, exit statuses, and one sentence for whatever goes wrong."""
+
+from __future__ import annotations
+
+import bz2
+import fcntl
+import gzip
+import json
+import lzma
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+import pytest
+import zstandard
+
+import dane_mailgraph
+from dane_mailgraph import cli
+from dane_mailgraph.config import SETTINGS
+
+ROOT = Path(dane_mailgraph.__file__).parents[1]
+VERBS = ["run", "collect", "import", "render", "report", "explain", "config", "demo"]
+
+TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")}
+ENVIRONMENT["PYTHONPATH"] = str(ROOT)
+
+
+def connections(number: int, *, ago: int = 3600) -> bytes:
+    """Lines of a log: one connection a second, the first of them so long ago."""
+    begin = time.time() - ago
+    stamps = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin + n)) for n in range(number))
+    return "".join(f"{stamp} mail postfix/smtp[7]: Verified {TLS}\n" for stamp in stamps).encode()
+
+
+class Home:
+    """A folder with a log, and the command run on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log, self.state, self.www = folder, folder / "mail.log", folder / "state", folder / "www"
+        self.log.write_bytes(connections(3))
+
+    @property
+    def settings(self) -> list[str]:
+        folders = ["--state-dir", str(self.state), "--output-dir", str(self.www), "--log", str(self.log)]
+        return ["--config", os.devnull, "--time-zone", "UTC", *folders]
+
+    def command(self, verb: str, *rest: str | Path) -> list[str]:
+        return [sys.executable, "-m", "dane_mailgraph", verb, *self.settings, *map(str, rest)]
+
+    def run(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = self.command(verb, *rest)
+        return subprocess.run(
+            command, input=stdin, capture_output=True, cwd=self.folder, env=ENVIRONMENT, timeout=30, check=False
+        )
+
+    def done(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> str:
+        done = self.run(verb, *rest, stdin=stdin)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout.decode()
+
+    def collected(self) -> None:
+        """A store that has counted the log, made in this process because that is faster."""
+        assert cli.main(["collect", *self.settings]) == 0
+
+    def fails(self, status: int, verb: str, *rest: str | Path) -> str:
+        """The one sentence on standard error."""
+        done = self.run(verb, *rest)
+        return sentence(done.returncode, done.stderr.decode(), status)
+
+    def verified(self) -> int | None:
+        """How many verified connections `report` knows of."""
+        count: int | None = json.loads(self.done("report", "--format", "json", "--since", "2d"))["connections"]["verified"]
+        return count
+
+
+def sentence(returned: int, said: str, status: int) -> str:
+    assert returned == status, said
+    assert said.startswith("dane-mailgraph: ")
+    assert said.endswith((".\n", "?\n"))
+    assert said.count("\n") == 1
+    assert said.rstrip("\n").isprintable()
+    return said.rstrip("\n")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run it in this process and expect a failure: what it said."""
+
+    def failing(status: int, *arguments: str) -> str:
+        try:
+            returned = cli.main(list(arguments))
+        except SystemExit as left:
+            returned = int(left.code or 0)
+        said = capsys.readouterr()
+        assert said.out == ""
+        return sentence(returned, said.err, status)
+
+    return failing
+
+
+# ---- every verb -----------------------------------------------------------------------------
+
+
+def test_collect_counts_what_is_new_and_nothing_twice(home: Home) -> None:
+    assert home.done("collect") == ""
+    assert home.done("collect", "--verbose").startswith("read 0 lines (0 bytes), counted 0 connections\nlate 0, skipped 0, ")
+    with home.log.open("ab") as log:
+        log.write(connections(2, ago=3))
+
+    assert "read 2 lines" in (said := home.done("collect", "-v")) and "counted 2 connections\n" in said
+    assert home.verified() == 5
+
+
+def test_import_counts_and_says_what_it_skipped(home: Home) -> None:
+    older = home.folder / "mail.log.1"
+    older.write_bytes(connections(4, ago=7200))
+
+    assert home.done("import", older, home.log) == "counted 7 connections\n"
+    assert home.done("import", older) == "counted 0 connections, skipped 4 that had been counted before\n"
+    assert home.verified() == 7
+
+
+def test_import_rebuild_makes_a_fresh_store(home: Home) -> None:
+    older = home.folder / "mail.log.1"
+    older.write_bytes(connections(4, ago=7200))
+    home.done("collect")
+    home.done("import", "--rebuild", home.log, older)
+
+    assert home.verified() == 7
+
+
+def test_import_year_supplies_the_year_that_stamps_lack(home: Home) -> None:
+    log = home.folder / "old.log"
+    log.write_text(f"Mar  4 12:00:00 mail postfix/smtp[7]: Verified {TLS}\n")
+    home.done("import", "--year", "2021", log)
+
+    found = json.loads(home.done("report", "--format", "json", "--since", "2021-03-04", "--until", "2021-03-05"))
+    assert found["connections"]["verified"] == 1
+
+
+def test_render_report_and_config_speak_of_what_was_collected(home: Home) -> None:
+    home.done("collect")
+    home.done("render")
+
+    assert (home.www / "index.html").stat().st_size > 1000
+    assert re.search(r"Verified +3 +100\.0 %", home.done("report"))
+    assert f"state_dir = {home.state}\n" in home.done("config")
+
+
+def test_explain_reads_standard_input_or_a_file(home: Home) -> None:
+    by_name, by_dash, by_default = (
+        home.done("explain", "--format", "json", home.log),
+        home.done("explain", "--format", "json", "-", stdin=home.log.read_bytes()),
+        home.done("explain", "--format", "json", stdin=home.log.read_bytes()),
+    )
+
+    assert by_name == by_dash == by_default
+    assert [json.loads(line)["counts"][0] for line in by_name.splitlines()] == ["connections.verified"] * 3
+
+
+@pytest.mark.parametrize(
+    "pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress], ids=["plain", "gz", "bz2", "xz", "zst"]
+)
+def test_import_reads_standard_input_packed_or_not(pack: Callable[[bytes], bytes], home: Home) -> None:
+    assert home.done("import", "-", stdin=pack(connections(5))) == "counted 5 connections\n"
+    assert home.verified() == 5
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
+def test_run_tells_systemd_that_it_is_ready_and_ends_quietly_when_told(stop: signal.Signals, home: Home) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, tempfile.TemporaryDirectory() as short:
+        systemd.bind(f"{short}/notify")
+        systemd.settimeout(20)
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": f"{short}/notify"}
+        with subprocess.Popen(
+            home.command("run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+        ) as child:
+            try:
+                assert systemd.recv(100) == b"READY=1"
+                assert systemd.recv(100) == b"WATCHDOG=1"
+                child.send_signal(stop)
+                assert child.communicate(timeout=20) == ("", "")
+            finally:
+                child.kill()
+    assert child.returncode == 0
+    assert home.verified() == 3
+
+
+def test_it_starts_as_a_module_too() -> None:
+    command = [sys.executable, "-m", "dane_mailgraph", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+
+    assert done.stdout == f"dane-mailgraph {dane_mailgraph.__version__}\n"
+
+
+def test_the_installed_command_is_the_same(home: Home) -> None:
+    command = Path(sys.executable).with_name("dane-mailgraph")
+    if not command.exists():
+        pytest.skip("this interpreter has the package not installed")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"dane-mailgraph {dane_mailgraph.__version__}\n"
+
+
+# ---- help -----------------------------------------------------------------------------------
+
+
+def helped(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as left:
+        cli.main([*arguments, "--help"])
+    assert left.value.code == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    return " ".join(said.out.split())
+
+
+def test_help_names_every_verb_and_every_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    said = helped(capsys)
+
+    for verb in VERBS:
+        assert f" {verb} " in said
+    for setting in SETTINGS:
+        assert f"{setting.name} ({setting.option})" in said
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_a_help_text_with_every_setting_and_its_default(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    said = helped(capsys, verb)
+
+    assert said.startswith(f"usage: dane-mailgraph {verb} ")
+    for setting in SETTINGS:
+        assert f"{setting.option} VALUE {setting.help} (default: {setting.default or 'empty'})" in said
+
+
+# ---- wrong usage and configuration ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "VERB"),
+        (["fly"], "fly"),
+        (["collect", "--flavour", "sweet"], "--flavour"),
+        (["collect", "--state", "/srv"], "--state"),
+        (["collect", "what"], "what"),
+        (["collect", "--step"], "--step"),
+        (["report", "--format", "yaml"], "yaml"),
+        (["explain", "--format", "csv"], "csv"),
+        (["explain", "a", "b"], "b"),
+        (["import"], "FILE"),
+        (["import", "--year", "26", "x"], "26"),
+        (["import", "--year", "x\x1b[2J\ny", "x"], "--year"),
+    ],
+)
+def test_wrong_usage_is_2(arguments: list[str], words: str, here: Callable[..., str]) -> None:
+    said = here(2, *arguments)
+
+    assert words in said
+    assert "--help`" in said
+
+
+def test_a_time_that_is_none_is_2(home: Home) -> None:
+    home.done("collect")
+
+    assert "yesterday is no time" in home.fails(2, "report", "--since", "yesterday")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_wrong_configuration_is_78_for_every_verb(verb: str, home: Home, here: Callable[..., str]) -> None:
+    rest = ["x"] if verb == "import" else []
+
+    assert "step = 7 on the command line (--step) is wrong" in here(78, verb, *home.settings, "--step", "7", *rest)
+    assert not home.state.exists()
+
+
+def test_the_configuration_file_must_be_one(home: Home, here: Callable[..., str]) -> None:
+    assert "is not there" in here(78, "collect", "--config", str(home.folder / "none.conf"))
+    assert "line 1 is not `name = value`" in here(78, "collect", "--config", sys.executable)
+
+
+# ---- logs that are none ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["collect", "import", "explain"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nowhere.log", "is not there"),
+        ("folder", "is a directory"),
+        ("mail.log/x", "cannot be read"),
+        ("/dev/zero", "is no regular file"),
+    ],
+)
+def test_a_log_that_cannot_be_read_is_66(verb: str, name: str, words: str, home: Home, here: Callable[..., str]) -> None:
+    (home.folder / "folder").mkdir()
+    path = str(home.folder / name)
+    log = ["--log", path] if verb == "collect" else [path]
+
+    said = here(66, verb, *home.settings, *log)
+    assert path in said and words in said
+
+
+@contextmanager
+def nobody() -> Iterator[Path]:
+    """A folder that an unprivileged user can reach; the process is such a user meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_a_log_that_may_not_be_read_is_66(here: Callable[..., str]) -> None:
+    with nobody() as folder:
+        log = folder / "mail.log"
+        log.touch(mode=0o000)
+        settings = ["--config", os.devnull, "--state-dir", str(folder / "state"), "--log", str(log)]
+
+        assert "Permission denied; run as a user who may" in here(66, "collect", *settings)
+        assert "Permission denied; run as a user who may" in here(66, "import", *settings, str(log))
+
+
+def test_a_state_dir_that_may_not_be_written_is_74(here: Callable[..., str]) -> None:
+    with nobody() as folder:
+        state, log = folder / "state", folder / "mail.log"
+        log.touch()
+        state.mkdir(mode=0o555)
+
+        assert "Permission denied" in here(74, "collect", "--config", os.devnull, "--state-dir", str(state), "--log", str(log))
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda plain: zstandard.ZstdCompressor(write_checksum=True).compress(plain),
+}
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped"])
+@pytest.mark.parametrize("name", PACKERS)
+def test_a_damaged_archive_is_66_and_nothing_of_it_is_counted(name: str, harm: str, home: Home, here: Callable[..., str]) -> None:
+    packed = bytearray(PACKERS[name](connections(2000)))
+    if harm == "cut":
+        del packed[len(packed) // 2 :]
+    else:
+        packed[len(packed) // 2] ^= 0x55
+    path = home.folder / f"mail.log.1.{name}"
+    path.write_bytes(packed)
+
+    assert str(path) in here(66, "import", *home.settings, str(home.log), str(path))
+    path.unlink()
+    assert home.done("import", home.log) == "counted 3 connections\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n\n", b"\0" * 5000, b"\xff\xfe\xfd" * 2000, b"no log at all"], ids=lambda content: repr(content[:9])
+)
+def test_a_log_of_nothing_or_of_garbage_counts_nothing(content: bytes, home: Home) -> None:
+    home.log.write_bytes(content)
+    for verb, *rest in (["collect"], ["import", str(home.log)], ["explain", str(home.log)], ["report"]):
+        done = home.run(verb, *rest)
+
+        assert done.returncode == 0
+        assert b"Traceback" not in done.stderr
+        assert done.stderr.count(b"\n") <= 1
+    assert not home.verified()
+
+
+def test_a_line_of_megabytes_hides_only_itself(home: Home) -> None:
+    home.log.write_bytes(connections(2) + b"x" * 3_000_000 + b"\n" + connections(2, ago=60))
+    said = home.run("collect", "-v")
+
+    assert (said.returncode, said.stderr.count(b"1 lines without a readable time")) == (0, 1)
+    assert b"counted 4 connections\n" in said.stdout
+    assert home.done("explain", "--format", "json", home.log).count("connections.verified") == 4
+
+
+def test_megabytes_without_a_newline_count_nothing(home: Home) -> None:
+    home.log.write_bytes(b"x" * 3_000_000)
+
+    said = home.run("import", home.log)
+
+    assert (said.returncode, said.stdout) == (0, b"counted 0 connections\n")
+    assert said.stderr.startswith(b"dane-mailgraph: 1 lines without a readable time count nowhere")
+    assert len(home.done("explain", home.log)) < 200
+
+
+# ---- stores that are none -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["collect", "import"])
+@pytest.mark.parametrize("place", ["/proc/dane-mailgraph", "/proc/1/dane-mailgraph", "mail.log", "mail.log/state"])
+def test_a_state_dir_that_cannot_be_is_74(verb: str, place: str, home: Home) -> None:
+    rest = [str(home.log)] if verb == "import" else []
+
+    said = home.fails(74, verb, *rest, "--state-dir", str(home.folder / place))
+    assert f"{home.folder / place} cannot be written: " in said
+
+
+def test_a_store_that_is_not_there_is_74(home: Home, here: Callable[..., str]) -> None:
+    assert "nothing has been counted yet" in here(74, "report", *home.settings)
+    assert not home.state.exists()
+
+
+@pytest.mark.parametrize("verb", ["collect", "import", "report"])
+def test_a_ledger_that_is_none_is_74(verb: str, home: Home, here: Callable[..., str]) -> None:
+    home.state.mkdir()
+    (home.state / "ledger.sqlite").write_bytes(b"not a database" * 500)
+    rest = [str(home.log)] if verb == "import" else []
+
+    assert "ledger.sqlite" in here(74, verb, *home.settings, *rest)
+    assert (home.state / "ledger.sqlite").read_bytes() == b"not a database" * 500
+
+
+@pytest.mark.parametrize("verb", ["collect", "import", "report", "render"])
+@pytest.mark.parametrize("content", [b"", b"no RRD", b"RRD\0" + b"0003\0" + b"x" * 3000], ids=["empty", "text", "torn"])
+def test_an_rrd_that_is_none_is_74(verb: str, content: bytes, home: Home, here: Callable[..., str]) -> None:
+    home.collected()
+    (home.state / "outbound.rrd").write_bytes(content)
+    rest = [str(home.log)] if verb == "import" else []
+
+    assert "outbound.rrd" in here(74, verb, *home.settings, *rest)
+    assert (home.state / "outbound.rrd").read_bytes() == content
+
+
+@pytest.mark.parametrize("verb", ["collect", "report", "render"])
+def test_another_step_than_the_stores_is_74(verb: str, home: Home, here: Callable[..., str]) -> None:
+    home.collected()
+
+    assert "steps of 60 seconds, the setting step says 300" in here(74, verb, *home.settings, "--step", "300")
+
+
+def test_an_output_dir_that_cannot_be_written_is_74(home: Home, here: Callable[..., str]) -> None:
+    home.www.write_text("in the way")
+
+    assert f"{home.www} cannot be written: " in here(74, "render", *home.settings)
+
+
+@pytest.mark.parametrize("verb", ["run", "collect", "import", "demo"])
+def test_a_store_that_another_writes_to_is_75(verb: str, home: Home) -> None:
+    home.state.mkdir()
+    (home.state / "demo").touch()
+    rest = {"import": [str(home.log)], "demo": [str(home.folder)]}.get(verb, [])
+    with (home.state / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        assert "is being written by another dane-mailgraph" in home.fails(75, verb, *rest)
+        assert (home.state / "demo").exists()
+    if verb == "collect":
+        home.done("collect")
+
+
+def test_reading_does_not_need_the_lock(home: Home) -> None:
+    home.collected()
+    with (home.state / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        assert home.verified() == 3
+        home.done("render")
+
+
+# ---- streams and signals --------------------------------------------------------------------
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(home: Home) -> None:
+    home.log.write_bytes(connections(3000))
+    with subprocess.Popen(
+        home.command("explain", home.log), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    ) as child:
+        assert child.stdout and child.stderr
+        assert child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == -signal.SIGPIPE
+
+
+def test_ctrl_c_ends_it_quietly(home: Home) -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(home.command("explain"), env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        assert child.stdin and child.stdout and child.stderr
+        overdue = Timer(20, child.kill)
+        overdue.start()
+        child.stdin.write(connections(20))
+        child.stdin.flush()
+        assert child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        assert child.stderr.read() == b""
+        overdue.cancel()
+    assert child.returncode == 128 + signal.SIGINT
+
+
+def test_a_full_disk_behind_standard_output_is_said(home: Home) -> None:
+    home.log.write_bytes(connections(500))
+    home.done("collect")
+    for verb, *rest in (["config"], ["report"], ["explain", str(home.log)]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(home.command(verb, *rest), stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False)
+
+        assert "No space left on device" in sentence(done.returncode, done.stderr.decode(), 74)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(closed: str, home: Home) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *home.command("collect", "-v")]
+    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert home.verified() == 3
+
+
+def test_names_from_outside_cannot_command_the_terminal(home: Home) -> None:
+    assert r"\x1b[2J\n" in home.fails(66, "import", home.folder / "\x1b[2J\n")
+    assert r"\udcff" in home.fails(66, "import", os.fsdecode(b"\xff"))
+
+
+# ---- what it costs --------------------------------------------------------------------------
+
+MEASURE = """
+import os, sys
+child = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
+
+
+def test_collecting_nothing_costs_next_to_nothing(home: Home) -> None:
+    # Through a small process: what a child is said to have used at most includes what its parent had.
+    home.log.write_bytes(b"")
+    best = (1e9, 1 << 60)
+    for _ in range(3):
+        command = [sys.executable, "-S", "-E", "-c", MEASURE, *home.command("collect")]
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+        status, seconds, kilobytes = done.stdout.split()
+        assert (status, done.stderr) == ("0", "")
+        best = min(best[0], float(seconds)), min(best[1], int(kilobytes))
+
+    assert best[0] < 0.3
+    assert best[1] < 30 * 1024
+
+
+@pytest.mark.parametrize("verb", ["collect", "import", "report", "explain", "config"])
+def test_who_does_not_paint_does_not_pay_for_the_painter(verb: str, home: Home) -> None:
+    home.collected()
+    rest = [str(home.log)] if verb in ("import", "explain") else []
+    code = (
+        "import sys; from dane_mailgraph.cli import main; status = main(sys.argv[1:]); "
+        "print('painter:', sorted({'matplotlib', 'numpy', 'PIL'} & set(sys.modules)), status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, verb, *home.settings, *rest], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    )
+
+    assert done.stdout.endswith("painter: [] 0\n")

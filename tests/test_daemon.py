@@ -1,0 +1,139 @@
+"""Ticks on the clock's grid, a voice that does not nag, and a word to systemd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from torture import Lived
+
+from dane_mailgraph import daemon
+from dane_mailgraph.errors import SourceError, StoreError
+
+
+class Time:
+    """A clock that goes on only while somebody waits."""
+
+    def __init__(self, now: float, ends: float) -> None:
+        self.now, self.ends = now, ends
+
+    def __call__(self) -> float:
+        return self.now
+
+    def stopped(self, seconds: float) -> bool:
+        assert 0 <= seconds <= daemon.GRID
+        self.now += seconds
+        return self.now >= self.ends
+
+
+def test_ticks_are_on_the_grid_however_long_they_take() -> None:
+    clock, ticks = Time(1000.25, 1010), []
+
+    def tick(now: int) -> None:
+        ticks.append((now, clock.now))
+        clock.now += (0.5, 0.0, 2.2)[len(ticks) % 3]
+
+    daemon.run(tick, clock.stopped, daemon.Voice(print), clock)
+    assert ticks[0] == (1000, 1000.25), "at once"
+    assert ticks[1:] == [(now, now) for now in (1001, 1004, 1005, 1006, 1009)]
+
+
+def test_a_clock_that_is_set_back_or_forward_stops_no_tick() -> None:
+    clock, ticks = Time(1000, 5000), []
+
+    def tick(now: int) -> None:
+        ticks.append(now)
+        clock.now = {1001: 400.5, 402: 4990.0}.get(now, clock.now)
+
+    daemon.run(tick, clock.stopped, daemon.Voice(print), clock)
+    assert ticks == [1000, 1001, 401, 402, *range(4991, 5000)]
+
+
+def test_the_voice_says_a_thing_once_and_when_it_is_over() -> None:
+    said: list[str] = []
+    voice = daemon.Voice(said.append)
+    for trouble in (None, "A.", "A.", "B.", None, None, "A."):
+        voice.trouble(trouble) if trouble else voice.well()
+    assert said == ["A.", "B.", "All is well again, and what was missed has been counted.", "A."]
+
+
+def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:
+    clock, said = Time(0, 6), []
+    errors = iter((SourceError("no log."), SourceError("no log."), StoreError("no disk."), None, None, None))
+
+    def tick(now: int) -> None:
+        if error := next(errors):
+            raise error
+
+    daemon.run(tick, clock.stopped, daemon.Voice(said.append), clock)
+    assert said == ["no log.", "no disk.", "All is well again, and what was missed has been counted."]
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield listening
+
+
+def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
+    clock = Time(0, 2)
+    daemon.run(lambda now: None, clock.stopped, daemon.Voice(print), clock)
+    assert [systemd.recv(99) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_an_abstract_socket_is_heard_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(f"\0notify-{os.getpid()}")
+        listening.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@notify-{os.getpid()}")
+        daemon.tell_systemd("READY=1")
+        assert listening.recv(99) == b"READY=1"
+
+
+def test_without_systemd_nothing_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    daemon.tell_systemd("READY=1")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
+    daemon.tell_systemd("READY=1")
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("log", [True, False])
+def test_run_ends_quietly_with_0_when_it_is_told_to(log: bool, number: int, tmp_path: Path, systemd: socket.socket) -> None:
+    history = Lived(tmp_path, 1)
+    if log:
+        history.log.touch()
+    said = tmp_path / "said"
+    with open(said, "wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "dane_mailgraph", *history.arguments("run")], stdout=out, stderr=out)
+    try:
+        assert systemd.recv(99) == b"READY=1", "also where there is trouble: it is said, and tried again"
+        assert systemd.recv(99) == b"WATCHDOG=1"
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(5) == 0
+        assert time.monotonic() - began < 1.5
+    finally:
+        process.kill()
+        process.wait()
+    while (heard := systemd.recv(99)) != b"STOPPING=1":
+        assert heard == b"WATCHDOG=1"
+    assert said.read_text().count("\n") == (0 if log else 1)
+
+
+def test_run_ends_with_78_for_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dane_mailgraph", *Lived(tmp_path, 1).arguments("run"), "--step=7"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)

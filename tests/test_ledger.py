@@ -1,0 +1,225 @@
+"""What is committed stays, what is not ours is left alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dane_mailgraph.counted import COUNTED
+from dane_mailgraph.errors import BusyError, MailgraphError, StoreError
+from dane_mailgraph.ledger import Gap, Ledger
+from dane_mailgraph.tally import Interval
+
+
+def counts(number: int) -> tuple[int, ...]:
+    return tuple(number + place for place in range(len(COUNTED)))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "ledger.sqlite")
+
+
+@pytest.fixture
+def ledger(path: str) -> Iterator[Ledger]:
+    with Ledger(path, writable=True) as opened:
+        yield opened
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10**12)), max_size=40), st.integers(0, 40))
+def test_counts_of_one_interval_add_up_in_whatever_transactions_they_come(made: list[tuple[int, int]], cut: int) -> None:
+    with Ledger(":memory:", writable=True) as ledger:
+        for part in (made[:cut], made[cut:]):
+            with ledger.transaction():
+                ledger.add(Interval(60 * at, counts(number)) for at, number in part)
+        want: dict[int, list[int]] = {}
+        for at, number in made:
+            sums = want.setdefault(60 * at, [0] * len(COUNTED))
+            sums[:] = [a + b for a, b in zip(sums, counts(number), strict=True)]
+        assert {at: list(each) for at, each in ledger.intervals(0, 10**6)} == want
+        assert ledger.newest == max(want, default=None)
+
+
+def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(ledger: Ledger, path: str) -> None:
+    with ledger.transaction():
+        ledger.set("reached", 60)
+    with pytest.raises(KeyError), ledger.transaction():
+        ledger.add([Interval(60, counts(1))])
+        ledger.set("reached", 120)
+        ledger.mark(Gap(0, 60))
+        raise KeyError
+    assert ledger.get("reached") == 60
+    with Ledger(path, writable=False) as reader:
+        assert (list(reader.intervals(0, 10**6)), reader.gaps(0, 10**6), reader.get("reached")) == ([], [], 60)
+
+
+def test_what_is_remembered_is_there_after_opening_again(path: str) -> None:
+    with Ledger(path, writable=True) as ledger, ledger.transaction():
+        ledger.set("bookmark /var/log/mail.log", [[1, 2, None]])
+    with Ledger(path, writable=True) as ledger:
+        assert ledger.get("bookmark /var/log/mail.log") == [[1, 2, None]]
+        assert ledger.get("nothing", 7) == 7
+
+
+def test_gaps_are_found_where_they_touch_and_forgotten_with_their_intervals(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.mark(Gap(100, 200))
+        ledger.mark(Gap(100, 150))
+        ledger.mark(Gap(300, 400))
+        ledger.add([Interval(120, counts(1)), Interval(300, counts(2))])
+    assert ledger.gaps(200, 300) == []
+    assert ledger.gaps(199, 301) == [Gap(100, 200), Gap(300, 400)]
+    with ledger.transaction():
+        ledger.forget(300)
+        ledger.forget(200)
+    assert ledger.gaps(0, 1000) == [Gap(300, 400)]
+    assert [at for at, _ in ledger.intervals(0, 1000)] == [300]
+    assert ledger.get("forgotten") == 300
+
+
+def a_text(path: str) -> None:
+    Path(path).write_text("Dear diary,\n" * 99)
+
+
+def a_directory(path: str) -> None:
+    os.mkdir(path)
+
+
+def anothers_database(path: str) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE recipes (name TEXT)")
+
+
+def anothers_empty_database(path: str) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA application_id = 252006")
+
+
+def a_newer_version(path: str) -> None:
+    with Ledger(path, writable=True):
+        pass
+    with closing(sqlite3.connect(path)) as ours:
+        ours.execute("PRAGMA user_version = 99")
+
+
+def a_broken_one(path: str) -> None:
+    with Ledger(path, writable=True) as ledger, ledger.transaction():
+        ledger.add(Interval(60 * n, counts(n)) for n in range(999))
+    with open(path, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 9999)
+
+
+FOREIGN = (a_text, a_directory, anothers_database, anothers_empty_database, a_newer_version, a_broken_one)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("what", FOREIGN, ids=lambda what: what.__name__)
+def test_what_is_not_ours_is_left_as_it_is_and_said_in_a_sentence(
+    what: Callable[[str], None], writable: bool, path: str
+) -> None:
+    what(path)
+    before = None if os.path.isdir(path) else Path(path).read_bytes()
+    with pytest.raises(MailgraphError) as said, Ledger(path, writable=writable) as ledger:
+        list(ledger.intervals(0, 10**6))
+    assert said.value.status == 74
+    assert str(said.value).startswith(path)
+    assert "\n" not in str(said.value)
+    assert os.path.isdir(path) if before is None else Path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_reader_makes_no_ledger(there: bool, path: str) -> None:
+    if there:  # a writer is just about to make it
+        Path(path).touch()
+    with pytest.raises(StoreError, match="nothing has been counted yet"), Ledger(path, writable=False):
+        pass
+    assert os.path.exists(path) == there
+    assert not there or not os.path.getsize(path)
+
+
+def test_a_ledger_that_cannot_be_written_is_said_so_and_can_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("a read-only disk needs the right to mount one")
+    try:
+        path = str(folder / "ledger.sqlite")
+        with Ledger(path, writable=True) as ledger, ledger.transaction():
+            ledger.add([Interval(60, counts(1))])
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        with Ledger(path, writable=False) as ledger:
+            assert list(ledger.intervals(0, 99)) == [(60, counts(1))]
+        with pytest.raises(StoreError, match=r"readonly|read-only"), Ledger(path, writable=True) as ledger, ledger.transaction():
+            ledger.set("reached", 1)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_ledger_that_another_program_holds_is_busy_and_later_not(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **named: connect(*args, **{**named, "timeout": 0.05}))
+    with Ledger(path, writable=True) as ledger, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(BusyError), ledger.transaction():
+            ledger.set("reached", 1)
+        other.execute("ROLLBACK")
+        with ledger.transaction():
+            ledger.set("reached", 1)
+        assert ledger.get("reached") == 1
+
+
+def test_intervals_of_another_length_are_not_mixed_in(path: str) -> None:
+    with Ledger(path, writable=True) as ledger:
+        ledger.agree(60)
+        ledger.agree(10)  # nothing has been counted yet
+        with ledger.transaction():
+            ledger.set("begin", 0)
+        ledger.agree(10)
+        with pytest.raises(StoreError, match="counts in steps of 10 seconds"):
+            ledger.agree(60)
+
+
+def test_a_ledger_knows_when_its_file_is_no_longer_the_one_of_its_name(path: str, tmp_path: Path) -> None:
+    with Ledger(path, writable=True) as ledger:
+        assert ledger.in_place
+        os.rename(path, tmp_path / "aside")
+        assert not ledger.in_place
+        shutil.copyfile(tmp_path / "aside", path)
+        assert not ledger.in_place
+        os.rename(tmp_path / "aside", path)
+        assert ledger.in_place
+
+
+def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
+    path = str(tmp_path / "100% sure? #1 \udcff.sqlite")
+    try:
+        with Ledger(path, writable=True) as ledger, ledger.transaction():
+            ledger.set("reached", 1)
+    except UnicodeEncodeError:
+        pytest.skip("sqlite3 takes no bytes that are not UTF-8")
+    assert os.listdir(tmp_path) == [os.path.basename(path)]
+
+
+def test_a_column_that_is_new_is_unknown_in_the_rows_of_before(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as old:
+        old.setattr("dane_mailgraph.ledger._COLUMNS", tuple(each.source for each in COUNTED[:-1]))
+        with Ledger(path, writable=True) as ledger, ledger.transaction():
+            ledger.add([Interval(0, counts(1)[:-1])])
+    for writable in (False, True):
+        with Ledger(path, writable=writable) as ledger:
+            assert list(ledger.intervals(0, 60)) == [(0, (*counts(1)[:-1], None))]
+    with Ledger(path, writable=True) as ledger:
+        with ledger.transaction():
+            ledger.add([Interval(0, counts(1))])
+        assert list(ledger.intervals(0, 60)) == [(0, tuple(a + b for a, b in zip(counts(1), (*counts(1)[:-1], 0), strict=True)))]

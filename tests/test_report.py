@@ -1,0 +1,332 @@
+"""What `report` prints: the JSON to the letter, and sums that are exact over every range and at every resolution."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import time
+from bisect import bisect_left
+from collections import Counter
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dane_mailgraph import cli
+from dane_mailgraph.counted import COUNTED, FAMILIES
+from dane_mailgraph.errors import UsageError
+from dane_mailgraph.ledger import Ledger
+from dane_mailgraph.report import moment, totals
+from dane_mailgraph.store import Store
+
+CONTRACT = {
+    "connections": ["verified", "trusted", "untrusted", "anonymous", "reused"],
+    "protocols": ["tlsv1_3", "tlsv1_2", "tlsv1_1", "tlsv1", "sslv3"],
+    "key_exchange": ["post_quantum", "ecdh", "dh", "rsa", "unknown"],
+    "deliveries": ["dane", "half_dane", "verified", "encrypted", "plaintext", "unknown"],
+    "failures": ["certificate", "dane_lookup", "dane_required", "starttls", "handshake", "requiretls", "local"],
+}
+HEAD = ["since", "until", "step", "last_update"]
+
+NOW = int(time.time())
+DAY = 86400
+
+KINDS = (
+    ("Verified", "established", "TLSv1.3", "TLS_AES_256_GCM_SHA384", " key-exchange X25519MLKEM768"),
+    ("Trusted", "established", "TLSv1.3", "TLS_AES_256_GCM_SHA384", " key-exchange X25519"),
+    ("Untrusted", "established", "TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", ""),
+    ("Anonymous", "established", "TLSv1", "ADH-AES256-SHA", ""),
+    ("Trusted", "reused", "TLSv1.3", "TLS_AES_256_GCM_SHA384", ""),
+)
+COUNTS = (
+    {"connections.verified": 1, "protocols.tlsv1_3": 1, "key_exchange.post_quantum": 1},
+    {"connections.trusted": 1, "protocols.tlsv1_3": 1, "key_exchange.ecdh": 1},
+    {"connections.untrusted": 1, "protocols.tlsv1_2": 1, "key_exchange.ecdh": 1},
+    {"connections.anonymous": 1, "protocols.tlsv1": 1, "key_exchange.dh": 1},
+    {"connections.reused": 1},
+)
+
+Event = tuple[int, int]
+"""When, and which of `KINDS`."""
+
+
+def line(at: int, kind: int) -> str:
+    label, verb, protocol, cipher, group = KINDS[kind]
+    stamp = datetime.fromtimestamp(at, timezone.utc).isoformat()
+    relay = "mx.example.org[192.0.2.1]:25"
+    return (
+        f"{stamp} mail postfix/smtp[7]: {label} TLS connection {verb} to {relay}: "
+        f"{protocol} with cipher {cipher} (256/256 bits){group}\n"
+    )
+
+
+class Counted(NamedTuple):
+    """A store on disk and what has gone into it."""
+
+    events: list[Event]
+    state: str
+    step: int
+
+    @property
+    def options(self) -> list[str]:
+        return ["--config", os.devnull, "--state-dir", self.state, "--step", str(self.step), "--time-zone", "UTC"]
+
+    def truth(self, since: int, until: int) -> Counter[str]:
+        begin, end = bisect_left(self.events, (since, 0)), bisect_left(self.events, (until, 0))
+        sums: Counter[str] = Counter()
+        for kind, times in Counter(kind for _, kind in self.events[begin:end]).items():
+            sums.update({key: times for key in COUNTS[kind]})
+        return sums
+
+    def report(self, since: int, until: int) -> Any:
+        with Ledger(os.path.join(self.state, "ledger.sqlite"), writable=False) as ledger:
+            return totals(Store(self.state, self.step), ledger, since, until)
+
+
+def counted(folder: Path, events: list[Event], step: int) -> Counted:
+    log = folder / "mail.log"
+    log.write_text("".join(line(*event) for event in events))
+    here = Counted(events, str(folder / "state"), step)
+    assert cli.main(["import", *here.options, "--log", str(folder / "none"), "--grace", "60", str(log)]) == 0
+    return here
+
+
+def made(spans: list[tuple[int, int]]) -> list[Event]:
+    """Events of the last so many seconds, so many of each, the last of them just now."""
+    chance = random.Random(4)
+    times = [NOW - chance.randrange(seconds) for seconds, number in spans for _ in range(number)]
+    return sorted((at, chance.randrange(len(KINDS))) for at in [*times, NOW, NOW])
+
+
+@pytest.fixture(scope="module")
+def recent(tmp_path_factory: pytest.TempPathFactory) -> Counted:
+    """Nineteen days by the minute, with intervals that are still open."""
+    return counted(tmp_path_factory.mktemp("recent"), made([(19 * DAY, 4000), (DAY, 500), (3600, 200), (50, 20)]), 60)
+
+
+@pytest.fixture(scope="module")
+def long_ago(tmp_path_factory: pytest.TempPathFactory) -> Counted:
+    """Six years in steps of ten minutes: in all three archives."""
+    return counted(tmp_path_factory.mktemp("old"), made([(6 * 366 * DAY, 4000), (20 * DAY, 500), (3600, 50)]), 600)
+
+
+def said(here: Counted, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    capsys.readouterr()
+    assert cli.main(["report", *here.options, *more]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out
+
+
+# ---- JSON -----------------------------------------------------------------------------------
+
+
+def test_json_is_one_object_as_the_contract_says(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    out = said(recent, capsys, "--format", "json", "--since", "7d", "--until", "now")
+    report = json.loads(out)
+
+    assert out.count("\n") == 1
+    assert list(report) == [*HEAD, *FAMILIES]
+    assert list(CONTRACT)[: len(FAMILIES)] == list(FAMILIES)
+    assert {family: list(report[family]) for family in FAMILIES} == {family: CONTRACT[family] for family in FAMILIES}
+    assert all(type(report[each]) is int for each in HEAD)
+    assert all(type(count) is int for family in FAMILIES for count in report[family].values())
+    truth = recent.truth(report["since"], report["until"])
+    assert {each.key: report[each.family][each.name] for each in COUNTED} == {each.key: truth[each.key] for each in COUNTED}
+    new = sum(report["connections"].values()) - report["connections"]["reused"]
+    assert new == sum(report["protocols"].values()) == sum(report["key_exchange"].values()) > 0
+
+
+def test_last_update_is_where_the_rrd_ends(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    report = json.loads(said(recent, capsys, "--format", "json"))
+
+    assert report["last_update"] == Store(recent.state, 60).last
+    assert NOW - 240 < report["last_update"] <= NOW - 60 + 60
+    assert report["last_update"] % 60 == 0
+
+
+def test_what_is_unknown_is_null_and_what_was_quiet_is_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin = NOW - NOW % 3600 - 5 * 3600
+    here = counted(tmp_path, [(begin, 0), (begin + 3 * 3600, 0)], 60)
+
+    def counts(since: int, until: int) -> set[int | None]:
+        report = json.loads(said(here, capsys, "--format", "json", "--since", f"@{since}", "--until", f"@{until}"))
+        return {count for family in FAMILIES for count in report[family].values()}
+
+    assert counts(begin - 7200, begin) == {None}
+    assert counts(begin + 60, begin + 3 * 3600) == {0}
+    assert counts(begin - 7200, begin + 60) == {0, 1}
+    assert counts(begin + 4 * 3600, begin + 5 * 3600) == {None}
+    assert counts(NOW + DAY, NOW + 2 * DAY) == {None}
+    assert counts(begin - 7200, NOW + DAY) == {0, 2}
+
+
+def test_a_store_that_has_counted_nothing_yet_has_no_last_update(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = counted(tmp_path, [], 60)
+    report = json.loads(said(here, capsys, "--format", "json"))
+
+    assert report["last_update"] is None
+    assert {count for family in FAMILIES for count in report[family].values()} == {None}
+
+
+# ---- ranges ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ago", "step"), [(1, 60), (14 * DAY, 60), (16 * DAY, 3600), (18 * DAY, 3600), (6 * 366 * DAY, DAY)])
+def test_the_finest_archive_that_covers_the_range_is_taken(ago: int, step: int, recent: Counted) -> None:
+    assert recent.report(NOW - ago, NOW).step == step
+
+
+@pytest.mark.parametrize(("ago", "step"), [(DAY, 600), (16 * DAY, 3600), (4 * 366 * DAY, 3600), (5 * 366 * DAY + 2 * DAY, DAY)])
+def test_the_archive_follows_from_the_step_of_the_store_too(ago: int, step: int, long_ago: Counted) -> None:
+    assert long_ago.report(NOW - ago, NOW).step == step
+
+
+def exact(here: Counted, since: int, until: int) -> None:
+    found = here.report(since, until)
+    truth = here.truth(found.since, found.until)
+
+    assert found.since % found.step == 0 == found.until % found.step
+    assert found.since <= since < found.since + found.step
+    assert found.until - found.step < until <= found.until
+    assert {each.key: count or 0 for each, count in found.totals.items()} == {each.key: truth[each.key] for each in COUNTED}
+
+
+@given(ago=st.integers(1, 21 * DAY), length=st.integers(1, 21 * DAY))
+@settings(max_examples=150, deadline=None)
+def test_sums_are_exact_over_any_range_of_the_last_weeks(ago: int, length: int, recent: Counted) -> None:
+    exact(recent, NOW - ago, NOW - ago + length)
+
+
+@given(ago=st.integers(1, 6 * 366 * DAY + 9 * DAY), length=st.integers(1, 7 * 366 * DAY))
+@settings(max_examples=150, deadline=None)
+def test_sums_are_exact_over_any_range_of_years(ago: int, length: int, long_ago: Counted) -> None:
+    exact(long_ago, NOW - ago, NOW - ago + length)
+
+
+@pytest.mark.parametrize("ago", [1, 60, 3600, 5 * 3600, DAY, 10 * DAY, 15 * DAY, 17 * DAY, 40 * DAY])
+def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(ago: int, recent: Counted) -> None:
+    last = Store(recent.state, 60).last
+
+    assert last is not None and recent.truth(last, NOW + 1).total() > 0
+    exact(recent, NOW - ago, NOW)
+    exact(recent, NOW - ago, NOW + 1)
+
+
+def test_every_resolution_gives_the_same_sum(long_ago: Counted) -> None:
+    store = Store(long_ago.state, 600)
+    start, until = (NOW - 14 * DAY) // DAY * DAY, NOW // DAY * DAY
+    verified = [sum(row.counts[0] or 0 for row in store.rows(archive, start, until)) for archive in (600, 3600, DAY)]
+
+    assert verified == [long_ago.truth(start, until)["connections.verified"]] * 3
+
+
+def test_the_whole_of_time_can_be_asked_for(recent: Counted) -> None:
+    exact(recent, 0, NOW + 1)
+    exact(recent, 0, moment("9998-12-30", NOW, None))
+    exact(recent, NOW - DAY, moment("9998-12-30", NOW, None))
+
+
+@pytest.mark.parametrize(("since", "until"), [("now", "now"), ("now", "24h"), ("2026-01-02", "2026-01-01")])
+def test_an_empty_range_is_refused(since: str, until: str, recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", *recent.options, "--since", since, "--until", until]) == 2
+    assert "--until must be later than --since" in capsys.readouterr().err
+
+
+# ---- CSV and text ---------------------------------------------------------------------------
+
+
+def test_csv_holds_the_same_numbers(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    times = ("--since", f"@{NOW - DAY}", "--until", f"@{NOW}")
+    report = json.loads(said(recent, capsys, "--format", "json", *times))
+    rows = list(csv.DictReader(said(recent, capsys, "--format", "csv", *times).splitlines()))
+
+    assert [(row["family"], row["category"], int(row["count"])) for row in rows] == [
+        (family, name, count) for family in FAMILIES for name, count in report[family].items()
+    ]
+    assert {(row["since"], row["until"]) for row in rows} == {(str(report["since"]), str(report["until"]))}
+
+
+def test_an_unknown_count_is_empty_in_csv_and_unknown_in_text(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    times = ("--since", f"@{NOW + DAY}", "--until", f"@{NOW + 2 * DAY}")
+    rows = list(csv.DictReader(said(recent, capsys, "--format", "csv", *times).splitlines()))
+
+    assert {row["count"] for row in rows} == {""}
+    assert said(recent, capsys, *times).count("unknown") >= len(COUNTED)
+
+
+def test_text_says_what_when_and_how_well_the_counting_goes(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(recent, capsys, "--since", f"@{NOW - 14 * DAY}", "--until", f"@{NOW}")
+    report = recent.report(NOW - 14 * DAY, NOW)
+
+    assert datetime.fromtimestamp(report.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000") in text
+    for each, count in report.totals.items():
+        assert f"{each.label:<14}{count:>12,}" in text
+    new = [count for each, count in report.totals.items() if each.family == "connections" and each.name != "reused"]
+    assert f"{100 * new[0] / sum(new):.1f} %" in text
+    assert "in the RRD up to" in text
+    assert "newest line" in text
+
+
+# ---- moment ---------------------------------------------------------------------------------
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        ("now", NOW),
+        ("90s", NOW - 90),
+        ("5m", NOW - 300),
+        ("24h", NOW - DAY),
+        ("7d", NOW - 7 * DAY),
+        ("2w", NOW - 14 * DAY),
+        ("0s", NOW),
+        ("@0", 0),
+        ("@1795485600", 1795485600),
+        ("1795485600", 1795485600),
+        ("2026-11-24", 1795474800),
+        ("2026-11-24 03:00", 1795485600),
+        ("2026-11-24T03:00:00", 1795485600),
+        ("2026-11-24T02:00:00Z", 1795485600),
+        ("2026-11-24T02:00:00z", 1795485600),
+        ("2026-11-24T02:00:00+00:00", 1795485600),
+        ("2026-11-23T21:00:00-05:00", 1795485600),
+        ("2026-11-24T03:00:00.900+01:00", 1795485600),
+        ("2026-07-01", 1782856800),
+    ],
+)
+def test_a_time_is_understood(text: str, second: int) -> None:
+    assert moment(text, NOW, BERLIN) == second
+
+
+def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert moment("2026-11-23T21:00:00", NOW, None) == 1795485600
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "yesterday", "24", "-24h", "1h30m", "24H", "2026-13-01", "2026-02-30", "@", "@-1", "@now", "99999999999999",
+        "999999999d", "@99999999999999999999", "9" * 5000 + "d", "0001-01-01", "1969-12-31", "9999-12-31T23:59:59",
+        "2026-11-24T25:00", "٢٤h",
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_what_is_no_time_is_said_in_a_sentence(text: str) -> None:
+    with pytest.raises(UsageError, match=r" is no time; write 2026-11-24, .*\.$") as caught:
+        moment(text, NOW, BERLIN)
+    assert caught.value.status == 2
