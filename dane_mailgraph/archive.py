@@ -16,7 +16,12 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from .errors import SourceError, reason
 
-_HEAD = 1024
+
+class DamagedError(SourceError):
+    """A compressed log that cannot be unpacked."""
+
+
+HEAD = 1024
 """Bytes at its beginning by which a log is known again; they hold the stamps of its first lines."""
 
 
@@ -29,24 +34,51 @@ class Head(NamedTuple):
     @classmethod
     def of(cls, begin: bytes) -> Head:
         """The fingerprint of a log that begins so."""
-        return cls(len(begin[:_HEAD]), zlib.crc32(begin[:_HEAD]))
+        return cls(len(begin[:HEAD]), zlib.crc32(begin[:HEAD]))
 
     def begins(self, begin: bytes) -> bool:
         """Whether a log that begins so is that log, perhaps longer by now."""
         return len(begin) >= self.length and zlib.crc32(begin[: self.length]) == self.crc
 
 
-def _zstandard(file: BinaryIO) -> _Readable:
-    import zstandard
+class _Zstandard(io.RawIOBase):
+    """The frames of a .zst file. The package's own reader takes a cut file for a short one."""
 
-    return cast(_Readable, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
+    def __init__(self, file: BinaryIO) -> None:
+        import zstandard
+
+        self._file, self._new = file, zstandard.ZstdDecompressor().decompressobj
+        self._error: type[Exception] = zstandard.ZstdError
+        self._frame: Any = None
+        self._packed = self._plain = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, view: Any, /) -> int:
+        while not self._plain:
+            if not self._packed:
+                self._packed = self._file.read(1 << 16)
+                if not self._packed:
+                    if self._frame:
+                        raise EOFError("it ends within a frame")
+                    return 0
+            frame = self._frame or self._new()
+            try:
+                self._plain = frame.decompress(self._packed)
+            except self._error as error:
+                raise lzma.LZMAError(str(error)) from error
+            self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
+        size = min(len(view), len(self._plain))
+        view[:size], self._plain = self._plain[:size], self._plain[size:]
+        return size
 
 
 _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], _Readable]], ...] = (
     (b"\x1f\x8b", lambda file: cast(_Readable, gzip.GzipFile(fileobj=file))),
     (b"BZh", lambda file: cast(_Readable, bz2.BZ2File(file))),
     (b"\xfd7zXZ\0", lambda file: cast(_Readable, lzma.LZMAFile(file))),  # noqa: SIM115 - `opened` closes the file it reads
-    (b"\x28\xb5\x2f\xfd", _zstandard),
+    (b"\x28\xb5\x2f\xfd", lambda file: cast(_Readable, _Zstandard(file))),
 )
 _LONGEST_MAGIC = 6
 
@@ -70,8 +102,8 @@ class Opened:
             self.compressed = unpack is not None
             plain = raw if raw.seekable() else source
             self._file = unpack(cast(BinaryIO, plain)) if unpack else plain
-            self.begin = _read(self._file, _HEAD)
-            """Its first bytes."""
+            self.begin = _read(self._file, HEAD, whole=self.dated)
+            """Its first bytes; of a pipe those that are there: nobody waits for more to be written."""
         self._ahead = self.begin
 
     def readinto(self, view: memoryview) -> int:
@@ -104,11 +136,13 @@ class _Readable(Protocol):
     def readinto(self, view: memoryview, /) -> int | None: ...
 
 
-def _read(file: _Readable, size: int) -> bytes:
+def _read(file: _Readable, size: int, *, whole: bool = True) -> bytes:
     view = memoryview(bytearray(size))
     have = 0
     while have < size and (got := file.readinto(view[have:])):
         have += got
+        if not whole:
+            break
     return bytes(view[:have])
 
 
@@ -159,8 +193,12 @@ def translated(name: str) -> Iterator[None]:
             f"{name} cannot be read: {reason(error)}; run as a user who may, on Debian one of the group adm."
         ) from error
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-        raise SourceError(
-            f"{name} cannot be unpacked: {reason(error)}; it is cut or damaged, or still being compressed."
-        ) from error
+        raise _damaged(name, error) from error
     except OSError as error:
+        if error.errno is None:  # bz2 has no error of its own
+            raise _damaged(name, error) from error
         raise SourceError(f"{name} cannot be read: {reason(error)}; look at the file and its disk.") from error
+
+
+def _damaged(name: str, error: Exception) -> DamagedError:
+    return DamagedError(f"{name} cannot be unpacked: {reason(error)}; it is cut or damaged, or still being compressed.")

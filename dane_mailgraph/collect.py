@@ -15,12 +15,12 @@ from contextlib import ExitStack
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from .archive import Head, Opened, opened
+from .archive import Opened, opened
 from .errors import SourceError
 from .ledger import Gap, Ledger
 from .postfix import Relays
 from .syslog import Blocks, Clock, stamp_of
-from .tail import Log, Place, bookmark, holds
+from .tail import Log, bookmark, holds
 from .tally import Interval, Tally, connections
 
 TOLERANCE = 120
@@ -31,6 +31,15 @@ QUIET = 6 * 3600
 
 TRUSTED = 86400
 """Seconds beyond the newest line for which the clock alone is believed that nothing was logged."""
+
+
+def _read_until(newest: int, now: int) -> int:
+    """Up to when a log is known that was read to its end at `now`.
+
+    Where its newest line is old, it is not the log of today: what follows that line may still be to come.
+    """
+    return now if now - newest <= TRUSTED else newest
+
 
 
 class Rules(NamedTuple):
@@ -47,6 +56,8 @@ class Step(NamedTuple):
 
     read: int = 0
     """Bytes of log."""
+    lines: int = 0
+    """Lines of log, where they were asked for: counting them costs as much as all the rest."""
     counted: int = 0
     """Connections, new and reused."""
     late: int = 0
@@ -66,12 +77,21 @@ class Step(NamedTuple):
 class _Count:
     """One transaction's worth of counting into a ledger."""
 
-    def __init__(self, ledger: Ledger, rules: Rules, now: int, progress: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        now: int,
+        progress: Callable[[], None] | None = None,
+        *,
+        count_lines: bool = False,
+    ) -> None:
         self._ledger, self._rules, self._now = ledger, rules, now
         self._horizon: int | None = None
         self._progress = progress
         self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE)
-        self._counted = self._late = self._skipped = self._read = 0
+        self._count_lines = count_lines
+        self._counted = self._late = self._skipped = self._read = self._lines = 0
         self._lost: list[Gap] = []
 
     def take(self, blocks: Blocks, clock: Clock, horizon: int | None) -> int | None:
@@ -81,11 +101,14 @@ class _Count:
         before = blocks.consumed
         for block, end in blocks:
             self._tally.take(block, end, clock)
+            if self._count_lines:
+                self._lines += block.count(b"\n", 0, end)
             if self._tally.full:
                 self._write()
             if self._progress:
                 self._progress()
         self._write()
+        self._tally.unreadable += blocks.overlong
         self._read += blocks.consumed - before
         if self._tally.newest is not None:
             self._ledger.set("newest", max(self._tally.newest, self._ledger.get("newest", 0)))
@@ -99,9 +122,9 @@ class _Count:
             self._skipped += sum(connections(each.counts) for each in past.intervals())
 
     def lose(self, start: int, until: int) -> None:
-        """Mark the whole intervals between these two times as lost."""
+        """Mark the intervals from one time to the other as lost, with those of which only a part is."""
         step, written = self._rules.step, self._ledger.get("written") or 0
-        gap = Gap(max(start - start % step, written), until - until % step)
+        gap = Gap(max(start - start % step, written), until + -until % step)
         if gap.start < gap.until:
             self._ledger.mark(gap)
             self._lost.append(gap)
@@ -110,7 +133,7 @@ class _Count:
         """A log that begins here goes on where the last one ended, unless too long a silence lies between."""
         reached = self._ledger.get("reached")
         if reached is not None and first - reached > QUIET:
-            self.lose(reached, first)
+            self.lose(reached, first - first % self._rules.step)
 
     def finish(self, first: int | None) -> None:
         """A whole log has been read: up to its newest line nothing is missing."""
@@ -127,7 +150,8 @@ class _Count:
     def step(self) -> Step:
         """What was done; the ledger's totals are brought up to it."""
         tally, lost = self._tally, tuple(self._lost)
-        done = Step(self._read, self._counted, self._late, self._skipped, tally.future, tally.unreadable, tally.nameless, lost)
+        read = self._read, self._lines, self._counted, self._late, self._skipped
+        done = Step(*read, tally.future, tally.unreadable, tally.nameless, lost)
         for name in ("late", "skipped", "future", "unreadable", "nameless"):
             if getattr(done, name):
                 self._ledger.set(name, self._ledger.get(name, 0) + getattr(done, name))
@@ -165,32 +189,33 @@ def counted_until(ledger: Ledger, step: int) -> int | None:
     return max(ends, default=None)
 
 
-def collect(log: Log, ledger: Ledger, rules: Rules, now: int) -> Step:
+def collect(log: Log, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False) -> Step:
     """Read the log from the bookmark to the end of its last whole line, and count it; raises SourceError.
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
     """
-    places, seen = bookmark(ledger.get(log.bookmark)), ledger.get("seen", now)
-    reached = ledger.get("reached")
-    if log.unchanged(places) and (reached is None or now < reached + rules.step):
+    places, seen, newest = bookmark(ledger.get(log.bookmark)), ledger.get("seen", now), ledger.get("newest")
+    due = newest is not None and _read_until(newest, now) >= ledger.get("reached", now) + rules.step
+    if not due and log.unchanged(places, now, seen):
         return Step()
     horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
     with ledger.transaction():
-        count = _Count(ledger, rules, now)
+        count = _Count(ledger, rules, now, count_lines=count_lines)
         pieces = []
         for piece in log.pieces(places, now, seen):
             pieces.append(piece)
             # A line that was not there at the last look is not older than that look: this tells the second
             # pass of an hour that autumn repeats from the first.
-            previous = seen if piece.appended else ledger.get("newest") if places else None
-            first = count.take(piece.blocks, Clock(rules.zone, piece.latest, previous=previous), horizon)
-            if piece.lost:
-                count.lose(seen, now if first is None else min(first, now))
+            newest = ledger.get("newest", seen)
+            known = max(newest, _read_until(newest, seen)) if places else None
+            first = count.take(piece.blocks, Clock(rules.zone, piece.latest, previous=known), horizon)
+            if piece.lost and known is not None:
+                count.lose(known, min(now if first is None else first, now) + 1)
             elif not places and first is not None:
                 count.join(first)
         newest = ledger.get("newest")
         if newest is not None:
-            count.reach(min(now, newest + TRUSTED))
+            count.reach(_read_until(newest, now))
         ledger.set(log.bookmark, log.after(places, pieces, now))
         ledger.set("seen", now)
         ledger.set("horizon", None)
@@ -223,9 +248,6 @@ def remarks(step: Step, zone: tzinfo | None) -> Iterator[str]:
 Progress = Callable[[list[Opened]], None]
 """Is told now and then how far an import has come."""
 
-_SAME = 512
-"""Bytes. Two logs that begin with the same so many are one log, of which one copy may be longer."""
-
 
 def import_logs(
     paths: list[str], live: Log, ledger: Ledger, rules: Rules, now: int, year: int | None, progress: Progress
@@ -239,38 +261,52 @@ def import_logs(
         collect(live, ledger, rules, now)
     with ExitStack() as stack:
         logs = [stack.enter_context(opened(path)) for path in _distinct(paths)]
-        logs.sort(key=lambda log: (_first_time(log, rules.zone, now, year), log.name))
+        logs.sort(key=lambda log: (_first_time(log, rules.zone, now, year), live.is_at(log), log.name))
         with ledger.transaction():
             count = _Count(ledger, rules, now, lambda: progress(logs))
             horizon = counted_until(ledger, rules.step)
-            done: list[tuple[Head, int]] = []
+            done: list[tuple[bytes, int]] = []
             for log in logs:
                 clock = _clock(log, rules.zone, now, year)
                 if live.is_at(log):
-                    _import_live(log, live, count, ledger, clock, horizon, now)
+                    _import_live(log, live, count, ledger, clock, horizon, now, _copied(log, done))
                 else:
                     _import_one(log, count, clock, horizon, done)
             step = count.step()
     return step
 
 
-def _import_one(log: Opened, count: _Count, clock: Clock, horizon: int | None, done: list[tuple[Head, int]]) -> None:
-    copied = max((size for head, size in done if head.length >= _SAME and head.begins(log.begin)), default=0)
+def _copied(log: Opened, done: list[tuple[bytes, int]]) -> int:
+    """How many bytes of a log have been counted from a copy of it, which may be shorter or longer."""
+    copies = [size for begin, size in done if log.begin and (begin.startswith(log.begin) or log.begin.startswith(begin))]
+    return max(copies, default=0)
+
+
+def _import_one(log: Opened, count: _Count, clock: Clock, horizon: int | None, done: list[tuple[bytes, int]]) -> None:
+    copied = _copied(log, done)
     log.skip(copied)
     blocks = Blocks(log.readinto, to_the_end=True)
     count.finish(count.take(blocks, clock, horizon))
-    done.append((Head.of(log.begin), copied + blocks.consumed))
+    done.append((log.begin, copied + blocks.consumed))
 
 
-def _import_live(log: Opened, live: Log, count: _Count, ledger: Ledger, clock: Clock, horizon: int | None, now: int) -> None:
-    *before, last = bookmark(ledger.get(live.bookmark)) or (None,)
-    if last and not holds(log, last):
-        raise SourceError(f"{log.name} was rotated just now; run the import again.")
-    offset, inside = (last.offset, last.inside) if last else (0, False)
-    count.skip(Blocks(_limited(log.readinto, offset)), clock)
-    blocks = Blocks(log.readinto, inside=inside)
-    count.finish(count.take(blocks, clock, None if last else horizon))
-    ledger.set(live.bookmark, (*before, Place.of(log, offset + blocks.consumed, blocks.inside)))
+def _import_live(
+    log: Opened, live: Log, count: _Count, ledger: Ledger, clock: Clock, horizon: int | None, now: int, copied: int
+) -> None:
+    places = bookmark(ledger.get(live.bookmark))
+    if places:
+        if not holds(log, places[-1]):
+            raise SourceError(f"{log.name} was rotated just now; run the import again.")
+        count.skip(Blocks(_limited(log.readinto, places[-1].offset)), clock)
+        return
+    piece = live.begun(log, copied)
+    first = count.take(piece.blocks, clock, horizon)
+    newest = ledger.get("newest")
+    if first is not None:
+        count.join(first)
+    if newest is not None:
+        count.reach(_read_until(newest, now))
+    ledger.set(live.bookmark, live.after((), [piece], now))
     ledger.set("seen", now)
 
 

@@ -81,7 +81,7 @@ _STAMP = r"""
         (?:[.,]\d+)? ([Zz]|[+-]\d\d:?\d\d)?                     # .123456+01:00
     )"""
 
-_HOST = r"\ [^ \n]*[^ :\n]\ "  # what ends with a colon is a tag already
+_HOST = r"\ [^ ]*[^ :]\ "  # one word of the line, which has more; what ends with a colon is a tag already
 
 _CLIENT = r"[^\x00-\x20\[\x7f]*/[sl]mtp"  # syslog_name may be anything and may hold a slash; the program is smtp or lmtp
 

@@ -1,0 +1,1002 @@
+"""Whatever is done to the log, each of its lines is counted once; and what is really lost is unknown, not zero."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from host import PACK, START, Host, line, pack, rfc3339
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dane_mailgraph.errors import SourceError
+from dane_mailgraph.report import totals
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+LOGROTATE = shutil.which("logrotate", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+SAVELOG = shutil.which("savelog")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def followed(host: Host) -> Host:
+    """A host whose log has been read for a while."""
+    host.connect(3)
+    host.collect()
+    host.now += 20
+    host.connect(4)
+    host.now += MINUTE
+    host.collect()
+    host.now += 20
+    return host
+
+
+# ---- one rotation ---------------------------------------------------------------------------
+
+RENAMED = [".1", ".0", "-20261124", "-20261124-1795485620", ".2026-11-24", "-2026-11-24"]
+
+
+@pytest.mark.parametrize("name", RENAMED)
+@pytest.mark.parametrize("packed", ["", *PACK])
+def test_lines_that_were_unread_at_a_rotation_are_found_under_its_names(host: Host, name: str, packed: str) -> None:
+    followed(host).connect(5)
+    rotated = host.rename(name)
+    if packed:
+        pack(rotated, packed)
+    host.now += 5
+    host.connect(2)
+    host.settles()
+
+
+@pytest.mark.parametrize("name", RENAMED)
+@pytest.mark.parametrize("packed", ["", *PACK])
+def test_lines_that_were_unread_when_the_log_was_copied_and_truncated_are_found(host: Host, name: str, packed: str) -> None:
+    followed(host).connect(5)
+    rotated = host.copytruncate(name)
+    if packed:
+        pack(rotated, packed)
+    host.now += 5
+    host.connect(2)
+    host.settles()
+
+
+@pytest.mark.parametrize("rotate", [Host.rename, Host.copytruncate])
+@pytest.mark.parametrize("times", [1, 400])
+def test_a_new_log_may_have_grown_past_the_old_offset(host: Host, rotate: Callable[[Host], Path], times: int) -> None:
+    followed(host).connect(times)
+    rotate(host)
+    host.now += 30
+    host.connect(500)
+    host.settles()
+
+
+def test_a_new_log_may_have_the_inode_of_the_old_one(host: Host) -> None:
+    followed(host).connect(5)
+    inode = host.log.stat().st_ino
+    pack(host.rename(create=False), ".gz")
+    host.now += 5
+    spare = []
+    while not host.log.exists() or host.log.stat().st_ino != inode:
+        if host.log.exists():
+            spare.append(host.log.rename(host.folder / f"spare{len(spare)}"))
+        if len(spare) > 50:
+            pytest.skip("this file system gives no inode twice")
+        host.log.touch()
+    host.connect(60)
+    host.settles()
+
+
+def test_an_empty_log_that_is_rotated_twice_may_get_its_inode_back(host: Host) -> None:
+    followed(host).rename()
+    host.now += 30
+    host.collect()
+    assert host.log.stat().st_size == 0
+    inode = host.log.stat().st_ino
+    host.now += HOUR + 60
+    host.collect()
+    host.connect(5)
+    pack(host.rename(), ".gz")
+    host.now += 60
+    host.connect(6)
+    host.rename()
+    for number in range(50):
+        if host.log.stat().st_ino == inode:
+            break
+        host.log.rename(host.folder / f"spare{number}")
+        host.log.touch()
+    else:
+        pytest.skip("this file system gives no inode twice")
+    host.now += 60
+    host.connect(7)
+    host.settles()
+
+
+def test_a_log_with_the_same_first_line_is_another_log(host: Host) -> None:
+    header = line(rfc3339(START), "reload -- version 3.9.1", "postfix/postfix-script")
+    host.write(header)
+    host.collect()
+    host.connect(5)
+    host.rename()
+    host.write(header)
+    host.connect(3)
+    host.settles()
+    host.rename()
+    host.write(header)
+    host.connect(2)
+    host.settles()
+
+
+def test_a_log_that_an_editor_has_written_anew_is_the_same_log(host: Host) -> None:
+    followed(host)
+    copy = host.log.with_name("mail.log.tmp")
+    shutil.copy2(host.log, copy)
+    copy.replace(host.log)
+    host.connect(5)
+    host.settles()
+    assert not host.unknown()
+
+
+def test_an_empty_new_log_is_quiet(host: Host) -> None:
+    followed(host).connect(5)
+    host.rename()
+    host.settles()
+    host.now += 5 * MINUTE
+    host.settles()
+
+
+def test_a_log_that_is_rotated_before_it_ever_held_a_line_loses_none(host: Host) -> None:
+    host.log.touch()
+    os.utime(host.log, (host.now, host.now))
+    host.collect()
+    host.now += 5
+    host.connect(3)
+    host.rename()
+    host.connect(4)
+    host.settles()
+
+
+@pytest.mark.parametrize("packed", ["", *PACK])
+def test_an_empty_log_that_is_rotated_loses_no_line(host: Host, packed: str) -> None:
+    followed(host).rename()
+    host.now += 30
+    host.collect()
+    host.now += 30
+    host.connect(5)
+    rotated = host.rename()
+    if packed:
+        pack(rotated, packed)
+    host.now += 30
+    host.connect(6)
+    host.settles()
+
+
+# ---- several rotations ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packed", [("", "", ""), (".gz", ".gz", ""), (".gz", ".zst", ".xz"), ("", ".bz2", "")])
+@pytest.mark.parametrize("rotate", [Host.rename, Host.copytruncate])
+def test_several_rotations_while_nobody_looked_are_all_read(
+    host: Host, packed: tuple[str, ...], rotate: Callable[[Host], Path]
+) -> None:
+    followed(host)
+    for suffix in packed:
+        host.connect(5)
+        host.now += DAY
+        host.connect(6)
+        rotated = rotate(host)
+        if suffix:
+            pack(rotated, suffix)
+        host.now += 5
+    host.connect(7)
+    host.settles()
+
+
+def test_several_dated_rotations_while_nobody_looked_are_all_read(host: Host) -> None:
+    followed(host)
+    for day in (25, 26, 27, 28):
+        host.connect(day)
+        host.now += DAY
+        rotated = host.rename(f"-202611{day}")
+        if day < 28:
+            pack(rotated, ".gz")
+    host.connect(7)
+    host.settles()
+
+
+def test_rotations_within_one_second_are_all_read(host: Host) -> None:
+    followed(host).collect()
+    for times in (2, 3, 4):
+        host.connect(times)
+        host.rename()
+    host.connect(5)
+    host.collect()
+    host.collect()
+    host.settles()
+
+
+def test_what_was_rotated_away_is_unknown_and_all_the_rest_is_right(host: Host) -> None:
+    followed(host)
+    seen = host.now
+    host.collect()
+    host.now += 10 * MINUTE
+    host.write(host.line(host.now))  # nobody will ever know of it
+    host.rename().unlink()
+    host.now += 10 * MINUTE
+    back = host.now
+    host.connect(5)
+    step = host.collect()
+    assert step.lost == ((seen - seen % MINUTE, back - back % MINUTE + MINUTE),)
+    host.now += 10 * MINUTE
+    host.collect()
+    rows = dict(host.rows())
+    assert {at: count for at, count in rows.items() if count} == dict(host.truth)
+    unknown = {at for at, count in rows.items() if count is None}
+    assert unknown == {at for at in rows if seen < at + MINUTE and at <= back and at not in host.truth}
+    found = totals(host.store, host.ledger, seen + 2 * MINUTE, back - 2 * MINUTE)
+    assert set(found.totals.values()) == {None}
+
+
+def test_a_gap_between_rotated_logs_is_unknown_from_the_bookmark_to_the_oldest_that_is_left(host: Host) -> None:
+    followed(host).collect()
+    start = host.now
+    for _ in range(3):
+        host.now += HOUR
+        host.write(host.line(host.now))
+        rotated = host.rename()
+        host.now += HOUR
+    (host.log.parent / "mail.log.3").unlink()
+    (host.log.parent / "mail.log.2").unlink()
+    host.truth[(start + 5 * HOUR) // MINUTE * MINUTE] += 1  # of mail.log.1
+    assert rotated.name == "mail.log.1"
+    host.connect(5)
+    host.now += MINUTE
+    host.collect()
+    assert host.counted == dict(host.truth)
+    unknown = host.unknown()
+    assert unknown[0] <= start and unknown[-1] == (start + 5 * HOUR) // MINUTE * MINUTE - MINUTE
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_log_that_is_truncated_in_place_goes_on_behind_a_gap(host: Host, grown: bool) -> None:
+    followed(host).collect()
+    seen = host.now
+    host.now += 10 * MINUTE
+    os.truncate(host.log, 0)
+    host.connect(900 if grown else 1)
+    (gap,) = host.collect().lost
+    assert gap.start <= seen < gap.until <= host.now + MINUTE
+    host.now += 2 * MINUTE
+    host.collect()
+    assert host.counted == dict(host.truth)
+
+
+def test_a_log_that_is_deleted_and_made_anew_goes_on_behind_a_gap(host: Host) -> None:
+    followed(host).collect()
+    host.now += 10 * MINUTE
+    host.log.unlink()
+    with pytest.raises(SourceError, match=r"mail\.log is not there"):
+        host.collect()
+    host.connect(5)
+    assert host.collect().lost
+    host.now += 2 * MINUTE
+    host.collect()
+    assert host.counted == dict(host.truth)
+
+
+def test_downtime_of_the_program_alone_makes_no_gap(host: Host) -> None:
+    followed(host)
+    for _ in range(10):
+        host.now += HOUR
+        host.connect(2)
+    host.restart()
+    host.settles()
+
+
+# ---- lines that are not finished ------------------------------------------------------------
+
+
+def test_a_partial_last_line_is_counted_when_it_is_finished(host: Host) -> None:
+    followed(host)
+    text = host.lines(1)
+    for part in (text[:10], text[10:90], text[90:-1]):
+        host.write(part)
+        assert host.collect().counted == 0
+        host.now += 1
+    host.write("\n")
+    assert host.collect().counted == 1
+    host.settles()
+
+
+def test_a_partial_first_line_of_a_new_log_is_counted_when_it_is_finished(host: Host) -> None:
+    text = host.lines(1)
+    host.write(text[:50])
+    host.collect()
+    host.rename()
+    host.connect(2)
+    host.collect()
+    host.write(text[50:], host.log.with_name("mail.log.1"))
+    host.settles()
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3])
+def test_a_line_that_its_writer_finishes_in_the_rotated_file_is_counted(host: Host, looks: int) -> None:
+    followed(host)
+    text = host.lines(1)
+    with open(host.log, "a", encoding="ascii") as writer:
+        writer.write(text[:60])
+        writer.flush()
+        host.collect()
+        host.rename()
+        for _ in range(looks):
+            host.now += 1
+            host.collect()
+        writer.write(text[60:] + host.lines(3))
+    host.now += 2
+    host.connect(2)
+    host.collect()
+    host.settles()
+
+
+def test_a_line_without_a_newline_at_the_end_of_a_rotated_file_is_a_line_in_the_end(host: Host) -> None:
+    followed(host)
+    at = host.now
+    host.write(host.lines(1).rstrip("\n"))
+    host.rename()
+    for _ in range(11):
+        assert host.collect().counted == 0
+        host.now += 5 * MINUTE
+    host.now += 10 * MINUTE
+    step = host.collect()
+    assert (step.counted, step.late) == (1, 1)
+    assert sum(host.counted.values()) == sum(host.truth.values())
+    assert host.counted[max(host.counted)] == 1 and max(host.counted) > at
+    host.now += HOUR
+    assert host.collect().counted == 0
+
+
+def test_a_line_without_a_newline_at_the_end_of_a_compressed_file_is_a_line(host: Host) -> None:
+    followed(host).write(host.lines(1).rstrip("\n"))
+    pack(host.rename(), ".gz")
+    host.settles()
+
+
+@pytest.mark.parametrize("cut", [5, 40, 150])
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("looks", ["before", "between", "after"])
+def test_a_line_that_goes_on_after_the_log_was_copied_and_truncated_is_counted(
+    host: Host, cut: int, packed: str, looks: str
+) -> None:
+    followed(host)
+    text = host.lines(1)
+    host.write(text[:cut])
+    if looks == "before":
+        host.collect()
+    rotated = host.copytruncate()
+    if packed:
+        pack(rotated, packed)
+    if looks == "between":
+        host.collect()
+        host.collect()
+    host.write(text[cut:] + host.lines(2))
+    host.settles()
+    assert not any(step.unreadable for step in host.steps)
+
+
+def test_a_line_that_is_never_finished_does_not_spoil_the_first_one_of_the_truncated_log(host: Host) -> None:
+    followed(host).write(host.line(host.now)[:70])
+    host.copytruncate()
+    host.collect()
+    host.connect(2)
+    host.settles()
+
+
+# ---- the rotated file again -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packed", ["", *PACK])
+def test_lines_that_are_written_to_the_rotated_file_after_the_new_log_exists_are_counted_once(host: Host, packed: str) -> None:
+    followed(host).connect(5)
+    rotated = host.rename()
+    host.connect(1)
+    host.collect()
+    host.now += 3
+    host.connect(4, to=rotated)
+    host.now += 3
+    host.collect()
+    host.connect(2, to=rotated)
+    if packed:
+        pack(rotated, packed)
+    for _ in range(3):
+        host.now += 5
+        host.connect(1)
+        host.collect()
+    host.settles()
+
+
+def test_lines_in_a_rotated_file_that_is_rotated_once_more_are_counted(host: Host) -> None:
+    followed(host).connect(5)
+    first = host.rename()
+    host.collect()
+    text = host.lines(1)
+    host.write(text[:40], first)
+    host.connect(2)
+    host.collect()
+    host.rename()
+    host.collect()
+    host.write(text[40:], host.log.with_name("mail.log.2"))
+    host.connect(3)
+    host.settles()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("suffix", PACK)
+def test_a_file_that_is_just_being_compressed_is_read_once(host: Host, suffix: str, whole: bool) -> None:
+    followed(host).connect(300)
+    rotated = host.rename()
+    packed = PACK[suffix](rotated.read_bytes())
+    half = host.log.with_name("mail.log.1" + suffix)
+    half.write_bytes(packed if whole else packed[: len(packed) // 2])
+    host.connect(2)
+    host.collect()
+    os.utime(half, (host.now, host.now))
+    half.write_bytes(packed)
+    rotated.unlink()
+    host.now += 1
+    host.collect()
+    host.settles()
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_a_rotated_file_that_is_cut_or_garbage_is_lost_and_does_not_stop_the_counting(host: Host, suffix: str) -> None:
+    followed(host).collect()
+    host.now += 10 * MINUTE
+    host.write("".join(host.line(host.now) for _ in range(50)))
+    packed = pack(host.rename(), suffix)
+    packed.write_bytes(packed.read_bytes()[:-100])
+    host.now += 10 * MINUTE
+    host.connect(2)
+    assert host.collect().lost
+    host.now += 2 * MINUTE
+    host.collect()
+    assert host.counted == dict(host.truth)
+
+
+def test_what_may_not_be_read_is_said_and_not_taken_for_lost(host: Host) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    followed(host).connect(5)
+    rotated = host.rename()
+    rotated.chmod(0)
+    with pytest.raises(SourceError, match="cannot be read"):
+        host.collect()
+    rotated.chmod(0o600)
+    host.settles()
+
+
+def test_an_old_damaged_file_beside_the_log_is_nobodys_business(host: Host) -> None:
+    old = host.log.with_name("mail.log.7.gz")
+    old.write_bytes(b"\x1f\x8bgarbage")
+    os.utime(old, (host.now - DAY, host.now - DAY))
+    followed(host).connect(5)
+    rotated = host.rename()
+    host.collect()
+    pack(rotated, ".gz")
+    host.settles()
+
+
+# ---- files that are none of it --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mail.log.bak", "mail.log.old", "mail.log~", "mail.log.save.gz", "mail.log.gz", "mail.log-x"])
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("when", ["before", "unread", "rotated"])
+def test_a_copy_of_the_log_beside_it_is_never_counted(host: Host, name: str, packed: str, when: str) -> None:
+    copy = host.log.with_name(name)
+    copying = gzip.compress if name.endswith(".gz") else bytes
+
+    def made(moment: str) -> None:
+        if when == moment:
+            copy.write_bytes(copying(host.log.read_bytes()))
+            os.utime(copy, (host.now, host.now))
+
+    followed(host)
+    made("before")
+    host.connect(5)
+    made("unread")
+    host.now += 30
+    host.connect(6)
+    rotated = host.rename()
+    host.connect(1)
+    made("rotated")
+    if packed:
+        pack(rotated, packed)
+    host.now += 30
+    host.connect(2)
+    host.collect()
+    host.rename()
+    host.connect(3)
+    host.settles()
+
+
+def test_rotated_files_from_before_the_first_look_are_not_counted(host: Host) -> None:
+    host.write("".join(host.line(host.now) for _ in range(5)))
+    host.rename()
+    host.collect()
+    host.collect()
+    host.connect(2)
+    host.collect()
+    host.rename()
+    host.connect(3)
+    host.settles()
+
+
+def test_another_log_whose_name_begins_the_same_is_not_counted(host: Host) -> None:
+    other = host.log.with_name("mail.log.err")
+    host.write(host.line(host.now), other)
+    followed(host).connect(5)
+    host.write(host.line(host.now), other)
+    host.rename()
+    host.now += 5
+    host.write(host.line(host.now), other)
+    host.connect(6)
+    host.settles()
+
+
+# ---- names ----------------------------------------------------------------------------------
+
+
+def test_a_log_that_is_not_there_yet_is_counted_when_it_appears(host: Host) -> None:
+    for _ in range(2):
+        with pytest.raises(SourceError, match=r"mail\.log is not there") as caught:
+            host.collect()
+        assert caught.value.status == 66
+        host.now += 1
+    host.connect(5)
+    host.settles()
+
+
+def test_a_log_that_is_away_between_two_rotation_steps_loses_nothing(host: Host) -> None:
+    followed(host).connect(5)
+    host.rename(create=False)
+    with pytest.raises(SourceError):
+        host.collect()
+    host.now += HOUR
+    host.connect(6)
+    host.settles()
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_the_log_may_be_a_symbolic_link(host: Host, packed: str) -> None:
+    real = host.folder / "data" / "postfix.log"
+    real.parent.mkdir()
+    host.log.symlink_to(real)
+    followed(host).connect(5)
+    rotated = real.rename(real.with_name("postfix.log.1"))
+    if packed:
+        pack(rotated, packed)
+    host.now += 5
+    host.connect(6)
+    host.settles()
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("days", [1, 3])
+@pytest.mark.parametrize("name", ["mail-2026-11-{}.log", "202611{}", "2026.11.{}/mail.log"])
+def test_the_log_may_be_a_link_to_another_file_each_day(host: Host, packed: str, days: int, name: str) -> None:
+    if days > 1 and "/" in name:
+        pytest.skip("only the last one is found in another folder")
+
+    def point(day: int) -> Path:
+        target = host.folder / "data" / name.format(day)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+        host.log.unlink(missing_ok=True)
+        host.log.symlink_to(target)
+        return target
+
+    target = point(10)
+    followed(host).connect(5)
+    for day in range(11, 11 + days):
+        if packed:
+            pack(target, packed)
+        target = point(day)
+        host.now += DAY
+        host.connect(day)
+    host.settles()
+
+
+def test_the_offset_file_says_how_far_the_log_was_read(host: Host) -> None:
+    followed(host)
+    inode, offset = (host.state / "mail.log.offset").read_text().split()
+    status = host.log.stat()
+    assert (int(inode), int(offset)) == (status.st_ino, status.st_size)
+
+
+# ---- rotation while it is being read --------------------------------------------------------
+
+
+def test_a_log_that_is_rotated_all_the_while_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    host = Host(tmp_path, now=int(time.time()), grace=600)
+    host.log.touch()
+    host.collect()
+    lines: list[str] = [host.lines(1) for _ in range(6000)]
+    finished = threading.Event()
+
+    def write() -> None:
+        for number, text in enumerate(lines):
+            with open(host.log, "a", encoding="ascii") as file:
+                file.write(text)
+            if number % 500 == 499:
+                host.shift()
+                host.log.rename(host.log.with_name("mail.log.1"))
+                host.log.touch()
+                if number % 1000 == 999:
+                    pack(host.log.with_name("mail.log.2"), ".gz")
+        finished.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not finished.is_set():
+        host.now = int(time.time())
+        try:
+            host.collect()
+        except SourceError:  # between the two steps of a rotation
+            continue
+    writer.join()
+    host.now = int(time.time())
+    host.collect()
+    assert sum(host.counted.values()) == len(lines)
+    assert not any(step.lost for step in host.steps)
+
+
+# ---- the programs that rotate ---------------------------------------------------------------
+
+CONFIGURATIONS = {
+    "create": "create",
+    "delaycompress": "create compress delaycompress",
+    "compress": "create compress",
+    "xz": "create compress compresscmd /usr/bin/xz compressext .xz",
+    "dateext": "create dateext dateformat -%Y%m%d-%s",
+    "dateext compress": "create dateext compress",
+    "copytruncate": "copytruncate",
+    "copytruncate compress": "copytruncate compress",
+    "copytruncate delaycompress dateext": "copytruncate compress delaycompress dateext",
+    "nocreate": "nocreate",
+    "olddir": "create",
+}
+
+
+@pytest.mark.skipif(LOGROTATE is None, reason="logrotate is not installed")
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_logrotate_loses_and_doubles_nothing(tmp_path: Path, name: str) -> None:
+    host = Host(tmp_path, now=int(time.time()))
+    words = CONFIGURATIONS[name].replace(" compress", "\ncompress").replace(" ", "\n")
+    for setting in ("compresscmd", "compressext", "dateformat"):
+        words = words.replace(f"{setting}\n", f"{setting} ")
+    configuration = tmp_path / "logrotate.conf"
+    configuration.write_text(f"{host.log} {{\nrotate 9\n{words}\n}}\n")
+    configuration.chmod(0o644)
+    host.log.parent.chmod(0o755)
+
+    def rotate() -> None:
+        command = [str(LOGROTATE), "-f", "-s", str(tmp_path / "status"), str(configuration)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+    def connect(times: int) -> None:
+        host.now = int(time.time())
+        with open(host.log, "a", encoding="ascii") as file:
+            file.write(host.lines(times))
+
+    connect(40)
+    host.collect()
+    connect(5)
+    rotate()
+    connect(6)
+    host.collect()
+    assert sum(host.counted.values()) == 51
+    connect(7)
+    if "dateext" not in name:
+        rotate()
+        connect(8)
+        rotate()
+    connect(9)
+    host.collect()
+    host.collect()
+    assert host.counted == dict(host.truth)
+    assert not any(step.lost for step in host.steps)
+
+
+@pytest.mark.skipif(SAVELOG is None, reason="savelog is not installed")
+@pytest.mark.parametrize("options", [[], ["-l"], ["-n"], ["-j"], ["-C"], ["-d"]])
+def test_savelog_loses_and_doubles_nothing(tmp_path: Path, options: list[str]) -> None:
+    host = Host(tmp_path, now=int(time.time()))
+
+    def rotate() -> None:
+        done = subprocess.run([str(SAVELOG), "-p", *options, str(host.log)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        host.log.touch()
+
+    def connect(times: int) -> None:
+        host.now = int(time.time())
+        with open(host.log, "a", encoding="ascii") as file:
+            file.write(host.lines(times))
+
+    connect(4)
+    host.collect()
+    for times in (5, 6):
+        connect(times)
+        rotate()
+        connect(1)
+        host.collect()
+    connect(7)
+    rotate()
+    if "-d" not in options:
+        connect(8)
+        rotate()
+    connect(9)
+    host.collect()
+    assert host.counted == dict(host.truth)
+    assert not any(step.lost for step in host.steps)
+
+
+# ---- any history ----------------------------------------------------------------------------
+
+
+class Histories(RuleBasedStateMachine):
+    """Anything that is done to a log, in any order, by a writer that keeps it open as syslog daemons do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.host = Host(Path(self.folder.name))
+        self.host.touch()
+        self.writer = open(self.host.log, "a", encoding="ascii")  # noqa: SIM115
+        self.pending = ""
+        self.pending_at: int | None = None
+        self.unread: list[int] = []
+        """Since the last look, in the file that was the log then."""
+        self.lost: list[int] = []
+        self.windows: list[tuple[int, int]] = []
+        self.losing = False
+        self.seen = self.host.now
+        self.bookmarked = False
+        """The last look found a line by which the log can be known again."""
+        self.rotations = self.names = self.chats = 0
+        self.rotated_within = False
+        """A rotation has come in the middle of the unfinished line."""
+
+    @initialize(grace=st.sampled_from([10, 10**7]))
+    def begin(self, grace: int) -> None:
+        self.host.rules = self.host.rules._replace(grace=grace)
+        self.host.collect()  # the first look counts what the log holds then, and no file that was rotated before
+
+    # ---- the writer ----
+
+    def say(self, text: str) -> None:
+        self.writer.write(text)
+        self.writer.flush()
+        os.utime(self.writer.fileno(), (self.host.now, self.host.now))
+
+    @property
+    def stale(self) -> bool:
+        return not os.path.samestat(os.fstat(self.writer.fileno()), os.stat(self.host.log))
+
+    @rule(times=st.integers(1, 4))
+    def connect(self, times: int) -> None:
+        self.finish()
+        self.say(self.host.lines(times))
+        self.unread += [self.host.now] * times
+
+    @rule()
+    def chat(self) -> None:
+        self.finish()
+        self.chats += 1
+        self.say(line(rfc3339(self.host.now), f"{self.chats:X}: client=unknown[192.0.2.7]", "postfix/smtpd"))
+
+    @rule(cut=st.integers(1, 170))
+    def begin_a_line(self, cut: int) -> None:
+        self.finish()
+        text = self.host.line(self.host.now)
+        self.say(text[:cut])
+        self.pending, self.pending_at = text[cut:], self.host.now
+
+    @rule()
+    def finish(self) -> None:
+        if self.pending:
+            self.say(self.pending)
+            if self.pending_at is not None:
+                self.host.truth[self.pending_at - self.pending_at % MINUTE] += 1
+                self.unread.append(self.pending_at)
+        self.pending, self.rotated_within = "", False
+
+    @rule()
+    def reopen(self) -> None:
+        if self.stale:
+            self.host.now += 1
+            self.finish()
+            self.writer.close()
+            self.writer = open(self.host.log, "a", encoding="ascii")  # noqa: SIM115
+
+    # ---- the clock and the program ----
+
+    @rule(seconds=st.sampled_from([1, 5, 30, 70, 600, 5 * HOUR]))
+    def wait(self, seconds: int) -> None:
+        if seconds > 60:
+            self.reopen()
+        self.host.now += seconds
+
+    @rule(seconds=st.sampled_from([0, 1, 20]))
+    def collect(self, seconds: int) -> None:
+        self.host.now += seconds
+        self.host.collect()
+        if self.losing:
+            self.windows.append((self.seen, self.host.now))
+        self.losing, self.seen, self.unread, self.rotations = False, self.host.now, [], 0
+        self.bookmarked = b"\n" in self.host.log.read_bytes()
+
+    @rule()
+    def restart(self) -> None:
+        self.host.restart()
+
+    # ---- what is done to the log ----
+
+    @rule(dated=st.booleans())
+    def rename(self, dated: bool) -> None:
+        self.host.rename(self.next_name(dated))
+
+    @rule(dated=st.booleans())
+    def copy_and_truncate(self, dated: bool) -> None:
+        self.host.copytruncate(self.next_name(dated))
+
+    def next_name(self, dated: bool) -> str:
+        self.reopen()
+        if self.rotated_within:  # a writer is quicker than that
+            self.finish()
+        self.rotated_within = bool(self.pending)
+        self.rotations += 1
+        self.names += 1
+        self.host.now += 1
+        return f"-20261124-{START + self.names}" if dated else ".1"
+
+    @rule(suffix=st.sampled_from(sorted(PACK)))
+    def compress(self, suffix: str) -> None:
+        self.reopen()
+        self.finish()
+        for path in sorted(self.host.log.parent.iterdir()):
+            # A file without one whole line cannot be known again when it is compressed.
+            if path != self.host.log and path.suffix not in (*PACK, ".bak") and b"\n" in path.read_bytes():
+                for half in PACK:
+                    path.with_name(path.name + half).unlink(missing_ok=True)
+                pack(path, suffix)
+                return
+
+    @rule(suffix=st.sampled_from(sorted(PACK)))
+    def compress_by_half(self, suffix: str) -> None:
+        for path in sorted(self.host.log.parent.iterdir()):
+            half = path.with_name(path.name + suffix)
+            if path != self.host.log and path.suffix not in (*PACK, ".bak") and not half.exists():
+                packed = PACK[suffix](path.read_bytes())
+                half.write_bytes(packed[: len(packed) // 2])
+                os.utime(half, (self.host.now, self.host.now))
+                return
+
+    @rule()
+    def copy_aside(self) -> None:
+        copy = self.host.log.with_name("mail.log.bak")
+        copy.write_bytes(self.host.log.read_bytes())
+        os.utime(copy, (self.host.now, self.host.now))
+
+    @precondition(lambda self: self.bookmarked and not self.rotations and not self.stale)
+    @rule(how=st.sampled_from(["truncate", "delete", "rotate away"]))
+    def lose(self, how: str) -> None:
+        for at in self.unread:
+            self.host.truth[at - at % MINUTE] -= 1
+        self.lost += [at for at in self.unread if at >= self.seen]
+        self.host.truth = +self.host.truth
+        self.losing = True
+        self.rotations += 1
+        self.unread = []
+        self.host.log.with_name("mail.log.bak").unlink(missing_ok=True)  # else nothing were lost
+        if how == "truncate":
+            self.host.truncate()
+            self.pending_at = None
+        else:
+            self.pending = ""
+            self.host.log.unlink()
+            self.host.touch()
+            self.reopen()
+            if how == "rotate away":
+                self.chat()
+
+    # ---- what must be true ----
+
+    @invariant()
+    def nothing_is_counted_twice(self) -> None:
+        assert sum(self.host.counted.values()) <= sum(self.host.truth.values())
+
+    def teardown(self) -> None:
+        host = self.host
+        try:
+            self.reopen()
+            self.finish()
+            self.collect(0)
+            late = any(step.late for step in host.steps)
+            host.now += 2 * HOUR
+            host.collect()
+            host.now += 60 + host.rules.grace
+            host.collect()
+            if late:
+                assert sum(host.counted.values()) == sum(host.truth.values())
+                return
+            assert host.counted == dict(host.truth)
+            rows = dict(host.rows())
+            assert {at: count for at, count in rows.items() if count} == dict(host.truth)
+            unknown = {at for at, count in rows.items() if count is None}
+            assert not {at - at % MINUTE for at in self.lost} & set(rows) - unknown - set(host.truth)
+            assert all(any(seen - MINUTE < at <= now for seen, now in self.windows) for at in unknown)
+        finally:
+            self.writer.close()
+            host.ledger.__exit__(None, None, None)
+            self.folder.cleanup()
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    max_examples=int(os.environ.get("HISTORIES", "60")), stateful_step_count=40, deadline=None, database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+# ---- the command line -----------------------------------------------------------------------
+
+
+def command(folder: Path, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    options = ["--state-dir", str(folder / "state"), "--log", str(folder / "mail.log"), "--config", os.devnull]
+    return subprocess.run(
+        [sys.executable, "-m", "dane_mailgraph", verb, *options, *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_command_counts_through_a_rotation_and_says_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+
+    def connect(times: int) -> None:
+        with log.open("a", encoding="ascii") as file:
+            file.write(line(rfc3339(int(time.time()))) * times)
+
+    missing = command(tmp_path, "collect")
+    assert missing.returncode == 66 and missing.stderr.count("\n") == 1
+    connect(3)
+    assert command(tmp_path, "collect", "-v").stdout.count("counted 3 connections\n") == 1
+    connect(4)
+    pack(log.rename(tmp_path / "mail.log.1"), ".gz")
+    connect(5)
+    done = command(tmp_path, "collect", "-v")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("counted 9 connections\n") == 1
+    assert command(tmp_path, "collect", "-v").stdout.count("counted 0 connections\n") == 1
+
+
+def test_the_command_says_what_is_lost_in_one_sentence(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.write_text(line(rfc3339(int(time.time()))))
+    assert command(tmp_path, "collect").returncode == 0
+    log.write_text("")
+    done = command(tmp_path, "collect")
+    assert done.returncode == 0
+    assert done.stderr.startswith("dane-mailgraph: The log from ") and done.stderr.count("\n") == 1
