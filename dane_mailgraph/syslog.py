@@ -276,17 +276,16 @@ class Clock:
                 at = self._local(around, *fields)
                 if abs(at - self.previous) < _OUT_OF_ORDER and at <= self.latest + _DAY:
                     return at
-        possible = []
+        years = []
         for year in range(around - (8 if self.previous is None else 1), around + 2):
             with suppress(ValueError):  # 29 February is not in every year
-                at = self._local(year, *fields)
-                if at <= self.latest + _DAY:
-                    possible.append(at)
+                years.append(self._local(year, *fields))
         if self.previous is not None:
-            possible = [at for at in possible if at >= self.previous - _OUT_OF_ORDER][:1] or possible
-        if not possible:
-            raise ValueError("no year fits")
-        return possible[-1]
+            for at in years:
+                # A little after `latest` it is a wrong clock's, and not of the year before.
+                if self.previous - _OUT_OF_ORDER <= at <= self.latest + _OUT_OF_ORDER:
+                    return at
+        return max(at for at in years if at <= self.latest + _DAY)
 
     def _local(self, year: int, month: int, day: int, hour: int, minute: int) -> int:
         """Epoch second of local time; an hour that spring leaves out is taken as the one after it."""

@@ -402,7 +402,9 @@ class Log:
 
 def holds(log: Opened, place: Place) -> bool:
     """Whether an open file is the one that was bookmarked, as long as it was then at least."""
-    same = place.head.begins(log.begin) if place.length else log.status.st_ino == place.inode
+    # An empty one gives nothing to know it by; compressing gives it another inode, and its own to the next file.
+    empty = not log.begin if log.compressed else log.status.st_ino == place.inode
+    same = place.head.begins(log.begin) if place.length else empty
     return same and (log.compressed or log.status.st_size >= place.offset)
 
 

@@ -112,7 +112,7 @@ class Host:
 
     def line(self, at: int) -> str:
         self._serial += 1
-        return line(rfc3339(at), TEXT.replace("mx.", f"mx{self._serial}."))
+        return line(rfc3339(at), f"{TEXT.replace('mx.', f'mx{self._serial}.')} server-digest {self._serial}")
 
     def connect(self, times: int = 1, at: int | None = None, to: Path | None = None) -> None:
         self.write(self.lines(times, at), to)
