@@ -41,7 +41,6 @@ def _read_until(newest: int, now: int) -> int:
     return now if now - newest <= TRUSTED else newest
 
 
-
 class Rules(NamedTuple):
     """The settings that counting depends on."""
 
@@ -86,7 +85,7 @@ class _Count:
         *,
         count_lines: bool = False,
     ) -> None:
-        self._ledger, self._rules, self._now = ledger, rules, now
+        self._ledger, self.rules, self._now = ledger, rules, now
         self._horizon: int | None = None
         self._progress = progress
         self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE)
@@ -116,14 +115,14 @@ class _Count:
 
     def skip(self, blocks: Blocks, clock: Clock) -> None:
         """Look through what has been counted before, only to say how much it is."""
-        past = Tally(self._rules.step, self._rules.ignored, self._now + TOLERANCE)
+        past = Tally(self.rules.step, self.rules.ignored, self._now + TOLERANCE)
         for block, end in blocks:
             past.take(block, end, clock)
             self._skipped += sum(connections(each.counts) for each in past.intervals())
 
     def lose(self, start: int, until: int) -> None:
         """Mark the intervals from one time to the other as lost, with those of which only a part is."""
-        step, written = self._rules.step, self._ledger.get("written") or 0
+        step, written = self.rules.step, self._ledger.get("written") or 0
         gap = Gap(max(start - start % step, written), until + -until % step)
         if gap.start < gap.until:
             self._ledger.mark(gap)
@@ -133,19 +132,19 @@ class _Count:
         """A log that begins here goes on where the last one ended, unless too long a silence lies between."""
         reached = self._ledger.get("reached")
         if reached is not None and first - reached > QUIET:
-            self.lose(reached, first - first % self._rules.step)
+            self.lose(reached, first - first % self.rules.step)
 
     def finish(self, first: int | None) -> None:
         """A whole log has been read: up to its newest line nothing is missing."""
         if first is not None and self._tally.newest is not None:
             self.join(first)
-            self.reach(self._tally.newest + self._rules.step)
+            self.reach(self._tally.newest + self.rules.step)
 
     def reach(self, until: int) -> None:
         """Everything before this time has been read, quiet or not; its whole intervals can be closed."""
         begin = self._ledger.get("begin")
         if begin is not None:
-            self._ledger.set("reached", max(until - until % self._rules.step, self._ledger.get("reached", begin)))
+            self._ledger.set("reached", max(until - until % self.rules.step, self._ledger.get("reached", begin)))
 
     def step(self) -> Step:
         """What was done; the ledger's totals are brought up to it."""
@@ -165,7 +164,7 @@ class _Count:
         """The first line of all decides where the counting begins."""
         first = self._tally.first
         if first is not None and self._ledger.get("begin") is None:
-            self._ledger.set("begin", first - first % self._rules.step)
+            self._ledger.set("begin", first - first % self.rules.step)
 
     def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
         """Where each interval's counts go: an interval that is in the RRD can take no more."""
@@ -305,7 +304,7 @@ def _import_live(
     if first is not None:
         count.join(first)
     if newest is not None:
-        count.reach(_read_until(newest, now))
+        count.reach(max(_read_until(newest, now), min(now, newest + count.rules.step)))
     ledger.set(live.bookmark, live.after((), [piece], now))
     ledger.set("seen", now)
 

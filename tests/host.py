@@ -75,6 +75,7 @@ class Host:
 
     def start(self) -> None:
         self.ledger = Ledger(str(self.state / "ledger.sqlite"), writable=True)
+        self.ledger._db.execute("PRAGMA synchronous = OFF")  # power does not fail here, and a disk is slow
         self.store = Store(str(self.state), self.rules.step)
         self.follower = Log(str(self.log), str(self.state))
 

@@ -1,25 +1,31 @@
-"""However a log is cut, followed, imported or both: each connection is counted once, in its own interval."""
+"""However a log is cut, ordered, packed or read again, each of its connections is counted once."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
-import subprocess
-import sys
-import time
+import shutil
+import sqlite3
+import tempfile
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from host import PACK, START, VERIFIED, Host, line, pack, rfc3339
+from host import START, TEXT, VERIFIED, Host, line, pack, rfc3339
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dane_mailgraph import cli
+from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.report import totals
-from dane_mailgraph.series import ARCHIVES
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+
+TEXTS = (TEXT, *(TEXT.replace("Verified", status) for status in ("Trusted", "Untrusted", "Anonymous")))
 
 
 @pytest.fixture
@@ -27,348 +33,296 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def traffic(host: Host, begin: int, until: int, seed: int = 1, pause: int = 300) -> list[tuple[int, str]]:
-    """Lines of connections at random moments, with other lines between; the truth knows them."""
-    chance = random.Random(seed)
-    lines = []
-    at = begin
-    while at < until:
-        lines.append((at, host.lines(chance.randint(1, 3), at)))
-        lines.append((at, line(rfc3339(at), "disconnect from unknown[192.0.2.7]", "postfix/smtpd")))
-        at += chance.randint(0, pause)
-    return lines
+def verified(host: Host, since: int, until: int) -> int | None:
+    return totals(host.store, host.ledger, since, until).totals[BY_KEY["connections.verified"]]
 
 
-def parts_of(host: Host, number: int, hours: int = 10) -> list[Path]:
-    """Logs that follow each other, each ending with a whole interval; the last one is the log itself."""
-    parts = []
-    length = hours * HOUR // number // MINUTE * MINUTE
-    end = host.now
-    for n in range(number):
-        begin = end - (number - n) * length
-        path = host.log if n == number - 1 else host.log.with_name(f"mail.log.{number - 1 - n}")
-        path.write_text("".join(text for _, text in traffic(host, begin, begin + length, seed=n)))
-        os.utime(path, (begin + length - 1, begin + length - 1))
-        parts.append(path)
-    return parts
+def everything(host: Host) -> tuple[list[tuple[int, tuple[int | None, ...]]], list[tuple[int, int | None]]]:
+    """The ledger's counts of all categories, and the RRD's rows."""
+    return list(host.ledger.intervals(0, 1 << 40)), list(host.rows())
 
 
-# ---- one log, read in any way ---------------------------------------------------------------
+# ---- polls, parts, orders -------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(1, 4000), max_size=30))
-def test_a_log_that_is_read_in_any_pieces_gives_the_same_counts(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, cuts: list[int]
-) -> None:
-    host = Host(tmp_path_factory.mktemp("host"), grace=10**7)
-    text = "".join(text for _, text in traffic(host, START - 2 * HOUR, START, seed))
-    position = 0
-    for cut in [*cuts, len(text)]:
-        host.write(text[position : position + cut])
-        position += cut
-        host.collect()
-        host.now += 1
-    host.now += host.rules.grace + MINUTE
-    host.collect()
-    assert host.counted == dict(host.truth)
-    assert {at: n for at, n in host.rows() if n} == dict(host.truth)
+class Logged(NamedTuple):
+    """A line that is written."""
+
+    after: int
+    """Seconds since the one before it was."""
+    lag: int
+    """Seconds since its stamp."""
+    cut: int
+    """Bytes of it that are there when the log is read in between."""
+    polled: bool
 
 
-def test_a_second_reading_counts_nothing(host: Host) -> None:
-    host.connect(5)
-    assert host.collect().counted == 5
-    for _ in range(3):
-        assert host.collect().counted == 0
-        host.restart()
-    host.settles()
+LOGGED = st.builds(
+    Logged,
+    st.one_of(st.integers(0, 15), st.integers(0, 3 * MINUTE), st.integers(0, 2 * HOUR)),
+    st.integers(0, 10),
+    st.integers(0, 200),
+    st.booleans(),
+)
 
 
-@settings(deadline=None, max_examples=20)
-@given(order=st.permutations(range(12)))
-def test_the_order_of_the_lines_within_an_interval_does_not_matter(
-    tmp_path_factory: pytest.TempPathFactory, order: list[int]
-) -> None:
-    host = Host(tmp_path_factory.mktemp("host"))
-    host.now += 59
-    host.write("".join(host.lines(1, START + 5 * n) for n in order))
-    host.settles()
+def written(host: Host, lines: list[Logged], *, poll: bool) -> str:
+    """Write a log, and read it wherever it says so."""
+    host.now += MINUTE // 2
+    log = host.lines()
+    host.write(log)
+    for each in lines:
+        host.now += each.after
+        text = host.lines(at=host.now - each.lag)
+        log += text
+        host.write(text[: each.cut])
+        if poll and each.polled:
+            host.collect()
+        host.write(text[each.cut :])
+    return log
 
 
-@pytest.mark.parametrize("step", [10, 60, 300])
-def test_what_is_written_is_read_back_at_every_resolution(tmp_path: Path, step: int) -> None:
-    host = Host(tmp_path, step=step)
-    old = host.folder / "old.log"
-    begin = START - 12 * DAY
-    old.write_text("".join(text for _, text in traffic(host, begin, START, pause=3000)))
-    host.take(old)
-    host.now += HOUR
-    last = host.store.last or 0
-    for row, _ in ARCHIVES:
-        seconds = row or step
-        since = begin - begin % seconds
-        until = last - last % seconds + seconds
-        rows = host.store.rows(seconds, since, until)
-        truth = Counter[int]()
-        for at, count in host.truth.items():
-            truth[at - at % seconds] += count
-        found = {since + n * seconds: each.counts[VERIFIED] or 0 for n, each in enumerate(rows)}
-        assert {at: count for at, count in found.items() if count} == dict(truth)
+@settings(max_examples=25, deadline=None)
+@given(lines=st.lists(LOGGED, max_size=20))
+def test_any_polls_are_one_poll_are_one_import(lines: list[Logged]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        many, one, imported = (Host(Path(folder) / name) for name in ("many", "one", "imported"))
+        written(many, lines, poll=True)
+        log = written(one, lines, poll=False)
+        many.settles()
+        one.settles()
+        whole = imported.folder / "whole"
+        whole.write_text(log)
+        imported.now = one.now
+        imported.take(whole)
+
+        assert sum(step.late for step in many.steps) == 0
+        assert everything(many) == everything(one)
+        counts, rows = everything(imported)
+        assert counts == everything(one)[0]
+        assert rows == everything(one)[1][: len(rows)]
+        assert {start: count for start, count in rows if count} == dict(one.truth)
 
 
-# ---- following and importing ----------------------------------------------------------------
+@settings(max_examples=25, deadline=None)
+@given(lines=st.lists(LOGGED, max_size=20), cuts=st.lists(st.integers(0, 20), max_size=4), chance=st.randoms())
+def test_parts_in_any_order_are_the_whole(lines: list[Logged], cuts: list[int], chance: random.Random) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        whole, parts = Host(Path(folder) / "whole"), Host(Path(folder) / "parts")
+        log = written(whole, lines, poll=False).splitlines(keepends=True)
+        logs = []
+        borders = [0, *sorted(cuts), len(log)]
+        for number, (begin, end) in enumerate(pairwise(borders)):
+            logs.append(path := parts.folder / f"part{number}")
+            content = "".join(log[begin:end]).encode()
+            path.write_bytes(gzip.compress(content) if chance.random() < 0.5 else content)
+        chance.shuffle(logs)
+        parts.now = whole.now
+        whole.take(whole.folder / "log" / "mail.log")
+        parts.take(*logs)
+        for each in (whole, parts):
+            each.now += DAY // 2
+            each.collect() if each is whole else None
+        counts, rows = everything(parts)
+
+        assert counts == everything(whole)[0]
+        assert rows == everything(whole)[1][: len(rows)]
+        assert parts.counted == dict(whole.truth)
 
 
-def test_following_and_importing_give_the_same_counts(tmp_path: Path) -> None:
-    followed, imported = Host(tmp_path / "followed"), Host(tmp_path / "imported")
-    begin = START - 3 * HOUR
-    followed.now = begin
-    followed.touch()
-    followed.collect()
-    for at, text in traffic(followed, begin, START):
-        followed.now = at
-        followed.write(text)
-        followed.collect()
-    followed.now = START + HOUR
-    followed.collect()
-    imported.now = START + HOUR
-    imported.take(followed.log)
-    assert imported.counted == followed.counted == dict(followed.truth)
-    known = dict(imported.rows())
-    assert known.items() <= dict(followed.rows()).items()
-    assert len(known) >= (START - begin) // MINUTE - 5
+@settings(max_examples=25, deadline=None)
+@given(
+    intervals=st.lists(st.lists(st.tuples(st.integers(0, 59), st.sampled_from(TEXTS)), min_size=1, max_size=6), max_size=5),
+    chance=st.randoms(),
+)
+def test_the_order_of_lines_within_an_interval_is_nothing(intervals: list[list[tuple[int, str]]], chance: random.Random) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for name in ("one", "other"):
+            host = Host(Path(folder) / name)
+            for number, lines in enumerate(intervals):
+                host.now = START + number * MINUTE + 59
+                host.write("".join(line(rfc3339(START + number * MINUTE + second), text) for second, text in lines))
+                chance.shuffle(lines)
+            host.touch()
+            host.now += 2 * MINUTE
+            host.collect()
+            found.append(everything(host))
+        assert found[0] == found[1]
 
 
-@settings(deadline=None, max_examples=25)
-@given(order=st.permutations(range(5)), packed=st.lists(st.sampled_from(["", *PACK]), min_size=5, max_size=5))
-def test_importing_the_parts_in_any_order_is_importing_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, order: list[int], packed: list[str]
-) -> None:
-    host = Host(tmp_path_factory.mktemp("host"))
-    parts = parts_of(host, 5)
-    parts = [pack(part, suffix) if suffix and part != host.log else part for part, suffix in zip(parts, packed, strict=True)]
-    step = host.take(*(parts[n] for n in order))
-    assert (step.counted, step.skipped, step.late) == (sum(host.truth.values()), 0, 0)
-    assert host.counted == dict(host.truth)
-    host.settles()
+# ---- nothing twice --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", ["", *PACK])
-def test_importing_twice_counts_nothing_twice(host: Host, suffix: str) -> None:
-    old, _ = parts_of(host, 2)
-    total = sum(host.truth.values())
-    host.log.unlink()
-    old = pack(old, suffix) if suffix else old
-    first = host.take(old)
-    again = host.take(old)
-    assert again.counted == 0 and again.skipped == first.counted
-    assert host.ledger.get("skipped") == again.skipped
-    assert sum(host.counted.values()) == first.counted < total
-
-
-@pytest.mark.parametrize("times", [1, 3, 2000])
-def test_the_same_log_under_several_names_is_counted_once(host: Host, times: int) -> None:
-    old = host.folder / "old.log"
-    old.write_text("".join(host.lines(1, START - 2 * times + n) for n in range(times)))
-    names = [old]
-    for suffix, packer in PACK.items():
-        copy = host.folder / f"copy{suffix}"
-        copy.write_bytes(packer(old.read_bytes()))
-        names.append(copy)
-    link = host.folder / "link"
-    link.symlink_to(old)
-    hard = host.folder / "hard"
-    hard.hardlink_to(old)
-    step = host.take(*names, link, hard, old)
-    assert step.counted == times
-    assert host.counted == dict(host.truth)
-
-
-@pytest.mark.parametrize("longer_first", [False, True])
-def test_a_shorter_copy_of_a_log_adds_nothing(host: Host, longer_first: bool) -> None:
-    whole, part = host.folder / ("a" if longer_first else "b"), host.folder / ("b" if longer_first else "a")
-    text = "".join(host.lines(1, START - 600 + n) for n in range(50))
-    whole.write_text(text)
-    part.write_text("".join(text.splitlines(keepends=True)[:20]))
-    host.take(part, whole)
-    assert host.counted == dict(host.truth)
-
-
-def test_logs_that_begin_with_the_same_line_are_two_logs(host: Host) -> None:
-    header = line(rfc3339(START - 600), "reload -- version 3.9.1", "postfix/postfix-script")
-    for name in ("a", "b"):
-        (host.folder / name).write_text(header + host.lines(3, START - 500))
-    host.take(host.folder / "a", host.folder / "b")
-    assert host.counted == dict(host.truth)
-
-
-@pytest.mark.parametrize("second", [0, 29, 59])
-@pytest.mark.parametrize("others", [0, 2])
-def test_importing_the_live_log_leaves_its_bookmark_in_the_middle_of_an_interval(host: Host, second: int, others: int) -> None:
-    parts = parts_of(host, 1 + others)
-    host.now += second
-    host.connect(3)
-    host.take(*parts)
-    host.connect(4)
-    host.collect()
-    assert host.counted == dict(host.truth)
-    host.settles()
-
-
-def test_importing_the_live_log_with_a_copy_of_it_counts_it_once(host: Host) -> None:
-    host.connect(3)
-    copy = host.log.with_name("mail.log.copy")
-    copy.write_bytes(host.log.read_bytes())
-    host.connect(2)
-    host.take(copy, host.log)
-    host.connect(1)
-    host.settles()
-
-
-def test_importing_the_live_log_again_counts_nothing_twice(host: Host) -> None:
-    host.connect(3)
-    host.collect()
-    host.now += 5
-    host.connect(2)
-    step = host.take(host.log)
-    assert step.counted == 0 and step.skipped == 5
-    host.connect(1)
-    host.settles()
-
-
-def test_a_live_log_with_a_partial_line_is_imported_up_to_it(host: Host) -> None:
-    host.connect(3)
-    text = host.lines(1)
-    host.write(text[:100])
-    host.take(host.log)
-    host.write(text[100:])
-    host.settles()
-
-
-def test_importing_rotated_logs_and_then_following_counts_nothing_twice(host: Host) -> None:
-    *rotated, _ = parts_of(host, 3)
-    host.take(*rotated)
-    step = host.collect()
-    assert (step.skipped, step.late) == (0, 0)
-    host.connect(2)
-    host.settles()
-
-
-def test_what_stands_in_the_last_interval_of_an_import_is_skipped_and_reported(host: Host) -> None:
-    rotated = host.log.with_name("mail.log.1")
-    host.connect(3, START + 10, to=rotated)
-    host.write(line(rfc3339(START + 40)) * 2)
-    host.connect(4, START + 70)
-    host.now += 70
-    host.take(rotated)
-    step = host.collect()
-    assert (step.counted, step.skipped) == (4, 2)
-    host.settles()
-
-
-def test_importing_what_the_follower_has_not_finished_counts_it_once(host: Host) -> None:
-    host.connect(3)
-    host.collect()
+def test_import_of_the_live_log_leaves_its_bookmark(host: Host) -> None:
     host.now += 20
-    host.connect(4)
-    rotated = host.rename()
+    host.connect(3)
+    text = host.lines()
+    host.write(text[:70])
+    assert host.take(host.log).counted == 3
+    host.write(text[70:])
     host.now += 5
-    host.connect(5)
-    step = host.take(rotated)
-    assert step.counted == 0 and step.skipped == 7
-    host.collect()
+    host.connect(4)
+    step = host.collect()
+    assert (step.counted, step.skipped, step.late) == (5, 0, 0)
     host.settles()
 
 
-def test_an_import_that_fails_counts_nothing(host: Host) -> None:
-    parts = parts_of(host, 2)
-    broken = host.folder / "broken.gz"
-    broken.write_bytes(PACK[".gz"](parts[0].read_bytes())[:-20])
-    with pytest.raises(Exception, match="cannot be unpacked"):
-        host.take(parts[1], broken)
-    assert not host.counted
-    host.take(*parts)
-    assert host.counted == dict(host.truth)
-
-
-@pytest.mark.parametrize("suffix", PACK)
-@pytest.mark.parametrize("cut", [1, 20, 1000])
-def test_a_cut_log_is_not_taken_for_a_short_one(host: Host, suffix: str, cut: int) -> None:
-    old = host.folder / "old.log"
-    old.write_text("".join(host.lines(1, START - 5000 + n) for n in range(5000)))
-    packed = pack(old, suffix)
-    packed.write_bytes(packed.read_bytes()[:-cut])
-    with pytest.raises(Exception, match="cut or damaged"):
-        host.take(packed)
-
-
-def test_packed_logs_may_have_several_parts(host: Host) -> None:
-    for n, (suffix, packer) in enumerate(PACK.items()):
-        halves = [host.lines(2, START - 900 + 100 * n), host.lines(3, START - 900 + 100 * n + 50)]
-        (host.folder / f"old{suffix}").write_bytes(b"".join(packer(half.encode()) for half in halves))
-    host.take(*(host.folder / f"old{suffix}" for suffix in PACK))
-    assert host.counted == dict(host.truth)
-
-
-# ---- the command line -----------------------------------------------------------------------
-
-
-def command(folder: Path, verb: str, *arguments: str, given: bytes = b"") -> str:
-    options = ["--state-dir", str(folder / "state"), "--log", str(folder / "mail.log"), "--config", os.devnull]
-    done = subprocess.run(
-        [sys.executable, "-m", "dane_mailgraph", verb, *options, *arguments], input=given, capture_output=True, timeout=60
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    return done.stdout.decode()
-
-
-def verified(folder: Path, since: int, until: int) -> int | None:
-    said = json.loads(command(folder, "report", "--format", "json", "--since", str(since), "--until", str(until)))
-    count: int | None = said["connections"]["verified"]
-    return count
-
-
-@pytest.mark.parametrize("suffix", ["", *PACK])
-def test_standard_input_may_be_a_log_packed_or_not(tmp_path: Path, suffix: str) -> None:
-    now = int(time.time())
-    text = (line(rfc3339(now - 600)) * 700 + line(rfc3339(now - 500)) * 800).encode()
-    said = command(tmp_path, "import", "-", given=PACK[suffix](text) if suffix else text)
-    assert said == "counted 1,500 connections\n"
-    assert verified(tmp_path, now - 601, now) == 1500
-
-
-def test_a_rebuilt_store_holds_just_what_the_logs_hold_and_the_old_one_is_kept(tmp_path: Path) -> None:
-    now = int(time.time()) // MINUTE * MINUTE - 600
-    old, log = tmp_path / "old.log", tmp_path / "mail.log"
-    old.write_text(line(rfc3339(now - 2 * HOUR)) * 3)
-    log.write_text(line(rfc3339(now)) * 4)
-    command(tmp_path, "collect")
-    assert verified(tmp_path, now - 3 * HOUR, now + MINUTE) == 4
-    assert command(tmp_path, "import", "--rebuild", str(old), str(log)) == "counted 7 connections\n"
-    assert verified(tmp_path, now - 3 * HOUR, now - HOUR) == 3
-    assert verified(tmp_path, now, now + MINUTE) == 4
-    with log.open("a", encoding="ascii") as file:
-        file.write(line(rfc3339(int(time.time()))) * 5)
-    assert command(tmp_path, "collect", "-v").rstrip().count("5 connections") == 1
-    kept = [path.name for path in (tmp_path / "state").iterdir() if ".aside" in path.name]
-    assert any(name.startswith("ledger.sqlite") for name in kept) and any(name.startswith("outbound.rrd") for name in kept)
-
-
-def test_what_was_never_read_is_null_in_the_report(tmp_path: Path) -> None:
-    now = int(time.time())
-    (tmp_path / "mail.log").write_text(line(rfc3339(now)) * 4)
-    command(tmp_path, "collect")
-    assert verified(tmp_path, now - DAY, now - HOUR) is None
-    assert verified(tmp_path, now - 60, now + 60) == 4
-
-
-def test_a_gap_that_is_not_in_the_rrd_yet_is_null_too(host: Host) -> None:
-    host.rules = host.rules._replace(grace=10**6)
-    host.connect(4)
+def test_what_is_followed_already_is_not_imported_again(host: Host) -> None:
+    host.connect(3)
     host.collect()
-    host.now += HOUR
-    os.truncate(host.log, 0)
+    host.now += 5
+    host.connect(4)
+    step = host.take(host.log)
+    assert (step.skipped, host.steps[-1].counted) == (7, 3)
+    host.connect(2)
+    host.settles()
+
+
+def test_a_log_that_was_imported_from_a_copy_is_followed_without_counting_twice(host: Host) -> None:
+    host.connect(3)
+    host.now += 2 * MINUTE + 30
+    host.connect(4)
+    copy = host.folder / "copy"
+    shutil.copy2(host.log, copy)
+    assert host.take(copy).counted == 7
+    host.now += 10
+    host.write(line(rfc3339(host.now)))  # in an interval that is counted already
+    host.now += MINUTE
+    host.connect(5)
+    step = host.collect()
+    assert (step.counted, step.skipped) == (5, 8)
+    host.settles()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_importing_twice_counts_once_and_says_so(host: Host, live: bool) -> None:
+    host.connect(3)
+    host.now += 5 * MINUTE
+    host.connect(4)
+    log = host.log
+    if not live:
+        log = host.folder / "other"
+        host.log.rename(log)
+    assert host.take(log)[1:4] == host.take(log)._replace(counted=7, skipped=0)[1:4]
+    again = host.take(log)
+    assert (again.counted, again.skipped) == (0, 7)
+    assert host.ledger.get("skipped") == 14
+    assert host.counted == dict(host.truth)
+
+
+def test_one_log_under_many_names_is_one_log(host: Host) -> None:
+    host.connect(3)
+    host.now += 30
+    host.connect(4)
+    folder = host.log.parent
+    for name in ("copy", "packed", "bzipped"):
+        shutil.copy2(host.log, folder / name)
+    names = [host.log, folder / "copy", pack(folder / "packed", ".gz"), pack(folder / "bzipped", ".bz2"), folder / "hard"]
+    os.link(host.log, names[-1])
+    names += [folder / "soft", folder / "log" / ".." / "mail.log"]
+    (folder / "log").mkdir()
+    names[-2].symlink_to(host.log)
+    host.now += 30
+    host.connect(2)  # the log is longer than its copies by now
+    for order in (names, names[::-1]):
+        host.take(*order)
+        assert host.counted == dict(host.truth)
+    host.connect(2)
+    host.settles()
+
+
+# ---- what is read back ----------------------------------------------------------------------
+
+
+def test_what_was_written_is_read_back_at_every_resolution(host: Host) -> None:
+    chance = random.Random(3)
+    stamps = sorted(chance.choices(range(START + 20, START + 3 * DAY), k=3000))
+    log = host.folder / "log" / "other"
+    log.write_text("".join(line(rfc3339(at), chance.choice(TEXTS)) for at in stamps))
+    host.now = stamps[-1] + HOUR
+    host.take(log)
+    last, begin = host.store.last, host.ledger.get("begin")
+    assert last is not None and begin == stamps[0] - stamps[0] % MINUTE
+    written = list(host.ledger.intervals(0, 1 << 40))
+    assert sum(counts[VERIFIED] or 0 for _, counts in written) > 500
+
+    for archive in (MINUTE, HOUR, DAY):
+        start = begin - begin % archive
+        truth: dict[int, list[int]] = {at: [0] * len(COUNTED) for at in range(start, last, archive)}
+        for at, counts in written:
+            for place, count in enumerate(counts):
+                truth[at - at % archive][place] += count or 0
+        rows = host.store.rows(archive, start, last + -last % archive)
+        assert [row.counts for row in rows] == [tuple(counts) for counts in truth.values()]
+
+
+def test_quiet_is_zero_and_unread_is_null(host: Host) -> None:
+    host.connect(3)
+    host.now += 10 * MINUTE
+    host.connect(2)
+    host.settles()
+    assert verified(host, START, START + MINUTE) == 3
+    assert verified(host, START + MINUTE, START + 10 * MINUTE) == 0
+    assert verified(host, START - HOUR, START) is None
+    assert verified(host, host.now + HOUR, host.now + 2 * HOUR) is None
+    assert verified(host, START - HOUR, START + HOUR) == 5
+
+
+@pytest.mark.parametrize(("apart", "quiet"), [(HOUR, 0), (DAY, None)])
+@pytest.mark.parametrize("together", [True, False])
+def test_between_two_logs_a_short_silence_is_quiet_and_a_long_one_unknown(
+    host: Host, apart: int, quiet: int | None, together: bool
+) -> None:
+    logs = []
+    for name in ("older", "newer"):
+        logs.append(host.folder / name)
+        host.connect(2, to=logs[-1])
+        host.now += 5 * MINUTE
+        host.connect(1, to=logs[-1])
+        host.now += apart
+    lost = [gap for paths in ([logs] if together else [logs[:1], logs[1:]]) for gap in host.take(*paths).lost]
+    end = START + 6 * MINUTE
+    assert lost == ([] if quiet == 0 else [(end, START + 5 * MINUTE + apart)])
+    assert host.counted == dict(host.truth)
+    assert verified(host, end, START + 5 * MINUTE + apart) == quiet
+    assert verified(host, START, host.now) == 6
+    assert len(host.unknown()) == (0 if quiet == 0 else apart // MINUTE - 1)
+
+
+def test_rebuild_counts_anew_and_keeps_the_old_store(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("DANE_MAILGRAPH_")]:
+        monkeypatch.delenv(name)
+    host.now = START - 300 * DAY
+    older = host.log.with_name("mail.log.1")
+    host.connect(4, to=older)
+    host.now += 30
+    host.connect(3)
+    host.collect()
+    host.now += 5 * MINUTE
     host.connect(2)
     host.collect()
-    found = totals(host.store, host.ledger, START + 10 * MINUTE, START + 20 * MINUTE)
-    assert set(found.totals.values()) == {None}
+    assert sum(host.counted.values()) == 5  # the older log is not
+    host.ledger.__exit__(None, None, None)
+    before = {name: (host.state / name).read_bytes() for name in ("outbound.rrd", "ledger.sqlite")}
+    own = ["--config", os.devnull, "--time-zone", "UTC", "--state-dir", str(host.state), "--log", str(host.log)]
+
+    for times in (1, 2):
+        assert cli.main(["import", *own, "--rebuild", str(host.log), str(older)]) == 0
+        assert "counted 9 connections" in capsys.readouterr().out
+        for name, content in before.items():
+            assert (host.state / f"{name}.aside-1").read_bytes() == content
+            assert (host.state / f"{name}.aside-{times}").exists()
+        for path in host.state.glob("ledger.sqlite*"):
+            assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    host.start()
+    assert host.counted == dict(host.truth)
+    assert Counter({start: count for start, count in host.rows() if count}) == host.truth
+    assert cli.main(["import", *own, str(host.log)]) == 0
+    assert "counted 0 connections, skipped 5" in capsys.readouterr().out
+    since, until = (str(START - 300 * DAY + after) for after in (0, HOUR))
+    assert cli.main(["report", *own, "--format", "json", "--since", since, "--until", until]) == 0
+    assert json.loads(capsys.readouterr().out)["connections"]["verified"] == 9
