@@ -82,7 +82,7 @@ def _collect(settings: Config, options: argparse.Namespace) -> None:
         step = counter.step(now, count_lines=options.verbose)
         newest = counter.newest
     if options.verbose:
-        print(f"read {step.lines:,} lines ({step.read:,} bytes), counted {step.counted:,} connections")
+        print(f"read {step.lines:,} lines ({step.read:,} bytes), {_counted(step)}")
         print(f"late {step.late:,}, skipped {step.skipped:,}, in the future {step.future:,}, unreadable {step.unreadable:,}")
         if newest is not None:
             print(f"newest line {datetime.fromtimestamp(newest, settings.time_zone):%Y-%m-%d %H:%M:%S}, {now - newest:,} s ago")
@@ -98,10 +98,7 @@ def _import(settings: Config, options: argparse.Namespace) -> None:
                 step = _import_into(ledger, settings, options)
     for sentence in journey.remarks(step, settings.time_zone):
         _say(sentence)
-    print(
-        f"counted {step.counted:,} connections"
-        + (f", skipped {step.skipped:,} that had been counted before" if step.skipped else "")
-    )
+    print(_counted(step) + (f", skipped {step.skipped:,} lines that had been counted before" if step.skipped else ""))
 
 
 def _render(settings: Config, options: argparse.Namespace) -> None:
@@ -168,7 +165,7 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
         options.files, options.year = [here.log, *demo.samples()], demo.YEAR
         with _writing(here) as ledger:
             step = _import_into(ledger, here, options)
-    print(f"counted {step.counted:,} connections")
+    print(_counted(step))
     print(site.publish(site.build(Store(here.state_dir, here.step), now, here.time_zone, site.hostname()), here.output_dir))
 
 
@@ -306,6 +303,10 @@ def _lines(log: Opened) -> Iterator[bytes]:
 
 def _say(sentence: str) -> None:
     print(f"dane-mailgraph: {_printable(sentence)}", file=sys.stderr, flush=True)
+
+
+def _counted(step: Step) -> str:
+    return f"counted {step.counted:,} connections" + (f" and {step.recipients:,} recipients" if step.recipients else "")
 
 
 def _printable(text: str) -> str:

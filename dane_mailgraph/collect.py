@@ -2,9 +2,9 @@
 
 What the ledger remembers between two steps (`Ledger.get`), all of it changed in the transaction that counts:
 `begin` the first interval of all; `reached` the end of what the log has been read for; `bookmark PATH` how far;
-`seen` when the log was last read to its end; `newest` the time of its newest line; `horizon` set while what is
-before it has been counted already; `late`, `future`, `skipped`, `unreadable`, `nameless` how many so far.
-`written`, `writing`, `snapshot` and `forgotten` are the store's.
+`sessions` what is held there; `seen` when the log was last read to its end; `newest` the time of its newest line;
+`horizon` set while what is before it has been counted already; `late`, `future`, `skipped`, `unreadable`, `nameless`,
+`illegible` how many so far. `written`, `writing`, `snapshot` and `forgotten` are the store's.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from datetime import datetime, tzinfo
 from typing import NamedTuple
 
 from .archive import Opened, opened
+from .daybook import Daybook
 from .errors import SourceError
 from .ledger import Gap, Ledger
 from .postfix import Relays
+from .sessions import Sessions
 from .syslog import Blocks, Clock, stamp_of
 from .tail import Log, bookmark, holds
-from .tally import Interval, Tally, connections
+from .tally import Interval, Tally, connections, day_of, events
 
 TOLERANCE = 120
 """Seconds by which a stamp may be ahead of the clock; what is further ahead is counted nowhere."""
@@ -29,7 +31,9 @@ TOLERANCE = 120
 QUIET = 6 * 3600
 """Seconds. Between two logs that do not join, a shorter silence is quiet and a longer one is a lost log."""
 
-TRUSTED = 86400
+DAY = 86400
+
+TRUSTED = DAY
 """Seconds beyond the newest line for which the clock alone is believed that nothing was logged."""
 
 
@@ -48,6 +52,8 @@ class Rules(NamedTuple):
     grace: int
     zone: tzinfo | None
     ignored: Relays
+    relays_per_day: int = 1000
+    relays_days: int = 400
 
 
 class Step(NamedTuple):
@@ -59,16 +65,20 @@ class Step(NamedTuple):
     """Lines of log, where they were asked for: counting them costs as much as all the rest."""
     counted: int = 0
     """Connections, new and reused."""
+    recipients: int = 0
+    """Deliveries, and failures for a TLS or DANE reason."""
     late: int = 0
-    """Of them, those counted in a later interval than their own, because that one was closed."""
+    """Of all these, those counted in a later interval than their own, because that one was closed."""
     skipped: int = 0
-    """Connections that had been counted already."""
+    """Such that had been counted already."""
     future: int = 0
-    """Connections stamped in the future, counted nowhere."""
+    """Such that are stamped in the future, counted nowhere."""
     unreadable: int = 0
     """Lines without a readable time, counted nowhere."""
     nameless: int = 0
     """Connections of which the program is not known, counted nowhere."""
+    illegible: int = 0
+    """Lines about a recipient that are cut off, or can be read in two ways: counted nowhere, or as unknown."""
     lost: tuple[Gap, ...] = ()
     """Stretches of time of which the log is gone."""
 
@@ -84,18 +94,21 @@ class _Count:
         progress: Callable[[], None] | None = None,
         *,
         count_lines: bool = False,
+        sessions: Sessions | None = None,
     ) -> None:
         self._ledger, self.rules, self._now = ledger, rules, now
         self._horizon: int | None = None
         self._progress = progress
-        self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE)
+        self.sessions = sessions or Sessions()
+        self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self.sessions)
+        self._daybook = Daybook(ledger)
         self._count_lines = count_lines
-        self._counted = self._late = self._skipped = self._read = self._lines = 0
+        self._counted = self._recipients = self._late = self._skipped = self._read = self._lines = 0
         self._lost: list[Gap] = []
 
     def take(self, blocks: Blocks, clock: Clock, horizon: int | None) -> int | None:
         """Count a log from where it stands, but for what is before `horizon`; the time of its first line."""
-        self._horizon = horizon
+        self._horizon = self._tally.since = horizon
         self._tally.first = self._tally.newest = None
         before = blocks.consumed
         for block, end in blocks:
@@ -118,7 +131,8 @@ class _Count:
         past = Tally(self.rules.step, self.rules.ignored, self._now + TOLERANCE)
         for block, end in blocks:
             past.take(block, end, clock)
-            self._skipped += sum(connections(each.counts) for each in past.intervals())
+            self._skipped += sum(events(each.counts) for each in past.intervals())
+            past.days()
 
     def lose(self, start: int, until: int) -> None:
         """Mark the intervals from one time to the other as lost, with those of which only a part is."""
@@ -128,11 +142,14 @@ class _Count:
             self._ledger.mark(gap)
             self._lost.append(gap)
 
+    def joins(self, first: float) -> bool:
+        """Whether a log that begins here goes on where the last one ended: no long silence lies between."""
+        return first - self._ledger.get("reached", first) <= QUIET
+
     def join(self, first: int) -> None:
-        """A log that begins here goes on where the last one ended, unless too long a silence lies between."""
-        reached = self._ledger.get("reached")
-        if reached is not None and first - reached > QUIET:
-            self.lose(reached, first - first % self.rules.step)
+        """What lies between the last log and one that begins here is lost, if it is a long silence."""
+        if not self.joins(first):
+            self.lose(self._ledger.get("reached"), first - first % self.rules.step)
 
     def finish(self, first: int | None) -> None:
         """A whole log has been read: up to its newest line nothing is missing."""
@@ -149,9 +166,11 @@ class _Count:
     def step(self) -> Step:
         """What was done; the ledger's totals are brought up to it."""
         tally, lost = self._tally, tuple(self._lost)
-        read = self._read, self._lines, self._counted, self._late, self._skipped
-        done = Step(*read, tally.future, tally.unreadable, tally.nameless, lost)
-        for name in ("late", "skipped", "future", "unreadable", "nameless"):
+        read = self._read, self._lines, self._counted, self._recipients, self._late, self._skipped
+        done = Step(*read, tally.future, tally.unreadable, tally.nameless, tally.illegible, lost)
+        self._daybook.warn(tally.alarms)
+        self._daybook.forget(day_of(self._now - self.rules.relays_days * DAY, self.rules.zone))
+        for name in ("late", "skipped", "future", "unreadable", "nameless", "illegible"):
             if getattr(done, name):
                 self._ledger.set(name, self._ledger.get(name, 0) + getattr(done, name))
         return done
@@ -159,6 +178,7 @@ class _Count:
     def _write(self) -> None:
         self._begin()
         self._ledger.add(self._due(self._tally.intervals()))
+        self._daybook.add(self._tally.days(), self.rules.relays_per_day)
 
     def _begin(self) -> None:
         """The first line of all decides where the counting begins."""
@@ -170,11 +190,12 @@ class _Count:
         """Where each interval's counts go: an interval that is in the RRD can take no more."""
         oldest = self._ledger.get("written") or self._ledger.get("begin") or 0
         for start, counts in intervals:
-            seen = connections(counts)
+            seen = events(counts)
             if self._horizon is not None and start < self._horizon:
                 self._skipped += seen
                 continue
-            self._counted += seen
+            self._counted += connections(counts)
+            self._recipients += seen - connections(counts)
             if start < oldest:
                 self._late += seen
                 start = oldest
@@ -199,7 +220,9 @@ def collect(log: Log, ledger: Ledger, rules: Rules, now: int, *, count_lines: bo
         return Step()
     horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
     with ledger.transaction():
-        count = _Count(ledger, rules, now, count_lines=count_lines)
+        # Who follows a log from its first line on knows of no session that was made before.
+        sessions = Sessions.restored(ledger.get("sessions") if places else None)
+        count = _Count(ledger, rules, now, count_lines=count_lines, sessions=sessions)
         pieces = []
         for piece in log.pieces(places, now, seen):
             pieces.append(piece)
@@ -207,6 +230,8 @@ def collect(log: Log, ledger: Ledger, rules: Rules, now: int, *, count_lines: bo
             # pass of an hour that autumn repeats from the first.
             newest = ledger.get("newest", seen)
             known = max(newest, _read_until(newest, seen)) if places else None
+            if piece.lost:
+                count.sessions.known = None
             first = count.take(piece.blocks, Clock(rules.zone, piece.latest, previous=known), horizon)
             if piece.lost and known is not None:
                 count.lose(known, min(now if first is None else first, now) + 1)
@@ -217,6 +242,7 @@ def collect(log: Log, ledger: Ledger, rules: Rules, now: int, *, count_lines: bo
             count.reach(_read_until(newest, now))
         ledger.set(log.bookmark, log.after(places, pieces, now))
         ledger.set("seen", now)
+        ledger.set("sessions", count.sessions.saved(ledger.get("newest", now)))
         ledger.set("horizon", None)
         step = count.step()
     log.keep(pieces[-1].place)
@@ -233,9 +259,14 @@ def remarks(step: Step, zone: tzinfo | None) -> Iterator[str]:
             "let rsyslog write RSYSLOG_FileFormat."
         )
     if step.future:
-        yield f"{step.future:,} connections are stamped in the future and count nowhere; look at the clock and at time_zone."
+        yield f"{step.future:,} lines are stamped in the future and count nowhere; look at the clock and at time_zone."
     if step.late:
-        yield f"{step.late:,} connections came after their interval was closed and are counted in the oldest open one."
+        yield f"{step.late:,} lines came after their interval was closed and are counted in the oldest open one."
+    if step.illegible:
+        yield (
+            f"{step.illegible:,} lines about a recipient are cut off, or can be read in two ways, and count nowhere or as "
+            "unknown; `dane-mailgraph explain` shows which."
+        )
     for gap in step.lost:
         start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
         yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
@@ -267,6 +298,8 @@ def import_logs(
             done: list[tuple[bytes, int]] = []
             for log in logs:
                 clock = _clock(log, rules.zone, now, year)
+                if not count.joins(_first_time(log, rules.zone, now, year)):
+                    count.sessions.known = None
                 if live.is_at(log):
                     _import_live(log, live, count, ledger, clock, horizon, now, _copied(log, done))
                 else:
@@ -307,6 +340,7 @@ def _import_live(
         count.reach(max(_read_until(newest, now), min(now, newest + count.rules.step)))
     ledger.set(live.bookmark, live.after((), [piece], now))
     ledger.set("seen", now)
+    ledger.set("sessions", count.sessions.saved(ledger.get("newest", now)))
 
 
 def _limited(readinto: Callable[[memoryview], int | None], size: int) -> Callable[[memoryview], int | None]:

@@ -64,9 +64,9 @@ KEY_EXCHANGE = _family(
 
 DELIVERIES = _family(
     "deliveries",
-    ("dane", "sent_dane", "DANE", "#00795C", "#00A87E", "the server was authenticated by DANE (Postfix 3.11 and later say so)"),
+    ("dane", "sent_dane", "DANE", "#00795C", "#00A87E", "authenticated by DANE, as Postfix says from 3.11 on"),
     ("half_dane", "sent_half_dane", "half DANE", "#3E9E8C", "#43C5AC", "TLSA records matched, but the MX lookup was not secure"),
-    ("verified", "sent_verified", "verified", "#62B0EA", "#6BB8F0", "the server was authenticated, by DANE, a CA or a fingerprint"),
+    ("verified", "sent_verified", "verified", "#62B0EA", "#6BB8F0", "the server was authenticated: DANE, CA or fingerprint"),
     ("encrypted", "sent_encrypted", "encrypted", "#F0C000", "#F5CE4B", "over TLS to a server that was not authenticated"),
     ("plaintext", "sent_plaintext", "plaintext", "#C9252D", "#F2564B", "in the clear"),
     ("unknown", "sent_unknown", "unknown", "#8A8F98", "#8A8F98", "the log does not tell"),
@@ -79,7 +79,7 @@ FAILURES = _family(
     ("dane_required", "fail_dane_required", "DANE missing", "#62B0EA", "#6BB8F0", "DANE was demanded and is not there"),
     ("starttls", "fail_starttls", "STARTTLS", "#F0C000", "#F5CE4B", "TLS was demanded and not offered, or refused"),
     ("handshake", "fail_handshake", "handshake", "#E07B39", "#F0995C", "the handshake failed"),
-    ("requiretls", "fail_requiretls", "REQUIRETLS", "#00795C", "#00A87E", "the sender demanded what the server cannot (RFC 8689)"),
+    ("requiretls", "fail_requiretls", "REQUIRETLS", "#00795C", "#00A87E", "the sender demanded TLS all the way (RFC 8689)"),
     ("local", "fail_local", "our own TLS", "#8A8F98", "#8A8F98", "our own TLS cannot work: look at its configuration"),
 )
 

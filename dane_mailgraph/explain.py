@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from . import postfix, syslog
+from . import syslog
+from .counted import COUNTED
+from .meaning import Meanings
 from .postfix import Relays
-from .syslog import Clock, Grammar
-
-_GRAMMAR = Grammar.of(1)
+from .sessions import Sessions
+from .syslog import Clock
 
 
 class Explained(NamedTuple):
@@ -26,11 +27,12 @@ class Explained(NamedTuple):
 
 def explain(lines: Iterable[bytes], clock: Clock, ignored: Relays, horizon: int | None = None) -> Iterator[Explained]:
     """Explain lines, in order; `horizon` is the epoch second after which no line can have been written."""
+    meanings = Meanings(ignored, Sessions())
     for number, line in enumerate(lines, 1):
-        yield _one(number, line, clock, ignored, horizon)
+        yield _one(number, line, clock, meanings, horizon)
 
 
-def _one(number: int, line: bytes, clock: Clock, ignored: Relays, horizon: int | None) -> Explained:
+def _one(number: int, line: bytes, clock: Clock, meanings: Meanings, horizon: int | None) -> Explained:
     if len(line) >= syslog.LONGEST:
         return Explained(number, None, None, (), "far too long to be a line of Postfix's, so it is passed over")
     entry = syslog.entry(line, clock)
@@ -39,23 +41,23 @@ def _one(number: int, line: bytes, clock: Clock, ignored: Relays, horizon: int |
         return Explained(number, None, program, (), "its head holds no readable time and program")
     if horizon is not None and entry.at > horizon:
         return Explained(number, entry.at, program, (), "stamped in the future; look at the clock and at time_zone")
-    found = syslog.client_lines(syslog.lines_with(postfix.SIGN, bytearray(line), len(line)), _GRAMMAR)
-    if found:
-        said = postfix.session(found[0][-1])
-        counts = postfix.counted(said, ignored) if said else ()
-        if said and counts:
-            times = f", counted {said.times} times" if said.times > 1 else ""
-            note = f"{said.label} TLS to {said.relay}{times}"
-            return Explained(number, entry.at, program, tuple(each.key for each in counts), note)
-    return Explained(number, entry.at, program, (), _note(entry, ignored))
+    if meanings.sessions.known is None:
+        meanings.sessions.begin(entry.at)
+    if meanings.sessions.waiting:
+        names, alone = syslog.started(bytearray(line), len(line))
+        meanings.sessions.started(names, alone=alone)
+    for _, _, process, service, text in syslog.client_lines([bytearray(line)]):
+        meaning = meanings.met(process, service, text, entry.at)
+        return Explained(number, entry.at, program, tuple(COUNTED[place].key for place in meaning.places), meaning.note)
+    return Explained(number, entry.at, program, (), _note(entry))
 
 
-def _note(entry: syslog.Entry, ignored: Relays) -> str:
+def _note(entry: syslog.Entry) -> str:
     if not entry.named:
         return "rsyslog's RFC 5424 format cuts the program's name off; log in the format RSYSLOG_FileFormat"
     if entry.program not in ("smtp", "lmtp"):
         return f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"
-    return postfix.why_not(entry.text, ignored) or "its tag is not Postfix's, which is NAME/smtp[PROCESS ID]: and one space"
+    return "its tag is not Postfix's, which is NAME/smtp[PROCESS ID]: and one space"
 
 
 def as_json(explained: Explained) -> str:

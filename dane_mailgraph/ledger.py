@@ -24,6 +24,19 @@ _APPLICATION = 0x44414E45  # "DANE": tells our file from anybody's
 
 _COLUMNS = tuple(each.source for each in COUNTED)
 
+_RELAY = "day INTEGER NOT NULL, relay TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL"
+_TABLES = {
+    "intervals": "(start INTEGER PRIMARY KEY)",
+    "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
+    "state": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "relays": f"({_RELAY}, protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "alarms": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+}
+"""The tables as they are made; columns of categories are added to `intervals` and `relays` as there are new ones."""
+
+_MISSING = {"intervals": "INTEGER", "relays": "INTEGER NOT NULL DEFAULT 0"}
+"""NULL in the intervals of before: what was not looked for is unknown, not zero."""
+
 
 class Gap(NamedTuple):
     """A stretch of time of which the log is lost: unknown, not zero."""
@@ -67,21 +80,27 @@ class Ledger:
             # One file that is whole after every commit, also on its own: no write-ahead log beside it.
             self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.execute("PRAGMA synchronous = EXTRA")
-        if empty:
-            with self.transaction():
-                self._db.execute("CREATE TABLE intervals (start INTEGER PRIMARY KEY)")
-                self._db.execute("CREATE TABLE gaps (start INTEGER PRIMARY KEY, until INTEGER NOT NULL)")
-                self._db.execute("CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-                self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
-                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-        there = {row[1] for row in self._db.execute("PRAGMA table_info(intervals)")}
-        if writable and not there.issuperset(_COLUMNS):
-            with self.transaction():
-                for column in _COLUMNS:
-                    if column not in there:
-                        # NULL in the rows of before: what was not looked for is unknown, not zero.
-                        self._db.execute(f"ALTER TABLE intervals ADD COLUMN {column} INTEGER")
+        if writable:
+            self._make(empty)
+        there = self._columns("intervals")
         self._select = ", ".join(column if writable or column in there else f"NULL AS {column}" for column in _COLUMNS)
+
+    def _make(self, empty: bool) -> None:
+        """Make the tables and columns that are missing: all of them, or those of a later version."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        missing = [(table, column) for table in _MISSING for column in _COLUMNS if column not in self._columns(table)]
+        if missing or not tables.issuperset(_TABLES):
+            with self.transaction():
+                for name, columns in _TABLES.items():
+                    self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
+                for table, column in missing:
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {_MISSING[table]}")
+                if empty:
+                    self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+                    self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _columns(self, table: str) -> set[str]:
+        return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
     @property
     def in_place(self) -> bool:
@@ -166,6 +185,19 @@ class Ledger:
         with _translated(self.path):
             rows = self._db.execute("SELECT start, until FROM gaps WHERE until > ? AND start < ? ORDER BY start", (start, until))
             return [Gap(*row) for row in rows]
+
+    # ---- other tables ----
+
+    def read(self, query: str, *parameters: int) -> list[Any]:
+        """The rows of a query about `relays` and `alarms`; none where an earlier version has made no such table."""
+        with _translated(self.path):
+            if not self._columns("relays"):
+                return []
+            return self._db.execute(query, parameters).fetchall()
+
+    def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Change `relays` or `alarms`; inside a transaction."""
+        self._db.executemany(statement, rows)
 
     # ---- state ----
 

@@ -1,4 +1,4 @@
-"""An `Entry`'s text becomes what Postfix said: a TLS session, or nothing. Every pattern stands beside its reader.
+"""A client's text becomes a TLS session, or nothing. Every pattern stands beside its reader.
 
 Nothing a remote side chooses can stand at the start of a client's text: every format of smtp(8) begins
 with a literal, a queue id, a host name or `warning: `. So a pattern that must match the whole text from
@@ -13,29 +13,66 @@ from typing import NamedTuple
 
 from .counted import BY_KEY, Counted
 
-SIGN = re.compile(rb"TLS connection (?:established|reused) to .*")
-"""What a line must hold to count. It begins with a rare letter: re looks for the first one byte by byte."""
+# ---- relays ---------------------------------------------------------------------------------
 
-ANY_LINE = re.compile(rb".+")
+RELAY = rb"""
+    (?P<host> [A-Za-z0-9._:-]{0,255} )                          # valid_hostname(), or an address literal
+    \[ (?P<address> [0-9A-Fa-f.:]+ (?:%[A-Za-z0-9._-]+)?        # the address, with a zone where link-local
+                  | [^\s\[\]]*/[^\s\[\]]* ) \]                  # or the path of a unix-domain socket
+    (?: : \d{1,5} )?                                            # which has no port
+"""
+"""A relay as Postfix's client names it: `namaddrport` of its session."""
 
-# ---- relays that are not outbound -----------------------------------------------------------
+_RELAY = re.compile(RELAY, re.VERBOSE)
+_DOMAIN = re.compile(r"\.?(?=.*[a-z])[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+
+
+class Relay(NamedTuple):
+    """A server that Postfix's client was connected to."""
+
+    host: str
+    """In lower case; chosen by strangers, but of a host name's characters. Empty where it has no name."""
+    address: str
+    """The address or the socket's path."""
+
+    @classmethod
+    def of(cls, text: bytes) -> Relay | None:
+        """Read `HOST[ADDRESS]:PORT` or `HOST[PATH]`; None for `none` and what else is no server."""
+        match = _RELAY.fullmatch(text)
+        return cls(match["host"].decode("ascii").lower(), match["address"].decode("ascii", "replace")) if match else None
+
+    @property
+    def name(self) -> str:
+        """What an operator knows it by."""
+        return self.host or self.address
 
 
 class Relays:
-    """The relays that are counted nowhere: networks, and `unix` for unix-domain sockets."""
+    """The relays that are counted nowhere: networks, hosts, `.example.org` for all hosts below, `unix` for sockets."""
 
     def __init__(self, words: str) -> None:
-        """`words` are separated by spaces or commas; raises ValueError for what is no network."""
-        listed = words.replace(",", " ").split()
-        self._unix = "unix" in listed
-        self._networks: list[IPv4Network | IPv6Network] = [ip_network(word) for word in listed if word != "unix"]
+        """`words` are separated by spaces or commas; raises ValueError for what is neither a network nor a host."""
+        self._unix = False
+        self._hosts: set[str] = set()
+        self._below: list[str] = []
+        self._networks: list[IPv4Network | IPv6Network] = []
+        for word in words.lower().replace(",", " ").split():
+            if word == "unix":
+                self._unix = True
+            elif not _DOMAIN.fullmatch(word):
+                self._networks.append(ip_network(word))
+            elif word.startswith("."):
+                self._below.append(word)
+            else:
+                self._hosts.add(word)
 
-    def __contains__(self, address: bytes) -> bool:
-        text = address.decode("ascii", "replace")
-        if "/" in text:
+    def __contains__(self, relay: Relay) -> bool:
+        if relay.host in self._hosts or any(relay.host.endswith(each) for each in self._below):
+            return True
+        if "/" in relay.address:
             return self._unix
         try:
-            ip = ip_address(text)
+            ip = ip_address(relay.address)
         except ValueError:
             return False
         ip = getattr(ip, "ipv4_mapped", None) or ip
@@ -44,22 +81,36 @@ class Relays:
 
 # ---- the summary line -----------------------------------------------------------------------
 
-_SESSION = re.compile(
+_WRAPPED = re.compile(
     rb"""
     (?: \[ID\ \d+\ [a-z0-9]+\.[a-z]+\][ ] )?                     # Solaris
-    (?P<repeated> message\ repeated\ (?P<times>\d{1,9})\ times:\ \[[ ] )?  # rsyslog's RepeatedMsgReduction
+    (?: message\ repeated\ (?P<times>\d{1,9})\ times:\ \[[ ]      # rsyslog's RepeatedMsgReduction
+        (?P<repeated> .*) \]
+      | (?P<text> .*) )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def unwrapped(text: bytes) -> tuple[int, bytes]:
+    """How often a text stands for itself, and what Postfix wrote, without what a syslog daemon has put around it."""
+    match = _WRAPPED.fullmatch(text)
+    assert match is not None
+    return (1, match["text"]) if match["times"] is None else (int(match["times"]), match["repeated"])
+
+
+_SESSION = re.compile(
+    rb"""
     (?P<label> Verified | Trusted | Untrusted | Anonymous )     # tls_log_summary() in tls_misc.c
     \ TLS\ connection\ (?P<verb> established | reused )\ to[ ]
-    (?P<host> [A-Za-z0-9._:-]{0,255} )                          # valid_hostname(), or an address literal
-    \[ (?P<address> [0-9A-Fa-f.:]+ (?:%[A-Za-z0-9._-]+)?        # the address, with a zone where link-local
-                  | [^\s\[\]]*/[^\s\[\]]* ) \]                  # or the path of a unix-domain socket
-    (?: : \d{1,5} )?                                            # which has no port
+    (?P<peer>"""
+    + RELAY
+    + rb""")
     :\ (?P<protocol> SSLv3 | TLSv1 (?: \.[123] )? )             # SSL_get_version(3)
     \ with\ cipher\ (?P<cipher> \S+ )\ \(\d+/\d+\ bits\)
     (?: \ key-exchange\ (?P<group> \S+ )                        # TLS 1.3, Postfix 3.4 and later
         (?: \ \( [^)]* \) )? )?
-    (?: \ [^\n]*? )?                                            # signatures and digests: open-ended names
-    (?(repeated) \] )
+    (?: \ [^\n]* )?                                             # signatures and digests: open-ended names
     """,
     re.VERBOSE,
 )
@@ -71,13 +122,12 @@ class Session(NamedTuple):
     label: str
     """One of Postfix's four words."""
     reused: bool
-    relay: str
-    """The address or the socket's path."""
+    peer: bytes
+    """The relay as the delivery lines of this connection name it."""
+    relay: Relay
     protocol: str
     key_exchange: str
     """A category of the family `key_exchange`."""
-    times: int
-    """How often the line stands for itself: more than 1 where syslog has folded repeats."""
 
 
 def session(text: bytes) -> Session | None:
@@ -92,10 +142,10 @@ def session(text: bytes) -> Session | None:
     return Session(
         label=match["label"].decode(),
         reused=match["verb"] == b"reused",
-        relay=match["address"].decode("ascii", "replace"),
+        peer=match["peer"],
+        relay=Relay(match["host"].decode().lower(), match["address"].decode("ascii", "replace")),
         protocol=protocol,
         key_exchange=_of_group(group) if protocol == "TLSv1.3" else _of_cipher(cipher),
-        times=int(match["times"] or 1),
     )
 
 
@@ -127,10 +177,8 @@ def _of_cipher(name: str) -> str:
 # ---- what it counts as ----------------------------------------------------------------------
 
 
-def counted(said: Session, ignored: Relays) -> tuple[Counted, ...]:
-    """The categories that a session adds to: one of each family, or `reused` alone, or none."""
-    if said.relay.encode() in ignored:
-        return ()
+def counted(said: Session) -> tuple[Counted, ...]:
+    """The categories that a session adds to: one of each family, or `reused` alone."""
     if said.reused:
         return (BY_KEY["connections.reused"],)
     return (
@@ -138,27 +186,3 @@ def counted(said: Session, ignored: Relays) -> tuple[Counted, ...]:
         BY_KEY[f"protocols.{said.protocol.lower().replace('.', '_')}"],
         BY_KEY[f"key_exchange.{said.key_exchange}"],
     )
-
-
-# ---- why a line counts nowhere --------------------------------------------------------------
-
-_NOTES = (
-    (re.compile(rb"TLS connection established to "), "Postfix before 2.5 names no trust level, so there is no category"),
-    (re.compile(rb"(?:[0-9A-F]{5,}|[0-9A-Za-z]{10,}): to=<"), "a delivery, not a connection"),
-    (re.compile(rb"(?:[0-9A-F]{5,}|[0-9A-Za-z]{10,}): "), "about one message, not about a connection"),
-    (re.compile(rb"(?:warning|error|fatal|panic): "), "a warning, not the outcome of a handshake"),
-    (re.compile(rb"SSL_connect error to "), "a handshake that failed, so there is no connection"),
-)
-
-
-def why_not(text: bytes, ignored: Relays) -> str:
-    """Why a client's text counts nowhere, in words for an operator."""
-    said = session(text)
-    if said is not None:
-        return f"{said.relay} is a local relay (setting ignore_relays)" if said.relay.encode() in ignored else ""
-    for pattern, note in _NOTES:
-        if pattern.match(text):
-            return note
-    if SIGN.search(text):
-        return "it quotes a TLS summary but does not begin with one"
-    return "not the summary line of a TLS session"

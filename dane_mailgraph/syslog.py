@@ -76,12 +76,12 @@ class Blocks:
 # ---- the head of a line ---------------------------------------------------------------------
 
 _STAMP = r"""
-    (?: ([A-Z][a-z][a-z]\ [\ \d]\d\ \d\d:\d\d SECONDS)           # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
-      | (\d\d\d\d-\d\d-\d\d[Tt]\d\d:\d\d SECONDS)              # 2026-11-04T00:06:58
-        (?:[.,]\d+)? ([Zz]|[+-]\d\d:?\d\d)?                     # .123456+01:00
-    )"""
+    ( [A-Z][a-z][a-z]\ [\ \d]\d\ \d\d:\d\d:\d\d       # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
+    | \d\d\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d )          # 2026-11-04T00:06:58
+    (?:[.,]\d+)? ([Zz]|[+-]\d\d:?\d\d)?               # .123456+01:00
+"""
 
-_HOST = r"\ [^ ]*[^ :]\ "  # one word of the line, which has more; what ends with a colon is a tag already
+_HOST = r"[^ ]*[^ :]"  # one word of the line, which has more; what ends with a colon is a tag already
 
 _CLIENT = r"[^\x00-\x20\[\x7f]*/[sl]mtp"  # syslog_name may be anything and may hold a slash; the program is smtp or lmtp
 
@@ -90,34 +90,21 @@ _MARK = r"(?:\xef\xbb\xbf)"  # a byte order mark may begin the MSG of RFC 5424
 _DATA = r'(?:-|(?:\[[^ \]"\n]+(?:\ [^ =\]"\n]+="(?:[^"\\\]\n]|\\.)*")*\])+)'  # STRUCTURED-DATA, RFC 5424 section 6.3
 
 
-def _seconds(pattern: str, *, kept: bool) -> str:
-    return pattern.replace(r"\d\d SECONDS)", r"\d\d:\d\d)" if kept else r"\d\d):\d\d")
-
-
 def _bytes(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.VERBOSE | re.MULTILINE)
 
 
-class Grammar(NamedTuple):
-    """The line formats, with stamps kept to the minute or to the second."""
+_LINE = _bytes(rf"^{_STAMP}\ (({_HOST}\ {_CLIENT})\[\d+)\]:\ (.*)$")
+_LINE5424 = _bytes(rf"^<\d{{1,3}}>1\ {_STAMP}\ (({_HOST}\ {_CLIENT})\ \S+)\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
 
-    line: re.Pattern[bytes]
-    """A line of an SMTP client: traditional stamp, RFC 3339 stamp, offset, text."""
-    rfc5424: re.Pattern[bytes]
-    """The same, as RFC 5424 has it."""
+CLIENTS = re.compile(rb"mtp\[.*")
+"""What the lines of clients hold, up to their end. It begins with a letter: re looks for the first one byte by byte."""
 
-    @classmethod
-    def of(cls, step: int) -> Grammar:
-        """Keep only what intervals of `step` seconds need: a stamp that changes rarely is resolved rarely."""
-        stamp = _seconds(_STAMP, kept=step % 60 != 0)
-        return cls(
-            _bytes(rf"^{stamp}{_HOST}{_CLIENT}\[\d+\]:\ (.*)$"),
-            _bytes(rf"^<\d{{1,3}}>1\ {stamp}{_HOST}{_CLIENT}\ \S+\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$"),
-        )
+ANY_LINE = re.compile(rb".+")
 
+RFC5424 = 0x3C
+"""With `<` begin the lines of RFC 5424, and no others."""
 
-Stamped = tuple[bytes, bytes, bytes, bytes]
-"""Traditional stamp or nothing, RFC 3339 stamp or nothing, its offset or nothing, text."""
 
 def lines_with(sign: re.Pattern[bytes], block: bytearray, end: int) -> list[bytearray]:
     """The lines of `block[:end]` that hold `sign`, which runs to the end of its line.
@@ -128,14 +115,18 @@ def lines_with(sign: re.Pattern[bytes], block: bytearray, end: int) -> list[byte
     return [block[rfind(b"\n", 0, hit.start()) + 1 : hit.end()] for hit in sign.finditer(block, 0, end)]
 
 
-def client_lines(lines: list[bytearray], grammar: Grammar) -> list[Stamped]:
+Line = tuple[bytes, bytes, bytes, bytes, bytes]
+"""A line of a client: its stamp, the offset or nothing, what names the process, what names its service, and the text."""
+
+
+def client_lines(lines: list[bytearray]) -> list[Line]:
     """Those of `lines` that Postfix's SMTP clients wrote; one whose head is wrong is none of them.
 
-    In order, but for those of RFC 5424, which come last: their stamps need no order.
+    In order, but for those of RFC 5424, which come last.
     """
-    found: list[Stamped] = grammar.line.findall(b"\n".join(lines))
+    found: list[Line] = _LINE.findall(b"\n".join(lines))
     if len(found) < len(lines):
-        found += grammar.rfc5424.findall(_rfc5424_among(lines))
+        found += _LINE5424.findall(_rfc5424_among(lines))
     return found
 
 
@@ -143,12 +134,21 @@ def _rfc5424_among(lines: list[bytearray]) -> bytes:
     return b"\n".join([line for line in lines if line.startswith(b"<")])
 
 
-_NAMELESS = _bytes(rf"^<\d{{1,3}}>1\ {_seconds(_STAMP, kept=True)}{_HOST}[^/ \n]+\ \S+\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
+_NAMELESS = _bytes(rf"^<\d{{1,3}}>1\ {_STAMP}\ {_HOST}\ [^/ \n]+\ \S+\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
 
 
 def nameless_lines(lines: list[bytearray]) -> list[bytes]:
     """The texts of those RFC 5424 lines from which rsyslog has cut the program's name (`postfix` is left)."""
     return [found[-1] for found in _NAMELESS.findall(_rfc5424_among(lines))]
+
+
+_STARTED = _bytes(rf"^{_STAMP}\ ({_HOST}\ [^\x00-\x20\[\x7f]*/)master\[\d+\]:\ daemon\ started\ ")
+
+
+def started(block: bytearray, end: int) -> tuple[list[bytes], bool]:
+    """Host and syslog name, with the slash, of each Postfix started before the first line of a client; is there none?"""
+    first = CLIENTS.search(block, 0, end)
+    return [found[2] for found in _STARTED.findall(block, 0, first.start() if first else end)], first is None
 
 
 class Entry(NamedTuple):
@@ -163,15 +163,15 @@ class Entry(NamedTuple):
     text: bytes
 
 
-_ANY = _bytes(rf"^(?:<\d{{1,3}}>1\ )?{_seconds(_STAMP, kept=True)}(?=\ )")
-_TAG = _bytes(rf"{_HOST}([^ \[\n]*?)(?:\[\d+\])?:\ ?(.*)$")
-_TAG5424 = _bytes(rf"{_HOST}(\S+)\ \S+\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
+_ANY = _bytes(rf"^(?:<\d{{1,3}}>1\ )?{_STAMP}(?=\ )")
+_TAG = _bytes(rf"\ {_HOST}\ ([^ \[\n]*?)(?:\[\d+\])?:\ ?(.*)$")
+_TAG5424 = _bytes(rf"\ {_HOST}\ (\S+)\ \S+\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
 
 
 def stamp_of(line: bytes | bytearray, clock: Clock) -> int | None:
     """When the line was written, in epoch seconds; None where its head holds no readable time."""
     head = _ANY.match(line)
-    return clock.resolve(head[1] or b"", head[2] or b"", head[3] or b"") if head else None
+    return clock.resolve(head[1], head[2] or b"") if head else None
 
 
 def stamped(line: bytes) -> bool:
@@ -189,7 +189,7 @@ def entry(line: bytes, clock: Clock) -> Entry | None:
     if tag is None:
         return None
     name = tag[1].decode("utf-8", "replace")
-    at = clock.resolve(head[1] or b"", head[2] or b"", head[3] or b"")
+    at = clock.resolve(head[1], head[2] or b"")
     return Entry(at, name.rpartition("/")[2], not rfc5424 or "/" in name, tag[2])
 
 
@@ -228,16 +228,14 @@ class Clock:
         self._crosses = False
         self._ambiguous = False
 
-    def resolve(self, traditional: bytes, rfc3339: bytes, offset: bytes) -> int | None:
-        """The epoch second of a stamp, with or without its seconds; None where there is no such day or hour."""
-        stamp = traditional or rfc3339
-        cut = 12 if traditional else 16
-        minute = stamp[:cut] + offset
+    def resolve(self, stamp: bytes, offset: bytes) -> int | None:
+        """The epoch second of a stamp; None where there is no such day or hour."""
+        minute = stamp[:-3] + offset
         begins = self._minutes.get(minute)
         if begins is None or (self.previous is not None and self.previous > begins + 60 + _FOLD):
             self._ambiguous = False
             try:
-                begins = self._resolve_minute(stamp[:cut], offset)
+                begins = self._resolve_minute(stamp[:-3], offset)
             except (ValueError, KeyError, OverflowError):
                 return None
             if len(self._minutes) >= _MINUTES:
@@ -247,7 +245,7 @@ class Clock:
         if not _OLDEST <= begins < _NEWEST:
             return None
         # The leap second 60 belongs to its minute.
-        self.previous = begins + min(int(stamp[cut + 1 :] or b"0"), 59)
+        self.previous = begins + min(int(stamp[-2:]), 59)
         return self.previous
 
     def _resolve_minute(self, stamp: bytes, offset: bytes) -> int:

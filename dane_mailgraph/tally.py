@@ -1,21 +1,27 @@
-"""Counted things become `Interval`s: how often each category was seen between `start` and `start + step`."""
+"""Counted things become `Interval`s: how often each category was seen between `start` and `start + step`.
+
+Beside them stand `Day`s: what was seen of each relay on one day.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from . import postfix, syslog
+from . import syslog
 from .counted import COUNTED
-from .postfix import Relays
-from .syslog import Clock, Grammar
+from .meaning import Meaning, Meanings
+from .postfix import Relays, session
+from .sessions import Sessions
+from .syslog import Clock
+
+MINUTE = 60
 
 KEPT = 4000
-"""Texts and intervals kept in memory at a time: almost three days of minutes."""
-
-_USUAL = 80
-"""Outcomes for which there is room at once: labels, protocols and key exchanges give some dozens."""
+"""Intervals, and meanings of a day, kept in memory at a time: almost three days of minutes."""
 
 
 class Interval(NamedTuple):
@@ -26,73 +32,79 @@ class Interval(NamedTuple):
     counts: tuple[int, ...]
 
 
-class _Meaning:
-    """What texts count as; a busy server says the same few things again and again."""
+class Day(NamedTuple):
+    """What was seen of one relay on one day."""
 
-    def __init__(self, ignored: Relays) -> None:
-        self._ignored = ignored
-        self._number: dict[tuple[tuple[int, ...], int], int] = {}
-        self.outcomes: list[tuple[tuple[int, ...], int]] = []
-        """Positions in `COUNTED`, and how often each is counted."""
-        self.numbers: dict[bytes, int] = {}
-        """Text -> which of `outcomes` it is, for the texts met lately."""
-
-    def of(self, text: bytes) -> int:
-        """Which of `outcomes` a text is."""
-        said = postfix.session(text)
-        outcome = (tuple(COUNTED.index(each) for each in postfix.counted(said, self._ignored)), said.times) if said else ((), 0)
-        if outcome not in self._number:
-            self._number[outcome] = len(self.outcomes)
-            self.outcomes.append(outcome)
-        if len(self.numbers) >= KEPT:
-            self.numbers.clear()
-        number = self.numbers[text] = self._number[outcome]
-        return number
-
-    def connections(self, text: bytes) -> int:
-        """How many connections a text is, were its program known."""
-        positions, times = self.outcomes[self.of(text)]
-        return times if positions else 0
+    day: int
+    """Of the local calendar, as the number 20261124."""
+    relay: str
+    counts: tuple[int, ...]
+    """In the order of `COUNTED`."""
+    first: int
+    last: int
+    """Epoch seconds of the minutes in which it was first and last seen."""
+    protocol: str
+    key_exchange: str
+    """Of its last session that day; empty where there was none."""
 
 
 class Tally:
     """Takes blocks of a log and keeps the counts of their intervals."""
 
-    def __init__(self, step: int, ignored: Relays, horizon: int) -> None:
+    def __init__(self, step: int, ignored: Relays, horizon: int, sessions: Sessions | None = None) -> None:
         """`horizon` is the epoch second after which no line can have been written."""
         self._step = step
+        self._grain = math.gcd(step, MINUTE)
         self._horizon = horizon
-        self._grammar = Grammar.of(step)
-        self._meaning = _Meaning(ignored)
-        self._rows: defaultdict[int, list[int]] = defaultdict(lambda: [0] * _USUAL)
-        """Interval -> how often each of the outcomes was met."""
+        self._meanings = Meanings(ignored, sessions or Sessions())
+        self._rows: defaultdict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
+        """Interval -> categories -> how often they were added to together."""
+        self._days: defaultdict[int, dict[Meaning, list[int]]] = defaultdict(dict)
+        """Day -> meaning -> how often, and when first and last."""
+        self.since: int | None = None
+        """Relays are told only from this interval on: what is before has been counted already."""
+        self.alarms: dict[str, list[int]] = {}
+        """Postfix's warnings by name: how often, and in which minute last."""
         self.first: int | None = None
         """When the first line was written."""
         self.newest: int | None = None
         """When the latest line at an end of a block was written."""
         self.future = 0
-        """Connections stamped after the horizon: counted nowhere."""
+        """Events stamped after the horizon: counted nowhere."""
         self.unreadable = 0
         """Lines without a readable time, as far as they were looked at (see `take`)."""
         self.nameless = 0
         """Connections in RFC 5424 lines from which rsyslog has cut the program's name: counted nowhere."""
 
+    @property
+    def illegible(self) -> int:
+        """Lines about a recipient that cannot be read for sure."""
+        return self._meanings.illegible
+
     def take(self, block: bytearray, end: int, clock: Clock) -> None:
         """Count the lines of `block[:end]`.
 
-        Looked at are the first line, the last one and those of connections; all of them where the first
-        or the last holds no readable time.
+        Looked at are the first line, the last one and those of clients; all of them where the first or the last holds
+        no readable time.
         """
         before = clock.previous
+        begin = block.rfind(b"\n", 0, end - 1) + 1
         first = syslog.stamp_of(_line_at(block, 0, end), clock)
-        last = syslog.stamp_of(_line_at(block, block.rfind(b"\n", 0, end - 1) + 1, end), clock)
+        last = syslog.stamp_of(_line_at(block, begin, end), clock)
         clock.previous = before
         known = [at for at in (first, last) if at is not None]
+        sessions = self._meanings.sessions
+        if known and sessions.known is None:
+            sessions.begin(known[0])
+        if sessions.waiting:
+            names, alone = syslog.started(block, end)
+            sessions.started(names, alone=alone)
         if known and clock.crosses_a_fold(min(known), max(known)):
             timeless = self._count_each(block, end, clock)
         else:
             self._meet(first, clock)
-            timeless = self._count(syslog.lines_with(postfix.SIGN, block, end), clock)
+            sign = syslog.ANY_LINE if syslog.RFC5424 in (block[0], block[begin]) else syslog.CLIENTS
+            timeless = self._count(syslog.lines_with(sign, block, end), clock)
             self._meet(last, clock)
         self.unreadable += timeless if first is not None and last is not None else _without_time(block, end, clock)
 
@@ -106,64 +118,131 @@ class Tally:
     def _count_each(self, block: bytearray, end: int, clock: Clock) -> int:
         """The same in the hours around a change of the clocks, where each line's time says which hour the next is of."""
         timeless = 0
-        for line in syslog.lines_with(postfix.ANY_LINE, block, end):
+        for line in syslog.lines_with(syslog.ANY_LINE, block, end):
             before = clock.previous
             at = syslog.stamp_of(line, clock)
             clock.previous = before
-            if postfix.SIGN.search(line):
+            if line.startswith(b"<") or syslog.CLIENTS.search(line):
                 timeless += self._count([line], clock)
                 clock.previous = before
             self._meet(at, clock)
         return timeless
 
     def _count(self, lines: list[bytearray], clock: Clock) -> int:
-        """Count what connections there are among these lines; how many lines have no readable time."""
-        meaning, numbers, step = self._meaning, self._meaning.numbers, self._step
-        written: bytes | None = None
-        row: list[int]
-        timeless: list[int] = []
-        found = syslog.client_lines(lines, self._grammar)
-        for traditional, rfc3339, offset, text in found:
-            stamp = traditional or rfc3339 + offset
-            if stamp != written:
-                written = stamp
-                at = clock.resolve(traditional, rfc3339, offset)
-                row = timeless if at is None else self._rows[at - at % step]
+        """Count what these lines say; how many of those that count have no readable time."""
+        met: list[Meaning] = []
+        found, timeless = syslog.client_lines(lines), 0
+        written, zone = b"", b""
+        at: int | None = None
+        interval: int | None = None
+        sessions, summaries, of = self._meanings.sessions, self._meanings.summaries, self._meanings.of
+        for stamp, offset, process, service, text in found:
+            if stamp != written or offset != zone:
+                written, zone = stamp, offset
+                at = clock.resolve(stamp, offset)
                 self._meet(at, clock)
-            try:
-                row[numbers[text]] += 1
-            except LookupError:  # a text not met lately, or one outcome more than there is room for
-                number = meaning.of(text)
-                row.extend([0] * (number + 1 - len(row)))
-                row[number] += 1
+                start = None if at is None else at - at % self._grain
+                if start != interval:
+                    timeless += self._add(met, interval, clock)
+                    met.clear()
+                    interval = start
+            # Nearly all texts of sessions have been met before, and this is where the time goes.
+            summary = summaries.get(text)
+            if summary is not None:
+                met.append(summary[0])
+                sessions.opened(process, service, summary[1], at or 0)
+            else:
+                met.append(of(process, service, text, at or 0))
+        timeless += self._add(met, interval, clock)
         if len(found) < len(lines):
-            self.nameless += sum(meaning.connections(text) for text in syslog.nameless_lines(lines))
-        return sum(timeless)
+            said = [session(text) for text in syslog.nameless_lines(lines)]
+            self.nameless += sum(each is not None for each in said)
+        return timeless
+
+    def _add(self, met: list[Meaning], at: int | None, clock: Clock) -> int:
+        """Count what was met in the minute that begins at this time; how often it was at no time."""
+        if at is None:
+            return sum(bool(each.places) for each in met)
+        start = at - at % self._step
+        row = self._rows[start]
+        told = start <= self._horizon and (self.since is None or start >= self.since)
+        day = self._days[day_of(at, clock.zone)] if told and met else {}
+        for meaning, times in Counter(met).items():
+            if meaning.places:
+                times *= meaning.times
+                row[meaning.places] = row.get(meaning.places, 0) + times
+                seen = day.get(meaning)
+                if seen is None:
+                    day[meaning] = [times, at, at]
+                else:
+                    seen[0] += times
+                    seen[1], seen[2] = min(seen[1], at), max(seen[2], at)
+            elif meaning.alarm and told:
+                alarm = self.alarms.setdefault(meaning.alarm, [0, at])
+                alarm[0], alarm[1] = alarm[0] + times * meaning.times, max(alarm[1], at)
+        return 0
 
     @property
     def full(self) -> bool:
         """Whether it is time to write the intervals down."""
-        return len(self._rows) >= KEPT
+        return len(self._rows) >= KEPT or sum(len(day) for day in self._days.values()) >= KEPT
 
     def intervals(self) -> list[Interval]:
         """The intervals in which something was counted, in order; they are forgotten here."""
         taken = []
         for start in sorted(self._rows):
             counts = [0] * len(COUNTED)
-            for (positions, times), seen in zip(self._meaning.outcomes, self._rows[start], strict=False):
-                for position in positions:
-                    counts[position] += seen * times
+            for places, times in self._rows[start].items():
+                for place in places:
+                    counts[place] += times
             if start > self._horizon:
-                self.future += connections(counts)
+                self.future += events(counts)
             elif any(counts):
                 taken.append(Interval(start, tuple(counts)))
         self._rows.clear()
         return taken
 
+    def days(self) -> list[Day]:
+        """What was seen of each relay on each day, in the order of the log; it is forgotten here."""
+        taken = []
+        for day, seen in self._days.items():
+            relays: defaultdict[str, list[tuple[Meaning, list[int]]]] = defaultdict(list)
+            for meaning, figures in seen.items():
+                if meaning.relay:
+                    relays[meaning.relay].append((meaning, figures))
+            taken += [_together(day, relay, met) for relay, met in relays.items()]
+        self._days.clear()
+        return taken
+
+
+def _together(day: int, relay: str, met: list[tuple[Meaning, list[int]]]) -> Day:
+    counts = [0] * len(COUNTED)
+    for meaning, (times, _, _) in met:
+        for place in meaning.places:
+            counts[place] += times
+    first, last = min(first for _, (_, first, _) in met), max(last for _, (_, _, last) in met)
+    sessions = [(last, meaning.protocol, meaning.key_exchange) for meaning, (_, _, last) in met if meaning.protocol]
+    _, protocol, key_exchange = max(sessions, default=(0, "", ""))
+    return Day(day, relay, tuple(counts), first, last, protocol, key_exchange)
+
+
+_FAMILIES = ("connections", "deliveries", "failures")
+
+
+def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) -> int:
+    """How many lines these counts are of: each counts in one of these families only."""
+    return sum(n or 0 for n, each in zip(counts, COUNTED, strict=True) if each.family in families)
+
 
 def connections(counts: Sequence[int | None]) -> int:
     """How many connections, new and reused, these counts are of."""
-    return sum(n or 0 for n, each in zip(counts, COUNTED, strict=True) if each.family == "connections")
+    return events(counts, ("connections",))
+
+
+def day_of(at: int, zone: tzinfo | None) -> int:
+    """The day of the local calendar, as the number 20261124."""
+    local = datetime.fromtimestamp(at, zone)
+    return local.year * 10000 + local.month * 100 + local.day
 
 
 def _line_at(block: bytearray, begin: int, end: int) -> bytes:

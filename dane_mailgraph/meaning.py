@@ -1,0 +1,221 @@
+"""What each line of Postfix's clients counts as, the lines before it remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import alarms, delivery, postfix
+from .counted import BY_KEY, COUNTED
+from .delivery import Delivery
+from .postfix import Relay, Relays
+from .sessions import UNKNOWN, Session, Sessions
+
+KEPT = 4000
+"""Texts and relays of which the meaning is remembered: a busy server says the same things again and again."""
+
+_PLACES = {each: place for place, each in enumerate(COUNTED)}
+
+_AUTHENTICATED, _ENCRYPTED = BY_KEY["deliveries.verified"], BY_KEY["deliveries.encrypted"]
+
+
+class Meaning:
+    """What a line counts as. Compared by identity: there is one for all lines that say the same of one relay."""
+
+    __slots__ = ("alarm", "key_exchange", "note", "places", "protocol", "relay", "times")
+
+    def __init__(
+        self, places: tuple[int, ...], relay: str, note: str, times: int = 1, protocol: str = "", key_exchange: str = ""
+    ) -> None:
+        self.places = places
+        """Positions in `COUNTED`; empty for what counts nowhere."""
+        self.relay = relay
+        """The relay's name, or `@` and a domain; empty for what is about none."""
+        self.note = note
+        """For a person: what it is, or why it counts nowhere."""
+        self.times = times
+        """How often the line stands for itself: more than 1 where syslog has folded repeats."""
+        self.protocol, self.key_exchange = protocol, key_exchange
+        """Of a session."""
+        self.alarm = ""
+        """Name of the warning that it is, of those in `alarms`."""
+
+
+class _Peer:
+    """A relay as delivery lines name it, and what they count as."""
+
+    __slots__ = ("address", "local", "name", "sent")
+
+    def __init__(self, name: str, address: str, local: Meaning | None) -> None:
+        self.name, self.address, self.local = name, address, local
+        self.sent: dict[str, Meaning] = {}
+        """By the data source of the category."""
+
+
+class Meanings:
+    """Reads the texts of clients, in the order of the log."""
+
+    def __init__(self, ignored: Relays, sessions: Sessions) -> None:
+        self._ignored, self.sessions = ignored, sessions
+        self.summaries: dict[bytes, tuple[Meaning, Session]] = {}
+        """The TLS summary lines met lately: what they count as, and what the process holds from then on."""
+        self._peers: dict[bytes, _Peer] = {}
+        self._others: dict[tuple[str, str, int, tuple[int, ...]], Meaning] = {}
+        self.illegible = 0
+        """Lines about a recipient that cannot be read for sure: they count nowhere, or as unknown."""
+
+    def met(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
+        """The meaning of a text that a process has written at this time."""
+        summary = self.summaries.get(text)
+        if summary is None:
+            return self.of(process, service, text, at)
+        self.sessions.opened(process, service, summary[1], at)
+        return summary[0]
+
+    def of(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
+        """The same for a text that is none of `summaries`."""
+        usual = delivery.usual(text)
+        if usual is None:
+            return self._unusual(process, service, text, at)
+        queue, relay, uses, spent, tls, failed = usual.groups()
+        session = self.sessions.over(process, service, queue, relay, int(uses) if uses else 1, at, spent)
+        peer = self._peers.get(relay) or self._peer(relay)
+        if peer.local is not None:
+            return peer.local
+        if failed:
+            reason = text[usual.end() :]
+            return self._failed(peer, reason, lambda: delivery.domain(text))
+        return self._sent(peer, service, session, tls, at, spent)
+
+    def _unusual(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
+        times, said = postfix.unwrapped(text)
+        if session := postfix.session(said):
+            meaning, held = self._summary(text, times, session)
+            self.sessions.opened(process, service, held, at)
+            return meaning
+        if queued := delivery.queued(said):
+            meaning = self._about(process, service, *queued, said, at)
+            return meaning if times == 1 else self._other(meaning.relay, meaning.note, times, meaning.places)
+        if warning := alarms.warned(said):
+            meaning = self._other("", f"a warning, kept as an alarm: {warning.meaning}", times, ())
+            meaning.alarm = warning.name
+            return meaning
+        return self._nothing(_why_not(said))
+
+    # ---- sessions ----
+
+    def _summary(self, text: bytes, times: int, said: postfix.Session) -> tuple[Meaning, Session]:
+        session = Session(said.peer, _AUTHENTICATED if said.label == "Verified" else _ENCRYPTED, said.reused)
+        if said.relay in self._ignored:
+            meaning = self._nothing(_local(said.relay))
+        else:
+            places = tuple(_PLACES[each] for each in postfix.counted(said))
+            note = f"{said.label} TLS to {said.relay.address}" + (f", counted {times} times" if times > 1 else "")
+            meaning = Meaning(places, said.relay.name, note, times, said.protocol, said.key_exchange)
+        if len(self.summaries) >= KEPT:
+            self.summaries.clear()
+        self.summaries[text] = meaning, session
+        return meaning, session
+
+    # ---- recipients ----
+
+    def _about(self, process: bytes, service: bytes, queue: bytes, recipient: bool, said: bytes, at: int) -> Meaning:
+        """The meaning of a text that begins with a queue id."""
+        if not recipient:
+            if delivery.breaks(said):
+                self.sessions.broken(process)
+                return self._nothing("a session that broke: what the process sends now is over a new connection")
+            return self._nothing("about one message, not about a connection or a recipient")
+        readings = delivery.read(said)
+        if len(readings) == 1 or (readings and readings[0].plain and readings[0].relay == self.sessions.peer(process)):
+            return self._delivered(process, service, readings[0], at)
+        self.illegible += 1
+        if not readings:
+            self.sessions.unreadable(process, queue)
+            return self._nothing("about a recipient, but cut off or garbled before its status")
+        note = "it can be read in two ways, because of what its address or reply holds"
+        places = {self._delivered(process, service, each, at).places for each in readings}
+        if any(each.status != b"sent" for each in readings) or () in places:
+            return self._nothing(note)
+        surely = readings[0].plain and len(places) == 1
+        return self._other("", note, 1, places.pop() if surely else (_PLACES[UNKNOWN],))
+
+    def _delivered(self, process: bytes, service: bytes, said: Delivery, at: int) -> Meaning:
+        session = self.sessions.over(process, service, said.queue, said.relay, said.uses, at, said.spent)
+        peer = self._peers.get(said.relay) or self._peer(said.relay)
+        if peer.local is not None:
+            return peer.local
+        if said.status == b"sent":
+            return self._sent(peer, service, session, said.tls, at, said.spent)
+        if said.status in delivery.FAILED:
+            return self._failed(peer, said.reason, lambda: said.domain)
+        return self._nothing("the probe of an address, not a delivery")
+
+    def _sent(
+        self, peer: _Peer, service: bytes, session: Session | None, tls: bytes | None, at: int, spent: bytes | None
+    ) -> Meaning:
+        counted = delivery.protected(tls) if tls else None
+        if counted is None:
+            counted = session.sent_as if session is not None else self.sessions.without(service, at, spent)
+        meaning = peer.sent.get(counted.source)
+        if meaning is None:
+            note = f"sent to {peer.address}: {counted.meaning}"
+            meaning = peer.sent[counted.source] = Meaning((_PLACES[counted],), peer.name, note)
+        return meaning
+
+    def _failed(self, peer: _Peer, reason: bytes, domain: Callable[[], str]) -> Meaning:
+        counted = delivery.failure(reason)
+        if counted is None:
+            return self._nothing("a recipient not delivered to, and not for a TLS or DANE reason")
+        name = peer.name or delivery.sought(reason)
+        if not name and (known := domain()):
+            name = f"@{known}"
+        return self._other(name, f"failed: {counted.meaning}", 1, (_PLACES[counted],))
+
+    def _peer(self, text: bytes) -> _Peer:
+        relay = Relay.of(text)
+        if relay is None:
+            peer = _Peer("", "no server", None)
+        else:
+            local = self._nothing(_local(relay)) if relay in self._ignored else None
+            peer = _Peer(relay.name, relay.address, local)
+        if len(self._peers) >= KEPT:
+            self._peers.clear()
+        self._peers[text] = peer
+        return peer
+
+    # ---- the rest ----
+
+    def _nothing(self, note: str) -> Meaning:
+        return self._other("", note, 1, ())
+
+    def _other(self, relay: str, note: str, times: int, places: tuple[int, ...]) -> Meaning:
+        key = relay, note, times, places
+        if key not in self._others:
+            if len(self._others) >= KEPT:
+                self._others.clear()
+            self._others[key] = Meaning(places, relay, note, times)
+        return self._others[key]
+
+
+def _local(relay: Relay) -> str:
+    return f"{relay.name} is a local relay (setting ignore_relays)"
+
+
+_NOTES = (
+    (b"TLS connection established to ", "Postfix before 2.5 names no trust level, so there is no category"),
+    (b"warning: ", "a warning, not the outcome of a handshake"),
+    (b"error: ", "an error, not the outcome of a handshake"),
+    (b"fatal: ", "an error, not the outcome of a handshake"),
+    (b"panic: ", "an error, not the outcome of a handshake"),
+    (b"SSL_connect error to ", "a handshake that failed, so there is no connection"),
+)
+
+
+def _why_not(text: bytes) -> str:
+    """Why a client's text counts nowhere, in words for an operator."""
+    for begins, note in _NOTES:
+        if text.startswith(begins):
+            return note
+    if b"TLS connection " in text:
+        return "it quotes a TLS summary but does not begin with one"
+    return "not the summary line of a TLS session, nor about a recipient"

@@ -1,0 +1,223 @@
+"""Which process holds which TLS session: turns deliveries into protected and plaintext ones.
+
+A process of Postfix's client serves one delivery request at a time. While it does it may connect to several servers,
+one after the other; every TLS handshake and every use of a kept TLS connection has a line of its own before the lines
+of the recipients. So what a delivery line finds held by its process, to its relay, of its request, it went over; and
+where nothing is held it went in the clear, if a handshake would have been logged and seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from .counted import BY_KEY, Counted
+
+PLAINTEXT, UNKNOWN = BY_KEY["deliveries.plaintext"], BY_KEY["deliveries.unknown"]
+
+ROUNDED = 1.05
+"""Delays have two significant digits, so that they are at most 5 % too short (format_tv() in format_tv.c)."""
+
+SLACK = 5
+"""Seconds more than its delays say for which a session may have been there when a delivery is logged."""
+
+LONGEST = 1800
+"""Seconds. A request that took longer is not told, so that what is older need not be kept."""
+
+SILENT = 200
+"""Deliveries without any TLS line after which it is doubted that this service logs its handshakes (smtp_tls_loglevel)."""
+
+NEW = 20
+"""The same for a service of which no TLS line has been seen, where there is one of others; else it is doubted at once."""
+
+_SERVICES = 200
+"""Services of which something is known at a time: hosts and syslog names."""
+
+_HELD = 10_000
+"""Sessions announced between two clearings of the old ones."""
+
+
+class Session(NamedTuple):
+    """A TLS session, as the line said that announced it."""
+
+    peer: bytes
+    """The relay, as delivery lines name it."""
+    sent_as: Counted
+    """What a delivery over it counts as."""
+    reused: bool
+    """The connection was kept open since an earlier request."""
+
+
+class _Held:
+    """A session in the hands of a process."""
+
+    __slots__ = ("at", "queue", "session")
+
+    def __init__(self, session: Session, at: int, queue: bytes = b"") -> None:
+        self.session, self.at = session, at
+        self.queue = queue
+        """The queue id of the request that it was made for, as soon as that is known."""
+
+
+class _Service:
+    """What is known of one service of one host: it logs its handshakes."""
+
+    __slots__ = ("silent", "tells_uses")
+
+    def __init__(self) -> None:
+        self.silent = 0
+        """Deliveries without a session since the last TLS line."""
+        self.tells_uses = False
+        """It writes conn_use where a connection is used again, as every Postfix does."""
+
+
+class Sessions:
+    """What is held by whom, as far as a log has been read.
+
+    A process is named by its host, tag and process id, a service by host and tag.
+    """
+
+    def __init__(self) -> None:
+        self.known: int | None = None
+        """From when on nothing of the log is missing; None before all."""
+        self._fresh: tuple[bytes, ...] = ()
+        """What the services begin with that were started in the log: nothing is missing of these."""
+        self.waiting = False
+        """No client has written a line yet, so that a start of Postfix is of interest."""
+        self._held: dict[bytes, _Held] = {}
+        """Process -> the last session it announced."""
+        self._services: dict[bytes, _Service] = {}
+        self._announced = 0
+
+    def begin(self, at: int) -> None:
+        """What was logged before this time is not known."""
+        self.known, self._fresh, self.waiting = at, (), True
+
+    def started(self, names: Iterable[bytes], *, alone: bool) -> None:
+        """Services that begin so have been started: `HOST NAME/`. `alone`: no client has written a line yet."""
+        self._fresh += tuple(names)
+        self.waiting = alone
+
+    def opened(self, process: bytes, service: bytes, session: Session, at: int) -> None:
+        """A process announces a session that it has made, or uses again."""
+        self._held[process] = _Held(session, at)
+        found = self._services.get(service) or self._add(service, at)
+        found.silent = 0
+        self._announced += 1
+        if self._announced > _HELD:
+            self.clear(at)
+
+    def broken(self, process: bytes) -> None:
+        """A process says that its session has ended and that it tries once more."""
+        self._held.pop(process, None)
+
+    def unreadable(self, process: bytes, queue: bytes) -> None:
+        """A line about a recipient cannot be read: what is held is of this request, if it is of any."""
+        held = self._held.get(process)
+        if held is not None and not held.queue:
+            held.queue = queue
+
+    def peer(self, process: bytes) -> bytes:
+        """The relay to which a process holds a session; nothing where it holds none."""
+        held = self._held.get(process)
+        return held.session.peer if held is not None else b""
+
+    def over(
+        self, process: bytes, service: bytes, queue: bytes, peer: bytes, uses: int, at: int, spent: bytes | None
+    ) -> Session | None:
+        """The session that a delivery went over; None where it went over none that is known of.
+
+        Told of every line about a recipient, however the delivery went: it ends what is held of other requests. `spent`
+        is `C/D` of its delays.
+        """
+        held = self._held.get(process)
+        if held is None:
+            return None
+        session = held.session
+        if session.peer == peer and (uses == 1 or session.reused):
+            age = at - held.at
+            # A request is told by its queue id. Its next attempt has the same one, but begins later.
+            fits = 0 <= age <= SLACK if not held.queue else False
+            if not fits and held.queue in (b"", queue):
+                fits = -SLACK <= age <= min(_seconds(spent), LONGEST) + SLACK
+            if fits and session.reused:
+                known = self._services[service]
+                known.tells_uses |= uses > 1
+                # Else the connection was dead, and the one made in its place needed no handshake.
+                fits = uses > 1 or not known.tells_uses
+            if fits:
+                held.queue = queue
+                return session
+        del self._held[process]
+        return None
+
+    def without(self, service: bytes, at: int, spent: bytes | None) -> Counted:
+        """What a delivery counts as that went over no session that is known of."""
+        found = self._services.get(service)
+        if found is None:
+            if not self._services:
+                return UNKNOWN
+            found = self._add(service, at)
+            found.silent = SILENT - NEW
+        found.silent += 1
+        took = ROUNDED * _seconds(spent)
+        # A handshake in the second of the first line that is known may have been logged before it.
+        begun = self.known is not None and at - took >= self.known + 1
+        seen = took <= LONGEST and (begun or service.startswith(self._fresh))
+        return PLAINTEXT if seen and found.silent <= SILENT else UNKNOWN
+
+    def _add(self, service: bytes, at: int) -> _Service:
+        if len(self._services) >= _SERVICES:
+            del self._services[next(iter(self._services))]
+            self.begin(at)
+        made = self._services[service] = _Service()
+        return made
+
+    def clear(self, now: int) -> None:
+        """Forget the sessions that are too old to matter; where there are very many, all of them."""
+        self._announced = 0
+        self._held = {process: held for process, held in self._held.items() if held.at >= now - LONGEST - SLACK}
+        if len(self._held) > 2 * _HELD:
+            self._held.clear()
+            self.begin(now)
+
+    # ---- between two runs ----
+
+    def saved(self, now: int) -> Any:
+        """All that still matters at the time of the newest line, as what JSON can say."""
+        self.clear(now)
+        held = [
+            (process.decode("latin-1"), peer.decode(), sent_as.key, reused, each.at, each.queue.decode())
+            for process, each in self._held.items()
+            for peer, sent_as, reused in (each.session,)
+        ]
+        services = [(name.decode("latin-1"), each.silent, each.tells_uses) for name, each in self._services.items()]
+        fresh = [each.decode("latin-1") for each in self._fresh]
+        return {"known": self.known, "fresh": fresh, "waiting": self.waiting, "held": held, "services": services}
+
+    @classmethod
+    def restored(cls, saved: Any) -> Sessions:
+        """What was saved; an empty one for None."""
+        made = cls()
+        if saved:
+            made.known, made.waiting = saved["known"], saved["waiting"]
+            made._fresh = tuple(each.encode("latin-1") for each in saved["fresh"])
+            for process, peer, sent_as, reused, at, queue in saved["held"]:
+                session = Session(peer.encode(), BY_KEY[sent_as], reused)
+                made._held[process.encode("latin-1")] = _Held(session, at, queue.encode())
+            for name, silent, tells_uses in saved["services"]:
+                service = made._services[name.encode("latin-1")] = _Service()
+                service.silent, service.tells_uses = silent, tells_uses
+        return made
+
+
+def _seconds(spent: bytes | None) -> float:
+    """The sum of `C/D`; before Postfix 2.3 nobody knows it."""
+    if not spent:
+        return math.inf
+    connecting, _, sending = spent.partition(b"/")
+    try:
+        return float(connecting) + float(sending)
+    except ValueError:  # `1.2.3`, which is none of Postfix's
+        return math.inf
