@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import NoReturn
 
 from . import __version__, config
@@ -19,13 +19,16 @@ from . import collect as journey
 from .archive import Opened, opened
 from .collect import Rules, Step
 from .config import Config
+from .daybook import Daybook
+from .destinations import regressions
 from .errors import BusyError, MailgraphError, StoreError, UsageError, reason
 from .ledger import Ledger
 from .store import Store, replace, unused
 from .syslog import LONGEST, Clock
 from .tail import Log
+from .tally import day_of
 
-Verb = Callable[[Config, argparse.Namespace], None]
+Verb = Callable[[Config, argparse.Namespace], int | None]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         given = {setting.name: getattr(options, setting.name) for setting in config.SETTINGS}
         verb: Verb = options.verb
-        verb(config.load(options.config or None, os.environ, given), options)
+        status = verb(config.load(options.config or None, os.environ, given), options)
         sys.stdout.flush()
     except MailgraphError as error:
         _say(str(error))
@@ -46,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         _say(str(_unprinted(error)))
         return StoreError.status
-    return 0
+    return status or 0
 
 
 # ---- the verbs ------------------------------------------------------------------------------
@@ -111,18 +114,54 @@ def _render(settings: Config, options: argparse.Namespace) -> None:
     )
 
 
-def _report(settings: Config, options: argparse.Namespace) -> None:
-    """print totals"""
-    from . import report
+def _report(settings: Config, options: argparse.Namespace) -> int | None:
+    """print totals; with --by relay, to whom; with --changes, which relays are not authenticated any more"""
+    from . import listing, report
 
     now, zone = int(time.time()), settings.time_zone
     since, until = (report.moment(text, now, zone) for text in (options.since, options.until))
     with Ledger(_ledger(settings), writable=False) as ledger:
+        if options.changes:
+            return _report_changes(ledger, options, since, now, zone)
+        if options.by:
+            _report_relays(ledger, options, since, until, zone)
+            return None
         found = report.totals(Store(settings.state_dir, settings.step), ledger, since, until)
         if options.format == "text":
-            print(report.as_text(found, zone, report.health(ledger, found, now, zone)))
+            alarms = listing.alarms_as_text(Daybook(ledger).alarms(since), zone)
+            print(report.as_text(found, zone, report.health(ledger, found, now, zone) + alarms))
         else:
             print(report.as_json(found) if options.format == "json" else report.as_csv(found))
+    return None
+
+
+def _report_relays(ledger: Ledger, options: argparse.Namespace, since: int, until: int, zone: tzinfo | None) -> None:
+    from . import listing, report
+
+    first, last = day_of(since, zone), day_of(max(since, until - 1), zone)
+    found = Daybook(ledger).destinations(first, last)
+    if options.only:
+        found = listing.only(found, options.only)
+    found = listing.ordered(found, options.sort)
+    since, until = report.midnight(since, zone), report.midnight(max(since, until - 1), zone, days=1)
+    if options.format == "text":
+        print(listing.as_text(since, until, found, zone))
+    else:
+        print(listing.as_json(since, until, found) if options.format == "json" else listing.as_csv(found))
+
+
+def _report_changes(ledger: Ledger, options: argparse.Namespace, since: int, now: int, zone: tzinfo | None) -> int:
+    """The exit status: 1 where a relay is not authenticated any more, for those who want to be told."""
+    from . import listing
+
+    daybook = Daybook(ledger)
+    lost = regressions(daybook.days(day_of(0, zone)), options.days, day_of(since, zone))
+    alarms = daybook.alarms(since)
+    if options.format == "text":
+        print(listing.changes_as_text(lost, alarms, zone))
+    else:
+        print(listing.changes_as_json(lost, alarms) if options.format == "json" else listing.changes_as_csv(lost))
+    return 1 if lost else 0
 
 
 def _explain(settings: Config, options: argparse.Namespace) -> None:
@@ -259,7 +298,8 @@ def _rebuild(settings: Config, options: argparse.Namespace) -> Step:
 
 
 def _rules(settings: Config) -> Rules:
-    return Rules(settings.step, settings.grace, settings.time_zone, settings.ignore_relays)
+    most, kept = settings.relays_per_day, settings.relays_days
+    return Rules(settings.step, settings.grace, settings.time_zone, settings.ignore_relays, most, kept)
 
 
 def _ledger(settings: Config) -> str:
@@ -363,6 +403,12 @@ def _year(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no number of days")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     settings = ", ".join(f"{setting.name} ({setting.option})" for setting in config.SETTINGS)
     parser = _Parser(
@@ -400,6 +446,19 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", default="24h", metavar="T", help="ISO 8601, or 24h, 7d, now (default: 24h)")
     parser.add_argument("--until", default="now", metavar="T", help="the same (default: now)")
     parser.add_argument("--format", choices=("text", "json", "csv"), default="text")
+    parser.add_argument("--by", choices=("relay",), help="to whom: a line a relay, of whole days")
+    parser.add_argument(
+        "--only",
+        metavar="CATEGORY",
+        help="with --by: relays counted in this category or family, as plaintext or failures; or unauthenticated",
+    )
+    parser.add_argument("--sort", default="total", metavar="BY", help="with --by: name, last, total (the default), a category")
+    parser.add_argument(
+        "--changes",
+        action="store_true",
+        help="relays that were authenticated whenever they were seen and, since T, are not; status 1 if there are any",
+    )
+    parser.add_argument("--days", type=_days, default=7, metavar="N", help="with --changes: on N days at least (default: 7)")
 
 
 def _explain_options(parser: argparse.ArgumentParser) -> None:

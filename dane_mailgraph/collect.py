@@ -144,7 +144,8 @@ class _Count:
 
     def joins(self, first: float) -> bool:
         """Whether a log that begins here goes on where the last one ended: no long silence lies between."""
-        return first - self._ledger.get("reached", first) <= QUIET
+        reached: float = self._ledger.get("reached", first)
+        return first - reached <= QUIET
 
     def join(self, first: int) -> None:
         """What lies between the last log and one that begins here is lost, if it is a long silence."""

@@ -56,10 +56,13 @@ def _step(text: str) -> int:
     return step
 
 
-def _grace(text: str) -> int:
-    if not text.isdecimal() or int(text) > 86400:
-        raise ValueError("a whole number of seconds is needed, at most 86400")
-    return int(text)
+def _number(most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) > most:
+            raise ValueError(f"a whole number is needed, at most {most}")
+        return int(text)
+
+    return read
 
 
 def _zone(text: str) -> tzinfo | None:
@@ -82,9 +85,16 @@ SETTINGS = (
     Setting("state_dir", "/var/lib/dane-mailgraph", "folder of the counts: the RRD, the ledger, the lock", _path),
     Setting("output_dir", "/var/cache/dane-mailgraph", "folder that the pictures and index.html are written into", _path),
     Setting("step", "60", "seconds of an interval; fixed once the RRD is there", _step),
-    Setting("grace", "10", "seconds that an interval stays open after its end, for late lines", _grace),
+    Setting("grace", "10", "seconds that an interval stays open after its end, for late lines", _number(86400)),
     Setting("time_zone", "", "zone of stamps that name none, and of the pictures; empty is the system's", _zone),
-    Setting("ignore_relays", "127.0.0.0/8 ::1 unix", "relays that are not outbound: networks, and `unix` for sockets", _relays),
+    Setting(
+        "ignore_relays",
+        "127.0.0.0/8 ::1 unix",
+        "relays that are not outbound: networks, hosts, .domains; `unix`: sockets",
+        _relays,
+    ),
+    Setting("relays_per_day", "1000", "relays told apart each day, the rest is put together; 0 keeps none", _number(100_000)),
+    Setting("relays_days", "400", "days for which they are kept", _number(36_500)),
 )
 
 
@@ -98,6 +108,8 @@ class Config(NamedTuple):
     grace: int
     time_zone: tzinfo | None
     ignore_relays: Relays
+    relays_per_day: int
+    relays_days: int
     texts: Mapping[str, str]
 
 

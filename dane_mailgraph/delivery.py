@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .counted import BY_KEY, Counted
 
-_QUEUE = r"[0-9A-Za-z]{5,}"  # hexadecimal, or with enable_long_queue_ids of 52 characters
+_QUEUE = r"(?:[0-9A-F]{5,}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,})"  # the long one has no vowels (mail_queue.h)
 
 _QUEUED = re.compile(rf"({_QUEUE}): (?:(to=<)|.*)".encode(), re.DOTALL)
 

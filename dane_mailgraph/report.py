@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
 from .counted import COUNTED, FAMILIES, Counted
@@ -48,6 +48,13 @@ def moment(text: str, now: int, zone: tzinfo | None) -> int:
         return second
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"{text} is no time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now.") from error
+
+
+def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
+    """When the local day of this second begins, or the one so many days after it."""
+    local = datetime.fromtimestamp(at, timezone.utc).astimezone(zone)
+    day = datetime(local.year, local.month, local.day, tzinfo=zone) + timedelta(days=days)
+    return int(day.timestamp())
 
 
 def totals(store: Store, ledger: Ledger, since: int, until: int) -> Report:
@@ -130,11 +137,12 @@ def health(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> lis
 
 
 _NOTES = {
-    "late": "connections counted in a later interval than their own",
-    "skipped": "connections skipped, because they had been counted before",
-    "future": "connections stamped in the future, counted nowhere",
+    "late": "lines counted in a later interval than their own",
+    "skipped": "lines skipped, because they had been counted before",
+    "future": "lines stamped in the future, counted nowhere",
     "unreadable": "lines without a readable time, counted nowhere",
     "nameless": "connections without the program's name (RFC 5424 by rsyslog), counted nowhere",
+    "illegible": "lines about a recipient that are cut off or can be read in two ways, counted nowhere or as unknown",
 }
 
 
