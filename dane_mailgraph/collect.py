@@ -132,7 +132,6 @@ class _Count:
         for block, end in blocks:
             past.take(block, end, clock)
             self._skipped += sum(events(each.counts) for each in past.intervals())
-            past.days()
 
     def lose(self, start: int, until: int) -> None:
         """Mark the intervals from one time to the other as lost, with those of which only a part is."""
@@ -178,8 +177,9 @@ class _Count:
 
     def _write(self) -> None:
         self._begin()
-        self._ledger.add(self._due(self._tally.intervals()))
-        self._daybook.add(self._tally.days(), self.rules.relays_per_day)
+        intervals, days = self._tally.taken(self.rules.zone)
+        self._ledger.add(self._due(intervals))
+        self._daybook.add(days, self.rules.relays_per_day)
 
     def _begin(self) -> None:
         """The first line of all decides where the counting begins."""

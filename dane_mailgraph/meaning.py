@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import alarms, delivery, postfix
-from .counted import BY_KEY, COUNTED
+from .counted import BY_KEY, COUNTED, Counted
 from .delivery import Delivery
 from .postfix import Relay, Relays
-from .sessions import UNKNOWN, Session, Sessions
+from .sessions import SLACK, UNKNOWN, Session, Sessions
 
 KEPT = 4000
 """Texts and relays of which the meaning is remembered: a busy server says the same things again and again."""
@@ -21,13 +21,15 @@ _AUTHENTICATED, _ENCRYPTED = BY_KEY["deliveries.verified"], BY_KEY["deliveries.e
 class Meaning:
     """What a line counts as. Compared by identity: there is one for all lines that say the same of one relay."""
 
-    __slots__ = ("alarm", "key_exchange", "note", "places", "protocol", "relay", "times")
+    __slots__ = ("alarm", "key_exchange", "kind", "note", "places", "protocol", "relay", "times")
 
     def __init__(
         self, places: tuple[int, ...], relay: str, note: str, times: int = 1, protocol: str = "", key_exchange: str = ""
     ) -> None:
         self.places = places
         """Positions in `COUNTED`; empty for what counts nowhere."""
+        self.kind = (places, times)
+        """The same for all lines that add as much to the same categories."""
         self.relay = relay
         """The relay's name, or `@` and a domain; empty for what is about none."""
         self.note = note
@@ -77,6 +79,14 @@ class Meanings:
         if usual is None:
             return self._unusual(process, service, text, at)
         queue, relay, uses, spent, tls, failed = usual.groups()
+        # Half of all lines: the first recipient of a request, over the session that was made for it.
+        held = self.sessions.held.get(process)
+        if held is not None and not (held.queue or uses or tls or failed) and 0 <= at - held.at <= SLACK:
+            fresh = held.session
+            if fresh.peer == relay and not fresh.reused and fresh.meaning is not None:
+                held.queue = queue
+                meaning: Meaning = fresh.meaning
+                return meaning
         session = self.sessions.over(process, service, queue, relay, int(uses) if uses else 1, at, spent)
         peer = self._peers.get(relay) or self._peer(relay)
         if peer.local is not None:
@@ -106,8 +116,9 @@ class Meanings:
     def _summary(self, text: bytes, times: int, said: postfix.Session) -> tuple[Meaning, Session]:
         session = Session(said.peer, _AUTHENTICATED if said.label == "Verified" else _ENCRYPTED, said.reused)
         if said.relay in self._ignored:
-            meaning = self._nothing(_local(said.relay))
+            meaning = session.meaning = self._nothing(_local(said.relay))
         else:
+            session.meaning = self._to(self._peer(said.peer), session.sent_as)
             places = tuple(_PLACES[each] for each in postfix.counted(said))
             note = f"{said.label} TLS to {said.relay.address}" + (f", counted {times} times" if times > 1 else "")
             meaning = Meaning(places, said.relay.name, note, times, said.protocol, said.key_exchange)
@@ -156,6 +167,9 @@ class Meanings:
         counted = delivery.protected(tls) if tls else None
         if counted is None:
             counted = session.sent_as if session is not None else self.sessions.without(service, at, spent)
+        return self._to(peer, counted)
+
+    def _to(self, peer: _Peer, counted: Counted) -> Meaning:
         meaning = peer.sent.get(counted.source)
         if meaning is None:
             note = f"sent to {peer.address}: {counted.meaning}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from .counted import BY_KEY, Counted
 
@@ -38,18 +38,23 @@ _HELD = 10_000
 """Sessions announced between two clearings of the old ones."""
 
 
-class Session(NamedTuple):
+class Session:
     """A TLS session, as the line said that announced it."""
 
-    peer: bytes
-    """The relay, as delivery lines name it."""
-    sent_as: Counted
-    """What a delivery over it counts as."""
-    reused: bool
-    """The connection was kept open since an earlier request."""
+    __slots__ = ("meaning", "peer", "reused", "sent_as")
+
+    def __init__(self, peer: bytes, sent_as: Counted, reused: bool) -> None:
+        self.peer = peer
+        """The relay, as delivery lines name it."""
+        self.sent_as = sent_as
+        """What a delivery over it counts as."""
+        self.reused = reused
+        """The connection was kept open since an earlier request."""
+        self.meaning: Any = None
+        """The same, as whoever reads the lines has put it down here."""
 
 
-class _Held:
+class Held:
     """A session in the hands of a process."""
 
     __slots__ = ("at", "queue", "session")
@@ -85,7 +90,7 @@ class Sessions:
         """What the services begin with that were started in the log: nothing is missing of these."""
         self.waiting = False
         """No client has written a line yet, so that a start of Postfix is of interest."""
-        self._held: dict[bytes, _Held] = {}
+        self.held: dict[bytes, Held] = {}
         """Process -> the last session it announced."""
         self._services: dict[bytes, _Service] = {}
         self._announced = 0
@@ -101,7 +106,7 @@ class Sessions:
 
     def opened(self, process: bytes, service: bytes, session: Session, at: int) -> None:
         """A process announces a session that it has made, or uses again."""
-        self._held[process] = _Held(session, at)
+        self.held[process] = Held(session, at)
         found = self._services.get(service) or self._add(service, at)
         found.silent = 0
         self._announced += 1
@@ -110,17 +115,17 @@ class Sessions:
 
     def broken(self, process: bytes) -> None:
         """A process says that its session has ended and that it tries once more."""
-        self._held.pop(process, None)
+        self.held.pop(process, None)
 
     def unreadable(self, process: bytes, queue: bytes) -> None:
         """A line about a recipient cannot be read: what is held is of this request, if it is of any."""
-        held = self._held.get(process)
+        held = self.held.get(process)
         if held is not None and not held.queue:
             held.queue = queue
 
     def peer(self, process: bytes) -> bytes:
         """The relay to which a process holds a session; nothing where it holds none."""
-        held = self._held.get(process)
+        held = self.held.get(process)
         return held.session.peer if held is not None else b""
 
     def over(
@@ -131,7 +136,7 @@ class Sessions:
         Told of every line about a recipient, however the delivery went: it ends what is held of other requests. `spent`
         is `C/D` of its delays.
         """
-        held = self._held.get(process)
+        held = self.held.get(process)
         if held is None:
             return None
         session = held.session
@@ -149,7 +154,7 @@ class Sessions:
             if fits:
                 held.queue = queue
                 return session
-        del self._held[process]
+        del self.held[process]
         return None
 
     def without(self, service: bytes, at: int, spent: bytes | None) -> Counted:
@@ -177,9 +182,9 @@ class Sessions:
     def clear(self, now: int) -> None:
         """Forget the sessions that are too old to matter; where there are very many, all of them."""
         self._announced = 0
-        self._held = {process: held for process, held in self._held.items() if held.at >= now - LONGEST - SLACK}
-        if len(self._held) > 2 * _HELD:
-            self._held.clear()
+        self.held = {process: held for process, held in self.held.items() if held.at >= now - LONGEST - SLACK}
+        if len(self.held) > 2 * _HELD:
+            self.held.clear()
             self.begin(now)
 
     # ---- between two runs ----
@@ -188,9 +193,9 @@ class Sessions:
         """All that still matters at the time of the newest line, as what JSON can say."""
         self.clear(now)
         held = [
-            (process.decode("latin-1"), peer.decode(), sent_as.key, reused, each.at, each.queue.decode())
-            for process, each in self._held.items()
-            for peer, sent_as, reused in (each.session,)
+            (process.decode("latin-1"), one.peer.decode(), one.sent_as.key, one.reused, each.at, each.queue.decode())
+            for process, each in self.held.items()
+            for one in (each.session,)
         ]
         services = [(name.decode("latin-1"), each.silent, each.tells_uses) for name, each in self._services.items()]
         fresh = [each.decode("latin-1") for each in self._fresh]
@@ -205,7 +210,7 @@ class Sessions:
             made._fresh = tuple(each.encode("latin-1") for each in saved["fresh"])
             for process, peer, sent_as, reused, at, queue in saved["held"]:
                 session = Session(peer.encode(), BY_KEY[sent_as], reused)
-                made._held[process.encode("latin-1")] = _Held(session, at, queue.encode())
+                made.held[process.encode("latin-1")] = Held(session, at, queue.encode())
             for name, silent, tells_uses in saved["services"]:
                 service = made._services[name.encode("latin-1")] = _Service()
                 service.silent, service.tells_uses = silent, tells_uses

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone, tzinfo
+from operator import attrgetter
 from typing import NamedTuple
 
 from . import syslog
@@ -57,10 +58,10 @@ class Tally:
         self._grain = math.gcd(step, MINUTE)
         self._horizon = horizon
         self._meanings = Meanings(ignored, sessions or Sessions())
-        self._rows: defaultdict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
-        """Interval -> categories -> how often they were added to together."""
-        self._days: defaultdict[int, dict[Meaning, list[int]]] = defaultdict(dict)
-        """Day -> meaning -> how often, and when first and last."""
+        self._minutes: defaultdict[int, list[Meaning]] = defaultdict(list)
+        """Minute -> what was met in it."""
+        self._met = 0
+        """How much that is, as far as blocks have been counted."""
         self.since: int | None = None
         """Relays are told only from this interval on: what is before has been counted already."""
         self.alarms: dict[str, list[int]] = {}
@@ -129,101 +130,118 @@ class Tally:
         return timeless
 
     def _count(self, lines: list[bytearray], clock: Clock) -> int:
-        """Count what these lines say; how many of those that count have no readable time."""
-        met: list[Meaning] = []
-        found, timeless = syslog.client_lines(lines), 0
-        written, zone = b"", b""
-        at: int | None = None
-        interval: int | None = None
-        sessions, summaries, of = self._meanings.sessions, self._meanings.summaries, self._meanings.of
+        """Put down what these lines say; how many of those that count have no readable time."""
+        timeless: list[Meaning] = []
+        met = timeless
+        written, zone, at = b"", b"", 0
+        meanings = self._meanings
+        sessions, summaries, of = meanings.sessions, meanings.summaries, meanings.of
+        found = syslog.client_lines(lines)
         for stamp, offset, process, service, text in found:
             if stamp != written or offset != zone:
                 written, zone = stamp, offset
-                at = clock.resolve(stamp, offset)
-                self._meet(at, clock)
-                start = None if at is None else at - at % self._grain
-                if start != interval:
-                    timeless += self._add(met, interval, clock)
-                    met.clear()
-                    interval = start
-            # Nearly all texts of sessions have been met before, and this is where the time goes.
+                when = clock.resolve(stamp, offset)
+                self._meet(when, clock)
+                at = when or 0
+                met = timeless if when is None else self._minutes[at - at % self._grain]
+            # Nearly all texts of sessions have been met before, and this loop is where the time goes.
             summary = summaries.get(text)
             if summary is not None:
                 met.append(summary[0])
-                sessions.opened(process, service, summary[1], at or 0)
+                sessions.opened(process, service, summary[1], at)
             else:
-                met.append(of(process, service, text, at or 0))
-        timeless += self._add(met, interval, clock)
+                met.append(of(process, service, text, at))
+        self._met += len(found)
         if len(found) < len(lines):
             said = [session(text) for text in syslog.nameless_lines(lines)]
             self.nameless += sum(each is not None for each in said)
-        return timeless
-
-    def _add(self, met: list[Meaning], at: int | None, clock: Clock) -> int:
-        """Count what was met in the minute that begins at this time; how often it was at no time."""
-        if at is None:
-            return sum(bool(each.places) for each in met)
-        start = at - at % self._step
-        row = self._rows[start]
-        told = start <= self._horizon and (self.since is None or start >= self.since)
-        day = self._days[day_of(at, clock.zone)] if told and met else {}
-        for meaning, times in Counter(met).items():
-            if meaning.places:
-                times *= meaning.times
-                row[meaning.places] = row.get(meaning.places, 0) + times
-                seen = day.get(meaning)
-                if seen is None:
-                    day[meaning] = [times, at, at]
-                else:
-                    seen[0] += times
-                    seen[1], seen[2] = min(seen[1], at), max(seen[2], at)
-            elif meaning.alarm and told:
-                alarm = self.alarms.setdefault(meaning.alarm, [0, at])
-                alarm[0], alarm[1] = alarm[0] + times * meaning.times, max(alarm[1], at)
-        return 0
+        return sum(bool(each.places) for each in timeless)
 
     @property
     def full(self) -> bool:
-        """Whether it is time to write the intervals down."""
-        return len(self._rows) >= KEPT or sum(len(day) for day in self._days.values()) >= KEPT
+        """Whether it is time to write down what was counted."""
+        return len(self._minutes) >= KEPT or self._met >= 50 * KEPT
 
-    def intervals(self) -> list[Interval]:
-        """The intervals in which something was counted, in order; they are forgotten here."""
-        taken = []
-        for start in sorted(self._rows):
+    def taken(self, zone: tzinfo | None) -> tuple[list[Interval], list[Day]]:
+        """The intervals in which something was counted, in order, and what was seen of each relay; both are forgotten here."""
+        rows: defaultdict[int, Counter[tuple[tuple[int, ...], int]]] = defaultdict(Counter)
+        days: dict[int, _Relays] = {}
+        for minute in sorted(self._minutes):
+            met = self._minutes[minute]
+            start = minute - minute % self._step
+            rows[start].update(map(_KIND, met))
+            if start <= self._horizon and (self.since is None or start >= self.since):
+                day = day_of(minute, zone)
+                if day not in days:
+                    days[day] = _Relays()
+                days[day].meet(minute, met)
+        self._minutes.clear()
+        self._met = 0
+        for relays in days.values():
+            for meaning, times in relays.times.items():
+                if meaning.alarm:
+                    alarm = self.alarms.setdefault(meaning.alarm, [0, 0])
+                    alarm[0], alarm[1] = alarm[0] + times * meaning.times, max(alarm[1], relays.last[meaning])
+        return self._intervals(rows), [each for day, relays in days.items() for each in relays.seen(day)]
+
+    def _intervals(self, rows: Mapping[int, Counter[tuple[tuple[int, ...], int]]]) -> list[Interval]:
+        made = []
+        for start, kinds in rows.items():
             counts = [0] * len(COUNTED)
-            for places, times in self._rows[start].items():
+            for (places, each), times in kinds.items():
                 for place in places:
-                    counts[place] += times
+                    counts[place] += each * times
             if start > self._horizon:
                 self.future += events(counts)
             elif any(counts):
-                taken.append(Interval(start, tuple(counts)))
-        self._rows.clear()
-        return taken
+                made.append(Interval(start, tuple(counts)))
+        return made
 
-    def days(self) -> list[Day]:
-        """What was seen of each relay on each day, in the order of the log; it is forgotten here."""
-        taken = []
-        for day, seen in self._days.items():
-            relays: defaultdict[str, list[tuple[Meaning, list[int]]]] = defaultdict(list)
-            for meaning, figures in seen.items():
-                if meaning.relay:
-                    relays[meaning.relay].append((meaning, figures))
-            taken += [_together(day, relay, met) for relay, met in relays.items()]
-        self._days.clear()
-        return taken
+    def intervals(self) -> list[Interval]:
+        """The intervals alone, where nothing is to be known of relays."""
+        return self.taken(timezone.utc)[0]
 
 
-def _together(day: int, relay: str, met: list[tuple[Meaning, list[int]]]) -> Day:
-    counts = [0] * len(COUNTED)
-    for meaning, (times, _, _) in met:
-        for place in meaning.places:
-            counts[place] += times
-    first, last = min(first for _, (_, first, _) in met), max(last for _, (_, _, last) in met)
-    sessions = [(last, meaning.protocol, meaning.key_exchange) for meaning, (_, _, last) in met if meaning.protocol]
-    _, protocol, key_exchange = max(sessions, default=(0, "", ""))
-    return Day(day, relay, tuple(counts), first, last, protocol, key_exchange)
+_KIND = attrgetter("kind")
+
+
+class _Relays:
+    """What was met on one day."""
+
+    def __init__(self) -> None:
+        self.times: Counter[Meaning] = Counter()
+        self.first: dict[Meaning, int] = {}
+        self.last: dict[Meaning, int] = {}
+
+    def meet(self, minute: int, met: list[Meaning]) -> None:
+        """Put down what was met in a minute that is later than those before."""
+        self.times.update(met)
+        now = dict.fromkeys(met, minute)
+        self.last.update(now)
+        for meaning in now.keys() - self.first.keys():
+            self.first[meaning] = minute
+
+    def seen(self, day: int) -> Iterator[Day]:
+        """The day of each relay, in the order in which they were first met."""
+        relays: defaultdict[str, list[Meaning]] = defaultdict(list)
+        for meaning in self.times:
+            if meaning.relay:
+                relays[meaning.relay].append(meaning)
+        for relay, met in relays.items():
+            counts = [0] * len(COUNTED)
+            for meaning in met:
+                for place in meaning.places:
+                    counts[place] += self.times[meaning] * meaning.times
+            latest = max((each for each in met if each.protocol), key=lambda each: self.last[each], default=None)
+            yield Day(
+                day,
+                relay,
+                tuple(counts),
+                min(self.first[each] for each in met),
+                max(self.last[each] for each in met),
+                latest.protocol if latest else "",
+                latest.key_exchange if latest else "",
+            )
 
 
 _FAMILIES = ("connections", "deliveries", "failures")
