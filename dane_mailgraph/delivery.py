@@ -59,8 +59,7 @@ class Delivery(NamedTuple):
 _USUAL = re.compile(
     rf"""
     ({_QUEUE}):\ to=<[^\ "<>]*>(?:,\ orig_to=<[^\ "<>]*>)?       # addresses that nothing can hide in
-    ,\ relay=([^,\s]+)
-    (?:,\ conn_use=(\d+))?
+    ,\ relay=([^,\s]+(?:,\ conn_use=\d+)?)
     ,\ delay=[\d.]+,\ delays=[\d.]+/[\d.]+/([\d.]+/[\d.]+)
     (?:,\ tls=([^,\s]+))?
     ,\ dsn=[\d.]+,\ status=(?:sent|(deferred|bounced|SOFTBOUNCE))\ \(
@@ -70,14 +69,23 @@ _USUAL = re.compile(
 )
 
 usual = _USUAL.match
-"""Nearly all delivery lines, which can be read in one way only: the groups are queue id, relay, conn_use, `C/D`, tls, and
-the status unless it is `sent`. The reason follows the match."""
+"""Nearly all delivery lines, which can be read in one way only: the groups are queue id, relay with conn_use, `C/D`, tls,
+and the status unless it is `sent`. The reason follows the match."""
+
+SENT = 3
+"""The last group of a usual line of a mail that was sent, without the field tls."""
 
 
 def queued(text: bytes) -> tuple[bytes, bool] | None:
     """The queue id that a text begins with, and whether it is about a recipient; None where there is none."""
     match = _QUEUED.match(text)
     return (match[1], match[2] is not None) if match else None
+
+
+def uses(relay: bytes) -> tuple[bytes, int]:
+    """The relay of a usual line and its conn_use apart."""
+    relay, _, number = relay.partition(b", conn_use=")
+    return relay, int(number or 1)
 
 
 def domain(text: bytes) -> str:

@@ -47,7 +47,7 @@ def _one(number: int, line: bytes, clock: Clock, meanings: Meanings, horizon: in
         names, alone = syslog.started(bytearray(line), len(line))
         meanings.sessions.started(names, alone=alone)
     for _, _, process, service, text in syslog.client_lines([bytearray(line)]):
-        meaning = meanings.met(process, service, text, entry.at)
+        meaning = meanings.of(process, service, text, entry.at)
         return Explained(number, entry.at, program, tuple(COUNTED[place].key for place in meaning.places), meaning.note)
     return Explained(number, entry.at, program, (), _note(entry))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from . import alarms, delivery, postfix
 from .counted import BY_KEY, COUNTED, Counted
 from .delivery import Delivery
 from .postfix import Relay, Relays
-from .sessions import SLACK, UNKNOWN, Session, Sessions
+from .sessions import UNKNOWN, Session, Sessions
 
 KEPT = 4000
 """Texts and relays of which the meaning is remembered: a busy server says the same things again and again."""
@@ -62,41 +63,34 @@ class Meanings:
         """The TLS summary lines met lately: what they count as, and what the process holds from then on."""
         self._peers: dict[bytes, _Peer] = {}
         self._others: dict[tuple[str, str, int, tuple[int, ...]], Meaning] = {}
+        for session, _, _ in sessions.held.values():
+            session.meaning = self._to(self._peer(session.peer), session.sent_as)
         self.illegible = 0
         """Lines about a recipient that cannot be read for sure: they count nowhere, or as unknown."""
 
-    def met(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
+    def of(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
         """The meaning of a text that a process has written at this time."""
         summary = self.summaries.get(text)
-        if summary is None:
-            return self.of(process, service, text, at)
-        self.sessions.opened(process, service, summary[1], at)
-        return summary[0]
-
-    def of(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
-        """The same for a text that is none of `summaries`."""
+        if summary is not None:
+            self.sessions.opened(process, service, summary[1], at)
+            return summary[0]
         usual = delivery.usual(text)
-        if usual is None:
-            return self._unusual(process, service, text, at)
-        queue, relay, uses, spent, tls, failed = usual.groups()
-        # Half of all lines: the first recipient of a request, over the session that was made for it.
-        held = self.sessions.held.get(process)
-        if held is not None and not (held.queue or uses or tls or failed) and 0 <= at - held.at <= SLACK:
-            fresh = held.session
-            if fresh.peer == relay and not fresh.reused and fresh.meaning is not None:
-                held.queue = queue
-                meaning: Meaning = fresh.meaning
-                return meaning
-        session = self.sessions.over(process, service, queue, relay, int(uses) if uses else 1, at, spent)
+        return self.delivered(process, service, text, usual, at) if usual else self.unusual(process, service, text, at)
+
+    def delivered(self, process: bytes, service: bytes, text: bytes, usual: re.Match[bytes], at: int) -> Meaning:
+        """The meaning of a usual delivery line."""
+        queue, relay, spent, tls, failed = usual.groups()
+        relay, uses = delivery.uses(relay)
+        session = self.sessions.over(process, service, queue, relay, uses, at, spent)
         peer = self._peers.get(relay) or self._peer(relay)
         if peer.local is not None:
             return peer.local
         if failed:
-            reason = text[usual.end() :]
-            return self._failed(peer, reason, lambda: delivery.domain(text))
+            return self._failed(peer, text[usual.end() :], lambda: delivery.domain(text))
         return self._sent(peer, service, session, tls, at, spent)
 
-    def _unusual(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
+    def unusual(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
+        """The meaning of any other text that is none of `summaries`."""
         times, said = postfix.unwrapped(text)
         if session := postfix.session(said):
             meaning, held = self._summary(text, times, session)
@@ -115,10 +109,10 @@ class Meanings:
 
     def _summary(self, text: bytes, times: int, said: postfix.Session) -> tuple[Meaning, Session]:
         session = Session(said.peer, _AUTHENTICATED if said.label == "Verified" else _ENCRYPTED, said.reused)
+        session.meaning = self._to(self._peer(said.peer), session.sent_as)
         if said.relay in self._ignored:
-            meaning = session.meaning = self._nothing(_local(said.relay))
+            meaning = self._nothing(_local(said.relay))
         else:
-            session.meaning = self._to(self._peer(said.peer), session.sent_as)
             places = tuple(_PLACES[each] for each in postfix.counted(said))
             note = f"{said.label} TLS to {said.relay.address}" + (f", counted {times} times" if times > 1 else "")
             meaning = Meaning(places, said.relay.name, note, times, said.protocol, said.key_exchange)
@@ -170,6 +164,8 @@ class Meanings:
         return self._to(peer, counted)
 
     def _to(self, peer: _Peer, counted: Counted) -> Meaning:
+        if peer.local is not None:
+            return peer.local
         meaning = peer.sent.get(counted.source)
         if meaning is None:
             note = f"sent to {peer.address}: {counted.meaning}"

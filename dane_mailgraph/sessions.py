@@ -35,7 +35,7 @@ _SERVICES = 200
 """Services of which something is known at a time: hosts and syslog names."""
 
 _HELD = 10_000
-"""Sessions announced between two clearings of the old ones."""
+"""Sessions more after which the old ones are cleared away."""
 
 
 class Session:
@@ -54,15 +54,8 @@ class Session:
         """The same, as whoever reads the lines has put it down here."""
 
 
-class Held:
-    """A session in the hands of a process."""
-
-    __slots__ = ("at", "queue", "session")
-
-    def __init__(self, session: Session, at: int, queue: bytes = b"") -> None:
-        self.session, self.at = session, at
-        self.queue = queue
-        """The queue id of the request that it was made for, as soon as that is known."""
+Held = tuple[Session, int, bytes]
+"""A session in the hands of a process, when it announced it, and the queue id of the request that it is for, if known."""
 
 
 class _Service:
@@ -93,7 +86,7 @@ class Sessions:
         self.held: dict[bytes, Held] = {}
         """Process -> the last session it announced."""
         self._services: dict[bytes, _Service] = {}
-        self._announced = 0
+        self._most = _HELD
 
     def begin(self, at: int) -> None:
         """What was logged before this time is not known."""
@@ -106,11 +99,10 @@ class Sessions:
 
     def opened(self, process: bytes, service: bytes, session: Session, at: int) -> None:
         """A process announces a session that it has made, or uses again."""
-        self.held[process] = Held(session, at)
+        self.held[process] = session, at, b""
         found = self._services.get(service) or self._add(service, at)
         found.silent = 0
-        self._announced += 1
-        if self._announced > _HELD:
+        if len(self.held) > self._most:
             self.clear(at)
 
     def broken(self, process: bytes) -> None:
@@ -119,14 +111,13 @@ class Sessions:
 
     def unreadable(self, process: bytes, queue: bytes) -> None:
         """A line about a recipient cannot be read: what is held is of this request, if it is of any."""
-        held = self.held.get(process)
-        if held is not None and not held.queue:
-            held.queue = queue
+        session, at, known = self.held.get(process, (None, 0, b""))
+        if session is not None and not known:
+            self.held[process] = session, at, queue
 
     def peer(self, process: bytes) -> bytes:
         """The relay to which a process holds a session; nothing where it holds none."""
-        held = self.held.get(process)
-        return held.session.peer if held is not None else b""
+        return self.held[process][0].peer if process in self.held else b""
 
     def over(
         self, process: bytes, service: bytes, queue: bytes, peer: bytes, uses: int, at: int, spent: bytes | None
@@ -139,20 +130,20 @@ class Sessions:
         held = self.held.get(process)
         if held is None:
             return None
-        session = held.session
+        session, opened, known = held
         if session.peer == peer and (uses == 1 or session.reused):
-            age = at - held.at
+            age = at - opened
             # A request is told by its queue id. Its next attempt has the same one, but begins later.
-            fits = 0 <= age <= SLACK if not held.queue else False
-            if not fits and held.queue in (b"", queue):
+            fits = 0 <= age <= SLACK if not known else False
+            if not fits and known in (b"", queue):
                 fits = -SLACK <= age <= min(_seconds(spent), LONGEST) + SLACK
             if fits and session.reused:
-                known = self._services[service]
-                known.tells_uses |= uses > 1
+                tells = self._services[service]
+                tells.tells_uses |= uses > 1
                 # Else the connection was dead, and the one made in its place needed no handshake.
-                fits = uses > 1 or not known.tells_uses
+                fits = uses > 1 or not tells.tells_uses
             if fits:
-                held.queue = queue
+                self.held[process] = session, opened, queue
                 return session
         del self.held[process]
         return None
@@ -181,11 +172,12 @@ class Sessions:
 
     def clear(self, now: int) -> None:
         """Forget the sessions that are too old to matter; where there are very many, all of them."""
-        self._announced = 0
-        self.held = {process: held for process, held in self.held.items() if held.at >= now - LONGEST - SLACK}
+        for process in [process for process, held in self.held.items() if held[1] < now - LONGEST - SLACK]:
+            del self.held[process]
         if len(self.held) > 2 * _HELD:
             self.held.clear()
             self.begin(now)
+        self._most = len(self.held) + _HELD
 
     # ---- between two runs ----
 
@@ -193,9 +185,8 @@ class Sessions:
         """All that still matters at the time of the newest line, as what JSON can say."""
         self.clear(now)
         held = [
-            (process.decode("latin-1"), one.peer.decode(), one.sent_as.key, one.reused, each.at, each.queue.decode())
-            for process, each in self.held.items()
-            for one in (each.session,)
+            (process.decode("latin-1"), one.peer.decode(), one.sent_as.key, one.reused, at, queue.decode())
+            for process, (one, at, queue) in self.held.items()
         ]
         services = [(name.decode("latin-1"), each.silent, each.tells_uses) for name, each in self._services.items()]
         fresh = [each.decode("latin-1") for each in self._fresh]
@@ -210,7 +201,7 @@ class Sessions:
             made._fresh = tuple(each.encode("latin-1") for each in saved["fresh"])
             for process, peer, sent_as, reused, at, queue in saved["held"]:
                 session = Session(peer.encode(), BY_KEY[sent_as], reused)
-                made.held[process.encode("latin-1")] = Held(session, at, queue.encode())
+                made.held[process.encode("latin-1")] = session, at, queue.encode()
             for name, silent, tells_uses in saved["services"]:
                 service = made._services[name.encode("latin-1")] = _Service()
                 service.silent, service.tells_uses = silent, tells_uses

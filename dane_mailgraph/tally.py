@@ -12,11 +12,11 @@ from datetime import datetime, timezone, tzinfo
 from operator import attrgetter
 from typing import NamedTuple
 
-from . import syslog
+from . import delivery, postfix, syslog
 from .counted import COUNTED
 from .meaning import Meaning, Meanings
-from .postfix import Relays, session
-from .sessions import Sessions
+from .postfix import Relays
+from .sessions import SLACK, UNKNOWN, Held, Session, Sessions
 from .syslog import Clock
 
 MINUTE = 60
@@ -133,27 +133,43 @@ class Tally:
         """Put down what these lines say; how many of those that count have no readable time."""
         timeless: list[Meaning] = []
         met = timeless
-        written, zone, at = b"", b"", 0
-        meanings = self._meanings
-        sessions, summaries, of = meanings.sessions, meanings.summaries, meanings.of
+        written = zone = minute = b""
+        at = begins = 0
+        meanings, sessions = self._meanings, self._meanings.sessions
+        summaries, held = meanings.summaries, sessions.held
         found = syslog.client_lines(lines)
         for stamp, offset, process, service, text in found:
             if stamp != written or offset != zone:
-                written, zone = stamp, offset
-                when = clock.resolve(stamp, offset)
-                self._meet(when, clock)
-                at = when or 0
-                met = timeless if when is None else self._minutes[at - at % self._grain]
-            # Nearly all texts of sessions have been met before, and this loop is where the time goes.
+                if stamp[:-2] != minute or offset != zone:
+                    when = clock.resolve(stamp, offset)
+                    begins = 0 if when is None else when - when % MINUTE
+                    minute, zone = stamp[:-2], offset
+                    unread = when is None
+                written = stamp
+                at = begins + min(int(stamp[-2:]), 59)
+                met = timeless if unread else self._minutes[at - at % self._grain]
+            # Nearly all lines are of three kinds, and this loop is where the time goes: it asks nobody about those.
             summary = summaries.get(text)
             if summary is not None:
                 met.append(summary[0])
                 sessions.opened(process, service, summary[1], at)
-            else:
-                met.append(of(process, service, text, at))
+                continue
+            usual = delivery.usual(text)
+            if usual is None:
+                met.append(meanings.unusual(process, service, text, at))
+                continue
+            if usual.lastindex == delivery.SENT:
+                session, opened, request = held.get(process, _NONE)
+                queue, relay = usual.group(1, 2)
+                if relay == session.peer and request in (b"", queue) and 0 <= at - opened <= SLACK and not session.reused:
+                    if not request:
+                        held[process] = session, opened, queue
+                    met.append(session.meaning)
+                    continue
+            met.append(meanings.delivered(process, service, text, usual, at))
         self._met += len(found)
         if len(found) < len(lines):
-            said = [session(text) for text in syslog.nameless_lines(lines)]
+            said = [postfix.session(text) for text in syslog.nameless_lines(lines)]
             self.nameless += sum(each is not None for each in said)
         return sum(bool(each.places) for each in timeless)
 
@@ -203,6 +219,8 @@ class Tally:
 
 
 _KIND = attrgetter("kind")
+
+_NONE: Held = Session(b"", UNKNOWN, False), 0, b""
 
 
 class _Relays:
