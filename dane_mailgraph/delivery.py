@@ -22,7 +22,7 @@ _FIELDS = re.compile(
     >,\ relay=(?P<relay> [^,\s]+)
     (?:,\ conn_use=(?P<uses> \d+))?
     ,\ delay=[\d.]+
-    (?:,\ delays=[\d.]+/[\d.]+/(?P<spent> [\d.]+/[\d.]+))?      # Postfix 2.3 and later
+    (?:,\ delays=(?P<spent> [\d./]+))?                           # Postfix 2.3 and later
     (?:,\ tls=(?P<tls> [^,\s]+))?                               # Postfix 3.11 and later
     (?:,\ dsn=[\d.]+)?
     ,\ status=(?P<status> [A-Za-z-]+)\ \(
@@ -49,7 +49,7 @@ class Delivery(NamedTuple):
     uses: int
     """How many deliveries the connection has carried by now (conn_use); 1 for a new one."""
     spent: bytes | None
-    """`C/D` of the delays: the seconds from the hand-over to the client until this line; None before Postfix 2.3."""
+    """`A/B/C/D`, the delays: C + D are the seconds from the hand-over to the client until this line. None before 2.3."""
     tls: bytes
     """The field `tls`, or nothing before Postfix 3.11."""
     status: bytes
@@ -60,7 +60,7 @@ _USUAL = re.compile(
     rf"""
     ({_QUEUE}):\ to=<[^\ "<>]*>(?:,\ orig_to=<[^\ "<>]*>)?       # addresses that nothing can hide in
     ,\ relay=([^,\s]+(?:,\ conn_use=\d+)?)
-    ,\ delay=[\d.]+,\ delays=[\d.]+/[\d.]+/([\d.]+/[\d.]+)
+    ,\ delay=[\d.]+,\ delays=([\d./]+)
     (?:,\ tls=([^,\s]+))?
     ,\ dsn=[\d.]+,\ status=(?:sent|(deferred|bounced|SOFTBOUNCE))\ \(
     (?!.*>,\ relay=)                                           # nor anything in the reply
@@ -69,8 +69,8 @@ _USUAL = re.compile(
 )
 
 usual = _USUAL.match
-"""Nearly all delivery lines, which can be read in one way only: the groups are queue id, relay with conn_use, `C/D`, tls,
-and the status unless it is `sent`. The reason follows the match."""
+"""Nearly all delivery lines, which can be read in one way only: the groups are queue id, relay with conn_use, delays,
+tls, and the status unless it is `sent`. The reason follows the match."""
 
 SENT = 3
 """The last group of a usual line of a mail that was sent, without the field tls."""

@@ -85,6 +85,8 @@ class Sessions:
         """No client has written a line yet, so that a start of Postfix is of interest."""
         self.held: dict[bytes, Held] = {}
         """Process -> the last session it announced."""
+        self.spoke: set[bytes] = set()
+        """The services that have logged a handshake since they were last asked for."""
         self._services: dict[bytes, _Service] = {}
         self._most = _HELD
 
@@ -100,10 +102,7 @@ class Sessions:
     def opened(self, process: bytes, service: bytes, session: Session, at: int) -> None:
         """A process announces a session that it has made, or uses again."""
         self.held[process] = session, at, b""
-        found = self._services.get(service) or self._add(service, at)
-        found.silent = 0
-        if len(self.held) > self._most:
-            self.clear(at)
+        self.spoke.add(service)
 
     def broken(self, process: bytes) -> None:
         """A process says that its session has ended and that it tries once more."""
@@ -125,7 +124,7 @@ class Sessions:
         """The session that a delivery went over; None where it went over none that is known of.
 
         Told of every line about a recipient, however the delivery went: it ends what is held of other requests. `spent`
-        is `C/D` of its delays.
+        are its delays.
         """
         held = self.held.get(process)
         if held is None:
@@ -138,10 +137,11 @@ class Sessions:
             if not fits and known in (b"", queue):
                 fits = -SLACK <= age <= min(_seconds(spent), LONGEST) + SLACK
             if fits and session.reused:
-                tells = self._services[service]
-                tells.tells_uses |= uses > 1
-                # Else the connection was dead, and the one made in its place needed no handshake.
-                fits = uses > 1 or not tells.tells_uses
+                tells = self._known(service, at)
+                if tells is not None:
+                    tells.tells_uses |= uses > 1
+                    # Else the connection was dead, and the one made in its place needed no handshake.
+                    fits = uses > 1 or not tells.tells_uses
             if fits:
                 self.held[process] = session, opened, queue
                 return session
@@ -150,12 +150,9 @@ class Sessions:
 
     def without(self, service: bytes, at: int, spent: bytes | None) -> Counted:
         """What a delivery counts as that went over no session that is known of."""
-        found = self._services.get(service)
+        found = self._known(service, at)
         if found is None:
-            if not self._services:
-                return UNKNOWN
-            found = self._add(service, at)
-            found.silent = SILENT - NEW
+            return UNKNOWN
         found.silent += 1
         took = ROUNDED * _seconds(spent)
         # A handshake in the second of the first line that is known may have been logged before it.
@@ -163,20 +160,36 @@ class Sessions:
         seen = took <= LONGEST and (begun or service.startswith(self._fresh))
         return PLAINTEXT if seen and found.silent <= SILENT else UNKNOWN
 
-    def _add(self, service: bytes, at: int) -> _Service:
-        if len(self._services) >= _SERVICES:
+    def _known(self, service: bytes, at: int) -> _Service | None:
+        """What is known of a service; None where none has ever logged a handshake."""
+        self._listen()
+        if self._services and service not in self._services:
+            self._services[service] = _Service()
+            self._services[service].silent = SILENT - NEW
+        while len(self._services) > _SERVICES:
             del self._services[next(iter(self._services))]
-            self.begin(at)
-        made = self._services[service] = _Service()
-        return made
+            self._forget(at)
+        return self._services.get(service)
+
+    def _listen(self) -> None:
+        """Put down who has spoken."""
+        for each in self.spoke:
+            self._services.setdefault(each, _Service()).silent = 0
+        self.spoke.clear()
+
+    def _forget(self, now: int) -> None:
+        """Something is dropped that may still matter."""
+        self.begin(now if self.known is None else max(now, self.known))
 
     def clear(self, now: int) -> None:
-        """Forget the sessions that are too old to matter; where there are very many, all of them."""
+        """Forget the sessions that are too old to matter, where there are many; where there are very many, all of them."""
+        if len(self.held) <= self._most:
+            return
         for process in [process for process, held in self.held.items() if held[1] < now - LONGEST - SLACK]:
             del self.held[process]
         if len(self.held) > 2 * _HELD:
             self.held.clear()
-            self.begin(now)
+            self._forget(now)
         self._most = len(self.held) + _HELD
 
     # ---- between two runs ----
@@ -209,11 +222,9 @@ class Sessions:
 
 
 def _seconds(spent: bytes | None) -> float:
-    """The sum of `C/D`; before Postfix 2.3 nobody knows it."""
-    if not spent:
-        return math.inf
-    connecting, _, sending = spent.partition(b"/")
+    """How long a request has taken, of `A/B/C/D`: C and D; before Postfix 2.3 nobody knows it."""
+    ours = (spent or b"").split(b"/")[2:]
     try:
-        return float(connecting) + float(sending)
+        return sum(map(float, ours)) if ours else math.inf
     except ValueError:  # `1.2.3`, which is none of Postfix's
         return math.inf

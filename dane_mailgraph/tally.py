@@ -136,7 +136,7 @@ class Tally:
         written = zone = minute = b""
         at = begins = 0
         meanings, sessions = self._meanings, self._meanings.sessions
-        summaries, held = meanings.summaries, sessions.held
+        summaries, held, spoke = meanings.summaries, sessions.held, sessions.spoke
         found = syslog.client_lines(lines)
         for stamp, offset, process, service, text in found:
             if stamp != written or offset != zone:
@@ -152,7 +152,8 @@ class Tally:
             summary = summaries.get(text)
             if summary is not None:
                 met.append(summary[0])
-                sessions.opened(process, service, summary[1], at)
+                held[process] = summary[1], at, b""
+                spoke.add(service)
                 continue
             usual = delivery.usual(text)
             if usual is None:
@@ -168,6 +169,8 @@ class Tally:
                     continue
             met.append(meanings.delivered(process, service, text, usual, at))
         self._met += len(found)
+        if at:
+            sessions.clear(at)
         if len(found) < len(lines):
             said = [postfix.session(text) for text in syslog.nameless_lines(lines)]
             self.nameless += sum(each is not None for each in said)
