@@ -73,8 +73,8 @@ class _Server:
         else:
             self.tls = "TLSv1.2 with cipher ECDHE-RSA-AES256-GCM-SHA384 (256/256 bits)"
 
-    def says(self, when: float) -> str:
-        """The summary line of a connection at this part of the year."""
+    def summary(self, when: float) -> str:
+        """The line of a handshake at this part of the year."""
         label = "Verified" if when > self.verified_from and self.label != "Anonymous" else self.label
         group = "X25519MLKEM768" if when > self.quantum_from else "X25519"
         return f"{label} TLS connection established to {self.relay}: {self.tls.format(group=group)}"
@@ -85,16 +85,36 @@ def traffic(now: int) -> Iterator[str]:
     chance = random.Random(20141124)
     servers = [_Server(number, chance) for number in range(_SERVERS)]
     weights = list(accumulate(1 / (1 + rank) for rank in range(_SERVERS)))
-    broken = now - 11 * _DAY
-    """For two days a large server's TLSA records do not match."""
+    broken, lost, *_ = (each for each in servers if each.verified_from < 0.5 and each.label != "Anonymous")
     at = float(now - DAYS * _DAY)
     while at < now:
         when = datetime.fromtimestamp(at, timezone.utc)
         rhythm = (1 - 0.75 * cos(2 * pi * (when.hour * 60 + when.minute - 120) / 1440)) * (0.45 if when.weekday() > 4 else 1)
         at += chance.expovariate(rhythm / (2 * _MINUTE))
+        part = (at - now) / (DAYS * _DAY) + 1
         server = chance.choices(servers, cum_weights=weights)[0]
-        text = server.says((at - now) / (DAYS * _DAY) + 1)
-        if server is servers[2] and broken < at < broken + 2 * _DAY:
-            text = text.replace("Verified", "Untrusted").replace("Trusted", "Untrusted")
-        stamp = when.isoformat(timespec="seconds")
-        yield f"{stamp} mail postfix/smtp[{chance.randrange(1000, 30000)}]: {text}\n"
+        # One large server's TLSA records did not match for two days, another one's do not since the day before yesterday.
+        refused = (server is broken and -11 < (at - now) / _DAY < -9) or (server is lost and (at - now) / _DAY > -2)
+        stamp, process = when.isoformat(timespec="seconds"), chance.randrange(1000, 30000)
+        lines = _request(server, part, refused, chance, f"{int(at * 1000):X}")
+        yield "".join(f"{stamp} mail postfix/smtp[{process}]: {text}\n" for text in lines)
+
+
+def _request(server: _Server, part: float, refused: bool, chance: random.Random, queue: str) -> Iterator[str]:
+    """What a process says while it delivers one message."""
+    relay, sent = server.relay, "dsn=2.0.0, status=sent (250 2.0.0 Ok)"
+    what = chance.random()
+    if refused:
+        yield server.summary(part).replace("Verified", "Untrusted")
+        sent = "dsn=4.7.5, status=deferred (Server certificate not verified)"
+    elif what < 0.004:
+        sent, relay = f"dsn=4.7.5, status=deferred (TLSA lookup error for {relay.partition('[')[0]}:25)", "none"
+    elif what < 0.007:
+        sent = "dsn=4.7.5, status=deferred (Cannot start TLS: handshake failure)"
+    elif what < 0.06 - 0.04 * part:
+        relay = f"mail.old{chance.randrange(9)}.example[198.51.100.{chance.randrange(9) + 1}]:25"
+    else:
+        yield server.summary(part)
+    domain = server.relay.partition(".")[2].partition("[")[0]
+    for number in range(1 if chance.random() < 0.8 else 2):
+        yield f"{queue}: to=<user{number}@{domain}>, relay={relay}, delay=0.9, delays=0.2/0/0.4/0.3, {sent}"
