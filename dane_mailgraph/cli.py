@@ -180,6 +180,18 @@ def _explain(settings: Config, options: argparse.Namespace) -> None:
                 raise _unprinted(error) from error
 
 
+def _doctor(settings: Config, options: argparse.Namespace) -> int:
+    """say what keeps the numbers from being right, each with the command that mends it"""
+    from . import facts, findings, own_mx
+    from .diagnose import diagnose
+
+    targets = [own_mx.target(text) for text in options.mx]
+    found = diagnose(facts.gather(settings, targets, int(time.time())))
+    show = findings.as_json if options.format == "json" else findings.as_text
+    print("\n".join(map(_printable, show(found).split("\n"))))
+    return int(any(each.verdict is findings.Verdict.FAIL for each in found))
+
+
 def _config(settings: Config, options: argparse.Namespace) -> None:
     """print the effective configuration as a file"""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -419,7 +431,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dane-mailgraph {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in (_run, _collect, _import, _render, _report, _explain, _config, _demo):
+    for verb in (_run, _collect, _import, _render, _report, _explain, _doctor, _config, _demo):
         each = verbs.add_parser(verb.__name__[1:], help=verb.__doc__, description=verb.__doc__, allow_abbrev=False)
         each.set_defaults(verb=verb)
         each.add_argument("--config", metavar="FILE", help=f"configuration file, {config.FILE} by default")
@@ -466,6 +478,18 @@ def _explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mx",
+        metavar="NAME[:PORT]",
+        action="append",
+        default=[],
+        help="a server of our own whose TLSA records must match its certificate; may be repeated "
+        "(default: Postfix's myhostname, port 25)",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "dir", metavar="DIR", nargs="?", default="dane-mailgraph-demo", help="folder for it all (default: dane-mailgraph-demo)"
@@ -481,5 +505,6 @@ _OWN: dict[Verb, Callable[[argparse.ArgumentParser], None]] = {
     _import: _import_options,
     _report: _report_options,
     _explain: _explain_options,
+    _doctor: _doctor_options,
     _demo: _demo_options,
 }

@@ -28,7 +28,7 @@ from dane_mailgraph import cli
 from dane_mailgraph.config import SETTINGS
 
 ROOT = Path(dane_mailgraph.__file__).parents[1]
-VERBS = ["run", "collect", "import", "render", "report", "explain", "config", "demo"]
+VERBS = ["run", "collect", "import", "render", "report", "explain", "doctor", "config", "demo"]
 
 TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")}

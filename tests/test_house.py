@@ -15,6 +15,7 @@ PACKAGE = Path(dane_mailgraph.__file__).parent
 HOUSE = (Path(__file__).parents[1] / "docs" / "house.md").read_text(encoding="utf-8")
 
 HANDS = {"sqlite3": "ledger", "rrdtool": "store", "pygtail": "tail", "matplotlib": "picture", "zstandard": "archive"}
+HANDS["dns"] = "resolver"
 """Package -> the one module that imports it."""
 
 TREES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.glob("*.py")}

@@ -1,0 +1,61 @@
+"""Other programs, asked without a shell and with a time limit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import NamedTuple
+
+_SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
+"""Where Postfix and its like are, and where the PATH of most users does not lead."""
+
+_LATE = 124
+"""The status that timeout(1) gives, too."""
+
+
+class Said(NamedTuple):
+    """What a program answered."""
+
+    status: int
+    out: str
+    err: str
+    """Its standard error, in one line."""
+
+
+class Account(NamedTuple):
+    """A user with its groups."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+def ask(*words: str, stdin: str = "", seconds: float = 10, account: Account | None = None) -> Said | None:
+    """What a program answers, in English; None where there is no such program.
+
+    A program that does not answer in time has status 124. With `account` it runs as that user, which only root can ask.
+    """
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN))
+    program = shutil.which(words[0], path=path)
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            (program, *words[1:]),
+            input=stdin.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            env={**os.environ, "PATH": path, "LC_ALL": "C"},
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=account.groups if account else None,
+        )
+    except subprocess.TimeoutExpired:
+        return Said(_LATE, "", f"no answer within {seconds:g} seconds")
+    except OSError as error:
+        return Said(126, "", str(error))
+    out, err = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))
+    return Said(done.returncode, out, " ".join(err.split()))
