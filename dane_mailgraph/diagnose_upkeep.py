@@ -51,7 +51,7 @@ def bookmark(facts: Facts) -> Iterator[Finding]:
     if kept.ledger_trouble or log == JOURNAL:
         return
     if kept.place is None:
-        why = "The counter has never read this log; has `log` been changed?"
+        why = "The counter has never read this log; perhaps `log` was changed."
         yield Finding("bookmark", log, WARN, "there is none", why, f"systemctl restart {UNIT}")
     elif kept.live is None:
         yield Finding("bookmark", log, SKIP, "the log is not there to compare it with")
