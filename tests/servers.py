@@ -1,0 +1,201 @@
+"""Real servers for the doctor, on the loopback interface only: certificates, a validating resolver, a Postfix."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dane_mailgraph import resolver
+
+PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+NAME = "mail.example.test"
+
+
+def needs(*programs: str, root: bool = False) -> pytest.MarkDecorator:
+    """Skip where these programs are not installed, or where only root can start them."""
+    missing = [program for program in programs if not shutil.which(program, path=PATH)]
+    if not missing and root and os.geteuid():
+        return pytest.mark.skip(reason="only root can start it")
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+def call(*words: str | Path, cwd: Path | None = None, stdin: str = "") -> str:
+    environment = {**os.environ, "PATH": PATH, "LC_ALL": "C"}
+    done = subprocess.run(
+        [str(word) for word in words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# ---- certificates ---------------------------------------------------------------------------
+
+
+class Authority:
+    """A certificate authority."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path, self._key = folder, folder / "ca.pem", folder / "ca.key"
+        subject = ("-subj", "/CN=Test CA", "-days", "3650")
+        call("openssl", "req", "-x509", *_NEW, "-keyout", self._key, "-out", self.path, *subject)
+
+    def issue(self, stem: str, name: str = NAME, *, days: int = 90, key: Path | None = None) -> tuple[Path, Path]:
+        """Key and certificate, the certificate followed by the authority's."""
+        private, request, bare, chain = (self.folder / f"{stem}.{each}" for each in ("key", "csr", "bare", "pem"))
+        new = ("-key", key) if key else (*_NEW, "-keyout", private)
+        call("openssl", "req", *new, "-out", request, "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
+        signed = ("-CA", self.path, "-CAkey", self._key, "-CAcreateserial", "-copy_extensions", "copy", "-days", str(days))
+        call("openssl", "x509", "-req", "-in", request, *signed, "-out", bare)
+        chain.write_text(bare.read_text() + self.path.read_text())
+        return key or private, chain
+
+
+_NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+# ---- DNS ------------------------------------------------------------------------------------
+
+_SOA = "{zone} 60 IN SOA ns. host. 1 3600 600 86400 60\n{zone} 60 IN NS ns.\n"
+
+_UNBOUND = """
+server:
+  interface: 127.0.0.1
+  port: {port}
+  do-daemonize: no
+  do-ip6: no
+  chroot: ""
+  username: ""
+  directory: "{folder}"
+  pidfile: ""
+  use-syslog: no
+  module-config: "{modules}"
+  trust-anchor-file: "{key}"
+  local-zone: "test." nodefault
+auth-zone:
+  name: "."
+  zonefile: "root.signed"
+  for-downstream: no
+  for-upstream: yes
+  fallback-enabled: no
+auth-zone:
+  name: "unsigned."
+  zonefile: "unsigned.zone"
+  for-downstream: no
+  for-upstream: yes
+  fallback-enabled: no
+remote-control:
+  control-enable: no
+"""
+
+
+@contextmanager
+def nameserver(folder: Path, records: str, unsigned: str = "", *, validating: bool = True, forged: str = "") -> Iterator[int]:
+    """An unbound that is its own Internet: a signed root with these records, and `unsigned.` below it. Its port.
+
+    The text `forged` is put in place of `ORIGINAL` after signing.
+    """
+    (folder / "root.zone").write_text(
+        _SOA.format(zone=".") + "ns. 60 IN A 127.0.0.1\nunsigned. 60 IN NS ns.\n" + records, encoding="ascii"
+    )
+    (folder / "unsigned.zone").write_text(_SOA.format(zone="unsigned.") + unsigned, encoding="ascii")
+    key = call("ldns-keygen", "-k", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", ".", cwd=folder).strip()
+    call("ldns-signzone", "-o", ".", "-f", "root.signed", "root.zone", key, cwd=folder)
+    if forged:
+        signed = (folder / "root.signed").read_text()
+        assert "192.0.2.99" in signed
+        (folder / "root.signed").write_text(signed.replace("192.0.2.99", forged))
+    port = free_port()
+    modules = "validator iterator" if validating else "iterator"
+    (folder / "unbound.conf").write_text(
+        _UNBOUND.format(port=port, folder=folder, key=folder / f"{key}.key", modules=modules), encoding="ascii"
+    )
+    unbound = shutil.which("unbound", path=PATH) or "unbound"
+    with (folder / "unbound.log").open("wb") as log:
+        server = subprocess.Popen([unbound, "-d", "-c", str(folder / "unbound.conf")], stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 20
+            while not resolver.ask("ns", "A", "127.0.0.1", port).known:
+                assert server.poll() is None and time.monotonic() < deadline, (folder / "unbound.log").read_text()
+            yield port
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+# ---- Postfix --------------------------------------------------------------------------------
+
+MAIN = """
+compatibility_level = 3.6
+myhostname = mail.example.test
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mydestination =
+alias_maps =
+alias_database =
+local_recipient_maps =
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {folder}/maillog
+maillog_file_prefixes = {folder}
+"""
+
+MASTER = """
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+tlsmgr unix - - n 1000? 1 tlsmgr
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+anvil unix - - n - 1 anvil
+proxymap unix - - n - - proxymap
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+def configured(folder: Path, main: str = "", master: str = "") -> Path:
+    """A configuration directory of Postfix's; what is said last counts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "main.cf").write_text(MAIN.format(folder=folder) + main)
+    (folder / "master.cf").write_text(MASTER + master)
+    for each in ("queue", "data"):
+        (folder / each).mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def running(main: str, master: str) -> Iterator[Path]:
+    """A Postfix that runs, in a folder that its processes may reach; give it a port above 1024 of 127.0.0.1."""
+    with tempfile.TemporaryDirectory(prefix="postfix-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        configured(folder, f"multi_instance_name = postfix-test\n{main}", master)
+        shutil.chown(folder / "data", "postfix")
+        call("postfix", "-c", folder, "start")
+        try:
+            yield folder
+        finally:
+            call("postfix", "-c", folder, "stop")

@@ -1,0 +1,81 @@
+"""Which TLSA record matches which certificate, by RFC 6698 and RFC 7672."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dane_mailgraph import tlsa
+from dane_mailgraph.tlsa import Certificate, Chain, Tlsa
+
+LEAF = Certificate(b"leaf", b"leaf's key", "CN = leaf", 0, 1)
+ISSUER = Certificate(b"issuer", b"issuer's key", "CN = issuer", 0, 1)
+CHAIN = Chain("/x", (LEAF, ISSUER), True, (True, True))
+
+
+@pytest.mark.parametrize("usage", [2, 3])
+@pytest.mark.parametrize(
+    ("selector", "matching", "data"),
+    [
+        (0, 0, b"leaf"),
+        (0, 1, hashlib.sha256(b"leaf").digest()),
+        (0, 2, hashlib.sha512(b"leaf").digest()),
+        (1, 0, b"leaf's key"),
+        (1, 1, hashlib.sha256(b"leaf's key").digest()),
+        (1, 2, hashlib.sha512(b"leaf's key").digest()),
+    ],
+)
+def test_every_selector_and_matching_type_is_known(usage: int, selector: int, matching: int, data: bytes) -> None:
+    record = Tlsa(usage, selector, matching, data)
+
+    assert record.usable and tlsa.matches(record, CHAIN)
+    assert record == tlsa.of(LEAF, usage, selector, matching)
+    assert not tlsa.matches(record._replace(data=data[::-1]), CHAIN)
+
+
+def test_an_end_entity_record_matches_the_servers_own_certificate_only() -> None:
+    assert not tlsa.matches(tlsa.of(ISSUER), CHAIN)
+    assert tlsa.matches(tlsa.of(ISSUER, 2), CHAIN)
+
+
+def test_an_end_entity_record_looks_at_neither_name_nor_date() -> None:
+    bad = CHAIN._replace(named=False, anchors=(False, False))
+
+    assert tlsa.matches(tlsa.of(LEAF), bad)
+    assert not tlsa.matches(tlsa.of(ISSUER, 2), bad)
+
+
+@pytest.mark.parametrize(
+    "chain", [CHAIN._replace(named=False), CHAIN._replace(anchors=(True, False)), Chain("/x", (LEAF,), True, (True,))]
+)
+def test_a_trust_anchor_must_be_sent_and_name_and_signatures_must_be_right(chain: Chain) -> None:
+    assert not tlsa.matches(tlsa.of(ISSUER, 2), chain)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        tlsa.of(LEAF, 0),
+        tlsa.of(LEAF, 1),
+        tlsa.of(LEAF)._replace(selector=2),
+        tlsa.of(LEAF)._replace(matching=3),
+        Tlsa(3, 1, 1, b"short"),
+    ],
+)
+def test_what_mail_servers_cannot_use_matches_nothing(record: Tlsa) -> None:
+    assert not record.usable and not tlsa.matches(record, CHAIN)
+
+
+def test_a_record_is_read_as_zone_files_spell_it() -> None:
+    assert tlsa.read("3 1 1 00ff 10AB") == Tlsa(3, 1, 1, b"\x00\xff\x10\xab")
+    assert [tlsa.read(text) for text in ("", "3 1 1 0", "3 1 x 00", "3 1 1", "-3 1 1 00")] == [None] * 5
+
+
+@given(st.builds(Tlsa, *[st.integers(0, 255)] * 3, st.binary(max_size=80)))
+def test_any_record_is_read_back_and_never_breaks_anything(record: Tlsa) -> None:
+    assert tlsa.read(f"{record[0]} {record[1]} {record[2]} {record.data.hex()}") == record
+    assert tlsa.matches(record, CHAIN) in (True, False)
+    assert len(str(record)) < 40
