@@ -62,6 +62,8 @@ def _published(mx: Mx, records: Sequence[Tlsa], chains: Sequence[Chain], validat
     if not mx.address.records:
         why = "A name without an address receives no mail."
         yield Finding("tlsa", about, WARN, "this name has no address", why, "dane-mailgraph doctor --mx NAME:25")
+        if not records:
+            return
     if not records:
         why = "Nobody can verify us; mail comes, but a man in the middle can strip its TLS."
         yield Finding("tlsa", about, WARN, f"no TLSA record at {name}", why, advice)

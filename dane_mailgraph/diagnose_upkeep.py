@@ -55,12 +55,12 @@ def bookmark(facts: Facts) -> Iterator[Finding]:
         yield Finding("bookmark", log, WARN, "there is none", why, f"systemctl restart {UNIT}")
     elif kept.live is None:
         yield Finding("bookmark", log, SKIP, "the log is not there to compare it with")
-    elif kept.live[0] == kept.place.inode and kept.live[1] < kept.place.offset:
+    elif kept.live[0] == kept.place[0] and kept.live[1] < kept.place[1]:
         why = "The log has been truncated; what was written in between may be lost."
-        what = f"it is at byte {kept.place.offset:,} of {kept.live[1]:,}"
+        what = f"it is at byte {kept.place[1]:,} of {kept.live[1]:,}"
         yield Finding("bookmark", log, WARN, what, why, "dane-mailgraph collect -v")
-    elif kept.live[0] == kept.place.inode:
-        behind = kept.live[1] - kept.place.offset
+    elif kept.live[0] == kept.place[0]:
+        behind = kept.live[1] - kept.place[1]
         yield Finding("bookmark", log, OK, f"it is {behind:,} bytes before the end")
     else:
         yield Finding("bookmark", log, OK, "the log has been rotated since it was last read")

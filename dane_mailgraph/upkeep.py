@@ -10,7 +10,7 @@ from .errors import MailgraphError
 from .ledger import Ledger
 from .series import DAY
 from .store import Store
-from .tail import Log, Place, bookmark
+from .tail import Log, bookmark
 
 LEDGER = "ledger.sqlite"
 
@@ -45,8 +45,8 @@ class Upkeep(NamedTuple):
     """An update of the RRD is under way, or was cut off."""
     marks: Mapping[str, int] = {}
     """What was out of the ordinary since the beginning: `late`, `unreadable`..."""
-    place: Place | None = None
-    """How far our log has been read."""
+    place: tuple[int, int] | None = None
+    """Inode of our log, and the byte up to which it has been read."""
     live: tuple[int, int] | None = None
     """Inode and size of our log; None where it is no file."""
     rrd_trouble: str = ""
@@ -79,7 +79,7 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
                 written=ledger.get("written"),
                 writing=ledger.get("writing") is not None,
                 marks={name: ledger.get(name, 0) for name in _MARKS},
-                place=places[-1] if places else None,
+                place=(places[-1].inode, places[-1].offset) if places else None,
             )
             if found.last and found.written and not found.writing and not found.rrd_trouble:
                 compared, differing = _audit(ledger, store, step, min(found.last, found.written))

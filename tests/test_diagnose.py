@@ -19,7 +19,6 @@ from dane_mailgraph.mail_log import JOURNAL, End, Routes
 from dane_mailgraph.own_mx import Mx, Served, Target
 from dane_mailgraph.postconf import SETTINGS, Instance, Service
 from dane_mailgraph.resolver import Answer, Resolv
-from dane_mailgraph.tail import Place
 from dane_mailgraph.tlsa import Certificate, Chain, Tlsa, of
 from dane_mailgraph.upkeep import Disk, Upkeep
 
@@ -100,7 +99,7 @@ HEALTHY = Facts(
         "/var/cache/dane-mailgraph",
         newest=NOW - 5,
         written=NOW - 60,
-        place=Place(LOG, 7, 1000, 0, 0, False),
+        place=(7, 1000),
         live=(7, 1200),
         last=NOW - 60,
         compared=1000,
