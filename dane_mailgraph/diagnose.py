@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     diagnose_log.whereabouts,
     diagnose_log.reading,
     diagnose_log.freshness,
+    diagnose_log.clock,
     diagnose_log.zone,
     diagnose_log.connections,
     diagnose_log.complaints,

@@ -69,7 +69,7 @@ def trust(facts: Facts) -> Iterator[Finding]:
     """Whether an old Postfix on a new C library needs `options trust-ad`."""
     if facts.libc < (2, 31) or facts.resolv.trust_ad:
         return
-    for each in facts.instances or ():
+    for each in facts.at_work:
         if each.version >= (2, 11) and not any(since <= each.version < before for since, before in _NO_TRUST_NEEDED):
             what = f"glibc {'.'.join(map(str, facts.libc))} takes the AD bit away from this Postfix"
             yield Finding("trust-ad", each.directory, FAIL, what, _SILENT, f"echo 'options trust-ad' >> {facts.resolv.path}")

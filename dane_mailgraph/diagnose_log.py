@@ -28,9 +28,7 @@ def _set_log(path: str) -> str:
 def whereabouts(facts: Facts) -> Iterator[Finding]:
     """Whether Postfix's lines go where we read."""
     log = facts.end.path
-    for each in facts.instances or ():
-        if each.trouble:
-            continue
+    for each in facts.at_work:
         file = each.said("maillog_file")
         if file.startswith("/dev/"):
             why = "What goes to a container's standard output is in no file here."
@@ -119,6 +117,17 @@ def freshness(facts: Facts) -> Iterator[Finding]:
         yield Finding("lines", end.path, FAIL, f"its newest line is {_span(age)} old", why, "postconf maillog_file")
     else:
         yield Finding("lines", end.path, OK, f"{end.lines} lines looked at, the newest {_span(max(0, age))} old")
+
+
+def clock(facts: Facts) -> Iterator[Finding]:
+    """Whether this machine knows the time: a step back stops the counting, a wrong year fills the RRD."""
+    if facts.synchronized is None:
+        yield Finding("clock", "", SKIP, "whether it follows a time server cannot be told", "", "date; chronyc tracking")
+    elif facts.synchronized:
+        yield Finding("clock", "", OK, "it follows a time server")
+    else:
+        why = "Each line is counted by its stamp, and signatures of DNSSEC have dates."
+        yield Finding("clock", "", WARN, "it follows no time server", why, "timedatectl set-ntp true")
 
 
 def zone(facts: Facts) -> Iterator[Finding]:

@@ -151,7 +151,7 @@ def _clients(instance: Instance) -> list[Service]:
 
 
 def _sending(facts: Facts) -> list[Instance]:
-    return [each for each in facts.instances or () if not each.trouble and _clients(each)]
+    return [each for each in facts.at_work if _clients(each)]
 
 
 # ---- Postfix itself -------------------------------------------------------------------------
@@ -168,6 +168,9 @@ def presence(facts: Facts) -> Iterator[Finding]:
         if each.trouble:
             why = "Without its configuration nothing can be said of this instance."
             yield Finding("postfix", each.directory, FAIL, each.trouble, why, "dpkg-reconfigure postfix")
+            continue
+        if each.disabled:
+            yield Finding("postfix", each.directory, SKIP, "it is disabled (multi_instance_enable = no), so it is not checked")
             continue
         said = each.settings.get("mail_version", "of unknown version")
         found = f"Postfix {said}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from . import mail_log, own_mx, postconf, resolver, upkeep
-from .command import Account
+from .command import Account, ask
 from .config import Config
 from .mail_log import JOURNAL, End, Routes
 from .own_mx import Mx, Target
@@ -44,6 +44,13 @@ class Facts(NamedTuple):
     upkeep: Upkeep
     time_zone: str
     """The setting, empty for the system's zone."""
+    synchronized: bool | None
+    """Whether the clock follows a time server; None where nobody knows."""
+
+    @property
+    def at_work(self) -> list[Instance]:
+        """The instances that can be read and are to be started."""
+        return [each for each in self.instances or () if not each.trouble and not each.disabled]
 
 
 def gather(
@@ -51,7 +58,7 @@ def gather(
 ) -> Facts:
     """Ask everybody; `targets` are our own servers, or none for those of Postfix itself. `port` is the resolvers'."""
     instances = postconf.instances()
-    told = [each for each in instances or () if not each.trouble]
+    told = [each for each in instances or () if not each.trouble and not each.disabled]
     resolv = resolver.read(resolv_conf)
     where = {each.said("queue_directory") for each in told if any(s.program == "smtp" and s.chroot for s in each.services)}
     chroots = {queue: resolver.read(os.path.join(queue, "etc/resolv.conf")) for queue in sorted(where)}
@@ -75,12 +82,18 @@ def gather(
         readable=mail_log.readable(settings.log, account) if account and settings.log != JOURNAL else None,
         upkeep=upkeep.look(settings.log, settings.state_dir, settings.output_dir, settings.step),
         time_zone=settings.texts["time_zone"],
+        synchronized=_synchronized(),
     )
 
 
 def _libc() -> tuple[int, ...]:
     name, version = platform.libc_ver()
     return tuple(int(each) for each in version.split(".") if each.isdecimal()) if name == "glibc" else ()
+
+
+def _synchronized() -> bool | None:
+    said = ask("timedatectl", "show", "-p", "NTPSynchronized", "--value")
+    return None if said is None or said.status else said.out.strip() == "yes"
 
 
 def _same(one: str, other: str) -> bool:

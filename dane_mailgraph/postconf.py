@@ -17,6 +17,7 @@ SETTINGS = (
     "compatibility_level",
     "config_directory",
     "multi_instance_name",
+    "multi_instance_enable",
     "multi_instance_directories",
     "queue_directory",
     "myhostname",
@@ -77,6 +78,8 @@ class Instance(NamedTuple):
     settings: Mapping[str, str]
     services: tuple[Service, ...]
     trouble: str = ""
+    disabled: bool = False
+    """It is one of several, and not to be started."""
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -100,7 +103,8 @@ def instances() -> list[Instance] | None:
     if first is None:
         return None
     others = first.settings.get("multi_instance_directories", "").replace(",", " ").split()
-    return [first, *(each for each in map(_instance, others) if each)]
+    more = [each for each in map(_instance, others) if each]
+    return [first, *(each._replace(disabled=each.said("multi_instance_enable") == "no") for each in more)]
 
 
 def _instance(directory: str) -> Instance | None:

@@ -107,6 +107,7 @@ HEALTHY = Facts(
         disks=(Disk("/var/lib/dane-mailgraph", 10 << 30, 1000000),),
     ),
     time_zone="",
+    synchronized=True,
 )
 
 
@@ -438,6 +439,16 @@ CASES = {
     "no inode": Case(kept(disks=(Disk("/", 5 << 30, 0),)), "disk", FAIL, "5,120 MiB free, no inode left"),
     "a nearly full disk": Case(kept(disks=(Disk("/", 100 << 20, None),)), "disk", WARN, "100 MiB free"),
     # ---- our own servers ----
+    "a clock that nobody sets": Case(HEALTHY._replace(synchronized=False), "clock", WARN, "it follows no time server", "set-ntp"),
+    "a clock of which nobody knows": Case(
+        HEALTHY._replace(synchronized=None), "clock", SKIP, "whether it follows a time server cannot be told", "date"
+    ),
+    "a name without an address": Case(
+        mx(address=answer("mail.example.org A"), records=answer(MX.records.question), live=MX.live),
+        "tlsa",
+        WARN,
+        "this name has no address",
+    ),
     "no server": Case(
         HEALTHY._replace(mx=()), "own MX", SKIP, "no server of our own is known", "doctor --mx mail.example.org:25"
     ),
@@ -511,7 +522,7 @@ def test_one_thing_that_is_wrong_is_said_alone(case: Case) -> None:
 def test_what_is_wrong_has_a_reason_and_a_remedy_each_in_a_sentence(case: Case) -> None:
     for found in wrong(case.facts):
         assert found.why == "" or found.why.endswith(".")
-        assert found.why[:1].isupper() or found.why.startswith(("`", "rsyslog", "lmtp"))
+        assert not found.why or found.why[0].isupper() or found.why.startswith(("`", "rsyslog", "lmtp"))
         if found.verdict in (FAIL, WARN):
             assert found.why and found.remedy
         assert found.found and not found.found.removesuffix("...").endswith(".")
@@ -529,6 +540,13 @@ def test_without_postfix_its_checks_are_skipped_and_nothing_fails() -> None:
     found = wrong(HEALTHY._replace(instances=None, mx=(), chroots={}, probes=()))
 
     assert [(each.check, each.verdict) for each in found] == [("postfix", SKIP), ("resolver", SKIP), ("own MX", SKIP)]
+
+
+def test_an_instance_that_is_disabled_is_skipped() -> None:
+    off = POSTFIX._replace(directory="/etc/postfix-off", settings={**GOOD, "smtp_tls_loglevel": "0"}, disabled=True)
+    (found,) = wrong(HEALTHY._replace(instances=(POSTFIX, off)))
+
+    assert (found.check, found.about, found.verdict) == ("postfix", "/etc/postfix-off", SKIP)
 
 
 def test_an_instance_that_sends_nothing_is_skipped() -> None:

@@ -55,7 +55,7 @@ def test_a_log_of_another_machine_is_well_without_postfix(home: Home, capsys: py
 
     assert (status, {check: each["verdict"] for check, each in wrong.items()}) == (
         0,
-        {"postfix": "skip", "resolver": "skip", "own MX": "skip"},
+        {"postfix": "skip", "resolver": "skip", "clock": "skip", "own MX": "skip"},
     )
 
 
@@ -193,7 +193,7 @@ def test_a_server_on_which_all_is_well_has_nothing_to_mend(tmp_path: Path, monke
         settings = load(os.devnull, {}, options)
         found = diagnose(facts.gather(settings, [target], int(time.time()), resolv_conf=str(resolv), port=dns))
 
-    assert [each for each in found if each.verdict is not Verdict.OK] == []
+    assert [each for each in found if each.verdict is not Verdict.OK and each.check != "clock"] == []
     told = {each.check: each.found for each in found}
     assert told["resolver"] == "it validates, and is on this machine"
     assert told["tlsa match"].startswith(f"CN = {NAME} by 3 1 1 ")

@@ -65,6 +65,10 @@ def test_every_instance_is_asked(first: Path, tmp_path: Path) -> None:
     assert (two.said("syslog_name"), two.said("myhostname")) == ("postfix-out", "out.example.test")
     assert "No such file or directory" in three.trouble and not three.services
     assert two.flag == f"-c {out} "
+    assert (one.disabled, two.disabled) == (False, True)
+
+    configured(out, "multi_instance_name = postfix-out\nmulti_instance_enable = yes\n")
+    assert [each.disabled for each in postconf.instances() or []] == [False, False, False]
 
 
 def test_without_postfix_there_are_no_instances(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
