@@ -145,8 +145,8 @@ def _next(mx: Mx, records: Sequence[Tlsa], chains: Sequence[Chain]) -> Iterator[
     elif {each.usage for each in used} == {3} and used == {each for each in records if each.usable}:
         why = "On the day the key changes nothing matches until the new record has spread, unless it was published before."
         remedy = (
-            f"make the next key now, publish its record beside this one: {mx.target.record}. IN TLSA 3 1 1 "
-            "$(openssl pkey -in next.key -pubout -outform DER | sha256sum), wait two TTLs, then change; or a 2 1 1 of the CA"
+            "openssl pkey -in next.key -pubout -outform DER | sha256sum; publish that beside the others as "
+            f"{mx.target.record}. IN TLSA 3 1 1, wait two TTLs, and only then use the next key; or publish a 2 1 1 of your CA"
         )
         yield Finding("rollover", about, WARN, "only records of the keys in use", why, remedy)
     else:

@@ -28,7 +28,7 @@ def ledger(facts: Facts) -> Iterator[Finding]:
     kept = facts.upkeep
     about = f"{kept.state_dir}/ledger.sqlite"
     if kept.ledger_trouble:
-        yield _told("ledger", facts, kept.ledger_trouble, about, _START)
+        yield _told("ledger", facts, kept.ledger_trouble, about, _START if "is not there" in kept.ledger_trouble else "")
         return
     if kept.written is None:
         yield Finding("ledger", about, WARN, "nothing has been counted yet", _EMPTY, f"systemctl status {UNIT}")
@@ -71,13 +71,14 @@ def rrd(facts: Facts) -> Iterator[Finding]:
     kept = facts.upkeep
     about = f"{kept.state_dir}/outbound.rrd"
     if kept.rrd_trouble:
-        yield _told("rrd", facts, kept.rrd_trouble, about, f"systemctl restart {UNIT}")
+        anew = f"mv {about} {about}.wrong && systemctl restart {UNIT}"
+        yield _told("rrd", facts, kept.rrd_trouble, about, anew if "move it away" in kept.rrd_trouble else "")
     elif kept.last is None:
         if not kept.ledger_trouble:
             yield Finding("rrd", about, WARN, "it is not there yet", _EMPTY, f"systemctl status {UNIT}")
     elif kept.differing:
-        why = "The RRD is wrong; it can be made anew from its snapshot and the ledger."
-        remedy = f"systemctl stop {UNIT} && mv {about} {about}.wrong && {_START}"
+        why = "The RRD is wrong; without it, it is made anew from its snapshot and the ledger."
+        remedy = f"mv {about} {about}.wrong && systemctl restart {UNIT}"
         yield Finding("rrd", about, FAIL, f"{kept.differing} of {kept.compared} intervals differ from the ledger", why, remedy)
     elif kept.compared:
         yield Finding("rrd", about, OK, f"sound; {kept.compared} intervals of the last week agree with the ledger")
@@ -134,4 +135,4 @@ def _told(check: str, facts: Facts, trouble: str, about: str, remedy: str) -> Fi
     if not facts.root and ("ermission denied" in trouble or "unable to open" in trouble):
         why = "It may be right for whoever counts."
         return Finding(check, about, SKIP, thing, why, "run as root, or as the user that counts")
-    return Finding(check, about, FAIL, thing, f"{step[:1].upper()}{step[1:]}." if step else "", remedy)
+    return Finding(check, about, FAIL, thing, "Nothing is counted or drawn as long as it is so.", remedy or step)

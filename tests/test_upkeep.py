@@ -56,12 +56,24 @@ def test_an_rrd_that_tells_something_else_than_the_ledger_is_found(counted: Host
 
     assert (looked(counted).compared, looked(counted).differing) == (5, 1)
 
+    os.rename(counted.store.path, f"{counted.store.path}.wrong")  # what the doctor advises
+    counted.restart()
+    counted.collect()
+
+    assert (looked(counted).compared, looked(counted).differing) == (5, 0)
+
 
 def test_a_damaged_rrd_is_said(counted: Host) -> None:
     Path(counted.store.path).write_bytes(b"not an RRD")
 
     assert looked(counted).rrd_trouble.startswith(f"{counted.store.path} is no RRD; ")
     assert looked(counted).ledger_trouble == ""
+
+    os.rename(counted.store.path, f"{counted.store.path}.wrong")  # what the doctor advises
+    counted.restart()
+    counted.collect()
+
+    assert (looked(counted).rrd_trouble, looked(counted).compared, looked(counted).differing) == ("", 5, 0)
 
 
 def test_a_truncated_rrd_is_said(counted: Host) -> None:
