@@ -53,9 +53,7 @@ class Facts(NamedTuple):
         return [each for each in self.instances or () if not each.trouble and not each.disabled]
 
 
-def gather(
-    settings: Config, targets: Sequence[Target], now: int, *, resolv_conf: str = resolver.PATH, port: int = 53
-) -> Facts:
+def gather(settings: Config, targets: Sequence[Target], now: int, *, resolv_conf: str = resolver.PATH, port: int = 53) -> Facts:
     """Ask everybody; `targets` are our own servers, or none for those of Postfix itself. `port` is the resolvers'."""
     instances = postconf.instances()
     told = [each for each in instances or () if not each.trouble and not each.disabled]

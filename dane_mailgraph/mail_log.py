@@ -162,8 +162,20 @@ def routes(root: str = "/") -> Routes:
     rules = "\n".join(texts)
     reduced = re.search(r'^\s*(?:\$RepeatedMsgReduction\s+on|.*\bmsgReduction\s*=\s*"?on)', rules, re.MULTILINE | re.IGNORECASE)
     journal = os.path.exists(os.path.join(root, "run/systemd/journal/socket"))
-    rsyslog = os.path.exists(os.path.join(root, "run/rsyslogd.pid"))
-    return Routes(rsyslog, tuple(dict.fromkeys(_files(rules))), bool(reduced), journal, _suppressed() if journal else 0)
+    files = tuple(dict.fromkeys(_files(rules)))
+    return Routes(_runs("rsyslogd", root), files, bool(reduced), journal, _suppressed() if journal else 0)
+
+
+def _runs(program: str, root: str) -> bool:
+    """Whether a process has this name; Debian's rsyslogd writes no pid file (-iNONE)."""
+    for path in glob.iglob(os.path.join(root, "proc/[0-9]*/comm")):
+        try:
+            with open(path, "rb") as file:
+                if file.read() == program.encode() + b"\n":
+                    return True
+        except OSError:  # it has ended meanwhile
+            continue
+    return False
 
 
 def _files(rules: str) -> Iterable[str]:

@@ -147,11 +147,13 @@ def test_rules_of_rsyslog_tell_where_mail_goes(rules: str, files: tuple[str, ...
     assert (routes.files, routes.reduced, routes.rsyslog, routes.journal) == (files, reduced, False, False)
 
 
-def test_a_running_rsyslog_is_known_by_its_pid_file(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/rsyslogd.pid").write_text("1\n")
+def test_a_running_rsyslog_is_known_by_its_process(tmp_path: Path) -> None:
+    (tmp_path / "proc/12").mkdir(parents=True)
+    (tmp_path / "proc/12/comm").write_text("rsyslogd\n")
 
     assert mail_log.routes(str(tmp_path)).rsyslog is True
+    (tmp_path / "proc/12/comm").write_text("rsyslogd-x\n")
+    assert mail_log.routes(str(tmp_path)).rsyslog is False
 
 
 # ---- who may read ---------------------------------------------------------------------------
