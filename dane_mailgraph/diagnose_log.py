@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .alarms import WARNINGS
 from .facts import Facts
 from .findings import Finding, Verdict
 from .mail_log import JOURNAL, UNIT
@@ -178,29 +179,14 @@ def connections(facts: Facts) -> Iterator[Finding]:
 
 # ---- what Postfix itself complains of -------------------------------------------------------
 
-_SILENT = "DANE is silently off."
-_DEFERRED = "Mail for these destinations is deferred."
-
-COMPLAINTS = (
-    ("DNSSEC validation may be unavailable", f"Its resolver does not validate: {_SILENT}", "delv . NS"),
-    ("dane configured with dnssec lookups disabled", _SILENT, "postconf -e 'smtp_dns_support_level = dnssec'"),
-    ("dane configured with MX lookup errors ignored", _SILENT, "postconf -e 'ignore_mx_lookup_error = no'"),
-    ("dane configured, but no requisite library support", _SILENT, "postconf -e 'tls_dane_digests = sha512 sha256'"),
-    ("dns resolver options incompatible with dane TLS", _SILENT, "postconf smtp_dns_resolver_options"),
-    ("problem talking to server private/tlsmgr", "TLS cannot work without it.", "postconf -M tlsmgr/unix"),
-    ("invalid security level", _DEFERRED, "postconf smtp_tls_policy_maps"),
-    ("policy table lookup error", _DEFERRED, "postconf smtp_tls_policy_maps"),
-)
-"""What a warning of smtp(8) says, why it matters, and what shows or mends it (smtp_tls_policy.c, dns_sec.c)."""
-
-
 def complaints(facts: Facts) -> Iterator[Finding]:
-    """What Postfix's clients have warned of."""
-    for words, why, remedy in COMPLAINTS:
-        times = sum(count for text, count in facts.end.warnings.items() if words in text)
-        if times:
-            verdict = WARN if why == _DEFERRED else FAIL
-            yield Finding("warnings", facts.end.path, verdict, f"Postfix says {times} times: {words}", why, remedy)
+    """What Postfix's clients have warned of; it may have been mended since."""
+    end = facts.end
+    for each in WARNINGS:
+        if times := end.warnings.get(each.name):
+            why = f"{each.meaning[0].upper()}{each.meaning[1:]}."
+            remedy = f"journalctl -g '{each.text}'" if end.path == JOURNAL else f"grep '{each.text}' {end.path}"
+            yield Finding("warnings", end.path, WARN, f"Postfix says {times} times: {each.text}", why, remedy)
 
 
 def _span(seconds: int) -> str:

@@ -14,6 +14,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from . import syslog
+from .alarms import warned
 from .archive import opened
 from .command import Account, ask
 from .errors import SourceError
@@ -29,7 +30,6 @@ UNIT = "dane-mailgraph.service"
 _END = 1 << 18
 """Bytes of the log that are looked at: some 1,500 lines."""
 
-_WARNING = re.compile(rb"warning: (.*)")
 _DELIVERY = re.compile(rb"[0-9A-Za-z]+: to=<.* status=(?:sent|deferred|bounced) \(")
 _FOLDED = re.compile(rb"last message repeated \d+ times|message repeated \d+ times: \[(?!.*\]$)")
 """Repeats that cannot be counted: of which line, or cut."""
@@ -68,7 +68,7 @@ class End(NamedTuple):
     dropped: int = 0
     """Lines in which a logger says that it has lost some."""
     warnings: Mapping[str, int] = {}
-    """Texts of smtp's and lmtp's warnings -> how often."""
+    """Names of Postfix's warnings that we know (`alarms`) -> how often."""
 
 
 class Routes(NamedTuple):
@@ -137,8 +137,8 @@ def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, igno
         counts["postfix"] += b"postfix" in line[:200]
         if entry.program in ("smtp", "lmtp"):
             counts["deliveries"] += bool(_DELIVERY.match(entry.text))
-            if warning := _WARNING.match(entry.text):
-                warnings[warning[1].decode("utf-8", "replace")] += 1
+            if alarm := warned(entry.text):
+                warnings[alarm.name] += 1
     connections = _connections(lines, Clock(zone, changed), ignored)
     return End(path, "", changed, len(lines), newest=newest, connections=connections, warnings=warnings, **counts)
 

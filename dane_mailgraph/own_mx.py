@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from . import resolver
 from .command import ask
-from .errors import reason
+from .errors import UsageError, reason
 from .postconf import Instance, Service
 from .resolver import Answer, Resolv
 from .tlsa import Certificate, Chain
@@ -78,12 +78,12 @@ class Mx(NamedTuple):
 
 
 def target(text: str) -> Target:
-    """Read NAME or NAME:PORT; raises ValueError."""
+    """Read NAME or NAME:PORT; raises UsageError."""
     name, colon, port = text.rpartition(":") if re.search(r":\d*$", text) else (text, "", "")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{text} is no NAME or NAME:PORT, such as mail.example.org:25")
+        raise UsageError(f"{text!r} is no NAME or NAME:PORT; name a server as in --mx mail.example.org:25.")
     if colon and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"{text} has no port from 1 to 65535 behind the colon")
+        raise UsageError(f"{text!r} has no port from 1 to 65535 behind the colon; name a server as in --mx mail.example.org:25.")
     return Target(name.rstrip(".").lower(), int(port) if colon else SMTP)
 
 

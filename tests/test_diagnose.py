@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from dane_mailgraph.alarms import WARNINGS, Warned
 from dane_mailgraph.command import Account
 from dane_mailgraph.diagnose import diagnose
-from dane_mailgraph.diagnose_log import COMPLAINTS
 from dane_mailgraph.diagnose_postfix import RULES
 from dane_mailgraph.facts import Facts
 from dane_mailgraph.findings import Finding, Verdict, as_json, as_text
@@ -535,12 +535,13 @@ def test_what_is_wrong_has_a_reason_and_a_remedy_each_in_a_sentence(case: Case) 
         assert found.found and not found.found.removesuffix("...").endswith(".")
 
 
-def test_every_complaint_of_postfix_is_known_and_passed_on() -> None:
-    for words, why, remedy in COMPLAINTS:
-        (found,) = wrong(end(warnings={f"example.org: {words}": 2, "something else": 9}))
+@pytest.mark.parametrize("alarm", WARNINGS, ids=lambda alarm: alarm.name)
+def test_what_postfix_warns_of_is_passed_on(alarm: Warned) -> None:
+    (found,) = wrong(end(warnings={alarm.name: 2}))
 
-        assert (found.check, found.found) == ("warnings", f"Postfix says 2 times: {words}")
-        assert (found.why, found.remedy) == (why, remedy)
+    assert (found.check, found.verdict, found.found) == ("warnings", WARN, f"Postfix says 2 times: {alarm.text}")
+    assert found.why[1:-1] in alarm.meaning
+    assert found.remedy == f"grep '{alarm.text}' {LOG}"
 
 
 def test_without_postfix_its_checks_are_skipped_and_nothing_fails() -> None:

@@ -13,6 +13,7 @@ import pytest
 from servers import NAME, Authority, call, free_port, nameserver, needs, running
 
 from dane_mailgraph import own_mx, tlsa
+from dane_mailgraph.errors import UsageError
 from dane_mailgraph.own_mx import Mx, Target
 from dane_mailgraph.postconf import Instance, Service
 from dane_mailgraph.resolver import Resolv
@@ -78,7 +79,7 @@ def test_a_name_and_a_port_are_read(text: str, target: tuple[str, int]) -> None:
     ],
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no"):
+    with pytest.raises(UsageError, match="no"):
         own_mx.target(text)
 
 
