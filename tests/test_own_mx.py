@@ -6,6 +6,8 @@ import base64
 import hashlib
 import re
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,6 +222,26 @@ def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(ser
     assert sorted(each[0] for each in records if each) == [2, 3]
     assert all(tlsa.matches(each, mx.live) for each in records if each)
     assert not tlsa.matches(Tlsa(3, 1, 1, bytes(32)), mx.live)
+
+
+@needs("unbound", "ldns-keygen", "ldns-signzone")
+def test_the_port_submissions_speaks_tls_at_once(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, path = authority.issue("submissions")
+    port = free_port(socket.SOCK_STREAM)
+    monkeypatch.setattr(own_mx, "SUBMISSIONS", port)
+    words = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-key", str(key), "-cert", str(path), "-quiet"]
+    with (
+        nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+    ):
+        try:
+            deadline = time.monotonic() + 20
+            while (mx := own_mx.look(Target(NAME, port), [], HERE, dns)).live is None and time.monotonic() < deadline:
+                assert server.poll() is None
+        finally:
+            server.terminate()
+
+    assert mx.live and mx.live.own.spki == public_key(path)
 
 
 @needs("unbound", "ldns-keygen", "ldns-signzone")
