@@ -47,7 +47,7 @@ def _security_level(value: str, instance: Instance, service: Service | None) -> 
     mapped = instance.said("smtp_tls_policy_maps", service)
     why = "it sends in the clear" if value in ("", "none") else "no TLSA record is looked at, so nothing is ever Verified by DANE"
     if mapped:
-        return WARN, f"But for the destinations that {mapped} names, {why}."
+        return WARN, f"For all destinations that {mapped} does not name, {why}."
     return FAIL, f"With this level {why}."
 
 
