@@ -97,8 +97,11 @@ def _bytes(pattern: str) -> re.Pattern[bytes]:
 _LINE = _bytes(rf"^{_STAMP}\ (({_HOST}\ {_CLIENT})\[\d+)\]:\ (.*)$")
 _LINE5424 = _bytes(rf"^<\d{{1,3}}>1\ {_STAMP}\ (({_HOST}\ {_CLIENT})\ \S+)\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
 
-CLIENTS = re.compile(rb"mtp\[.*")
-"""What the lines of clients hold, up to their end. It begins with a letter: re looks for the first one byte by byte."""
+CLIENTS = re.compile(rb"mtp(?:\[| \S+ \S+ [-[]).*")
+"""What the lines of clients hold, up to their end, those of RFC 5424 too, which may stand among others.
+
+It begins with a letter: re looks for the first one byte by byte.
+"""
 
 ANY_LINE = re.compile(rb".+")
 

@@ -172,8 +172,8 @@ class Tally:
         if at:
             sessions.clear(at)
         if len(found) < len(lines):
-            said = [postfix.session(text) for text in syslog.nameless_lines(lines)]
-            self.nameless += sum(each is not None for each in said)
+            said = map(postfix.unwrapped, syslog.nameless_lines(lines))
+            self.nameless += sum(times for times, text in said if postfix.session(text))
         return sum(bool(each.places) for each in timeless)
 
     @property
