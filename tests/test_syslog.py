@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.syslog import LONGEST, Blocks, Clock, Grammar, client_lines, entry, lines_with, nameless_lines, stamp_of
+from dane_mailgraph.syslog import LONGEST, Blocks, Clock, client_lines, entry, lines_with, nameless_lines, stamp_of, started
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -158,16 +158,22 @@ def test_a_stamp_is_read_in_every_form(stamp: bytes, at: str) -> None:
     assert (said.program, said.text) == ("smtp", b"text")
 
 
-@pytest.mark.parametrize("step", [1, 60, 300])
 @pytest.mark.parametrize("stamp, at", PADDED)
-def test_the_counting_patterns_read_the_same_stamps(stamp: bytes, at: str, step: int) -> None:
+def test_the_counting_patterns_read_the_same_stamps(stamp: bytes, at: str) -> None:
     line = bytearray(stamp + b" mx1 postfix/smtp[101]: text")
-    ((traditional, rfc3339, offset, text),) = client_lines([line], Grammar.of(step))
-    resolved = Clock(UTC, epoch("2026-12-01T00:00:00+00:00")).resolve(traditional, rfc3339, offset)
+    ((written, offset, process, service, text),) = client_lines([line])
 
-    assert resolved is not None
-    assert resolved // step == epoch(at) // step
-    assert text == b"text"
+    assert Clock(UTC, epoch("2026-12-01T00:00:00+00:00")).resolve(written, offset) == epoch(at)
+    assert (process, service, text) == (b"mx1 postfix/smtp[101", b"mx1 postfix/smtp", b"text")
+
+
+def test_a_process_is_named_by_host_tag_and_process_id() -> None:
+    traditional = b"Nov 24 00:06:58 mx1 postfix/relay/smtp[101]: text"
+    lines = [traditional, traditional.replace(b"101", b"102"), b"<22>1 2026-11-24T00:06:58Z mx1 postfix/relay/smtp 101 - - text"]
+    processes, services = zip(*(found[2:4] for found in client_lines([bytearray(each) for each in lines])), strict=True)
+
+    assert len(set(processes)) == 3  # a log changes its format with its daemon, so the third may be another one
+    assert set(services) == {b"mx1 postfix/relay/smtp"}
 
 
 BAD = [
@@ -219,7 +225,7 @@ def test_a_host_that_ends_with_a_colon_is_a_tag() -> None:
     hosts = (b"dovecot:", b"dovecot[7]:", b"2001:db8::1")
     lines = [bytearray(b"Nov 24 00:06:58 " + host + b" postfix/smtp[1]: text") for host in hosts]
 
-    assert len(client_lines(lines, Grammar.of(60))) == 1
+    assert len(client_lines(lines)) == 1
 
 
 @pytest.mark.parametrize(
@@ -228,7 +234,7 @@ def test_a_host_that_ends_with_a_colon_is_a_tag() -> None:
 def test_structured_data_is_passed_over(data: bytes) -> None:
     line = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/relay/smtp 101 - " + data + b" text"
 
-    assert [found[-1] for found in client_lines([bytearray(line)], Grammar.of(60))] == [b"text"]
+    assert [found[-1] for found in client_lines([bytearray(line)])] == [b"text"]
     said = entry(line, Clock(UTC, LATEST))
 
     assert said is not None
@@ -239,7 +245,7 @@ def test_structured_data_is_passed_over(data: bytes) -> None:
 def test_broken_structured_data_makes_no_line(data: bytes) -> None:
     line = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/smtp 101 - " + data + b"text"
 
-    assert client_lines([bytearray(line)], Grammar.of(60)) == []
+    assert client_lines([bytearray(line)]) == []
 
 
 def test_a_cut_tag_makes_a_nameless_line() -> None:
@@ -247,7 +253,7 @@ def test_a_cut_tag_makes_a_nameless_line() -> None:
     whole = bytearray(b"<22>1 2026-11-24T00:06:58.1+01:00 mail postfix/smtp 101 - -  text")
 
     assert nameless_lines([cut, whole]) == [b"text"]
-    assert len(client_lines([cut, whole], Grammar.of(60))) == 1
+    assert len(client_lines([cut, whole])) == 1
     said = entry(bytes(cut), Clock(UTC, LATEST))
 
     assert said is not None
@@ -469,3 +475,31 @@ def test_the_signs_of_a_line_end_at_its_newline() -> None:
     sign = re.compile(rb"sign.*")
 
     assert lines_with(sign, block, len(block)) == [b"one sign " + ODD, b"three sign"]
+
+
+# ---- a start of Postfix ---------------------------------------------------------------------
+
+MASTER = b"2026-11-24T00:06:58+01:00 mx1 postfix/master[1]: daemon started -- version 3.7.11, configuration /etc/postfix\n"
+CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
+
+
+@pytest.mark.parametrize(
+    "block, expected",
+    [
+        (MASTER, ([b"mx1 postfix/"], True)),
+        (MASTER + MASTER.replace(b"postfix/", b"postfix-out/"), ([b"mx1 postfix/", b"mx1 postfix-out/"], True)),
+        (MASTER + CLIENT, ([b"mx1 postfix/"], False)),
+        (CLIENT + MASTER, ([], False)),
+        (b"", ([], True)),
+        (MASTER.replace(b"daemon started --", b"reload --"), ([], True)),
+        (MASTER.replace(b"master[", b"smtpd["), ([], True)),
+        (MASTER.replace(b"daemon", b"x daemon"), ([], True)),
+        (MASTER.replace(b"2026-11-24T00:06:58+01:00", b"Nov 24 00:06:58"), ([b"mx1 postfix/"], True)),
+    ],
+)
+def test_only_a_start_before_every_client_makes_its_services_known(block: bytes, expected: tuple[list[bytes], bool]) -> None:
+    assert started(bytearray(block), len(block)) == expected
+
+
+def test_a_start_behind_the_end_of_a_block_is_not_looked_at() -> None:
+    assert started(bytearray(MASTER + MASTER), len(MASTER)) == ([b"mx1 postfix/"], True)

@@ -14,7 +14,7 @@ from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.explain import as_json, as_text, explain
 from dane_mailgraph.postfix import Relays
 from dane_mailgraph.syslog import LONGEST, Blocks, Clock
-from dane_mailgraph.tally import KEPT, Interval, Tally, connections
+from dane_mailgraph.tally import KEPT, Interval, Tally, connections, events
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -99,8 +99,10 @@ def test_each_kind_of_line_is_counted_as_it_is() -> None:
         "key_exchange.post_quantum": 1,
         "key_exchange.rsa": 1,
         "key_exchange.dh": 1,
+        "failures.dane_required": 1,
     }
     assert connections(interval.counts) == 8
+    assert events(interval.counts) == 9
 
 
 def test_an_interval_without_connections_is_no_interval() -> None:
