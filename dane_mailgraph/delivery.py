@@ -108,6 +108,8 @@ def read(text: bytes) -> list[Delivery]:
     quoted = at > begin
     if original := _ORIGINAL.match(text, at):
         at = _past_quoted(text, original.end())
+    if text.startswith(b'"', at):
+        return []  # the line has been cut inside the quoted address, and all that follows is of the address
     return [_of(head[1], text, begin, quoted, fields) for fields in _FIELDS.finditer(text, at)]
 
 
