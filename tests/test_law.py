@@ -1,7 +1,8 @@
 """The annotated sample logs are the law: every line counts as exactly what the comment above it says.
 
 Beside the program stands `reference`, a slow classifier written from the law's words alone; the two agree
-on the samples, on the logs of the lab, and on whatever becomes of a sample line when it is damaged.
+on the samples, on the logs of the lab, and on whatever becomes of a sample line when it is damaged. What a delivery went over
+is told by the lines before it: test_law_of_sessions.py has that part of the law.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import postfix, syslog
+from dane_mailgraph import alarms, delivery, meaning, postfix, syslog
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.explain import explain
 from dane_mailgraph.postfix import Relays
-from dane_mailgraph.syslog import Clock, Grammar
+from dane_mailgraph.syslog import Clock
 from dane_mailgraph.tally import Tally
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "sample_logs"
 LAB = HERE / "lab"
-FILES = sorted(SAMPLES.glob("*.log"))
+IN_ORDER = SAMPLES / "sessions.log"
+"""Scenes: what a line counts as depends on those before it."""
+FILES = sorted(path for path in SAMPLES.glob("*.log") if path != IN_ORDER)
 IGNORED = "127.0.0.0/8 ::1 unix"
 LATEST = 1795485600  # 2026-11-24T02:00Z: all samples are of March 2026
 EVER = 1 << 40
@@ -122,11 +125,24 @@ def test_a_whole_file_is_the_sum_of_its_lines(path: Path) -> None:
 
 
 def test_all_files_together_are_the_sum_of_all_lines() -> None:
-    assert tallied(b"".join(path.read_bytes() for path in FILES)) == sum((each.counts for each in ALL), Counter[str]())
+    """But for what deliveries count as: in one log, the lines of one file tell what those of another went over."""
+    files = [*FILES, IN_ORDER]
+    expected = sum((each.counts for path in files for each in samples(path)), Counter[str]())
+
+    assert merged(tallied(b"".join(path.read_bytes() for path in files))) == merged(expected)
+
+
+def merged(counts: Counter[str]) -> Counter[str]:
+    """Deliveries without their categories."""
+    found: Counter[str] = Counter()
+    for key, count in counts.items():
+        found["deliveries" if key.startswith("deliveries.") else key] += count
+    return found
 
 
 def test_every_theme_has_its_file_and_every_file_its_lines() -> None:
     assert [path.stem for path in FILES] == THEMES.split()
+    assert IN_ORDER.exists()
     assert all(samples(path) for path in FILES)
     assert {path.suffix for path in SAMPLES.iterdir() if path.is_file()} <= {".log", ".md", ".py", ".pyc"}
 
@@ -135,19 +151,29 @@ def test_every_annotation_names_known_categories_one_of_each_family() -> None:
     for each in COUNTING:
         families = [BY_KEY[key].family for key in each.keys]
 
-        assert families in (["connections", "protocols", "key_exchange"], ["connections"]), each.where
-        assert (each.keys == ("connections.reused",)) == (len(families) == 1), each.where
+        assert families in (["connections", "protocols", "key_exchange"], ["connections"], ["deliveries"], ["failures"]), each.where
+        assert (each.keys == ("connections.reused",)) == (families == ["connections"]), each.where
 
 
 def test_every_line_that_counts_nowhere_says_why() -> None:
     assert all(each.reason for each in ALL if not each.keys)
 
 
-def test_only_the_true_line_among_the_hostile_ones_counts() -> None:
+def test_only_the_true_line_among_the_hostile_ones_is_a_connection() -> None:
     hostile = samples(SAMPLES / "hostile.log")
 
-    assert len(hostile) >= 60
-    assert [each.keys[0] for each in hostile if each.keys] == ["connections.untrusted"]
+    assert len(hostile) >= 90
+    assert [each.keys[0] for each in hostile if any(key.startswith("connections.") for key in each.keys)] == [
+        "connections.untrusted"
+    ]
+
+
+def test_nothing_hostile_is_a_delivery_that_an_address_or_a_reply_says() -> None:
+    """The forged parts name the relay mx.bank.example, and most of them DANE; those that count are what the true parts say."""
+    for each in samples(SAMPLES / "hostile.log"):
+        if b"mx.bank.example" in each.line and each.keys:
+            true = each.line.replace(b", relay=mx.bank.example", b"").replace(b"tls=dane, dsn=2.0.0, status=sent (ok", b"")
+            assert each.keys != ("deliveries.dane",) or b"tls=dane" in true, each.where
 
 
 def test_every_category_has_a_sample() -> None:
@@ -234,11 +260,50 @@ def test_every_label_is_there_with_every_verb(label: str, verb: str) -> None:
     assert any(f"{label} TLS connection {verb} to ".encode() in text for text in TEXTS)
 
 
-@pytest.mark.parametrize("note", postfix._NOTES, ids=lambda note: note[0].pattern.decode())
-def test_every_note_has_a_sample(note: tuple[re.Pattern[bytes], str]) -> None:
+@pytest.mark.parametrize("note", meaning._NOTES, ids=lambda note: note[0].decode())
+def test_every_note_has_a_sample(note: tuple[bytes, str]) -> None:
     said = {each.note for each in explain([sample.line for sample in ALL], Clock(UTC, LATEST), Relays(IGNORED))}
 
     assert note[1] in said
+
+
+SAID = [each.line.partition(b"]: ")[2] for each in ALL]
+
+
+@pytest.mark.parametrize("level", delivery._LEVELS, ids=bytes.decode)
+def test_every_level_of_the_field_tls_has_a_sample(level: bytes) -> None:
+    key = f"deliveries.{delivery._LEVELS[level]}"
+
+    assert any(b", tls=" + level + b"," in each.line and each.keys == (key,) for each in ALL)
+    assert any(b", tls=" + level + b"?" in each.line and each.keys == ("deliveries.unknown",) for each in ALL) or level in (
+        b"encrypt",
+        b"fingerprint",
+        b"verify",
+    )
+
+
+@pytest.mark.parametrize("piece", [(key.key, each) for key, pattern in delivery._REASONS for each in alternatives(pattern.pattern.decode())])
+def test_every_reason_has_a_sample(piece: tuple[str, str]) -> None:
+    key, words = piece
+
+    for status in ("deferred", "bounced", "SOFTBOUNCE"):
+        lines = [each for each in ALL if each.keys == (key,) and f"status={status} (".encode() in each.line]
+        assert lines or key == "failures.local"
+    assert any(re.search(rb"status=[A-Za-z]+ \((?:" + words.encode() + rb")", each.line) for each in ALL if each.keys == (key,))
+
+
+@pytest.mark.parametrize("end", re.findall(r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)", delivery._BREAKS.pattern.decode()))
+def test_every_end_of_a_session_has_a_sample(end: str) -> None:
+    assert len(re.findall(r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)", delivery._BREAKS.pattern.decode())) == 4
+    assert any(re.match(rb"\w+: " + end.encode(), each.line.partition(b"]: ")[2]) for each in samples(IN_ORDER))
+
+
+@pytest.mark.parametrize("warning", alarms.WARNINGS, ids=lambda warning: warning.name)
+def test_every_warning_has_a_sample_and_counts_nowhere(warning: alarms.Warned) -> None:
+    lines = [each for each, text in zip(ALL, SAID, strict=True) if alarms.warned(text) is warning]
+
+    assert lines
+    assert not any(each.keys for each in lines)
 
 
 STAMPS = {
@@ -296,13 +361,13 @@ def heads() -> list[tuple[str, str]]:
     """What each pattern that leads to a count says before the label."""
     session = postfix._SESSION.pattern.decode()
     found = [("session", session[: session.index("(?P<label>")])]
-    for step in (1, 60):
-        for name, pattern in zip(Grammar._fields, Grammar.of(step), strict=True):
-            text = pattern.pattern.decode()
-            assert text.startswith("^") and text.endswith("(.*)$"), name
-            found.append((f"{name} {step}", text.removesuffix("(.*)$")))
-    nameless = syslog._NAMELESS.pattern.decode()
-    found.append(("nameless", nameless.removesuffix("(.*)$")))
+    for name in ("_LINE", "_LINE5424", "_NAMELESS"):
+        text = getattr(syslog, name).pattern.decode()
+        assert text.startswith("^") and text.endswith("(.*)$"), name
+        found.append((name, text.removesuffix("(.*)$")))
+    usual = delivery._USUAL.pattern.decode()
+    found.append(("usual", usual[: usual.index("(?!")]))
+    found.append(("fields", delivery._FIELDS.pattern.decode()))
     return found
 
 
@@ -330,6 +395,35 @@ def test_a_summary_quoted_in_any_other_line_counts_nowhere(each: Sample, between
 
     assert not tallied(quoting + b"\n")
     assert not explained(quoting)
+
+
+TLS = (b"dane", b"dane-only", b"halfdane", b"secure", b"verify", b"fingerprint", b"encrypt", b"may", b"none", b"may:none")
+
+
+@settings(deadline=None)
+@given(st.sampled_from(ALL), st.binary(max_size=60), st.sampled_from(TLS), st.sampled_from([b"mx1[192.0.2.1]:25", b"none"]))
+def test_whatever_a_reply_quotes_a_delivery_is_what_its_own_fields_say_or_unknown(
+    each: Sample, between: bytes, tls: bytes, relay: bytes
+) -> None:
+    fields = b", delay=1.2, delays=0.1/0/0.9/0.2, tls=" + tls + b", dsn=2.0.0, status="
+    before = b"Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: to=<s@example.org>, relay=" + relay + fields
+    quoting = between.replace(b"\n", b" ") + each.line
+    (own,) = explained(before + b"sent (250 ok)")
+
+    assert set(explained(before + b"sent (250 " + quoting)) <= {own, "deliveries.unknown"}
+    assert not explained(before + b"bounced (host mx1[192.0.2.1] said: 550 " + quoting)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(ALL), st.text(alphabet=st.characters(codec="utf-8", exclude_characters='\n"\\'), max_size=60), st.sampled_from(TLS))
+def test_whatever_a_quoted_recipient_holds_a_delivery_is_what_its_own_fields_say(each: Sample, between: str, tls: bytes) -> None:
+    local = (between.encode() + each.line.replace(b"\\", b"").replace(b'"', b""))[:900]
+    before = b'Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: to=<"' + local + b'"@example.org>, relay=mx1[192.0.2.1]:25, '
+    fields = b"delay=1.2, delays=0.1/0/0.9/0.2, tls=" + tls + b", dsn=2.0.0, status="
+
+    assert explained(before + fields + b"sent (250 ok)") == explained(b"Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: to=<s@example.org>, relay=mx1[192.0.2.1]:25, " + fields + b"sent (250 ok)")
+    assert not explained(before + fields + b"bounced (550 no)")
+    assert not explained(before[:-30])
 
 
 # ---- a second opinion -----------------------------------------------------------------------
