@@ -20,7 +20,7 @@ _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"(?=@|>)|')
 _FIELDS = re.compile(
     rb"""
     >,\ relay=(?P<relay> [^,\s]+)
-    (?:,\ conn_use=(?P<uses> \d+))?
+    (?:,\ conn_use=(?P<uses> \d{1,9}))?
     ,\ delay=[\d.]+
     (?:,\ delays=(?P<spent> [\d./]+))?                           # Postfix 2.3 and later
     (?:,\ tls=(?P<tls> [^,\s]+))?                               # Postfix 3.11 and later
@@ -59,7 +59,7 @@ class Delivery(NamedTuple):
 _USUAL = re.compile(
     rf"""
     ({_QUEUE}):\ to=<[^\ "<>]*>(?:,\ orig_to=<[^\ "<>]*>)?       # addresses that nothing can hide in
-    ,\ relay=([^,\s]+(?:,\ conn_use=\d+)?)
+    ,\ relay=([^,\s]+(?:,\ conn_use=\d{{1,9}})?)
     ,\ delay=[\d.]+,\ delays=([\d./]+)
     (?:,\ tls=([^,\s]+))?
     ,\ dsn=[\d.]+,\ status=(?:sent|(deferred|bounced|SOFTBOUNCE))\ \(

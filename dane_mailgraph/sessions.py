@@ -198,7 +198,7 @@ class Sessions:
         """All that still matters at the time of the newest line, as what JSON can say."""
         self.clear(now)
         held = [
-            (process.decode("latin-1"), one.peer.decode(), one.sent_as.key, one.reused, at, queue.decode())
+            (process.decode("latin-1"), one.peer.decode("latin-1"), one.sent_as.key, one.reused, at, queue.decode())
             for process, (one, at, queue) in self.held.items()
         ]
         services = [(name.decode("latin-1"), each.silent, each.tells_uses) for name, each in self._services.items()]
@@ -213,7 +213,7 @@ class Sessions:
             made.known, made.waiting = saved["known"], saved["waiting"]
             made._fresh = tuple(each.encode("latin-1") for each in saved["fresh"])
             for process, peer, sent_as, reused, at, queue in saved["held"]:
-                session = Session(peer.encode(), BY_KEY[sent_as], reused)
+                session = Session(peer.encode("latin-1"), BY_KEY[sent_as], reused)
                 made.held[process.encode("latin-1")] = session, at, queue.encode()
             for name, silent, tells_uses in saved["services"]:
                 service = made._services[name.encode("latin-1")] = _Service()
