@@ -565,6 +565,6 @@ class Reader:
         assert self.first is not None
         if not self.tell or (begun < self.first - 1 and not fresh):
             return [unknown]  # loglevel 0, or the beginning of the log
-        if process[:2] not in self.tell or way.took > 1700 or (begun < self.first + 3 and not fresh):
+        if process[:2] not in self.tell or way.took > 1700 or (begun < self.first + 3 + way.took / 10 and not fresh):
             return [unknown, clear]
         return [clear, unknown] if way.took > 900 else [clear]
