@@ -98,7 +98,9 @@ class Meanings:
             return meaning
         if queued := delivery.queued(said):
             meaning = self._about(process, service, *queued, said, at)
-            return meaning if times == 1 else self._other(meaning.relay, meaning.note, times, meaning.places)
+            if times == 1 or not meaning.places:
+                return meaning
+            return self._other(meaning.relay, f"{meaning.note}, counted {times} times", times, meaning.places)
         if warning := alarms.warned(said):
             meaning = self._other("", f"a warning, kept as an alarm: {warning.meaning}", times, ())
             meaning.alarm = warning.name

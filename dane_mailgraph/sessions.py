@@ -196,7 +196,9 @@ class Sessions:
 
     def saved(self, now: int) -> Any:
         """All that still matters at the time of the newest line, as what JSON can say."""
+        self._most = 0
         self.clear(now)
+        self._listen()
         held = [
             (process.decode("latin-1"), one.peer.decode("latin-1"), one.sent_as.key, one.reused, at, queue.decode())
             for process, (one, at, queue) in self.held.items()

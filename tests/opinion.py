@@ -473,6 +473,8 @@ class Reader:
         self.holds: dict[tuple[bytes, bytes, bytes], Holds] = {}
         self.tell: set[tuple[bytes, bytes]] = set()
         """The services that are known to log handshakes: host and tag."""
+        self.uses: set[tuple[bytes, bytes]] = set()
+        """Services that have been seen to write conn_use; of the others a reused line is believed without it."""
 
     def read(self, lines: Iterable[bytes]) -> list[Opinion]:
         return [self.one(line) for line in lines]
@@ -548,7 +550,10 @@ class Reader:
             session, at, known = holds
             label = "deliveries.verified" if session.label == b"Verified" else "deliveries.encrypted"
             begun = said.at - way.took
-            if session.relay == way.relay and known in (b"", queue) and (way.uses >= 2) == session.reused:
+            uses = (way.uses >= 2) == session.reused or (session.reused and process[:2] not in self.uses)
+            if session.relay == way.relay and known in (b"", queue) and uses:
+                if way.uses >= 2:
+                    self.uses.add(process[:2])
                 if begun - 2 <= at <= said.at + 2:
                     self.holds[process] = Holds(session, at, queue)
                     return [label]

@@ -80,7 +80,7 @@ def test_objects_come_in_order_one_for_each_line(tmp_path: Path, capsys: pytest.
         (line(f"Verified {TLS}").replace("[192.0.2.1]:25", "[private/tls]"), "ignore_relays"),
         (line(TLS), "2.5"),
         (line(f"said: Verified {TLS}"), "does not begin"),
-        (line(f"4VbXk21xZ7z: to=<a@example.org>, relay=none, status=deferred (Verified {TLS})"), "delivery"),
+        (line(f"4VbXk21xZ7z: to=<a@example.org>, relay=none, status=deferred (Verified {TLS})"), "recipient"),
         (line("4VbXk21xZ7z: host mx.example.org[192.0.2.1] said: 450 later"), "message"),
         (line("warning: TLS library problem"), "warning"),
         (line("SSL_connect error to mx.example.org[192.0.2.1]:25: -1"), "failed"),
