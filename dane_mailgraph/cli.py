@@ -37,9 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     _open_streams()
     try:
         options = _parser().parse_args(arguments)
-        given = {setting.name: getattr(options, setting.name) for setting in config.SETTINGS}
         verb: Verb = options.verb
-        status = verb(config.load(options.config or None, os.environ, given), options)
+        status = verb(_settings(options), options)
         sys.stdout.flush()
     except MailgraphError as error:
         _say(str(error))
@@ -56,10 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(settings: Config, options: argparse.Namespace) -> None:
-    """follow the log and count, until SIGTERM or SIGINT"""
+    """follow the log and count, until SIGTERM or SIGINT; SIGHUP reads the configuration again"""
     from . import daemon
 
-    stopped = daemon.stop_on_signals()
+    heard = daemon.hear_signals()
     with ExitStack() as stack:
         counters: list[Counter] = []
 
@@ -73,9 +72,20 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
                 take_hold()
             counters[0].step(now)
 
+        def reload() -> None:
+            nonlocal settings
+            before = settings
+            try:
+                settings = _settings(options)
+                take_hold(make=True)
+                _say("The configuration has been read again.")
+            except MailgraphError as error:
+                settings = before  # the next tick takes hold of its store again
+                _say(f"{error} The configuration of before stays in force.")
+
         with suppress(StoreError):  # the first tick says so; a store that is another's to write ends it here
             take_hold(make=True)
-        daemon.run(tick, stopped, daemon.Voice(_say))
+        daemon.run(tick, reload, heard, daemon.Voice(_say))
 
 
 def _collect(settings: Config, options: argparse.Namespace) -> None:
@@ -221,6 +231,11 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
 
 
 # ---- the wiring -----------------------------------------------------------------------------
+
+
+def _settings(options: argparse.Namespace) -> Config:
+    given = {setting.name: getattr(options, setting.name) for setting in config.SETTINGS}
+    return config.load(options.config or None, os.environ, given)
 
 
 class Counter:

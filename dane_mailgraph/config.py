@@ -36,6 +36,11 @@ class Setting(NamedTuple):
         """`DANE_MAILGRAPH_STATE_DIR`."""
         return PREFIX + self.name.upper()
 
+    @property
+    def sentence(self) -> str:
+        """What it is, for the file."""
+        return f"{self.help[0].upper()}{self.help[1:]} (default: {self.default or 'empty'})."
+
 
 def _path(text: str) -> str:
     if not text:
@@ -77,7 +82,10 @@ def _zone(text: str) -> tzinfo | None:
 
 
 def _relays(text: str) -> Relays:
-    return Relays(text)
+    try:
+        return Relays(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; networks such as 10.0.0.0/8 are needed, and `unix` for sockets") from error
 
 
 SETTINGS = (
@@ -175,5 +183,5 @@ def printed(config: Config) -> str:
     lines = ["# dane-mailgraph: the configuration in force; what is commented out is the default.", ""]
     for setting in SETTINGS:
         text = config.texts[setting.name]
-        lines += [f"# {setting.help}", f"{'# ' if text == setting.default else ''}{setting.name} = {text}".rstrip(), ""]
+        lines += [f"# {setting.sentence}", f"{'# ' if text == setting.default else ''}{setting.name} = {text}".rstrip(), ""]
     return "\n".join(lines)

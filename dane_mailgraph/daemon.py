@@ -15,6 +15,7 @@ GRID = 1
 """Seconds between two ticks; one that finds nothing new costs a stat(2)."""
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
+_HEARD = (*_STOP, signal.SIGHUP)
 
 
 def tell_systemd(state: str) -> None:
@@ -30,13 +31,18 @@ def tell_systemd(state: str) -> None:
             print(f"systemd cannot be told {state!r}: {error}", file=sys.stderr)
 
 
-def stop_on_signals() -> Callable[[float], bool]:
-    """From now on SIGTERM and SIGINT are taken only by the function given back: it waits so many seconds for one.
+def hear_signals() -> Callable[[float], int | None]:
+    """From now on SIGTERM, SIGINT and SIGHUP are taken only by the function given back: it waits so many seconds for one.
 
     A tick is thus never cut off, and no handler runs in the midst of anything.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
-    return lambda seconds: signal.sigtimedwait(_STOP, seconds) is not None
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+
+    def heard(seconds: float) -> int | None:
+        said = signal.sigtimedwait(_HEARD, seconds)
+        return said.si_signo if said else None
+
+    return heard
 
 
 class Voice:
@@ -60,15 +66,23 @@ class Voice:
 
 
 def run(
-    tick: Callable[[int], None], stopped: Callable[[float], bool], voice: Voice, clock: Callable[[], float] = time.time
+    tick: Callable[[int], None],
+    reload: Callable[[], None],
+    heard: Callable[[float], int | None],
+    voice: Voice,
+    clock: Callable[[], float] = time.time,
 ) -> None:
-    """Tick at every second of the clock until stopped; a tick that fails is tried again at the next.
+    """Tick at every second of the clock until told to stop; a tick that fails is tried again at the next.
 
-    `stopped` waits for so many seconds at most and says whether it is time to stop.
+    `heard` waits for so many seconds at most and says which signal came: SIGHUP calls `reload`, between two ticks.
     """
     tell_systemd("READY=1")
     pause = 0.0
-    while not stopped(pause):
+    while (said := heard(pause)) not in _STOP:
+        if said == signal.SIGHUP:
+            tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            reload()
+            tell_systemd("READY=1")
         try:
             tick(int(clock()))
             voice.well()

@@ -153,6 +153,7 @@ def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matte
         ("time_zone = Europe\n", "line 1", "Europe/Berlin"),
         ("ignore_relays = 10.0.0.1/8\n", "line 1", "10.0.0.1/8"),
         ("ignore_relays = mail.example.org\n", "line 1", "mail.example.org"),
+        ("ignore_relays = sockets\n", "line 1", "networks such as 10.0.0.0/8 are needed, and `unix` for sockets"),
         ("state_dir =\n", "line 1", "a path is needed"),
         ("state_dir = a\0b\n", "line 1", "one line of text"),
         ("\x7fELF\x02\x01=\x1b[2J\n", "line 1", "not `name = value`"),
@@ -188,7 +189,7 @@ def test_untouched_defaults_are_commented_out_and_the_rest_is_not(tmp_path: Path
     for setting in SETTINGS:
         if setting.name != "grace":
             assert f"# {setting.name} = {setting.default}".rstrip() in lines
-        assert f"# {setting.help}" in lines
+        assert f"# {setting.help[0].upper()}{setting.help[1:]} (default: {setting.default or 'empty'})." in lines
 
 
 _SPACES = st.sampled_from(["", " ", "\t", "\r", "\x85", "\u2028"])

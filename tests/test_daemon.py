@@ -27,10 +27,14 @@ class Time:
     def __call__(self) -> float:
         return self.now
 
-    def stopped(self, seconds: float) -> bool:
+    def heard(self, seconds: float) -> int | None:
         assert 0 <= seconds <= daemon.GRID
         self.now += seconds
-        return self.now >= self.ends
+        return signal.SIGTERM if self.now >= self.ends else None
+
+
+def never() -> None:
+    raise AssertionError("nobody has sent SIGHUP")
 
 
 def test_ticks_are_on_the_grid_however_long_they_take() -> None:
@@ -40,7 +44,7 @@ def test_ticks_are_on_the_grid_however_long_they_take() -> None:
         ticks.append((now, clock.now))
         clock.now += (0.5, 0.0, 2.2)[len(ticks) % 3]
 
-    daemon.run(tick, clock.stopped, daemon.Voice(print), clock)
+    daemon.run(tick, never, clock.heard, daemon.Voice(print), clock)
     assert ticks[0] == (1000, 1000.25), "at once"
     assert ticks[1:] == [(now, now) for now in (1001, 1004, 1005, 1006, 1009)]
 
@@ -52,7 +56,7 @@ def test_a_clock_that_is_set_back_or_forward_stops_no_tick() -> None:
         ticks.append(now)
         clock.now = {1001: 400.5, 402: 4990.0}.get(now, clock.now)
 
-    daemon.run(tick, clock.stopped, daemon.Voice(print), clock)
+    daemon.run(tick, never, clock.heard, daemon.Voice(print), clock)
     assert ticks == [1000, 1001, 401, 402, *range(4991, 5000)]
 
 
@@ -72,7 +76,7 @@ def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:
         if error := next(errors):
             raise error
 
-    daemon.run(tick, clock.stopped, daemon.Voice(said.append), clock)
+    daemon.run(tick, never, clock.heard, daemon.Voice(said.append), clock)
     assert said == ["no log.", "no disk.", "All is well again, and what was missed has been counted."]
 
 
@@ -87,7 +91,21 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
     clock = Time(0, 2)
-    daemon.run(lambda now: None, clock.stopped, daemon.Voice(print), clock)
+    daemon.run(lambda now: None, never, clock.heard, daemon.Voice(print), clock)
+    assert [systemd.recv(99) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_systemd_hears_of_a_reload_between_two_ticks(systemd: socket.socket) -> None:
+    signals = iter((None, signal.SIGHUP, None, signal.SIGINT))
+    done: list[str] = []
+    before = time.monotonic_ns() // 1000
+    daemon.run(lambda now: done.append("tick"), lambda: done.append("reload"), lambda _: next(signals), daemon.Voice(print))
+
+    assert done == ["tick", "reload", "tick", "tick"]
+    assert [systemd.recv(99) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+    reloading, microseconds = systemd.recv(99).split(b"\nMONOTONIC_USEC=")
+    assert reloading == b"RELOADING=1"
+    assert before <= int(microseconds) <= time.monotonic_ns() // 1000
     assert [systemd.recv(99) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
@@ -137,3 +155,82 @@ def test_run_ends_with_78_for_a_setting_that_is_wrong(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dane_mailgraph", *Lived(tmp_path, 1).arguments("run"), "--step=7"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+
+
+# ---- SIGHUP ---------------------------------------------------------------------------------
+
+
+class Running:
+    """`run` with a configuration file that can be written anew."""
+
+    def __init__(self, folder: Path, systemd: socket.socket) -> None:
+        self.folder, self.systemd, self.said = folder, systemd, folder / "said"
+        self.file = folder / "dane-mailgraph.conf"
+        (folder / "mail.log").touch()
+        self.write()
+        with open(self.said, "wb") as out:
+            command = [sys.executable, "-m", "dane_mailgraph", "run", "--config", str(self.file)]
+            self.process = subprocess.Popen(command, stdout=out, stderr=out)
+        self.wait_for(b"READY=1")
+        self.wait_for(b"WATCHDOG=1")
+
+    def write(self, *more: str, state: str = "state") -> None:
+        lines = (f"state_dir = {self.folder / state}", f"log = {self.folder / 'mail.log'}", *more)
+        self.file.write_text("\n".join(lines))
+
+    def wait_for(self, word: bytes) -> None:
+        until = time.monotonic() + 20
+        while self.systemd.recv(99) != word:
+            assert time.monotonic() < until
+
+    def reload(self) -> str:
+        """What it says to it."""
+        before = len(self.said.read_text())
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for(b"READY=1")
+        self.wait_for(b"WATCHDOG=1")
+        return self.said.read_text()[before:]
+
+
+@pytest.fixture
+def running(tmp_path: Path, systemd: socket.socket) -> Iterator[Running]:
+    it = Running(tmp_path, systemd)
+    try:
+        yield it
+        it.process.send_signal(signal.SIGTERM)
+        assert it.process.wait(5) == 0
+    finally:
+        it.process.kill()
+        it.process.wait()
+
+
+def test_sighup_reads_the_configuration_again(running: Running) -> None:
+    running.write(state="elsewhere")
+
+    assert running.reload() == "dane-mailgraph: The configuration has been read again.\n"
+    assert (running.folder / "elsewhere" / "ledger.sqlite").exists()
+
+
+def test_a_wrong_configuration_is_said_and_the_one_of_before_stays(running: Running) -> None:
+    running.write("grace = soon", state="elsewhere")
+
+    said = running.reload()
+    assert said.startswith(f"dane-mailgraph: grace = soon in {running.file}, line 3 is wrong: ")
+    assert said.endswith(" The configuration of before stays in force.\n")
+    assert said.count("\n") == 1
+    assert not (running.folder / "elsewhere").exists()
+    running.write("grace = 7")
+    assert running.reload() == "dane-mailgraph: The configuration has been read again.\n"
+
+
+def test_a_store_that_cannot_be_had_leaves_the_one_of_before_in_force(running: Running) -> None:
+    (running.folder / "file").touch()
+    running.write(state="file")
+
+    said = running.reload()
+    assert said.endswith(" The configuration of before stays in force.\n")
+    assert said.count("\n") == 1
+    (running.folder / "state" / "ledger.sqlite").unlink()
+    running.wait_for(b"WATCHDOG=1")
+    running.wait_for(b"WATCHDOG=1")
+    assert (running.folder / "state" / "ledger.sqlite").exists(), "it is still the old one that is kept"
