@@ -1,4 +1,6 @@
 PYTHON = python3
+SYSTEM_PYTHON = /usr/bin/python3
+PREFIX = /opt/dane-mailgraph
 VENV = .venv
 BIN = $(VENV)/bin
 
@@ -9,12 +11,14 @@ SETUP = sh tools/setup.sh "$(PYTHON)" $(VENV) $(READY)
 INPUTS = setup.cfg setup.py pyproject.toml tools/setup.sh
 
 .NOTPARALLEL:
-.PHONY: help demo test lint bench torture fuzz tox clean
+.PHONY: help demo test test-systemd install uninstall lint bench torture fuzz tox clean
 
 help:
 	@echo 'make demo     count and draw the sample logs into build/demo'
 	@echo 'make test     ruff, mypy and pytest'
+	@echo 'make install  as root: all of it for this machine, in PREFIX (/opt/dane-mailgraph); make uninstall leaves the data'
 	@echo 'make lint     ruff and mypy only'
+	@echo 'make test-systemd  as root: install it and run it under a real systemd, over a throw-away overlay of this machine'
 	@echo 'make tox      the tests with every Python from 3.10 to 3.13 that is here (ENVS=py310,py313: only these)'
 	@echo 'make bench    CPU time beside grep, ripgrep and mailgraph on 1 GB (LOG=FILE TRUTH=FILE: on this one; ARGS=--rfc3339)'
 	@echo 'make torture  kill it at every moment and look for lost or doubled counts'
@@ -29,6 +33,16 @@ demo: $(READY)/demo
 test: lint
 	@echo pytest
 	@$(BIN)/python -m pytest -q
+
+# The system's Python, because units may not look into home directories; and no network inside.
+test-systemd: $(READY)/test build/wheels/ready
+	@$(BIN)/python -m pytest -q -m systemd -rs
+
+install:
+	@sh tools/install.sh install "$(PYTHON)" "$(PREFIX)"
+
+uninstall:
+	@sh tools/install.sh uninstall "$(PYTHON)" "$(PREFIX)"
 
 lint: $(READY)/test
 	@echo ruff
@@ -69,4 +83,10 @@ $(READY)/fuzz: $(INPUTS)
 
 $(READY)/tox: $(INPUTS)
 	@$(SETUP) -e '.[test]' 'tox>=4'
+	@touch $@
+
+build/wheels/ready: $(INPUTS)
+	@sh tools/setup.sh $(SYSTEM_PYTHON) build/wheels/venv build/wheels/venv/ready '.[completions]'
+	@build/wheels/venv/bin/pip -q --disable-pip-version-check wheel -w build/wheels '.[completions]' 'setuptools>=64' wheel 2>>build/setup.log
+	@rm -f build/wheels/dane_mailgraph*
 	@touch $@

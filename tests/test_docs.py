@@ -1,0 +1,135 @@
+"""What README, man pages and units say is what the program does."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dane_mailgraph import cli
+from dane_mailgraph.config import FILE, SETTINGS, Setting
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAM, SETTING = ((ROOT / "man" / name).read_text(encoding="utf-8") for name in ("dane-mailgraph.8", "dane-mailgraph.conf.5"))
+UNITS = sorted((ROOT / "systemd").iterdir())
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
+
+PARSER = cli._parser()
+(_VERBS,) = [action for action in PARSER._actions if isinstance(action, argparse._SubParsersAction)]
+VERBS: dict[str, argparse.ArgumentParser] = _VERBS.choices
+
+
+def section(page: str, name: str) -> str:
+    """A section of a man page, as its source has it."""
+    return re.split(r"^\.S[sh] ", page.split(f"\n.Ss {name}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def own_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """A verb's options that are no settings."""
+    common = {*(setting.name for setting in SETTINGS), "help", "config"}
+    return [action for action in parser._actions if action.dest not in common]
+
+
+# ---- settings -------------------------------------------------------------------------------
+
+
+def test_the_table_in_readme_lists_each_setting_with_its_default_and_meaning() -> None:
+    rows = [(name, default) for name, default in re.findall(r"^\| `(\w+)` \| (`.*?`|empty) \| (?=[a-z])", README, re.MULTILINE)]
+
+    assert rows == [(each.name, f"`{each.default}`" if each.default else "empty") for each in SETTINGS]
+    for each in SETTINGS:
+        assert f"| {each.help} |\n" in README
+
+
+def test_the_man_page_lists_each_setting_with_its_default() -> None:
+    said = re.findall(r"^\.It Ic (\w+) =(.*)$", section(SETTING, "Settings"), re.MULTILINE)
+
+    assert [(name, default.strip()) for name, default in said] == [(each.name, each.default) for each in SETTINGS]
+    assert FILE in SETTING and FILE in PROGRAM
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_the_man_page_begins_with_what_help_says_of_a_setting(setting: Setting) -> None:
+    text = section(SETTING, "Settings").split(f".It Ic {setting.name} =", 1)[1].split("\n", 1)[1]
+
+    assert " ".join(text.split()).lower().startswith(f"{setting.help.lower()}.")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_help_of_each_verb_says_the_same_of_a_setting(setting: Setting) -> None:
+    for verb in VERBS.values():
+        (action,) = [each for each in verb._actions if each.dest == setting.name]
+
+        assert action.option_strings == [setting.option]
+        assert action.help == f"{setting.help} (default: {setting.default or 'empty'})"
+
+
+# ---- verbs ----------------------------------------------------------------------------------
+
+
+def test_the_man_page_and_readme_list_each_verb() -> None:
+    assert re.findall(r"^\.It Cm (\w+)", section(PROGRAM, "Verbs"), re.MULTILINE) == list(VERBS)
+    assert re.findall(r"^\.Nm\n\.Cm (\w+)$", PROGRAM, re.MULTILINE) == list(VERBS)
+    assert [verb for verb in VERBS if f"| `{verb}" not in README] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_man_page_lists_each_option_of_a_verb(verb: str) -> None:
+    synopsis = PROGRAM.split(f".Nm\n.Cm {verb}\n", 1)[1].split(".Nm\n", 1)[0]
+    text = re.split(r"^\.It Cm ", section(PROGRAM, "Verbs").split(f".It Cm {verb}", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    for action in own_options(VERBS[verb]):
+        for option in action.option_strings or ():
+            assert f"Fl {option[1:]}" in synopsis + text or f", {option[1:]}" in text
+        if not action.option_strings:
+            assert f"Ar {action.metavar}" in synopsis
+        for choice in action.choices or ():
+            assert choice in synopsis
+
+
+@pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not installed")
+@pytest.mark.parametrize("name", ["dane-mailgraph.8", "dane-mailgraph.conf.5"])
+def test_mandoc_finds_nothing_to_say_of_a_man_page(name: str) -> None:
+    done = subprocess.run(["mandoc", "-Tlint", str(ROOT / "man" / name)], capture_output=True, text=True, check=False)
+
+    # Which other pages there are is the machine's matter.
+    assert [line for line in done.stdout.splitlines() if "referenced manual not found" not in line] == []
+
+
+# ---- units ----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_the_units_are_without_fault(tmp_path: Path) -> None:
+    program = tmp_path / "dane-mailgraph"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for unit in UNITS:
+        text = unit.read_text().replace("/opt/dane-mailgraph/bin/dane-mailgraph", str(program))
+        (tmp_path / unit.name).write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", *(str(tmp_path / unit.name) for unit in UNITS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_the_services_can_reach_little(unit: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=4", str(unit)]  # in tenths
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    (exposure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert float(exposure) <= 0.4
+
+
+def test_units_and_cron_run_verbs_that_there_are() -> None:
+    texts = [path.read_text() for path in (*UNITS, ROOT / "cron" / "dane-mailgraph")]
+    verbs = re.findall(r"/opt/dane-mailgraph/bin/dane-mailgraph (\w+)", "".join(texts))
+
+    assert set(verbs) == {"run", "collect", "render"} and set(verbs) <= set(VERBS)

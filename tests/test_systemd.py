@@ -1,0 +1,357 @@
+"""Installed by `make install` and run under a real systemd, as an operator has it. `make test-systemd` runs these."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from box import Box, CannotBoot, why_not
+
+ROOT = Path(__file__).parents[1]
+WHEELS = ROOT / "build" / "wheels"
+SOURCE = "/usr/local/src/dane-mailgraph"
+SERVICE, RENDER, TIMER = "dane-mailgraph.service", "dane-mailgraph-render.service", "dane-mailgraph-render.timer"
+COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
+LOG = "/var/log/mail.log"
+TEXT = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+
+pytestmark = pytest.mark.systemd
+
+
+def sources() -> list[str]:
+    listed = ("git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")[:-1]
+
+
+def make(box: Box, target: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run make in the box, where there is no network: pip finds in a folder what it would fetch."""
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/usr/local/src/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    variables = {**offline, **environment}
+    return box.run(
+        "make", "--no-print-directory", "-C", SOURCE, "PYTHON=/usr/bin/python3", target, check=check, timeout=300, **variables
+    )
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Box]:
+    """A box with a checkout, wheels and a log that Debian's rsyslog could have written."""
+    if reason := why_not():
+        pytest.skip(reason)
+    if not (WHEELS / "ready").exists():
+        pytest.skip("the wheels are not there; run this with `make test-systemd`")
+    with ExitStack() as stack:
+        try:
+            box = stack.enter_context(Box())
+        except CannotBoot as error:
+            pytest.skip(str(error))
+        for names, folder, target in (
+            (sources(), ROOT, SOURCE),
+            ([each.name for each in WHEELS.glob("*.whl")], WHEELS, "/usr/local/src/wheels"),
+        ):
+            (box / target).mkdir(parents=True)
+            packed = subprocess.run(("tar", "-C", str(folder), "-c", *names), check=True, capture_output=True).stdout
+            subprocess.run(("tar", "-C", str(box / target), "--no-same-owner", "-x"), check=True, input=packed)
+        box.run("install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", LOG)
+        yield box
+
+
+@pytest.fixture(scope="module")
+def installed(box: Box) -> str:
+    """What `make install` printed."""
+    return make(box, "install").stdout
+
+
+@pytest.fixture
+def running(box: Box, installed: str) -> Iterator[Box]:
+    """The service, started and stopped."""
+    box.run("systemctl", "reset-failed", SERVICE, check=False)
+    box.run("systemctl", "start", SERVICE)
+    yield box
+    box.run("systemctl", "stop", SERVICE)
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+def connect(box: Box, times: int = 1) -> None:
+    """The log grows."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    with open(box / LOG, "a", encoding="ascii") as log:
+        log.write(f"{stamp} mx postfix/smtp[7]: Verified {TEXT}\n" * times)
+
+
+def verified(box: Box) -> int:
+    """How many are counted: as any user of the machine asks."""
+    ask = ("runuser", "-u", "nobody", "--", "dane-mailgraph", "report", "--since", "2d", "--format", "csv")
+    done = box.run(*ask, check=False)
+    found = [line for line in done.stdout.splitlines() if ",connections,verified," in line]
+    return int(found[0].rpartition(",")[2] or 0) if found else -1
+
+
+def counted(box: Box, number: int) -> None:
+    until(lambda: verified(box) >= number, f"{number} connections are not counted")
+    assert verified(box) == number
+
+
+def drop_in(box: Box, *lines: str, section: str = "Service", unit: str = SERVICE) -> None:
+    """Change a unit for one test: what is below /run goes with `uninstall` or the box."""
+    folder = box / f"/run/systemd/system/{unit}.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "test.conf").write_text("\n".join((f"[{section}]", *lines, "")))
+    box.run("systemctl", "daemon-reload")
+
+
+# ---- installing -----------------------------------------------------------------------------
+
+
+def test_install_prints_the_two_commands_that_start_it(installed: str) -> None:
+    start = ["  systemctl enable --now dane-mailgraph.service", "  systemctl enable --now dane-mailgraph-render.timer"]
+
+    assert installed.splitlines()[-2:] == start
+
+
+def test_what_is_installed_belongs_to_whom_it_should(box: Box, installed: str) -> None:
+    said = box.says(
+        "stat", "-c", "%U:%G %a %n", "/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph.conf"
+    )
+
+    assert said.splitlines() == [
+        "dane-mailgraph:dane-mailgraph 755 /var/lib/dane-mailgraph",
+        "dane-mailgraph:dane-mailgraph 755 /var/cache/dane-mailgraph",
+        "root:root 644 /etc/dane-mailgraph.conf",
+    ]
+    assert set(box.says("id", "-nG", "dane-mailgraph").split()) == {"dane-mailgraph", "adm", "systemd-journal"}
+
+
+def test_the_file_is_what_config_prints_with_every_default_commented_out(box: Box, installed: str) -> None:
+    written = (box / "/etc/dane-mailgraph.conf").read_text()
+
+    assert box.says("dane-mailgraph", "config") == written.strip()
+    assert not [line for line in written.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_units_are_clean_where_they_are_installed(box: Box, installed: str) -> None:
+    done = box.run(
+        "systemd-analyze", "verify", "--man=yes", *(f"/etc/systemd/system/{unit}" for unit in (SERVICE, RENDER, TIMER))
+    )
+
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_shells_complete_what_the_program_knows(box: Box, installed: str) -> None:
+    ask = (
+        ". /usr/local/share/bash-completion/completions/dane-mailgraph; "
+        "COMP_WORDS=(dane-mailgraph re); COMP_CWORD=1; "
+        "$(complete -p dane-mailgraph | sed 's/.*-F \\([^ ]*\\).*/\\1/') dane-mailgraph re; "
+        'echo "${COMPREPLY[*]}"'
+    )
+
+    assert box.says("bash", "-c", ask) == "render report"
+    for name in ("zsh/site-functions/_dane-mailgraph", "fish/vendor_completions.d/dane-mailgraph.fish"):
+        assert (
+            "--state-dir" in (box / f"/usr/local/share/{name}").read_text()
+            or "-l state-dir" in (box / f"/usr/local/share/{name}").read_text()
+        )
+
+
+def test_installing_again_keeps_the_configuration_and_takes_the_new_program(box: Box, installed: str) -> None:
+    conf, version = box / "/etc/dane-mailgraph.conf", box / f"{SOURCE}/dane_mailgraph/__init__.py"
+    kept, before = conf.read_text(), version.read_text()
+    conf.write_text("grace = 1\n")
+    version.write_text("__version__ = '99'\n")
+    (box / f"{SOURCE}/build/lib/dane_mailgraph").mkdir(parents=True, exist_ok=True)
+    (box / f"{SOURCE}/build/lib/dane_mailgraph/gone.py").write_text("")
+    try:
+        said = make(box, "install").stdout
+        assert said.splitlines() == [line for line in installed.splitlines() if not line.startswith("Making ")]
+        assert box.says("dane-mailgraph", "--version") == "dane-mailgraph 99"
+        assert conf.read_text() == "grace = 1\n"
+        assert not list((box / "/opt/dane-mailgraph/lib").rglob("gone.py"))
+    finally:
+        conf.write_text(kept)
+        version.write_text(before)
+    make(box, "install")
+    assert box.says("dane-mailgraph", "--version") != "dane-mailgraph 99"
+
+
+@pytest.mark.parametrize("prefix", ["/usr/local", "/", "", "/srv/../usr", "/home/me/dane", "/opt/a b", "/etc"])
+def test_a_folder_that_is_not_ours_is_neither_filled_nor_removed(prefix: str, box: Box, installed: str) -> None:
+    for target in ("install", "uninstall"):
+        done = box.run(
+            "make", "--no-print-directory", "-C", SOURCE, "PYTHON=/usr/bin/python3", f"PREFIX={prefix}", target, check=False
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"PREFIX={prefix.rstrip('/')} ")
+    assert (box / "/etc/hostname").exists()
+
+
+# ---- running --------------------------------------------------------------------------------
+
+
+def test_the_service_is_ready_and_counts_what_is_logged(running: Box) -> None:
+    assert running.show(SERVICE, "ActiveState") == "active"
+    assert running.show(SERVICE, "User") == "dane-mailgraph"
+    before = max(verified(running), 0)
+    connect(running, 3)
+    counted(running, before + 3)
+
+
+def test_a_log_that_is_rotated_is_followed(running: Box) -> None:
+    before = max(verified(running), 0)
+    connect(running, 2)
+    running.run("mv", LOG, f"{LOG}.1")
+    running.run("install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", LOG)
+    connect(running, 5)
+    counted(running, before + 7)
+
+
+def test_a_reload_reads_the_configuration_again(running: Box) -> None:
+    conf = running / "/etc/dane-mailgraph.conf"
+    kept, pid = conf.read_text(), running.show(SERVICE, "MainPID")
+    try:
+        conf.write_text("grase = 5\n")
+        running.run("systemctl", "reload", SERVICE)
+        wrong = "/etc/dane-mailgraph.conf, line 1: there is no setting grase; did you mean grace? The configuration of before"
+        until(lambda: wrong in running.journal(SERVICE), "the wrong configuration is not said")
+        conf.write_text("grace = 5\n")
+        running.run("systemctl", "reload", SERVICE)
+        until(lambda: "has been read again" in running.journal(SERVICE), "the right configuration is not said")
+    finally:
+        conf.write_text(kept)
+    assert (running.show(SERVICE, "ActiveState"), running.show(SERVICE, "MainPID")) == ("active", pid)
+
+
+def test_a_stop_is_quick_and_well(box: Box, installed: str) -> None:
+    box.run("systemctl", "start", SERVICE)
+    began = time.monotonic()
+    box.run("systemctl", "stop", SERVICE)
+
+    assert time.monotonic() - began < 3
+    assert (box.show(SERVICE, "ActiveState"), box.show(SERVICE, "Result")) == ("inactive", "success")
+
+
+def test_a_service_that_is_killed_comes_again_and_has_lost_nothing(running: Box) -> None:
+    drop_in(running, "RestartSec=100ms")
+    before, pid = max(verified(running), 0), running.show(SERVICE, "MainPID")
+    running.run("kill", "-KILL", pid)
+    connect(running, 4)
+    until(lambda: running.show(SERVICE, "MainPID") not in (pid, "0"), "it does not come again")
+    counted(running, before + 4)
+
+
+def test_a_service_that_hangs_is_found_by_the_watchdog(running: Box) -> None:
+    drop_in(running, "RestartSec=100ms", "WatchdogSec=2", "TimeoutAbortSec=1")
+    running.run("systemctl", "restart", SERVICE)
+    pid = running.show(SERVICE, "MainPID")
+    time.sleep(3)
+    assert running.show(SERVICE, "MainPID") == pid, "while it works it is left alone"
+    running.run("kill", "-STOP", pid)
+    until(lambda: running.show(SERVICE, "MainPID") not in (pid, "0"), "the watchdog does not bark")
+    assert "Watchdog timeout" in running.journal(SERVICE)
+
+
+def test_a_wrong_configuration_is_not_tried_again(box: Box, installed: str) -> None:
+    conf = box / "/etc/dane-mailgraph.conf"
+    kept = conf.read_text()
+    drop_in(box, "RestartSec=100ms")
+    try:
+        conf.write_text("step = 7\n")
+        assert box.run("systemctl", "restart", SERVICE, check=False).returncode == 1
+        until(lambda: box.show(SERVICE, "ActiveState") == "failed", "it does not give up")
+        time.sleep(1)
+        assert box.show(SERVICE, "ActiveState") == "failed"
+        assert (box.show(SERVICE, "ExecMainStatus"), box.show(SERVICE, "NRestarts")) == ("78", "0")
+    finally:
+        conf.write_text(kept)
+        box.run("systemctl", "reset-failed", SERVICE)
+
+
+def test_the_timer_draws_at_low_priority(running: Box) -> None:
+    connect(running)
+    counted(running, max(verified(running), 1))
+    drop_in(running, "OnCalendar=*:*:0/2", "RandomizedDelaySec=0", "AccuracySec=100ms", section="Timer", unit=TIMER)
+    page = running / "/var/cache/dane-mailgraph/index.html"
+    running.run("systemctl", "start", TIMER)
+    try:
+        until(page.exists, f"the timer draws nothing: {running.journal(RENDER)}", 60)
+    finally:
+        running.run("systemctl", "stop", TIMER)
+    until(lambda: running.show(RENDER, "ActiveState") == "inactive", "it does not end", 60)
+    assert (running.show(RENDER, "Result"), running.show(RENDER, "Nice")) == ("success", "19")
+    names = {each.name for each in page.parent.iterdir()}
+    assert "index.html" in names and any(name.endswith(".png") for name in names)
+    assert running.run("runuser", "-u", "nobody", "--", "cat", "/var/cache/dane-mailgraph/index.html").stdout.startswith("<!")
+    assert "rror" not in running.journal(RENDER)
+
+
+def test_what_is_taken_away_is_out_of_reach(running: Box) -> None:
+    """Not only said in the unit: tried in its namespaces, as its user."""
+    pid = running.show(SERVICE, "MainPID")
+    status = dict(line.split(":\t", 1) for line in (running / f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    assert (status["CapEff"], status["CapBnd"], status["NoNewPrivs"], status["Seccomp"]) == ("0" * 16, "0" * 16, "1", "2")
+    mounts = [line.split() for line in (running / f"/proc/{pid}/mounts").read_text().splitlines()]
+    writable = {fields[1] for fields in mounts if "rw" in fields[3].split(",")}
+    assert {each for each in writable if not each.startswith(("/dev", "/proc", "/run", "/sys"))} == {
+        "/tmp",
+        "/var/tmp",
+        "/var/lib/dane-mailgraph",
+    }
+
+
+# ---- cron -----------------------------------------------------------------------------------
+
+
+def test_the_lines_of_cron_do_the_same_where_no_systemd_runs(box: Box, installed: str) -> None:
+    text = (box / "/etc/cron.d/dane-mailgraph").read_text()
+    fields = [line.split(None, 6) for line in text.splitlines() if line.startswith("*")]
+    commands = [each[5] + " " + each[6] for each in fields]
+    users = {each.split()[0] for each in commands}
+    assert users == {"dane-mailgraph"}
+    before = max(verified(box), 0)
+    connect(box, 2)
+    page = box / "/var/cache/dane-mailgraph/index.html"
+    page.unlink(missing_ok=True)
+    for each in commands:
+        line = each.split(None, 1)[1]
+        box.run("runuser", "-u", "dane-mailgraph", "--", "/bin/sh", "-c", line)
+        assert verified(box) == before and not page.exists(), "systemd's units do it"
+        unguarded = line.replace("test -d /run/systemd/system || ", "")
+        box.run(
+            "runuser",
+            "-u",
+            "dane-mailgraph",
+            "--",
+            "/bin/sh",
+            "-c",
+            unguarded,
+            MPLCONFIGDIR="/var/cache/dane-mailgraph-matplotlib",
+        )
+        before = verified(box)
+    assert page.exists()
+
+
+# ---- taking it away -------------------------------------------------------------------------
+
+
+def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None:
+    box.run("systemctl", "enable", "--now", SERVICE, TIMER)
+    said = make(box, "uninstall").stdout
+
+    assert said.startswith("Removed. Left are the counts in /var/lib/dane-mailgraph")
+    assert box.run("systemctl", "is-active", SERVICE, TIMER, check=False).stdout.split() == ["inactive", "inactive"]
+    left = box.says("sh", "-c", "find / -xdev -name '*dane*mailgraph*' -not -path '/proc/*' -not -path '/work/*' | sort")
+    ours = (SOURCE, "/run/systemd/system/", "/root/.cache/")
+    outside = [each for each in left.splitlines() if not each.startswith(ours)]
+    data = ("/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph.conf")
+    assert [each for each in outside if not each.startswith(data)] == []
+    assert (box / "/var/lib/dane-mailgraph/ledger.sqlite").exists()
+    assert make(box, "uninstall").stdout == said, "twice does no harm"
