@@ -17,11 +17,12 @@ from typing import NoReturn
 from . import __version__, config
 from . import collect as journey
 from .archive import Opened, opened
-from .collect import Rules, Step
+from .collect import Rules, Source, Step
 from .config import Config
 from .daybook import Daybook
 from .destinations import regressions
 from .errors import BusyError, MailgraphError, StoreError, UsageError, reason
+from .journal import Journal
 from .ledger import Ledger
 from .store import Store, replace, unused
 from .syslog import LONGEST, Clock
@@ -65,7 +66,7 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
         def take_hold(*, make: bool = False) -> None:
             counters.clear()
             stack.close()
-            counters.append(stack.enter_context(_counting(settings, make=make)))
+            counters.append(stack.enter_context(_counting(settings, make=make, alive=daemon.alive)))
 
         def tick(now: int) -> None:
             if not counters or not counters[0].in_place():
@@ -241,7 +242,7 @@ def _settings(options: argparse.Namespace) -> Config:
 class Counter:
     """Everything that counting needs, held together."""
 
-    def __init__(self, log: Log, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]) -> None:
+    def __init__(self, log: Source, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]) -> None:
         self._log, self._ledger, self._store, self._rules = log, ledger, store, rules
         self.in_place = in_place
         """Whether ledger and lock are still the files of their names; whoever finds them gone may make others."""
@@ -260,8 +261,9 @@ class Counter:
         except StoreError as error:
             trouble = error
         step = journey.collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
-        for sentence in journey.remarks(step, self._rules.zone):
+        for sentence in (*journey.remarks(step, self._rules.zone), *self._log.notices):
             _say(sentence)
+        self._log.notices.clear()
         if trouble:
             raise trouble
         self._store.follow(self._ledger, now, self._rules.grace)
@@ -270,9 +272,9 @@ class Counter:
 
 
 @contextmanager
-def _counting(settings: Config, *, make: bool = True) -> Iterator[Counter]:
+def _counting(settings: Config, *, make: bool = True, alive: Callable[[], None] = lambda: None) -> Iterator[Counter]:
     with _locked(settings.state_dir, make=make) as held, _writing(settings) as ledger:
-        log, store = Log(settings.log, settings.state_dir), Store(settings.state_dir, settings.step)
+        log, store = _source(settings, alive), Store(settings.state_dir, settings.step)
         yield Counter(log, ledger, store, _rules(settings), lambda: held() and ledger.in_place)
 
 
@@ -281,6 +283,10 @@ def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
     with Ledger(path or _ledger(settings), writable=True) as ledger:
         ledger.agree(settings.step)
         yield ledger
+
+
+def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Source:
+    return Journal(alive) if settings.log == "journal" else Log(settings.log, settings.state_dir)
 
 
 def _settle(store: Store, ledger: Ledger) -> None:
@@ -295,7 +301,7 @@ def _import_into(ledger: Ledger, settings: Config, options: argparse.Namespace, 
     store = Store(settings.state_dir, settings.step)
     if follow:
         _settle(store, ledger)
-    live = Log(settings.log, settings.state_dir)
+    live = _source(settings)
     step = journey.import_logs(options.files, live, ledger, _rules(settings), now, options.year, _progress())
     if follow:
         store.follow(ledger, now, settings.grace)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .archive import Opened, opened
 from .daybook import Daybook
@@ -22,7 +22,7 @@ from .ledger import Gap, Ledger
 from .postfix import Relays
 from .sessions import Sessions
 from .syslog import Blocks, Clock, stamp_of
-from .tail import Log, bookmark, holds
+from .tail import Log, holds
 from .tally import Interval, Tally, connections, day_of, events
 
 TOLERANCE = 120
@@ -43,6 +43,46 @@ def _read_until(newest: int, now: int) -> int:
     Where its newest line is old, it is not the log of today: what follows that line may still be to come.
     """
     return now if now - newest <= TRUSTED else newest
+
+
+class Piece(Protocol):
+    """A stretch of a log, to be read on from where it was left."""
+
+    @property
+    def latest(self) -> int:
+        """When its last line can have been written."""
+    @property
+    def lost(self) -> bool:
+        """What stood before it cannot be found; asked when it has been read."""
+    @property
+    def blocks(self) -> Blocks:
+        """Its whole lines."""
+    @property
+    def place(self) -> Any:
+        """How far it has been read by now."""
+
+
+class Source(Protocol):
+    """A log that can be followed: a file (`tail`) or the journal. What a bookmark is, only it knows."""
+
+    @property
+    def bookmark(self) -> str:
+        """Under which name the ledger keeps the bookmark."""
+    @property
+    def notices(self) -> list[str]:
+        """What is to be said of the last reading, in sentences."""
+    def remembered(self, said: Any, /) -> Any:
+        """The bookmark as the ledger has kept it; something false for None."""
+    def unchanged(self, places: Any, now: int, seen: int, /) -> bool:
+        """Whether there is surely nothing to read."""
+    def pieces(self, places: Any, now: int, seen: int, /) -> Iterator[Any]:
+        """The `Piece`s to read, oldest first, each open until the next is asked for; raises SourceError."""
+    def after(self, places: Any, read: list[Any], now: int, /) -> Any:
+        """The bookmark when these pieces have been read."""
+    def keep(self, place: Any, /) -> None:
+        """The ledger has been written."""
+    def is_at(self, log: Opened, /) -> bool:
+        """Whether an open file is this log."""
 
 
 class Rules(NamedTuple):
@@ -210,12 +250,12 @@ def counted_until(ledger: Ledger, step: int) -> int | None:
     return max(ends, default=None)
 
 
-def collect(log: Log, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False) -> Step:
+def collect(log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False) -> Step:
     """Read the log from the bookmark to the end of its last whole line, and count it; raises SourceError.
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
     """
-    places, seen, newest = bookmark(ledger.get(log.bookmark)), ledger.get("seen", now), ledger.get("newest")
+    places, seen, newest = log.remembered(ledger.get(log.bookmark)), ledger.get("seen", now), ledger.get("newest")
     due = newest is not None and _read_until(newest, now) >= ledger.get("reached", now) + rules.step
     if not due and log.unchanged(places, now, seen):
         return Step()
@@ -224,7 +264,7 @@ def collect(log: Log, ledger: Ledger, rules: Rules, now: int, *, count_lines: bo
         # Who follows a log from its first line on knows of no session that was made before.
         sessions = Sessions.restored(ledger.get("sessions") if places else None)
         count = _Count(ledger, rules, now, count_lines=count_lines, sessions=sessions)
-        pieces = []
+        pieces: list[Piece] = []
         for piece in log.pieces(places, now, seen):
             pieces.append(piece)
             # A line that was not there at the last look is not older than that look: this tells the second
@@ -281,7 +321,7 @@ Progress = Callable[[list[Opened]], None]
 
 
 def import_logs(
-    paths: list[str], live: Log, ledger: Ledger, rules: Rules, now: int, year: int | None, progress: Progress
+    paths: list[str], live: Source, ledger: Ledger, rules: Rules, now: int, year: int | None, progress: Progress
 ) -> Step:
     """Count whole logs, in the order of their first lines, in one transaction; raises SourceError.
 
@@ -301,7 +341,7 @@ def import_logs(
                 clock = _clock(log, rules.zone, now, year)
                 if not count.joins(_first_time(log, rules.zone, now, year)):
                     count.sessions.known = None
-                if live.is_at(log):
+                if isinstance(live, Log) and live.is_at(log):
                     _import_live(log, live, count, ledger, clock, horizon, now, _copied(log, done))
                 else:
                     _import_one(log, count, clock, horizon, done)
@@ -326,7 +366,7 @@ def _import_one(log: Opened, count: _Count, clock: Clock, horizon: int | None, d
 def _import_live(
     log: Opened, live: Log, count: _Count, ledger: Ledger, clock: Clock, horizon: int | None, now: int, copied: int
 ) -> None:
-    places = bookmark(ledger.get(live.bookmark))
+    places = live.remembered(ledger.get(live.bookmark))
     if places:
         if not holds(log, places[-1]):
             raise SourceError(f"{log.name} was rotated just now; run the import again.")

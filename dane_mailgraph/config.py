@@ -48,12 +48,6 @@ def _path(text: str) -> str:
     return text
 
 
-def _log(text: str) -> str:
-    if text == "journal":
-        raise ValueError("reading the journal is not built yet; name the file that Postfix's lines go to")
-    return _path(text)
-
-
 def _step(text: str) -> int:
     step = int(text) if text.isdecimal() else 0
     if not 1 <= step <= 3600 or 3600 % step:
@@ -89,7 +83,7 @@ def _relays(text: str) -> Relays:
 
 
 SETTINGS = (
-    Setting("log", "/var/log/mail.log", "the log that Postfix's lines go to", _log),
+    Setting("log", "/var/log/mail.log", "the log that Postfix's lines go to, or `journal`", _path),
     Setting("state_dir", "/var/lib/dane-mailgraph", "folder of the counts: the RRD, the ledger, the lock", _path),
     Setting("output_dir", "/var/cache/dane-mailgraph", "folder that the pictures and index.html are written into", _path),
     Setting("step", "60", "seconds of an interval; fixed once the RRD is there", _step),

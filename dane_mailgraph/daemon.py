@@ -31,6 +31,11 @@ def tell_systemd(state: str) -> None:
             print(f"systemd cannot be told {state!r}: {error}", file=sys.stderr)
 
 
+def alive() -> None:
+    """Tell systemd's watchdog that the work goes on."""
+    tell_systemd("WATCHDOG=1")
+
+
 def hear_signals() -> Callable[[float], int | None]:
     """From now on SIGTERM, SIGINT and SIGHUP are taken only by the function given back: it waits so many seconds for one.
 
@@ -88,6 +93,6 @@ def run(
             voice.well()
         except MailgraphError as error:
             voice.trouble(str(error))
-        tell_systemd("WATCHDOG=1")
+        alive()
         pause = GRID - clock() % GRID
     tell_systemd("STOPPING=1")

@@ -165,7 +165,13 @@ class Log:
         self.path = os.path.abspath(path)
         self.bookmark = f"bookmark {self.path}"
         """Under which name the ledger keeps the bookmark."""
+        self.notices: list[str] = []
+        """What is to be said of the last reading."""
         self._offset_file = os.path.join(state_dir, os.path.basename(path) + ".offset")
+
+    def remembered(self, said: Any) -> Bookmark:
+        """The bookmark that the ledger has kept."""
+        return bookmark(said)
 
     def is_at(self, log: Opened) -> bool:
         """Whether an open file is the log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -106,7 +107,7 @@ def drop_in(box: Box, *lines: str, section: str = "Service", unit: str = SERVICE
     """Change a unit for one test: what is below /run goes with `uninstall` or the box."""
     folder = box / f"/run/systemd/system/{unit}.d"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "test.conf").write_text("\n".join((f"[{section}]", *lines, "")))
+    (folder / "test.conf").write_text("\n".join((f"[{section}]", *lines, "[Unit]", "StartLimitIntervalSec=0", "")))
     box.run("systemctl", "daemon-reload")
 
 
@@ -307,6 +308,107 @@ def test_what_is_taken_away_is_out_of_reach(running: Box) -> None:
     }
 
 
+# ---- the journal ----------------------------------------------------------------------------
+
+SAY = """
+import sys, syslog
+syslog.openlog("postfix/smtp", syslog.LOG_PID, syslog.LOG_MAIL)
+for n in range(int(sys.argv[1])):
+    syslog.syslog(sys.argv[2].replace("mx.", f"mx{n}."))
+"""
+
+
+def say(box: Box, times: int, text: str = f"Verified {TEXT}", user: str = "postfix") -> None:
+    """Log to the journal as a client of Postfix does, or as somebody else."""
+    box.run("runuser", "-u", user, "--", "/usr/bin/python3", "-c", SAY, str(times), text)
+
+
+@pytest.fixture
+def journaled(box: Box, installed: str) -> Iterator[Box]:
+    """The service, following the journal from now on."""
+    conf = box / "/etc/dane-mailgraph.conf"
+    kept = conf.read_text()
+    conf.write_text("log = journal\nstate_dir = /var/lib/dane-mailgraph/journal\n")
+    box.run("rm", "-rf", "/var/lib/dane-mailgraph/journal")
+    box.run("useradd", "--system", "postfix", check=False)
+    limits = box / "/run/systemd/journald.conf.d/limits.conf"
+    limits.parent.mkdir(parents=True, exist_ok=True)
+    limits.write_text("[Journal]\nRateLimitIntervalSec=1s\nRateLimitBurst=50\n")
+    box.run("systemctl", "restart", "systemd-journald")
+    # What an earlier test has logged goes.
+    box.run("journalctl", "--rotate", "--vacuum-time=1us")
+    drop_in(box, "RestartSec=100ms")
+    box.run("systemctl", "reset-failed", SERVICE, check=False)
+    box.run("systemctl", "start", SERVICE)
+    yield box
+    box.run("systemctl", "stop", SERVICE)
+    conf.write_text(kept)
+
+
+def test_the_journal_is_counted_and_only_what_postfix_has_logged(journaled: Box) -> None:
+    say(journaled, 12)
+    say(journaled, 5, user="nobody")
+    say(journaled, 3, f"lost connection\n2026-11-24T02:00:00Z box postfix/smtp[1]: Verified {TEXT}")
+    say(journaled, 2)
+    counted(journaled, 14)
+
+
+def test_the_journal_is_counted_exactly_through_kills_rotations_and_restarts(journaled: Box) -> None:
+    for turn in range(6):
+        say(journaled, 40)
+        if turn % 2:
+            journaled.run("journalctl", "--rotate")
+        journaled.run("kill", "-KILL", journaled.show(SERVICE, "MainPID"), check=False)
+        say(journaled, 7)
+        if turn == 3:
+            journaled.run("systemctl", "restart", "systemd-journald")
+        until(lambda: journaled.show(SERVICE, "MainPID") != "0", "it does not come again")
+    counted(journaled, 6 * 47)
+    journaled.run("journalctl", "--rotate")
+    say(journaled, 4)
+    counted(journaled, 6 * 47 + 4)
+    time.sleep(2)  # read once more after the rotation
+    journaled.run("journalctl", "--vacuum-time=1us")
+    say(journaled, 3)
+    counted(journaled, 6 * 47 + 7)
+    assert " is lost" not in journaled.journal(SERVICE)
+
+
+def test_a_journal_that_was_vacuumed_before_it_was_read_is_said_to_be_lost(journaled: Box) -> None:
+    say(journaled, 4)
+    counted(journaled, 4)
+    journaled.run("systemctl", "stop", SERVICE)
+    say(journaled, 9)
+    time.sleep(1.1)  # a second is the finest that we reckon in
+    journaled.run("journalctl", "--rotate", "--vacuum-time=1us")
+    say(journaled, 5)
+    journaled.run("systemctl", "start", SERVICE)
+    counted(journaled, 9)
+    assert " is lost, so that time is unknown" in journaled.journal(SERVICE)
+
+
+def test_messages_that_journald_suppressed_are_said(journaled: Box) -> None:
+    run = ("systemd-run", "--quiet", "--wait", "--property=User=postfix", "--unit=chatty")
+    journaled.run(*run, "/usr/bin/python3", "-c", SAY, "200", f"Verified {TEXT}")
+    time.sleep(1.2)  # RateLimitIntervalSec
+    journaled.run(*run, "/usr/bin/python3", "-c", SAY, "1", f"Verified {TEXT}")
+    said = r"journald has suppressed (\d+) messages of Postfix before "
+    until(lambda: bool(re.search(said, journaled.journal(SERVICE))), "it does not say so")
+    (suppressed,) = re.findall(said, journaled.journal(SERVICE))
+    counted(journaled, 201 - int(suppressed))
+
+
+def test_who_may_not_read_the_journal_ends_with_66_and_a_sentence(journaled: Box) -> None:
+    ask = ("runuser", "-u", "nobody", "--", "dane-mailgraph", "collect", "--log", "journal", "--state-dir", "/tmp/nobody")
+    done = journaled.run(*ask, check=False)
+
+    assert done.returncode == 66
+    assert done.stderr == (
+        "dane-mailgraph: The journal cannot be read: No journal files were opened due to insufficient permissions; "
+        "run as a user of the group systemd-journal.\n"
+    )
+
+
 # ---- cron -----------------------------------------------------------------------------------
 
 
@@ -348,7 +450,8 @@ def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None
 
     assert said.startswith("Removed. Left are the counts in /var/lib/dane-mailgraph")
     assert box.run("systemctl", "is-active", SERVICE, TIMER, check=False).stdout.split() == ["inactive", "inactive"]
-    left = box.says("sh", "-c", "find / -xdev -name '*dane*mailgraph*' -not -path '/proc/*' -not -path '/work/*' | sort")
+    folders = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var")
+    left = box.says("find", *folders, "-name", "*dane*mailgraph*")
     ours = (SOURCE, "/run/systemd/system/", "/root/.cache/")
     outside = [each for each in left.splitlines() if not each.startswith(ours)]
     data = ("/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph.conf")
