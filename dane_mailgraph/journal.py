@@ -1,4 +1,4 @@
-"""journalctl: the systemd journal, read as if it were a log, with its cursor for a bookmark.
+"""The systemd journal, which journalctl prints, read as if it were a log, with its cursor for a bookmark.
 
 Read is what journald itself vouches for by the kernel's word (SCM_CREDENTIALS): entries of the user that Postfix's
 clients run as, and root's of the facility mail. Anybody may log under the name `postfix/smtp`, and the commands of
