@@ -14,6 +14,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -31,7 +32,7 @@ from typing import Any
 
 import rrdtool
 
-from dane_mailgraph import cli, store
+from dane_mailgraph import cli, journal, store
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.series import DAY, HOUR, Archive
 
@@ -287,6 +288,8 @@ def _compare_archive(
 def state_of(folder: Path, name: str) -> Any:
     """What the ledger remembers under this name."""
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as ledger:
+        if not ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:  # killed before it was made
+            return None
         row = ledger.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
     return json.loads(row[0]) if row else None
 
@@ -569,6 +572,102 @@ class Lived(History):
         return compare(self.state / "outbound.rrd", self.step, self.writer.truth, begin, last)
 
 
+# ---- the journal ------------------------------------------------------------------------------
+
+
+class Entries(Writer):
+    """Writes what journald would have of the lines, as `journalctl --output=json` prints it."""
+
+    OWNER = 102
+
+    def append(self, at: int, lines: int, path: Path | None = None) -> None:
+        """Whole entries; another path is a log."""
+        if path not in (None, self.path):
+            super().append(at, lines, path)
+            return
+        with open(self.path, "a", encoding="ascii") as file:
+            for _ in range(lines):
+                file.write(json.dumps(self.entry(self.line(at), at)) + "\n")
+        self.touch(self.path, at)
+
+    def entry(self, line: bytes, at: int) -> dict[str, Any]:
+        """One entry."""
+        self._number += 1
+        begin = line.index(b"[")
+        message = line[line.index(b"]: ") + 3 : -1]
+        real = at * 1_000_000 + self._number % 1_000_000
+        try:
+            said: object = message.decode()
+        except UnicodeDecodeError:
+            said = list(message)
+        return {
+            "__CURSOR": f"s=1;i={self._number:x};b=b0;m={real - 1:x};t={real:x};x={self._number * 7919:x}",
+            "__REALTIME_TIMESTAMP": str(real),
+            "_HOSTNAME": "mail",
+            "_PID": line[begin + 1 : line.index(b"]")].decode(),
+            "_UID": str(self.OWNER),
+            "SYSLOG_FACILITY": "2",
+            "SYSLOG_IDENTIFIER": "postfix/smtp",
+            "MESSAGE": said,
+        }
+
+    _number = 0
+
+    def rotate(self, at: int) -> None:
+        """The entries get other places in other files, and keep what they are."""
+        self.moved += 1
+        # In one instant: whoever reads has opened the old one.
+        moved = self.path.with_name("moving")
+        moved.write_text(re.sub(r"s=\d+;i=", f"s={1 + self.moved};i=1", self.path.read_text()))
+        os.replace(moved, self.path)
+        self.touch(self.path, at)
+
+    moved = 0
+
+    def compress(self) -> None:
+        """Not for us to do."""
+
+    @property
+    def since(self) -> int:
+        """The journal was never begun anew."""
+        return 0
+
+    @since.setter
+    def since(self, at: int) -> None:
+        pass
+
+
+class Journaled(History):
+    """The same with the journal instead of a log."""
+
+    def __init__(self, folder: Path, seed: int, **more: Any) -> None:
+        super().__init__(folder, seed, **more)
+        self.log = folder / "journal" / "machine" / "system.journal"
+        self.log.parent.mkdir(parents=True)
+        self.log.touch()
+        self.writer = Entries(self.log, self.chance, self.step)
+
+    def arguments(self, verb: str, *more: str) -> list[str]:
+        """A command line for this history."""
+        return [*super().arguments(verb, *more), "--log=journal"]
+
+    def killed(self, arguments: list[str], times: int = 1) -> None:
+        """The journal is no file to be imported."""
+        super().killed(["collect"] if str(self.log) in arguments else arguments, times)
+
+    def run(self, kills: int) -> int:
+        """Live through so many kills, with a stand-in for journalctl."""
+        before = journal.FOLDERS, journal.Journal.__dict__["owners"], os.environ["PATH"]
+        tools = f"{Path(__file__).parent / 'journal'}:{Path(sys.executable).parent}"
+        try:
+            journal.FOLDERS = (str(self.log.parents[1]),)
+            journal.Journal.owners = frozenset({Entries.OWNER})
+            os.environ |= {"PATH": f"{tools}:{before[2]}", "JOURNAL": str(self.log)}
+            return super().run(kills)
+        finally:
+            journal.FOLDERS, journal.Journal.owners, os.environ["PATH"] = before
+
+
 def histories(seed: int) -> Iterable[tuple[int, Callable[[Path], History], int]]:
     """Seed, history, kills: one after the other, of all kinds."""
     while True:
@@ -579,7 +678,8 @@ def histories(seed: int) -> Iterable[tuple[int, Callable[[Path], History], int]]
             yield seed, lambda folder, seed=seed: Lived(folder, seed, step=60, grace=1, executed=True), 8
         else:
             step = random.Random(seed).choice((10, 60, 60, 300))
-            yield seed, lambda folder, seed=seed, step=step: History(folder, seed, step=step, grace=seed % 3), 60
+            made = Journaled if kind == 7 else History
+            yield seed, lambda folder, seed=seed, step=step, made=made: made(folder, seed, step=step, grace=seed % 3), 60
         seed += 1
 
 
