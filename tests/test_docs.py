@@ -6,6 +6,7 @@ import argparse
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,61 @@ def test_mandoc_finds_nothing_to_say_of_a_man_page(name: str) -> None:
 
     # Which other pages there are is the machine's matter.
     assert [line for line in done.stdout.splitlines() if "referenced manual not found" not in line] == []
+
+
+# ---- completions ----------------------------------------------------------------------------
+
+ASK_BASH = """
+. "$1"
+shift
+COMP_WORDS=(dane-mailgraph "$@") COMP_CWORD=$#
+"$(complete -p dane-mailgraph | sed 's/.*-F \\([^ ]*\\).*/\\1/')" dane-mailgraph
+echo "${COMPREPLY[*]}"
+"""
+
+
+@pytest.fixture(scope="module")
+def completions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `make install` fills in a prefix's share."""
+    folder = tmp_path_factory.mktemp("share")
+    subprocess.run([sys.executable, str(ROOT / "tools" / "completions.py"), str(folder)], check=True)
+    return folder
+
+
+def by_bash(folder: Path, *words: str) -> set[str]:
+    file = folder / "bash-completion" / "completions" / "dane-mailgraph"
+    done = subprocess.run(["bash", "-c", ASK_BASH, "bash", file, *words], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def by_fish(folder: Path, *words: str) -> set[str]:
+    file = folder / "fish" / "vendor_completions.d" / "dane-mailgraph.fish"
+    ask = f"source {file}; complete -C 'dane-mailgraph {' '.join(words)}'"
+    done = subprocess.run(["fish", "--no-config", "-c", ask], capture_output=True, text=True, check=True)
+    return {line.split("\t")[0] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_a_shell_completes_each_verb_its_options_and_their_choices(shell: str, completions: Path) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    ask = by_bash if shell == "bash" else by_fish
+
+    assert ask(completions, "") >= set(VERBS)
+    for name, verb in VERBS.items():
+        options = {option for action in verb._actions for option in action.option_strings if option.startswith("--")}
+        assert ask(completions, name, "--") == options
+    assert ask(completions, "report", "--format", "") == {"text", "json", "csv"}
+    assert "/etc/passwd" in ask(completions, "import", "/etc/passw")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+def test_zsh_can_read_its_completions(completions: Path) -> None:
+    file = completions / "zsh" / "site-functions" / "_dane-mailgraph"
+    done = subprocess.run(["zsh", "-n", str(file)], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.read_text().startswith("#compdef dane-mailgraph\n")
 
 
 # ---- units ----------------------------------------------------------------------------------

@@ -148,20 +148,16 @@ def test_the_units_are_clean_where_they_are_installed(box: Box, installed: str) 
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_the_shells_complete_what_the_program_knows(box: Box, installed: str) -> None:
-    ask = (
-        ". /usr/local/share/bash-completion/completions/dane-mailgraph; "
-        "COMP_WORDS=(dane-mailgraph re); COMP_CWORD=1; "
-        "$(complete -p dane-mailgraph | sed 's/.*-F \\([^ ]*\\).*/\\1/') dane-mailgraph re; "
-        'echo "${COMPREPLY[*]}"'
-    )
-
-    assert box.says("bash", "-c", ask) == "render report"
-    for name in ("zsh/site-functions/_dane-mailgraph", "fish/vendor_completions.d/dane-mailgraph.fish"):
-        assert (
-            "--state-dir" in (box / f"/usr/local/share/{name}").read_text()
-            or "-l state-dir" in (box / f"/usr/local/share/{name}").read_text()
-        )
+def test_man_pages_and_completions_are_where_they_are_looked_for(box: Box, installed: str) -> None:
+    assert box.says("sh", "-c", "PATH=$PATH command -v dane-mailgraph") == "/usr/local/bin/dane-mailgraph"
+    for path in (
+        "man/man8/dane-mailgraph.8",
+        "man/man5/dane-mailgraph.conf.5",
+        "bash-completion/completions/dane-mailgraph",
+        "zsh/site-functions/_dane-mailgraph",
+        "fish/vendor_completions.d/dane-mailgraph.fish",
+    ):
+        assert (box / f"/usr/local/share/{path}").stat().st_mode & 0o777 == 0o644
 
 
 def test_installing_again_keeps_the_configuration_and_takes_the_new_program(box: Box, installed: str) -> None:
