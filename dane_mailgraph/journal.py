@@ -50,7 +50,7 @@ class Place(NamedTuple):
     cursor: str
     """Of the last entry of ours; empty as long as there was none."""
     until: int
-    """When that was, in epoch seconds: all that had been logged before was read."""
+    """When the journal was read, in epoch seconds: what had been logged before then was read."""
 
 
 class Piece:

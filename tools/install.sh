@@ -14,8 +14,8 @@ die() {
     exit 1
 }
 
-here() {
-    "$@" 2>/dev/null && [ -d /run/systemd/system ]
+systemd_runs() {
+    command -v systemctl >/dev/null && [ -d /run/systemd/system ]
 }
 
 [ "$(id -u)" -eq 0 ] || die "Only root can $what it for all of the machine: run it with sudo, or as root."
@@ -31,14 +31,14 @@ if [ -e "$prefix" ] && ! [ -e "$prefix/pyvenv.cfg" ] && ! { [ -d "$prefix" ] && 
 fi
 
 if [ "$what" = uninstall ]; then
-    if here command -v systemctl >/dev/null; then
+    if systemd_runs; then
         # shellcheck disable=SC2086
         systemctl --quiet disable --now $units 2>/dev/null || true
     fi
     for unit in $units; do
         rm -f "/etc/systemd/system/$unit"
     done
-    if here command -v systemctl >/dev/null; then
+    if systemd_runs; then
         systemctl daemon-reload
     fi
     rm -f "$cron" /var/lib/systemd/timers/stamp-dane-mailgraph-render.timer "$share/man/man8/dane-mailgraph.8" "$share/man/man5/dane-mailgraph.conf.5" \
@@ -101,9 +101,9 @@ mkdir -p "$(dirname "$link")"
 if [ ! -e "$link" ] || [ -L "$link" ]; then
     ln -sfn "$command" "$link"
 fi
-if here command -v systemctl >/dev/null; then
+if systemd_runs; then
     systemctl daemon-reload
-    systemctl try-restart dane-mailgraph.service
+    systemctl try-restart dane-mailgraph.service || echo 'The service did not start again: see systemctl status dane-mailgraph.'
 fi
 
 echo "Installed in $prefix; its settings are in $conf."
