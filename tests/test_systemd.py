@@ -160,6 +160,13 @@ def test_man_pages_and_completions_are_where_they_are_looked_for(box: Box, insta
         assert (box / f"/usr/local/share/{path}").stat().st_mode & 0o777 == 0o644
 
 
+def test_a_new_shell_of_fish_completes_it(box: Box, installed: str) -> None:
+    if box.run("fish", "--version", check=False).returncode:
+        pytest.skip("fish is not installed")
+
+    assert box.says("fish", "-c", "complete -C 'dane-mailgraph rep'").startswith("report\t")
+
+
 def test_installing_again_keeps_the_configuration_and_takes_the_new_program(box: Box, installed: str) -> None:
     conf, version = box / "/etc/dane-mailgraph.conf", box / f"{SOURCE}/dane_mailgraph/__init__.py"
     kept, before = conf.read_text(), version.read_text()

@@ -6,6 +6,7 @@ set -eu
 what=$1 python=$2 prefix=${3%/}
 user=dane-mailgraph conf=/etc/dane-mailgraph.conf share=/usr/local/share
 command=$prefix/bin/dane-mailgraph link=/usr/local/bin/dane-mailgraph cron=/etc/cron.d/dane-mailgraph
+fish=fish/vendor_completions.d/dane-mailgraph.fish
 units='dane-mailgraph.service dane-mailgraph-render.service dane-mailgraph-render.timer'
 umask 022
 
@@ -43,7 +44,7 @@ if [ "$what" = uninstall ]; then
     fi
     rm -f "$cron" /var/lib/systemd/timers/stamp-dane-mailgraph-render.timer "$share/man/man8/dane-mailgraph.8" "$share/man/man5/dane-mailgraph.conf.5" \
         "$share/bash-completion/completions/dane-mailgraph" "$share/zsh/site-functions/_dane-mailgraph" \
-        "$share/fish/vendor_completions.d/dane-mailgraph.fish"
+        "$share/$fish" /etc/fish/completions/dane-mailgraph.fish
     [ "$(readlink "$link")" != "$command" ] || rm -f "$link"
     rm -rf "$prefix"
     echo "Removed. Left are the counts in /var/lib/dane-mailgraph, the pages in /var/cache/dane-mailgraph, $conf and the user $user."
@@ -97,6 +98,8 @@ done
 put man/dane-mailgraph.8 "$share/man/man8/dane-mailgraph.8"
 put man/dane-mailgraph.conf.5 "$share/man/man5/dane-mailgraph.conf.5"
 "$prefix/bin/python" tools/completions.py "$share"
+# fish looks below /usr/local only where XDG_DATA_DIRS says so.
+[ ! -d /etc/fish/completions ] || ln -sf "$share/$fish" /etc/fish/completions/
 mkdir -p "$(dirname "$link")"
 if [ ! -e "$link" ] || [ -L "$link" ]; then
     ln -sfn "$command" "$link"
