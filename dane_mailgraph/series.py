@@ -18,13 +18,15 @@ class Span(NamedTuple):
     seconds: int
     bucket: int
     """Seconds that one drawn point stands for."""
+    every: int
+    """Seconds after which it is drawn anew: a picture of the year needs no look at every minute."""
 
 
 SPANS = (
-    Span("day", "Last day", DAY, 10 * MINUTE),
-    Span("week", "Last week", 7 * DAY, HOUR),
-    Span("month", "Last month", 31 * DAY, 3 * HOUR),
-    Span("year", "Last year", 366 * DAY, DAY),
+    Span("day", "Last day", DAY, 10 * MINUTE, 10 * MINUTE),
+    Span("week", "Last week", 7 * DAY, HOUR, HOUR),
+    Span("month", "Last month", 31 * DAY, 3 * HOUR, 3 * HOUR),
+    Span("year", "Last year", 366 * DAY, DAY, 6 * HOUR),
 )
 
 
@@ -82,12 +84,14 @@ class Series(NamedTuple):
     """The most in one minute, over the whole series."""
     observed: tuple[int, ...] = ()
     """Seconds of each bucket that were read from a log; nothing given means all of them."""
+    reached: int | None = None
+    """Epoch second up to which counts are in it; None where there are none."""
 
     @classmethod
-    def of(cls, start: int, step: int, rows: Sequence[Row], peaks: dict[Counted, float | None]) -> Series:
+    def of(cls, start: int, step: int, rows: Sequence[Row], peaks: dict[Counted, float | None], reached: int | None) -> Series:
         """The series of these rows, one a bucket."""
         columns = zip(*(row.counts for row in rows), strict=True)
-        return cls(start, step, dict(zip(COUNTED, columns, strict=True)), peaks, tuple(row.observed for row in rows))
+        return cls(start, step, dict(zip(COUNTED, columns, strict=True)), peaks, tuple(row.observed for row in rows), reached)
 
     @property
     def until(self) -> int:
@@ -108,8 +112,3 @@ class Series(NamedTuple):
         """The average over the known part of the series, in counts a minute."""
         total, seconds = self.total(counted), sum(self.seconds(counted))
         return total * MINUTE / seconds if total is not None and seconds else None
-
-    def share(self, counted: Counted, among: tuple[Counted, ...]) -> float | None:
-        """The part of `among` that is `counted`, from 0 to 1; None where there is nothing to share."""
-        whole = sum(self.total(each) or 0 for each in among)
-        return (self.total(counted) or 0) / whole if whole else None

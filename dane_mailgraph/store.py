@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import tzinfo
 from itertools import chain
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import rrdtool
 
@@ -61,6 +63,8 @@ class Store:
         self.notices: list[str] = []
         """What was out of the ordinary, one sentence each; the caller takes them."""
         self._making = os.path.join(state_dir, "making")
+        self._known = False
+        """Whether an RRD was there and was found to be ours."""
 
     # ---- writing ----
 
@@ -287,75 +291,117 @@ class Store:
     def last(self) -> int | None:
         """Up to when the RRD is written, epoch seconds; None where there is none yet."""
         facts = self._facts(self.path)
+        self._known = facts is not None
         return facts.last if facts else None
+
+    @property
+    def _last(self) -> int:
+        """The same without another look at all that the RRD says of itself: a tenth of the time. 0 where there is none."""
+        return int(self._call(rrdtool.last, self.path)) if self._known else self.last or 0
 
     def rows(self, archive: int, start: int, until: int) -> list[Row]:
         """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
 
         A row that is not over yet is put together from the steps there are of it.
         """
-        last = self.last or 0
+        last = self._last
         complete = last - last % archive
-        rows = self._fetch("AVERAGE", archive, start, min(until, complete))
+        rows = self._fetch(archive, start, min(until, complete))
         if until > complete and start < last:
             begin = max(start, complete)
-            rows += [together(self._fetch("AVERAGE", self.step, begin, last))] if archive > self.step else []
+            rows += [together(self._fetch(self.step, begin, last))] if archive > self.step else []
         return rows + [UNKNOWN] * ((until - start) // archive - len(rows))
 
     def covering(self, start: int) -> int:
         """Seconds in a row of the finest archive that reaches back to `start`."""
-        last = self.last or 0
+        last = self._last
         for seconds, kept in self._archives().items():
             if start >= last - last % seconds - kept + seconds:
                 return seconds
         return DAY
 
-    def series(self, span: Span, now: int) -> Series:
-        """The series of a span that ends now; its last bucket is the one now is in."""
+    def series(self, span: Span, at: int) -> Series:
+        """The series of a span that ends at a time; its last bucket is the one that this is in, counted up to it."""
         bucket = -(-span.bucket // self.step) * self.step
-        until = -(-now // bucket) * bucket
+        full = at - at % bucket
+        until = full if full == at else full + bucket
         start = until - span.seconds // bucket * bucket
-        archive = self.step if span.seconds <= 7 * DAY else HOUR
-        rows = self.rows(archive, start, until)
+        archive = max(each for each in self._archives() if bucket % each == 0)
+        rows = self.rows(archive, start, full)
         each = bucket // archive
         buckets = [together(rows[n : n + each]) for n in range(0, len(rows), each)]
-        return Series.of(start, bucket, buckets, dict(zip(COUNTED, self._peaks(archive, rows, start, until), strict=True)))
+        end = -(-at // self.step) * self.step
+        if full < end:
+            rest = self.rows(self.step, full, end)
+            buckets.append(together(rest))
+            rows = rows + rest
+        last = self._last
+        most = _most(row.counts for row in rows) if archive == self.step else self._busiest(start, min(end, last))
+        peaks = {row: None if n is None else n * MINUTE / self.step for row, n in zip(COUNTED, most, strict=True)}
+        return Series.of(start, bucket, buckets, peaks, min(last, end) if last > start else None)
 
     def _archives(self) -> dict[int, int]:
         """Seconds in a row -> seconds kept, finest first."""
         return {row or self.step: kept for row, kept in ARCHIVES}
 
-    def _peaks(self, archive: int, rows: list[Row], start: int, until: int) -> list[float | None]:
-        if archive > self.step:
-            last = self.last or 0
-            rows = self._fetch("MAX", archive, start, min(until, last - last % archive))
-            rows += self._fetch("AVERAGE", self.step, max(start, last - last % archive), max(start, min(until, last)))
-        columns = zip(*(row.counts for row in (UNKNOWN, *rows)), strict=True)
-        known = [[n for n in column if n is not None] for column in columns]
-        return [max(column) * MINUTE / self.step if column else None for column in known]
+    def _busiest(self, start: int, until: int) -> list[int | None]:
+        """The most in one step of [start, until): the busiest of each hour, of the last hour all."""
+        full = max(start, until - until % HOUR)
+        rows = [self._most_of_hours(start, full), *(row.counts for row in self._fetch(self.step, full, until))]
+        return _most(rows)
 
-    def _fetch(self, kind: str, archive: int, start: int, until: int) -> list[Row]:
-        """Rows of one archive: AVERAGE as counts of the row, MAX as the count of its busiest step."""
-        last = (self.last or 0) if start < until else 0
-        kept = PEAKS.kept if kind == "MAX" else self._archives()[archive]
-        oldest = last - last % archive - kept // archive * archive
+    def _most_of_hours(self, start: int, until: int) -> list[int | None]:
+        last = self._last
+        begin = max(start, last - last % HOUR - PEAKS.kept // HOUR * HOUR)
+        if begin >= until:
+            return [None] * len(COUNTED)
+        *columns, _ = zip(*self._values_of("MAX", HOUR, begin, until), strict=True)
+        most = [_largest(column) for column in columns]
+        return [None if rate is None else round(rate * self.step) for rate in most]
+
+    def _fetch(self, archive: int, start: int, until: int) -> list[Row]:
+        """Rows of one archive, as counts."""
+        last = self._last if start < until else 0
+        oldest = last - last % archive - self._archives()[archive] // archive * archive
         before = [UNKNOWN] * max(0, (min(oldest, until) - start) // archive)
         begin = start + len(before) * archive
         if begin >= until:
             return before
-        (got, _, step), names, values = self._call(
-            rrdtool.fetch, self.path, kind, "-s", str(begin), "-e", str(until - archive), "-r", str(archive)
-        )
-        if (got, step, len(values)) != (begin, archive, (until - begin) // archive):
-            raise StoreError(f"{self.path} has no rows of {archive} seconds at {begin}; it is not of this version, move it away.")
-        places = [names.index(source) if source in names else None for source in SOURCES]
-        seconds = self.step if kind == "MAX" else archive
         rows = []
-        for value in values:
-            known = [None if place is None else value[place] for place in places]
-            *counts, observed = (None if rate is None else round(rate * seconds) for rate in known)
+        for value in self._values_of("AVERAGE", archive, begin, until):
+            *counts, observed = [None if rate is None else round(rate * archive) for rate in value]
             rows.append(Row(observed * self.step, tuple(counts)) if observed else UNKNOWN)
         return before + rows
+
+    def _values_of(self, kind: str, archive: int, start: int, until: int) -> list[tuple[float | None, ...]]:
+        """Rates a second of one archive, in the order of `SOURCES`."""
+        (got, _, step), names, values = self._call(
+            rrdtool.fetch, self.path, kind, "-s", str(start), "-e", str(until - archive), "-r", str(archive)
+        )
+        if (got, step, len(values)) != (start, archive, (until - start) // archive):
+            raise StoreError(f"{self.path} has no rows of {archive} seconds at {start}; it is not of this version, move it away.")
+        if tuple(names) == SOURCES:
+            return list(values)
+        places = [names.index(source) if source in names else None for source in SOURCES]
+        return [tuple(None if place is None else value[place] for place in places) for value in values]
+
+    # ---- drawing ----
+
+    def graph(self, arguments: list[str], zone: tzinfo | None) -> bytes:
+        """The PNG that `rrdtool graph` makes of these arguments, its times in that zone; raises StoreError."""
+        before = os.environ.get("TZ")
+        try:
+            if isinstance(zone, ZoneInfo):  # rrdtool knows no zone but the process's
+                os.environ["TZ"] = zone.key
+                time.tzset()
+            image: bytes = self._call(rrdtool.graphv, "-", *arguments)["image"]
+            return image
+        finally:
+            if before is None:
+                os.environ.pop("TZ", None)
+            else:
+                os.environ["TZ"] = before
+            time.tzset()
 
     # ---- rrdtool ----
 
@@ -408,6 +454,20 @@ class Store:
                 raise StoreError(
                     f"{path} cannot be read or written: {why}; look at its permissions and at the free space."
                 ) from error
+
+
+def _largest(column: tuple[float | None, ...]) -> float | None:
+    try:
+        # What is unknown is rare, and looking for it takes as long as all the rest.
+        return max(column)  # type: ignore[type-var]
+    except TypeError:
+        return max((rate for rate in column if rate is not None), default=None)
+
+
+def _most(rows: Iterable[Sequence[int | None]]) -> list[int | None]:
+    """The largest of each column."""
+    columns = zip((None,) * len(COUNTED), *rows, strict=True)
+    return [max((n for n in column if n is not None), default=None) for column in columns]
 
 
 def _observed(gaps: list[Gap], at: int) -> str:
