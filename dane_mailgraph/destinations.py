@@ -64,6 +64,7 @@ class Alarm(NamedTuple):
     meaning: str
     """A sentence for the operator: what it means and what to do."""
     times: int
+    """How often; a tuple has a `count` already."""
     last: int
     """Epoch second of the minute in which it was last met."""
 

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from .counted import CONNECTIONS, Counted
+from .counted import CONNECTIONS, DELIVERIES, FAILURES, KEY_EXCHANGE, PROTOCOLS, Counted
 
 
 class Graph(NamedTuple):
-    """One picture; it is drawn once for each span."""
+    """One picture; it is drawn once for each span and theme."""
 
     slug: str
     title: str
     counted: tuple[Counted, ...]
     """Bottom to top."""
-    style: Literal["stack", "share"]
-    """`stack`: counts per minute; `share`: the parts of 100 %."""
+    style: Literal["stack", "share", "bars"]
+    """`stack`: how many in a time; `share`: the parts of 100 %; `bars`: how many in each bucket, for what is rare."""
+    always: bool = False
+    """Drawn also where nothing of it was ever counted."""
 
 
 TRUST = tuple(row for row in CONNECTIONS if row.name != "reused")
 
 GRAPHS = (
-    Graph("connections", "Outbound TLS connections by trust", TRUST, "stack"),
-    Graph("shares", "Outbound TLS connections, share of each trust", TRUST, "share"),
+    Graph("connections", "Outbound TLS connections", TRUST, "stack", always=True),
+    Graph("connections-share", "Outbound TLS connections, in percent", TRUST, "share", always=True),
+    Graph("deliveries", "Deliveries", DELIVERIES, "stack"),
+    Graph("deliveries-share", "Deliveries, in percent", DELIVERIES, "share"),
+    Graph("failures", "Failed for TLS or DANE", FAILURES, "bars"),
+    Graph("protocols", "Versions of TLS, in percent", PROTOCOLS, "share"),
+    Graph("key-exchange", "Key exchange, in percent", KEY_EXCHANGE, "share"),
 )

@@ -1,0 +1,284 @@
+"""What a picture means: its areas, its gaps, its legend, and when two of them are the same."""
+
+from __future__ import annotations
+
+import math
+import re
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dane_mailgraph.drawing import Drawing, Stretch, numbers, per, visible
+from dane_mailgraph.graphs import GRAPHS, TRUST, Graph
+from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.palette import DARK, LIGHT
+from dane_mailgraph.series import DAY, HOUR, MINUTE, SPANS, Series, Span
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DASH = "\N{EN DASH}"
+NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour
+STACK, SHARES = GRAPHS[:2]
+BARS = Graph("bars", "Bars", TRUST, "bars")
+
+Bucket = tuple[int | None, int | None, int | None, int | None]
+SHORT = Span("short", "Short", 6 * HOUR, HOUR, HOUR)
+NONE: Bucket = (None, None, None, None)
+ZERO: Bucket = (0, 0, 0, 0)
+
+
+def series(buckets: list[Bucket], step: int = HOUR, until: int = NOW, peak: float | None = 3) -> Series:
+    columns = tuple(zip(*buckets, strict=True)) or ((),) * len(TRUST)
+    counts = dict(zip(TRUST, columns, strict=True))
+    return Series(until - step * len(buckets), step, counts, dict.fromkeys(TRUST, peak), reached=until - 60)
+
+
+def drawing(graph: Graph, buckets: list[Bucket], span: Span = SHORT, **series_of: int | float | None) -> Drawing:
+    return Drawing(graph, span, series(buckets, **series_of), LIGHT, "mail.example.org", BERLIN, ENGLISH)  # type: ignore[arg-type]
+
+
+# ---- the areas ------------------------------------------------------------------------------
+
+
+def test_a_stack_shows_counts_per_minute_on_top_of_each_other() -> None:
+    assert [edges[0] for edges in drawing(STACK, [(60, 120, 0, 30)]).tops()] == [1, 3, 3, 3.5]
+
+
+def test_where_less_than_one_a_minute_is_counted_the_unit_is_the_hour_or_the_day() -> None:
+    assert [drawing(STACK, [(n, 0, 0, 0)], step=step).unit[0] for n, step in ((60, HOUR), (59, HOUR), (1, HOUR), (23, DAY))] == [
+        MINUTE,
+        HOUR,
+        HOUR,
+        DAY,
+    ]
+    assert drawing(STACK, [(1, 0, 0, 0)]).tops()[0] == (1,)
+    assert drawing(STACK, [ZERO]).unit[0] == MINUTE
+
+
+def test_a_bucket_of_which_a_half_was_read_is_as_high_as_one_that_was_read_whole() -> None:
+    whole = drawing(STACK, [(60, 0, 0, 0), (30, 0, 0, 0)])
+    half = whole._replace(series=whole.series._replace(observed=(HOUR, HOUR // 2)))
+
+    assert half.tops()[0] == (1, 1)
+
+
+def test_bars_are_the_counts_themselves() -> None:
+    assert [edges[0] for edges in drawing(BARS, [(3, 0, 1, 0)]).tops()] == [3, 3, 4, 4]
+
+
+def test_shares_end_at_a_hundred() -> None:
+    assert [edges[0] for edges in drawing(SHARES, [(1, 1, 0, 2)]).tops()] == [25, 50, 50, 100]
+
+
+def test_a_stack_is_zero_where_nothing_was_counted_and_nowhere_where_nothing_is_known() -> None:
+    for edges in drawing(STACK, [ZERO, NONE]).tops():
+        assert edges[0] == 0
+        assert math.isnan(edges[1])
+
+
+def test_shares_have_no_area_where_there_is_nothing_to_share() -> None:
+    assert all(math.isnan(edge) for edges in drawing(SHARES, [ZERO, NONE]).tops() for edge in edges)
+
+
+counted = st.none() | st.integers(0, 10**12)
+
+
+@given(st.lists(st.tuples(counted, counted, counted, counted), max_size=20))
+def test_areas_never_cross_and_shares_never_leave_a_hundred(buckets: list[Bucket]) -> None:
+    for graph in (STACK, SHARES, BARS):
+        for bucket in zip(*drawing(graph, buckets).tops(), strict=True):
+            known = [edge for edge in bucket if not math.isnan(edge)]
+            assert known == sorted(known)
+            assert len(known) in (0, len(bucket))
+            if graph.style == "share" and known:
+                assert known[-1] == pytest.approx(100)
+
+
+def test_a_single_delivery_in_the_clear_among_thousands_is_seen() -> None:
+    assert visible((99.9, 99.95, 99.95, 100.0), 1) == (98.0, 99.0, 99.0, 100.0)
+    assert visible((50.0, 80.0, 100.0), 1) == (50.0, 80.0, 100.0)
+
+
+@given(st.lists(st.floats(0, 1000), min_size=1, max_size=7), st.floats(0.01, 10))
+def test_what_is_made_visible_keeps_the_top_and_the_order(counts: list[float], least: float) -> None:
+    edges = tuple(sum(counts[: i + 1]) for i in range(len(counts)))
+    raised = visible(edges, least)
+
+    assert raised[-1] == edges[-1]
+    assert list(raised) == sorted(raised) and raised[0] >= 0
+    assert all(now <= before for now, before in zip(raised, edges, strict=True))
+
+
+# ---- gaps and blanks ------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from([NONE, ZERO, (1, 0, None, 2)]), min_size=6, max_size=12))
+def test_the_span_is_made_of_gaps_blanks_and_areas(buckets: list[Bucket]) -> None:
+    shares = drawing(SHARES, buckets)
+    shown = sum(bucket not in (NONE, ZERO) for bucket in buckets[-6:]) * HOUR
+    dark = sum(each.until - each.start for each in (*shares.gaps(), *shares.blanks()))
+    assert shown + dark == SHORT.seconds
+
+
+def test_neighbouring_unknown_buckets_are_one_gap() -> None:
+    found = drawing(STACK, [ZERO, NONE, NONE, ZERO, NONE, ZERO]).gaps()
+    assert found == (Stretch(NOW - 5 * HOUR, NOW - 3 * HOUR), Stretch(NOW - 2 * HOUR, NOW - HOUR))
+
+
+def test_one_known_category_is_enough_not_to_be_a_gap() -> None:
+    assert drawing(STACK, [(None, None, None, 0)] * 6).gaps() == ()
+
+
+def test_the_time_before_the_series_is_a_gap_that_goes_on_in_its_unknown_buckets() -> None:
+    assert drawing(STACK, [NONE, ZERO]).gaps() == (Stretch(NOW - 6 * HOUR, NOW - HOUR),)
+
+
+def test_an_unknown_bucket_before_the_span_is_no_gap() -> None:
+    assert drawing(STACK, [NONE, *[ZERO] * 6]).gaps() == ()
+
+
+def test_only_a_series_of_which_nothing_is_known_has_no_data_yet() -> None:
+    assert not drawing(STACK, []).seen
+    assert not drawing(STACK, [NONE, NONE]).seen
+    assert drawing(STACK, [NONE, ZERO]).seen
+
+
+def test_the_axis_ends_with_the_series_and_is_as_long_as_the_span() -> None:
+    for buckets in ([ZERO], [ZERO] * 100):
+        assert drawing(STACK, buckets, SPANS[0]).window == Stretch(NOW - DAY, NOW)
+
+
+# ---- the words ------------------------------------------------------------------------------
+
+
+def test_files_are_named_by_span_graph_and_theme() -> None:
+    light = drawing(SHARES, [ZERO], SPANS[0])
+
+    assert [each.file for each in (light, light._replace(theme=DARK))] == [
+        "day-connections-share.png",
+        "day-connections-share-dark.png",
+    ]
+
+
+def test_a_picture_says_its_span_its_unit_and_up_to_when_it_has_data() -> None:
+    assert drawing(STACK, [(60, 0, 0, 0)]).subtitle == "Short, per minute"
+    assert drawing(BARS, [(60, 0, 0, 0)]).subtitle == "Short, per hour"
+    assert drawing(SHARES, [(60, 0, 0, 0)]).subtitle == "Short"
+    assert drawing(STACK, [ZERO]).end == "data up to 2026-11-24 02:59 CET"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (60, "per minute"),
+        (600, "per 10 minutes"),
+        (3600, "per hour"),
+        (10800, "per 3 hours"),
+        (86400, "per day"),
+        (90, "per 2 minutes"),
+    ],
+)
+def test_bars_say_what_time_one_stands_for(seconds: int, text: str) -> None:
+    assert per(seconds, ENGLISH) == text
+
+
+def test_the_picture_in_words_has_every_number() -> None:
+    stack = drawing(STACK, [(600, 300, 90, 10)])
+
+    assert stack.alt(stack.legend()) == (
+        "Outbound TLS connections, Short, per minute: Verified 600 (60.0%), Trusted 300 (30.0%), Untrusted 90 (9.0%), "
+        "Anonymous 10 (1.0%), all 1,000; data up to 2026-11-24 02:59 CET"
+    )
+
+
+def test_a_picture_speaks_the_language() -> None:
+    german = drawing(STACK, [(600, 300, 90, 10)])._replace(language=language("de"))
+
+    assert german.title == "Ausgehende TLS-Verbindungen"
+    assert german.legend()[0] == ("Verified", "600", "60,0\N{NO-BREAK SPACE}%", "10,00", "3")
+    assert german.end == "Daten bis 2026-11-24 02:59 CET"
+
+
+# ---- the legend -----------------------------------------------------------------------------
+
+
+def test_the_legend_has_a_row_for_each_category_and_one_for_all() -> None:
+    rows = drawing(STACK, [(600, 300, 90, 10), (600, 300, 90, 10)], peak=12.5).legend()
+    assert [tuple(row) for row in rows] == [
+        ("Verified", "1,200", "60.0%", "10.00", "12.50"),
+        ("Trusted", "600", "30.0%", "5.00", "12.50"),
+        ("Untrusted", "180", "9.0%", "1.50", "12.50"),
+        ("Anonymous", "20", "1.0%", "0.17", "12.50"),
+        ("all", "2,000", "", "16.67", ""),
+    ]
+
+
+def test_the_average_is_of_the_unit_that_its_heading_names() -> None:
+    slow = drawing(STACK, [(6, 0, 0, 0), (2, 0, 0, 0)])
+
+    assert (slow.heading().average, slow.legend()[0].average) == ("average/h", "4")
+
+
+def test_what_is_unknown_is_a_dash_and_what_is_zero_is_zero() -> None:
+    unknown, zero = (drawing(STACK, [bucket] * 3, peak=peak).legend()[0] for bucket, peak in ((NONE, None), (ZERO, 0.0)))
+    assert unknown == ("Verified", DASH, DASH, DASH, DASH)
+    assert zero == ("Verified", "0", DASH, "0", "0")
+
+
+def test_the_sum_of_unknown_is_unknown() -> None:
+    assert drawing(STACK, [NONE]).legend()[-1] == ("all", DASH, "", DASH, "")
+
+
+def test_a_category_that_is_unknown_among_known_ones_has_no_share() -> None:
+    assert [row.share for row in drawing(STACK, [(1, 1, None, None)]).legend()] == ["50.0%", "50.0%", DASH, DASH, ""]
+
+
+def test_the_numbers_of_a_column_have_equally_many_decimals() -> None:
+    assert numbers((12.345, 0.5, 3, None), ENGLISH) == ("12.35", "0.50", "3.00", DASH)
+    assert numbers((1234.5, 7.0), ENGLISH) == ("1,234", "7")
+    assert numbers((3.0, 40.0, 0.0), ENGLISH) == ("3", "40", "0")
+
+
+def test_a_connection_in_a_year_is_not_rounded_to_none() -> None:
+    assert numbers((1 / 527040, 0.0), ENGLISH) == ("0.000002", "0")
+    assert numbers((100.5, 0.001), ENGLISH) == ("100.5", "<0.1")
+
+
+@settings(max_examples=300)
+@given(st.lists(st.none() | st.floats(0, 1e10), max_size=6))
+def test_only_zero_is_printed_as_zero(values: list[float | None]) -> None:
+    for value, text in zip(values, numbers(tuple(values), ENGLISH), strict=True):
+        assert (value == 0) == (re.fullmatch(r"[0.]+", text) is not None)
+        assert (value is None) == (text == DASH)
+
+
+# ---- identity -------------------------------------------------------------------------------
+
+
+def test_whatever_changes_the_picture_changes_its_identity() -> None:
+    first = drawing(STACK, [(5, 3, 1, 0)] * 6)
+    others = [
+        first._replace(graph=SHARES),
+        first._replace(span=SHORT._replace(title="Other")),
+        first._replace(series=series([(5, 3, 1, 0)] * 5 + [(5, 3, 2, 0)])),
+        first._replace(series=series([(5, 3, 1, 0)] * 6, until=NOW + HOUR)),
+        first._replace(series=series([(5, 3, 1, 0)] * 6, peak=4)),
+        first._replace(series=first.series._replace(reached=NOW)),
+        first._replace(series=first.series._replace(observed=(HOUR,) * 5 + (60,))),
+        first._replace(theme=DARK),
+        first._replace(host="other.example.org"),
+        first._replace(zone=ZoneInfo("Europe/London")),
+        first._replace(language=language("de")),
+    ]
+    identities = [each.identity("matplotlib 1") for each in (first, *others)] + [first.identity("rrdtool 1")]
+
+    assert len(set(identities)) == len(identities)
+    assert drawing(STACK, [(5, 3, 1, 0)] * 6).identity("matplotlib 1") == identities[0]
+
+
+def test_what_the_picture_does_not_show_does_not_change_its_identity() -> None:
+    first = drawing(STACK, [(5, 3, 1, 0)] * 6)
+    more = first.series._replace(counts={**first.series.counts, GRAPHS[2].counted[0]: (7,) * 6})
+
+    assert first._replace(series=more).identity("m") == first.identity("m")

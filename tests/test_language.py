@@ -1,0 +1,89 @@
+"""Every text in every language, and numbers as each writes them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import dane_mailgraph
+from dane_mailgraph import axis, page
+from dane_mailgraph.counted import COUNTED
+from dane_mailgraph.drawing import UNITS
+from dane_mailgraph.graphs import GRAPHS
+from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
+from dane_mailgraph.series import SPANS
+from dane_mailgraph.status import _kinds
+
+PACKAGE = Path(dane_mailgraph.__file__).parent
+GERMAN = language("de")
+
+
+def said() -> Iterator[str]:
+    """Every text that is said: in the modules, in the template, in the tables."""
+    for module in PACKAGE.glob("*.py"):
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+            if name == "say" and isinstance(node, ast.Call) and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
+            if isinstance(node, ast.Call) and name == "share" and len(node.args) == 5 and isinstance(node.args[1], ast.Constant):
+                yield node.args[1].value
+    template = (PACKAGE / "templates" / "index.html").read_text(encoding="utf-8")
+    for double, single in re.findall(r"""\bsay\((?:"([^"]+)"|'([^']+)')""", template):
+        yield double or single
+    yield from (text for row in COUNTED for text in (row.label, row.meaning))
+    yield from (span.title for span in SPANS)
+    yield from (graph.title for graph in GRAPHS)
+    yield from (text for _, *texts in UNITS for text in texts)
+    yield from (*axis.MONTHS, *axis.WEEKDAYS)
+    yield from page._FAMILIES.values()
+    yield from (text for kind in _kinds(()) for text in (kind.title, kind.meaning))
+    yield from ("per minute", "per hour", "per 3 hours", "per day", "better", "worse", "Failed for TLS or DANE")
+
+
+@pytest.mark.parametrize("code", languages()[1:])
+def test_a_catalogue_has_every_text_and_none_that_is_never_said(code: str) -> None:
+    texts, needed = set(language(code).texts), set(said())
+
+    assert sorted(needed - texts) == []
+    assert sorted(texts - needed) == []
+
+
+@pytest.mark.parametrize("code", languages()[1:])
+def test_a_translation_names_the_same_values(code: str) -> None:
+    def fields(text: str) -> set[str]:
+        return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+    for text, translation in language(code).texts.items():
+        assert fields(text) == fields(translation), text
+        assert translation.strip(), text
+
+
+def test_the_languages_are_english_and_what_has_a_catalogue() -> None:
+    assert languages() == ("en", "de")
+    assert language("en") is ENGLISH
+    with pytest.raises(ValueError, match="one of en, de is needed"):
+        language("../de")
+
+
+def test_numbers_are_written_as_the_language_does() -> None:
+    assert [each.number(1234567.25, 2) for each in (ENGLISH, GERMAN)] == ["1,234,567.25", "1.234.567,25"]
+    assert [each.percent(0.4351) for each in (ENGLISH, GERMAN)] == ["43.5%", "43,5\N{NO-BREAK SPACE}%"]
+    assert ENGLISH.number(None) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(None, UNKNOWN), (0, "0%"), (1, "100%"), (0.4351, "43.5%"), (0.0000001, "<0.1%"), (0.9999999, ">99.9%")],
+)
+def test_only_nothing_and_everything_are_called_so(share: float | None, text: str) -> None:
+    assert ENGLISH.percent(share) == text
+
+
+def test_what_a_catalogue_lacks_stays_english() -> None:
+    assert GERMAN.say("a text of {who}", who="tomorrow") == "a text of tomorrow"
