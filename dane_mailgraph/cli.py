@@ -117,12 +117,7 @@ def _import(settings: Config, options: argparse.Namespace) -> None:
 
 def _render(settings: Config, options: argparse.Namespace) -> None:
     """write the PNGs and index.html into output_dir"""
-    from . import site  # the collector must not pay for the painter: half a second and 55 MiB
-
-    now = int(time.time())
-    site.publish(
-        site.build(Store(settings.state_dir, settings.step), now, settings.time_zone, site.hostname()), settings.output_dir
-    )
+    _draw(settings, int(time.time()))
 
 
 def _report(settings: Config, options: argparse.Namespace) -> int | None:
@@ -212,7 +207,7 @@ def _config(settings: Config, options: argparse.Namespace) -> None:
 
 def _demo(settings: Config, options: argparse.Namespace) -> None:
     """count the bundled sample logs and some made traffic into DIR, render, print where the page is"""
-    from . import demo, site
+    from . import demo
 
     folder = os.path.abspath(options.dir)
     now = int(time.time())
@@ -228,7 +223,7 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
         with _writing(here) as ledger:
             step = _import_into(ledger, here, options)
     print(_counted(step))
-    print(site.publish(site.build(Store(here.state_dir, here.step), now, here.time_zone, site.hostname()), here.output_dir))
+    print(_draw(here, now))
 
 
 # ---- the wiring -----------------------------------------------------------------------------
@@ -328,6 +323,24 @@ def _rebuild(settings: Config, options: argparse.Namespace) -> Step:
         _settle(store, ledger)
         store.follow(ledger, int(time.time()), settings.grace)
     return step
+
+
+def _draw(settings: Config, now: int) -> str:
+    """Store to site; the path of the page."""
+    from . import site  # whoever counts must not pay for the painter
+
+    look = site.Look(
+        settings.host or site.hostname(),
+        settings.time_zone,
+        settings.language,
+        settings.renderer,
+        settings.show_destinations,
+    )
+    store, newest = Store(settings.state_dir, settings.step), None
+    if os.path.exists(_ledger(settings)):
+        with Ledger(_ledger(settings), writable=False) as ledger:
+            newest = ledger.get("newest")
+    return site.publish(site.build(store, now, look, site.standing(settings.output_dir), newest), settings.output_dir)
 
 
 def _rules(settings: Config) -> Rules:

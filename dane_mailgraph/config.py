@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, reason
+from .language import Language, language, languages
 from .postfix import Relays
 
 FILE = "/etc/dane-mailgraph.conf"
@@ -82,6 +83,18 @@ def _relays(text: str) -> Relays:
         raise ValueError(f"{error}; networks such as 10.0.0.0/8 are needed, and `unix` for sockets") from error
 
 
+def _renderer(text: str) -> str:
+    if text not in ("matplotlib", "rrdtool"):
+        raise ValueError("matplotlib or rrdtool is needed")
+    return text
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError("yes or no is needed")
+    return text == "yes"
+
+
 SETTINGS = (
     Setting("log", "/var/log/mail.log", "the log that Postfix's lines go to, or `journal`", _path),
     Setting("state_dir", "/var/lib/dane-mailgraph", "folder of the counts: the RRD, the ledger, the lock", _path),
@@ -97,6 +110,10 @@ SETTINGS = (
     ),
     Setting("relays_per_day", "1000", "relays told apart each day, the rest is put together; 0 keeps none", _number(100_000)),
     Setting("relays_days", "400", "days for which they are kept", _number(36_500)),
+    Setting("host", "", "name of the mail server, for page and pictures; empty is the system's", str),
+    Setting("language", "en", f"of page and pictures: {' or '.join(languages())}", language),
+    Setting("renderer", "matplotlib", "what draws the pictures: matplotlib, or rrdtool: classic, half the memory", _renderer),
+    Setting("show_destinations", "no", "whether the page names the servers that mail goes to: yes or no", _yes_or_no),
 )
 
 
@@ -112,6 +129,10 @@ class Config(NamedTuple):
     ignore_relays: Relays
     relays_per_day: int
     relays_days: int
+    host: str
+    language: Language
+    renderer: str
+    show_destinations: bool
     texts: Mapping[str, str]
 
 

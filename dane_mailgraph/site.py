@@ -4,39 +4,158 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
+from typing import NamedTuple
 
-from . import __version__, page, picture
+from . import __version__, page
+from .counted import COUNTED
+from .destinations import Alarm, Destination, Regression
+from .drawing import ZOOM, Drawing
 from .errors import StoreError, reason
-from .graphs import GRAPHS
-from .page import Picture, Status
-from .series import SPANS
+from .graphs import GRAPHS, Graph
+from .language import ENGLISH, Language
+from .palette import DARK, LIGHT
+from .png import HEAD, About, about, stamped
+from .series import DAY, HOUR, SPANS, Series, Span, together
+from .status import Chapter, Picture, Status, as_json, figures, shown
 from .store import Store
 
 PAGE = "index.html"
 
 
-def build(store: Store, now: int, zone: tzinfo | None, host: str) -> dict[str, bytes]:
-    """The complete site, file by file, the page last; the same store and the same `now` give the same bytes."""
+class Look(NamedTuple):
+    """How the site is to look: the settings of it."""
+
+    host: str
+    zone: tzinfo | None = None
+    """None is the local time of the system."""
+    language: Language = ENGLISH
+    renderer: str = "matplotlib"
+    """Or `rrdtool`."""
+    names_destinations: bool = False
+
+
+def build(
+    store: Store,
+    now: int,
+    look: Look,
+    standing: Mapping[str, About] | None = None,
+    newest: int | None = None,
+    destinations: tuple[Destination, ...] = (),
+    regressions: tuple[Regression, ...] = (),
+    alarms: tuple[Alarm, ...] = (),
+) -> dict[str, bytes | None]:
+    """The complete site, file by file, the page last; the same arguments give the same bytes.
+
+    None stands for a picture that is `standing` already, just as it would be drawn. `newest` is when the newest line that
+    was read was written.
+    """
     last = store.last
-    totals = tuple((span, store.series(span, now)) for span in SPANS)
-    files: dict[str, bytes] = {}
-    pictures = []
-    for span, series in totals:
-        for graph in GRAPHS:
-            name = f"{graph.slug}-{span.name}.png"
-            files[name] = picture.draw(graph, span, series, now, zone)
-            pictures.append(Picture(name, span, graph, f"{graph.title}, {span.title.lower()}"))
-    notes = (
-        () if last else ("Nothing has been counted yet. Postfix logs TLS connections only with smtp_tls_loglevel = 1 or more.",)
+    files: dict[str, bytes | None] = {}
+    easel = _Easel(store, look, standing or {}, files)
+    spans = [(span, _series(store, span, now, last)) for span in SPANS]
+    year = spans[-1][1]
+    drawn = [graph for graph in GRAPHS if graph.always or any(year.total(row) for row in graph.counted)]
+    chapters = tuple(
+        Chapter(span, series, tuple(easel.picture(graph, span, series) for graph in drawn)) for span, series in spans
     )
-    status = Status(host, now, zone, __version__, last, tuple(pictures), totals, notes)
+    end = last or now - now % store.step
+    today, before = (_counts(store, until - DAY, until) for until in (end, end - DAY))
+    status = Status(
+        look.host,
+        now,
+        look.zone,
+        look.language,
+        __version__,
+        last,
+        newest,
+        figures(today, before, COUNTED),
+        chapters,
+        destinations,
+        regressions,
+        alarms,
+        look.names_destinations,
+    )
+    files["icon.svg"] = page.icon()
+    files["style.css"] = page.stylesheet().encode()
+    files["status.json"] = as_json(status).encode()
     files[PAGE] = page.html(status).encode()
     return files
 
 
-def publish(files: dict[str, bytes], output_dir: str) -> str:
+def _series(store: Store, span: Span, now: int, last: int | None) -> Series:
+    """A span as it is drawn: up to a time that moves on in whole `every`, so that one picture serves for a while.
+
+    It follows what is counted; where the counting stands still, the clock, so that the gap is seen.
+    """
+    every = max(span.every, store.step)
+    if last is None:
+        return store.series(span, now - now % every)
+    at = max(last - last % every, (now - every) // every * every)
+    series = store.series(span, at)
+    begun = any(n is not None for column in series.counts.values() for n in column)
+    return series if begun else store.series(span, last)
+
+
+def _counts(store: Store, start: int, until: int) -> tuple[int | None, ...]:
+    """All that is known of [start, until), in the order of `COUNTED`: whole hours as such, the rest by the step."""
+    first, end = start + -start % HOUR, until - until % HOUR
+    rows = store.rows(store.step, start, first) + store.rows(HOUR, first, end) + store.rows(store.step, end, until)
+    return together(rows).counts
+
+
+class _Easel:
+    """Where pictures are drawn, those that are not standing there already."""
+
+    def __init__(self, store: Store, look: Look, standing: Mapping[str, About], files: dict[str, bytes | None]) -> None:
+        self._store, self._look, self._standing, self._files = store, look, standing, files
+        self._draw: Callable[[Drawing], bytes] | None = None
+
+    def picture(self, graph: Graph, span: Span, series: Series) -> Picture:
+        """A graph of a span, in both themes."""
+        look = self._look
+        light, dark = (Drawing(graph, span, series, theme, look.host, look.zone, look.language) for theme in (LIGHT, DARK))
+        (one, size), (other, _) = self._put(light), self._put(dark)
+        return shown(light, dark, (one, other), size)
+
+    def _put(self, drawing: Drawing) -> tuple[str, tuple[int, int]]:
+        """Its identity and its size in CSS pixels."""
+        identity = drawing.identity(f"{self._look.renderer} {__version__}")
+        there = self._standing.get(drawing.file)
+        if there and there.identity == identity:
+            self._files[drawing.file] = None
+        else:
+            self._draw = self._draw or _painter(self._look.renderer, self._store)
+            file = self._files[drawing.file] = stamped(self._draw(drawing), identity)
+            there = about(file[:HEAD])
+        return identity, (there.width // ZOOM, there.height // ZOOM) if there else (0, 0)
+
+
+def _painter(renderer: str, store: Store) -> Callable[[Drawing], bytes]:
+    if renderer == "rrdtool":
+        from . import classic
+
+        return lambda drawing: store.graph(classic.arguments(drawing, store.path, store.step), drawing.zone)
+    from . import picture  # where nothing is new nobody pays for matplotlib: a third of a second and 30 MiB
+
+    return picture.draw
+
+
+def standing(output_dir: str) -> dict[str, About]:
+    """The pictures that an earlier run has left there."""
+    found = {}
+    with suppress(OSError):  # whoever publishes says what is wrong with it
+        for name in os.listdir(output_dir):
+            if name.endswith(".png"):
+                with suppress(OSError), open(os.path.join(output_dir, name), "rb") as file:
+                    if said := about(file.read(HEAD)):
+                        found[name] = said
+    return found
+
+
+def publish(files: Mapping[str, bytes | None], output_dir: str) -> str:
     """Write a site, each file by rename, the page last; its path. Raises StoreError.
 
     Folder and files can be read by all, whatever the umask: a web server runs as somebody else.
@@ -46,7 +165,8 @@ def publish(files: dict[str, bytes], output_dir: str) -> str:
             os.makedirs(output_dir)
             os.chmod(output_dir, 0o755)
         for name, content in files.items():
-            _write(os.path.join(output_dir, name), content)
+            if content is not None:
+                _write(os.path.join(output_dir, name), content)
     except OSError as error:
         raise StoreError(
             f"{output_dir} cannot be written: {reason(error)}; look at its permissions and at the free space."

@@ -27,6 +27,10 @@ OTHER = {
     "grace": "30",
     "time_zone": "Europe/Berlin",
     "ignore_relays": "10.0.0.0/8 unix",
+    "host": "mail.example.org",
+    "language": "de",
+    "renderer": "rrdtool",
+    "show_destinations": "yes",
 }
 """For each setting a text that is not its default."""
 
@@ -38,6 +42,10 @@ THIRD = {
     "grace": "5",
     "time_zone": "UTC",
     "ignore_relays": "",
+    "host": "mail.example.net",
+    "language": "en",
+    "renderer": "matplotlib",
+    "show_destinations": "no",
 }
 
 
@@ -85,7 +93,8 @@ def test_the_command_line_knows_each_setting_by_its_three_names(
 
     def said(*arguments: str) -> str:
         assert cli.main(["config", "--config", path, *arguments]) == 0
-        (line,) = [each for each in capsys.readouterr().out.split("\n") if each.startswith(f"{setting.name} =")]
+        lines = [each.removeprefix("# ") for each in capsys.readouterr().out.split("\n")]
+        (line,) = [each for each in lines if each.startswith(f"{setting.name} =")]
         return line.partition("=")[2].strip()
 
     assert said() == OTHER[setting.name]

@@ -14,8 +14,16 @@ import dane_mailgraph
 PACKAGE = Path(dane_mailgraph.__file__).parent
 HOUSE = (Path(__file__).parents[1] / "docs" / "house.md").read_text(encoding="utf-8")
 
-HANDS = {"sqlite3": "ledger", "rrdtool": "store", "pygtail": "tail", "matplotlib": "picture", "zstandard": "archive"}
-HANDS["dns"] = "resolver"
+HANDS = {
+    "sqlite3": "ledger",
+    "rrdtool": "store",
+    "pygtail": "tail",
+    "jinja2": "page",
+    "matplotlib": "picture",
+    "numpy": "picture",
+    "zstandard": "archive",
+    "dns": "resolver",
+}
 """Package -> the one module that imports it."""
 
 TREES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.glob("*.py")}

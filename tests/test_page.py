@@ -2,50 +2,76 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import html5lib
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import page
-from dane_mailgraph.counted import CONNECTIONS, COUNTED, FAMILIES
+from dane_mailgraph.counted import BY_KEY, COUNTED
+from dane_mailgraph.destinations import Alarm, Destination, Regression
+from dane_mailgraph.drawing import Drawing
 from dane_mailgraph.graphs import GRAPHS
-from dane_mailgraph.page import Picture, Status, html, moment, percent
-from dane_mailgraph.series import SPANS, Series, Span
+from dane_mailgraph.language import ENGLISH, Language, language
+from dane_mailgraph.page import html, icon, stylesheet
+from dane_mailgraph.palette import DARK, LIGHT
+from dane_mailgraph.series import SPANS, Series
+from dane_mailgraph.status import Chapter, Status, figures, shown
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET
-DASH = "\N{EN DASH}"
+SERIES = Series(NOW - 600, 600, {row: (1234,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW)
 
-PICTURES = tuple(
-    Picture(f"{graph.slug}-{span.name}.png", span, graph, f"{graph.title}, {span.title}") for span in SPANS for graph in GRAPHS
-)
-
-
-def totals(count: int | None) -> tuple[tuple[Span, Series], ...]:
-    series = Series(NOW - 60, 60, {row: (count,) for row in COUNTED}, dict.fromkeys(COUNTED))
-    return tuple((span, series) for span in SPANS)
+PRIVATE = Destination("private.example", NOW - 9000, NOW - 60, {BY_KEY["deliveries.plaintext"]: 3})
+FAILING = Destination("@failing.example", NOW - 9000, NOW - 60, {BY_KEY["failures.dane_lookup"]: 2})
+REGRESSION = Regression("was-good.example", NOW - 900000, NOW - 90000, 10, NOW - 60, {BY_KEY["connections.untrusted"]: 2})
+ALARM = Alarm("dnssec", "no DNSSEC for hidden.example", "The resolver does not validate.", 3, NOW - 60)
 
 
-STATUS = Status("mail.example.org", NOW, BERLIN, "1.2.3", NOW - 120, PICTURES, totals(1234), ())
+def chapters(speech: Language = ENGLISH) -> tuple[Chapter, ...]:
+    def pictures(span: Any) -> Any:
+        for graph in GRAPHS:
+            light = Drawing(graph, span, SERIES, LIGHT, "mail.example.org", BERLIN, speech)
+            yield shown(light, light._replace(theme=DARK), ("0123", "4567"), (640, 392))
 
-VOID = {"meta", "link", "img", "br", "hr"}
+    return tuple(Chapter(span, SERIES, tuple(pictures(span))) for span in SPANS)
+
+
+CHAPTERS = {code: chapters(language(code)) for code in ("en", "de")}
+
+COUNTS = (10,) * len(COUNTED)
+
+
+def status(**changed: Any) -> Status:
+    numbers = figures(COUNTS, (5,) * len(COUNTED), COUNTED)
+    plain = Status("mail.example.org", NOW, BERLIN, ENGLISH, "1.2.3", NOW - 120, NOW - 60, numbers, CHAPTERS["en"])
+    return plain._replace(**changed)
+
+
+EVERYTHING: dict[str, Any] = {
+    "destinations": (PRIVATE, FAILING),
+    "regressions": (REGRESSION,),
+    "alarms": (ALARM,),
+    "names_destinations": True,
+}
+
+VOID = {"meta", "link", "img", "br", "hr", "source"}
 
 
 class Outline(HTMLParser):
-    """The elements of a page, its text, and the cells of its table's body."""
+    """The elements of a page, its text, and the rows of its tables."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
-        self.text: list[str] = []
-        self.rows: dict[str, list[str]] = {}
-        self._row: list[str] = []
+        self.text = ""
+        self.rows: list[list[str]] = []
         self.feed(text)
         self.close()
 
@@ -54,169 +80,216 @@ class Outline(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         if tag == "tr":
-            self._row = []
+            self.rows.append([])
         if tag in ("td", "th"):
-            self._row.append("")
+            self.rows[-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
-        if tag == "tr":
-            self.rows[self._row[0].strip()] = [cell.strip() for cell in self._row[1:]]
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text.append(data)
-        if "table" in self.open and self._row:
-            self._row[-1] += data
+        self.text += data
+        if "table" in self.open and self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for each, attributes in self.elements if each == tag]
 
 
-def outline(**changed: object) -> Outline:
-    return Outline(html(Status(**{**STATUS._asdict(), **changed})))
+def outline(**changed: Any) -> Outline:
+    return Outline(html(status(**changed)))
 
 
-def test_every_element_is_closed() -> None:
-    assert outline(notes=("One.", "Two.")).open == []
+# ---- markup ---------------------------------------------------------------------------------
 
 
-def test_the_page_is_html5_in_english_and_its_title_names_the_host() -> None:
-    text = html(STATUS)
+@pytest.mark.parametrize(
+    "changed", [{}, EVERYTHING, {"chapters": (), "last_update": None, "newest": None}], ids=["plain", "all", "none"]
+)
+def test_every_element_is_closed_and_ids_are_unique(changed: dict[str, Any]) -> None:
+    found = outline(**changed)
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+
+    assert found.open == []
+    assert len(ids) == len(set(ids))
+    assert {"header", "nav", "main", "footer", "h1"} <= {tag for tag, _ in found.elements}
+
+
+@pytest.mark.parametrize("changed", [{}, EVERYTHING, {"chapters": (), "last_update": None}], ids=["plain", "all", "none"])
+def test_a_parser_that_forgives_nothing_finds_no_fault(changed: dict[str, Any]) -> None:
+    html5lib.HTMLParser(strict=True).parse(html(status(**changed)))
+
+
+def test_the_page_is_html5_and_its_title_names_the_host() -> None:
+    text = html(status())
+
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     assert "<title>Outbound TLS of mail.example.org</title>" in text
 
 
 def test_the_same_status_gives_the_same_page() -> None:
-    assert html(STATUS) == html(Status(*STATUS))
+    assert html(status(**EVERYTHING)) == html(status(**EVERYTHING))
 
 
-def test_the_page_has_no_script_and_loads_nothing_but_its_pictures() -> None:
-    text = html(STATUS)
+def test_the_page_asks_nobody_else_for_anything_and_has_neither_script_nor_style_in_it() -> None:
+    text = html(status(**EVERYTHING))
     found = Outline(text)
-    assert not {"script", "iframe", "object", "embed", "video", "form"} & {tag for tag, _ in found.elements}
-    assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
-    assert "://" not in text
-    assert "url(" not in text
-    assert "@import" not in text
-    assert [each["href"] for each in found.all("link")] == ["data:,"]
-    assert [each["src"] for each in found.all("img")] == [picture.file for picture in PICTURES]
+
+    assert not {"script", "style", "iframe", "object", "embed", "form"} & {tag for tag, _ in found.elements}
+    assert not any(name == "style" or name.startswith("on") for _, attributes in found.elements for name in attributes)
+    assert "://" not in text and "//" not in stylesheet().replace("/*", "") and "url(" not in stylesheet()
+    assert b"://www.w3.org/2000/svg" in icon() and icon().count(b"://") == 1
+
+
+def test_the_policy_allows_images_and_styles_of_the_same_place_and_nothing_else() -> None:
+    (policy,) = [each["content"] for each in outline().all("meta") if each.get("http-equiv") == "Content-Security-Policy"]
+
+    assert policy == "default-src 'none'; img-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'"
 
 
 def test_a_browser_loads_the_page_again_every_five_minutes() -> None:
     assert {"http-equiv": "refresh", "content": "300"} in outline().all("meta")
 
 
-def test_every_picture_has_its_alternative_text_and_its_size() -> None:
-    for picture, image in zip(PICTURES, outline().all("img"), strict=True):
-        assert image["alt"] == picture.alt
-        assert (image["width"], image["height"]) == ("850", "380")
-
-
-def test_every_span_has_a_section_that_the_navigation_leads_to() -> None:
+def test_each_picture_has_its_size_its_words_and_its_dark_twin() -> None:
     found = outline()
-    sections = [each["id"] for each in found.all("section")]
-    assert sections == [*(span.name for span in SPANS), "totals", "words"]
-    assert [f"#{name}" for name in sections] == [each["href"] for each in found.all("a") if str(each["href"]).startswith("#")]
-    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in found.elements}
+    pictures = [picture for chapter in CHAPTERS["en"] for picture in chapter.pictures]
+
+    for picture, image, source in zip(pictures, found.all("img"), found.all("source"), strict=True):
+        assert (image["src"], source["srcset"]) == (picture.light, picture.dark)
+        assert picture.dark.endswith("-dark.png?4567")
+        assert source["media"] == "screen and (prefers-color-scheme: dark)"
+        assert (image["width"], image["height"], image["alt"]) == ("640", "392", picture.alt)
 
 
-def test_ids_are_unique() -> None:
-    ids = [attributes["id"] for _, attributes in outline().elements if "id" in attributes]
-    assert len(ids) == len(set(ids))
+def test_the_navigation_leads_to_every_section() -> None:
+    found = outline()
+    sections = [each["id"] for each in found.all("section") if "id" in each]
+
+    assert sections == [*(span.name for span in SPANS), "look", "words"]
+    links = [str(each["href"]) for each in found.all("a")]
+    assert [link for link in links if link.startswith("#")] == ["#content", *(f"#{name}" for name in sections)]
 
 
-def test_all_categories_of_all_families_are_in_the_table_with_one_cell_for_each_span() -> None:
+def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> None:
+    light, dark = stylesheet().split(f".{COUNTED[0].source} {{", 1)[1].split("@media", 1)
+
+    for row in COUNTED[1:]:
+        assert f".{row.source} {{ background: {row.light} }}" in light
+        assert f".{row.source} {{ background: {row.dark} }}" in dark
+    assert {each["class"] for each in outline().all("i")} == {f"swatch {row.source}" for row in COUNTED}
+
+
+# ---- what is said ---------------------------------------------------------------------------
+
+
+def test_the_numbers_stand_as_a_table_under_each_picture() -> None:
     rows = outline().rows
-    for row in COUNTED:
-        assert len(rows[row.label]) == len(SPANS)
-    assert {family.replace("_", " ").capitalize() for family in FAMILIES} <= set(rows)
+
+    assert rows[0] == ["", "total", "share", "average/min", "maximum/min"]
+    assert rows[1:6] == [
+        *([name, "1,234", "25.0%", "123.4", "2"] for name in ("Verified", "Trusted", "Untrusted", "Anonymous")),
+        ["all", "4,936", "", "493.6", ""],
+    ]
+    assert len(rows) == sum(len(graph.counted) + 2 for graph in GRAPHS) * len(SPANS)
 
 
-def test_a_count_stands_beside_its_share_within_the_family() -> None:
-    rows = outline().rows
-    assert rows["Verified"] == ["1,234 25.0%"] * len(SPANS)
-    assert rows["TLSv1.3"] == ["1,234 20.0%"] * len(SPANS)
+def test_the_numbers_that_matter_come_first_and_say_what_changed() -> None:
+    text = re.sub(r"\s+", " ", outline().text)
+
+    assert "The last 24 hours Verified connections 25.0% of 40; as the day before" in text
+    assert "Failed for TLS or DANE 70 +35 since the day before (worse)" in text
+    assert text.index("The last 24 hours") < text.index("Last day Numbers")
 
 
-def test_reused_has_a_count_and_no_share() -> None:
-    assert outline().rows["reused"] == ["1,234"] * len(SPANS)
+def test_a_number_that_nobody_knows_is_a_dash() -> None:
+    nothing = figures((None,) * len(COUNTED), (None,) * len(COUNTED), COUNTED)
+
+    assert "Deliveries in the clear \N{EN DASH} not known" in re.sub(r"\s+", " ", outline(figures=nothing).text)
 
 
-def test_unknown_is_a_dash_and_zero_is_zero() -> None:
-    unknown, zero = (outline(totals=totals(count)).rows for count in (None, 0))
-    for row in COUNTED:
-        assert unknown[row.label] == [DASH] * len(SPANS)
-        assert all(cell.split()[0] == "0" for cell in zero[row.label])
+def test_the_page_says_how_fresh_it_is() -> None:
+    text = re.sub(r"\s+", " ", outline().text)
+
+    assert "Counted up to 2026-11-24 02:58 CET; newest line of the log 2026-11-24 02:59 CET." in text
+    assert "drawn by dane-mailgraph 1.2.3, 2026-11-24 03:00 CET." in text
+    assert "Warning" not in text
 
 
-def test_without_totals_and_pictures_there_is_still_a_page() -> None:
-    found = outline(totals=(), pictures=())
-    assert found.all("table") == []
-    assert found.all("img") == []
-    assert "mail.example.org" in "".join(found.text)
+def test_a_warning_comes_before_everything_else() -> None:
+    text = re.sub(r"\s+", " ", outline(last_update=NOW - 7200).text)
+
+    assert text.index("Warning: Nothing has been counted for 2 h") < text.index("The last 24 hours")
+    assert "Nothing is counted yet." in outline(last_update=None).text
 
 
-def test_the_words_are_explained() -> None:
-    text = "".join(outline().text)
-    for row in CONNECTIONS:
-        assert row.meaning in text
+def test_the_first_second_of_all_is_a_time() -> None:
+    assert "Counted up to 1970-01-01 01:00 CET" in outline(last_update=0, newest=0).text
 
 
-def test_the_page_says_until_when_everything_is_counted_and_when_it_was_drawn() -> None:
-    text = "".join(outline().text)
-    assert "Counted until 2026-11-24 02:58 CET." in text
-    assert "dane-mailgraph 1.2.3, drawn 2026-11-24 03:00 CET" in text
+def test_destinations_are_named_with_what_it_means_and_the_command_that_checks_it() -> None:
+    text = re.sub(r"\s+", " ", outline(**EVERYTHING).text)
+
+    assert "Postfix warns: The resolver does not validate. no DNSSEC for hidden.example 3 times, the last one" in text
+    assert "No longer authenticated: 1 These servers were authenticated whenever mail went there" in text
+    assert (
+        "was-good.example good from 2026-11-13 17:00 CET to 2026-11-23 02:00 CET, seen on 10 days; since then 2 Untrusted" in text
+    )
+    assert "posttls-finger -t30 -c -l dane '[was-good.example]'" in text
+    assert "Mail fails: 1 for a TLS or DANE reason" in text
+    assert "posttls-finger -t30 -c -l dane failing.example" in text
+    assert "Mail goes in the clear: 1 anybody on the way" in text
 
 
-def test_the_first_second_of_all_is_a_time_and_none_is_not() -> None:
-    assert "Counted until 1970-01-01 01:00 CET." in "".join(outline(last_update=0).text)
-    assert "Nothing is counted yet." in "".join(outline(last_update=None).text)
+def test_whom_we_write_to_is_not_shown_unless_it_was_asked_for() -> None:
+    text = html(status(**{**EVERYTHING, "names_destinations": False}))
+
+    for private in ("private.example", "failing.example", "was-good.example", "hidden.example", "posttls-finger"):
+        assert private not in text
+    assert "Mail goes in the clear: 1" in text and "show_destinations = yes" in text
 
 
-def test_notes_are_said_and_without_any_there_is_no_place_for_them() -> None:
-    assert "The log is gone." in outline(notes=("The log is gone.",)).text
-    assert outline().all("aside") == []
+def test_nothing_to_look_at_is_said() -> None:
+    assert "What to look at\n\nNothing." in re.sub(r"\n\n+", "\n\n", outline().text) or "Nothing." in outline().text
 
+
+def test_german_is_german() -> None:
+    text = html(status(language=language("de"), chapters=CHAPTERS["de"], **EVERYTHING))
+
+    assert '<html lang="de">' in text
+    assert "Die letzten 24 Stunden" in text and "Klartext" in text and "1.234" in text
+    for english in ("Last ", "counted", "total", "share<", "Numbers", "since"):
+        assert english not in re.sub(r"<meta.*?>|TLS 1|no DNSSEC for hidden.example|The resolver does not validate.", "", text)
+
+
+# ---- strangers ------------------------------------------------------------------------------
 
 hostile = st.text(max_size=40) | st.sampled_from(
-    ["</style><script>alert(1)</script>", '"><img src=x onerror=a>', "a'b&amp;c<!--"]
+    ["</title><script>alert(1)</script>", '"><img src=x onerror=a>', "a'b&amp;c<!--", "{{ 7 * 7 }}", "{% raw %}", "<b>"]
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(hostile, hostile, hostile, hostile)
-def test_nothing_from_outside_changes_the_markup(host: str, version: str, note: str, alt: str) -> None:
-    def pictures(alt: str) -> tuple[Picture, ...]:
-        return tuple(picture._replace(alt=alt) for picture in PICTURES)
+def test_nothing_from_outside_changes_the_markup(host: str, version: str, relay: str, said: str) -> None:
+    def page(host: str, version: str, relay: str, said: str) -> Outline:
+        counts = {BY_KEY["deliveries.plaintext"]: 3}
+        return outline(
+            host=host,
+            version=version,
+            destinations=(Destination(f"<{relay}>", NOW - 9, NOW, counts),),
+            regressions=(Regression(f"<{relay}>", NOW - 9, NOW - 8, 1, NOW, counts),),
+            alarms=(Alarm("x", said, said, 1, NOW),),
+            names_destinations=True,
+        )
 
-    tame = outline(host="host", version="1", notes=("note",), pictures=pictures("alt"))
-    wild = outline(host=host, version=version, notes=(note,), pictures=pictures(alt))
+    tame, wild = page("host", "1", "relay", "said"), page(host, version, relay, said)
     assert [tag for tag, _ in wild.elements] == [tag for tag, _ in tame.elements]
     assert [list(attributes) for _, attributes in wild.elements] == [list(attributes) for _, attributes in tame.elements]
+    assert f"<{relay}>".replace("\r", "\n").replace("\0", "\N{REPLACEMENT CHARACTER}") in wild.text or not relay.isprintable()
 
 
-def test_names_of_files_and_spans_are_escaped_too() -> None:
-    span = SPANS[0]._replace(name='"<x>', title="<Last & day>")
-    found = outline(pictures=(Picture('a "b"#<c>.png', span, GRAPHS[0], "alt"),))
-    assert found.all("img")[0]["src"] == "a%20%22b%22%23%3Cc%3E.png"
-    assert "<Last & day>" in found.text
-    assert not found.all("x") and not found.all("last")
+def test_the_template_never_says_that_something_is_safe() -> None:
+    template = (Path(__file__).parents[1] / "dane_mailgraph" / "templates" / "index.html").read_text(encoding="utf-8")
 
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(None, DASH), (0, "0%"), (1, "100%"), (0.4351, "43.5%"), (0.0000001, "<0.1%"), (0.9999999, ">99.9%")],
-)
-def test_only_nothing_and_everything_are_called_so(share: float | None, text: str) -> None:
-    assert percent(share) == text
-
-
-def test_a_moment_names_its_zone_in_summer_and_in_winter() -> None:
-    assert moment(NOW, BERLIN) == "2026-11-24 03:00 CET"
-    assert moment(1782878400, BERLIN) == "2026-07-01 06:00 CEST"
-
-
-def test_the_page_needs_nothing_to_draw_with() -> None:
-    tree = ast.parse(Path(page.__file__).read_text(encoding="utf-8"))
-    beside = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
-    assert beside == {"counted", "graphs", "series"}
+    assert "safe" not in template and "autoescape" not in template

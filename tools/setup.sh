@@ -90,5 +90,5 @@ mark=$(($(wc -l <"$log") + 1))
         die "Cannot compile the Python package rrdtool: see what the compiler says in $log, mend it, then run make again."
     die "Cannot install the Python packages: see what pip says in $log, mend it, then run make again."
 }
-"$venv/bin/python" -c 'import dns, matplotlib, pygtail, rrdtool, zstandard' >>"$log" 2>&1 ||
+"$venv/bin/python" -c 'import dns, jinja2, matplotlib, pygtail, rrdtool, zstandard' >>"$log" 2>&1 ||
     die "The Python packages are installed but cannot be loaded: see why in $log, then run make clean and make again."
