@@ -11,16 +11,19 @@ SETUP = sh tools/setup.sh "$(PYTHON)" $(VENV) $(READY)
 INPUTS = setup.cfg setup.py pyproject.toml tools/setup.sh
 
 .NOTPARALLEL:
-.PHONY: help demo test test-systemd install uninstall lint bench torture fuzz tox clean
+AXE = build/browser/node_modules/axe-core/axe.min.js
+
+.PHONY: help demo test test-systemd test-browser browser install uninstall lint bench torture fuzz tox clean
 
 help:
 	@echo 'make demo     count and draw the sample logs into build/demo'
 	@echo 'make test     ruff, mypy and pytest'
+	@echo 'make test-browser   the page in a real browser; make browser only installs it'
 	@echo 'make install  as root: all of it for this machine, in PREFIX (/opt/dane-mailgraph); make uninstall leaves the data'
 	@echo 'make lint     ruff and mypy only'
 	@echo 'make test-systemd  as root: install it and run it under a real systemd, over a throw-away overlay of this machine'
 	@echo 'make tox      the tests with every Python from 3.10 to 3.13 that is here (ENVS=py310,py313: only these)'
-	@echo 'make bench    CPU time beside grep, ripgrep and mailgraph on 1 GB (LOG=FILE TRUTH=FILE: on this one; ARGS=--rfc3339)'
+	@echo 'make bench    CPU time of the pictures; of counting beside grep, ripgrep and mailgraph on 1 GB (LOG=FILE TRUTH=FILE: on this one; ARGS=--rfc3339)'
 	@echo 'make torture  kill it at every moment and look for lost or doubled counts'
 	@echo 'make fuzz     throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
 	@echo 'make clean    remove everything that was built'
@@ -33,6 +36,16 @@ demo: $(READY)/demo
 test: lint
 	@echo pytest
 	@$(BIN)/python -m pytest -q
+
+test-browser: $(READY)/test browser
+	@echo pytest in a browser
+	@$(BIN)/python -m pytest -q tests/test_browser.py
+
+browser: $(AXE)
+	@command -v chromium chromium-browser >/dev/null || sh tools/browser.sh build/browser
+
+$(AXE):
+	@sh tools/browser.sh build/browser
 
 # The system's Python, because units may not look into home directories; and no network inside.
 test-systemd: $(READY)/test build/wheels/ready
@@ -51,6 +64,7 @@ lint: $(READY)/test
 	@$(BIN)/mypy --no-error-summary
 
 bench: $(READY)/demo
+	@$(BIN)/python benchmarks/render.py
 	@$(BIN)/python benchmarks/bench.py $(if $(LOG),--log '$(LOG)') $(if $(TRUTH),--truth '$(TRUTH)') $(ARGS)
 
 torture: $(READY)/test
