@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .axis import room
 from .drawing import PLOT, WIDTH, ZOOM, Drawing
-from .series import DAY, HOUR, MINUTE
+from .series import DAY, HOUR
 
 _BESIDE = 82
 """CSS pixels that rrdtool adds to the width of the plot."""
@@ -61,38 +61,45 @@ def _axes(drawing: Drawing) -> list[str]:
 
 
 def _areas(drawing: Drawing, path: str, step: int) -> list[str]:
-    """The data sources of the RRD, as rates of what was observed, stacked."""
+    """The data sources of the RRD, as rates of what was observed, stacked; and the legend."""
+    made = _rates(drawing, path, step) if drawing.seen else []
+    heading = "".join(cell.rjust(width) for cell, width in zip(drawing.heading()[1:], _COLUMNS, strict=True))
+    made.append(f"COMMENT:{_text(' ' * (_LABEL + 2) + heading)}\\l")
+    for i, (row, line) in enumerate(zip((*drawing.graph.counted, None), drawing.legend(), strict=True)):
+        cells = "".join(cell.rjust(width) for cell, width in zip(line[1:], _COLUMNS, strict=True))
+        text = line.label.ljust(_LABEL) + cells
+        if not row:
+            made.append(f"COMMENT:{_text('  ' + text)}\\l")
+        elif drawing.seen:
+            made.append(f"AREA:{row.source}_{drawing.theme.colour(row)}:{_text(text)}\\l" + ":STACK" * bool(i))
+        else:  # where there is nothing, not even an RRD: a line on the ground stands for the area
+            made.append(f"HRULE:0{drawing.theme.colour(row)}:{_text(text)}\\l")
+    return made
+
+
+def _rates(drawing: Drawing, path: str, step: int) -> list[str]:
+    """`SOURCE_` for each category, as high as it is drawn, and the gaps."""
     rows, bucket = drawing.graph.counted, drawing.series.step
     # Rows of a day there are only when it is over; hours are enough for today.
     archive = HOUR if bucket % HOUR == 0 else step
     name = path.replace("\\", "\\\\").replace(":", "\\:")
-    made = [f"DEF:{each}={name}:{each}:AVERAGE:step={archive}" for each in (*(row.source for row in rows), "observed")]
-    factor = {"stack": drawing.unit[0], "share": MINUTE, "bars": bucket}[drawing.graph.style]
-    # Beside a category that is known one that is not is 0; where nothing was observed all are unknown.
+    made = [f"DEF:observed={name}:observed:AVERAGE:step={archive}", "CDEF:gap=observed,0,GT,UNKN,INF,IF"]
     for row in rows:
+        if any(n is not None for n in drawing.series.counts[row]):
+            made.append(f"DEF:{row.source}={name}:{row.source}:AVERAGE:step={archive}")
+        else:  # an RRD of an earlier version does not have it
+            made.append(f"CDEF:{row.source}=observed,UNKN,UNKN,IF")
+    factor = {"stack": drawing.unit[0], "share": 1, "bars": bucket}[drawing.graph.style]
+    rated = "rate_" if drawing.graph.style == "share" else ""
+    for row in rows:
+        # Beside a category that is known one that is not is 0; where nothing was observed all are unknown.
         known = f"{row.source},UN,0,{row.source},IF"
-        made.append(f"CDEF:{row.source}_=observed,0,GT,{known},{_seen(step)},{factor},*,UNKN,IF")
-    if drawing.graph.style == "share":
-        whole = ",".join([f"{row.source}_" for row in rows] + ["+"] * (len(rows) - 1))
-        made += [f"CDEF:{row.source}__={row.source}_,{whole},/,100,*" for row in rows]
-    made += ["CDEF:gap=observed,0,GT,UNKN,INF,IF", f"AREA:gap{drawing.theme.hatch}80"]
-    suffix = "__" if drawing.graph.style == "share" else "_"
-    heading = "".join(cell.rjust(width) for cell, width in zip(drawing.heading()[1:], _COLUMNS, strict=True))
-    made.append(f"COMMENT:{_text(' ' * (_LABEL + 2) + heading)}\\l")
-    for i, (each, line) in enumerate(zip((*rows, None), drawing.legend(), strict=True)):
-        cells = "".join(cell.rjust(width) for cell, width in zip(line[1:], _COLUMNS, strict=True))
-        if each:
-            # Numbers of their own would be moved by as much as rrdtool likes.
-            area = f"AREA:{each.source}{suffix}{drawing.theme.colour(each)}:{_text(line.label.ljust(_LABEL) + cells)}\\l"
-            made.append(area + ":STACK" * bool(i))
-        else:
-            made.append(f"COMMENT:{_text('  ' + line.label.ljust(_LABEL) + cells)}\\l")
-    return made
-
-
-def _seen(step: int) -> str:
-    """From a rate over all the time to one over the time that was observed."""
-    return f"observed,{step},*,/"
+        # From a rate over all the time to one over the time that was observed.
+        made.append(f"CDEF:{rated}{row.source}_=observed,0,GT,{known},observed,{step},*,/,{factor},*,UNKN,IF")
+    if rated:
+        whole = ",".join([f"rate_{row.source}_" for row in rows] + ["+"] * (len(rows) - 1))
+        made += [f"CDEF:{row.source}_=rate_{row.source}_,{whole},/,100,*" for row in rows]
+    return [*made, f"AREA:gap{drawing.theme.hatch}80"]
 
 
 def _legend(drawing: Drawing) -> list[str]:
@@ -102,6 +109,7 @@ def _legend(drawing: Drawing) -> list[str]:
 
 def _line(text: str) -> str:
     """Nothing that ends a string in C, nor what UTF-8 cannot say: rrdtool crashes on it."""
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import rrdtool
 from matplotlib.image import imread
 
 from dane_mailgraph.classic import arguments
@@ -21,7 +22,7 @@ from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.ledger import Gap, Ledger
 from dane_mailgraph.palette import DARK, LIGHT
 from dane_mailgraph.series import HOUR, MINUTE, SPANS, Span
-from dane_mailgraph.store import Store
+from dane_mailgraph.store import SOURCES, Store
 from dane_mailgraph.tally import Interval
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -103,12 +104,41 @@ def test_a_store_of_nothing_is_drawn_when_it_is_there(tmp_path: Path) -> None:
     assert drawn(store, STACK).shape[1] > 1200
 
 
+def test_where_nothing_was_ever_counted_there_is_a_picture_too(tmp_path: Path) -> None:
+    for graph in GRAPHS:
+        for span in SPANS:
+            assert drawn(Store(str(tmp_path), MINUTE), graph, span).shape[1] > 1200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_category_that_an_older_rrd_does_not_have_is_not_in_the_way(tmp_path: Path, store: Store) -> None:
+    older = Store(str(tmp_path), MINUTE)
+    names = [name for name in SOURCES if name not in ("sent_unknown", "sent_plaintext")]
+    rrdtool.create(
+        older.path,
+        *("--step", "60", "--start", str(NOW - HOUR)),
+        *(f"DS:{name}:ABSOLUTE:120:0:U" for name in names),
+        *(f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in older._schema()),
+    )
+    values = ":".join("1" for _ in names)
+    rrdtool.update(older.path, *(f"{at}:{values}" for at in range(NOW - HOUR + 60, NOW + 60, 60)))
+    image = drawn(older, GRAPHS[2])
+
+    assert share_of(image, GRAPHS[2].counted[0].light) > 500
+    assert share_of(image, GRAPHS[2].counted[4].light) < 500
+
+
 @pytest.mark.parametrize("host", ["a:b\\c", "x" * 300, "\udcff", "a\nb", "%n%s", "<b>bold</b>", ""])
 def test_a_host_of_any_name_is_drawn(host: str, store: Store) -> None:
     assert drawn(store, STACK, host=host).shape[1] > 1200
 
 
 def test_every_language_is_drawn(store: Store) -> None:
+    span = SPANS[0]
+    german = Drawing(SHARES, span, store.series(span, NOW), LIGHT, "mail.example.org", BERLIN, language("de"))
+
+    assert any("75,0 %" in each for each in arguments(german, store.path, store.step))
+    assert not any("\N{REPLACEMENT CHARACTER}" in each for each in arguments(german, store.path, store.step))
     for span in SPANS:
         assert drawn(store, GRAPHS[4], span, language=language("de")).shape[1] > 1200
 

@@ -158,8 +158,9 @@ def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: dict[str,
     assert drawn == {"connections.png", "connections-share.png", "protocols.png", "key-exchange.png"}
 
 
-def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(tmp_path: Path) -> None:
-    empty = whole(site.build(Store(str(tmp_path / "nowhere"), 60), NOW, LOOK))
+@pytest.mark.parametrize("renderer", ["matplotlib", "rrdtool"])
+def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(renderer: str, tmp_path: Path) -> None:
+    empty = whole(site.build(Store(str(tmp_path / "nowhere"), 60), NOW, LOOK._replace(renderer=renderer)))
 
     assert len([name for name in empty if name.endswith(".png")]) == 16
     assert "Nothing has been counted yet" in empty[site.PAGE].decode()
