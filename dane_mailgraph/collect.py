@@ -257,7 +257,7 @@ def collect(log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines:
     """
     places, seen, newest = log.remembered(ledger.get(log.bookmark)), ledger.get("seen", now), ledger.get("newest")
     due = newest is not None and _read_until(newest, now) >= ledger.get("reached", now) + rules.step
-    if not due and log.unchanged(places, now, seen):
+    if not due and log.unchanged(places, now):
         return Step()
     horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
     with ledger.transaction():

@@ -1,17 +1,15 @@
-"""pygtail: blocks of a rotating log, with bookmarks.
+"""pygtail: a log followed through its rotations, with bookmarks.
 
-pygtail keeps an offset file and finds the file that logrotate or savelog has put in the log's place. What
-it does not do is done around it: a log is known again by its first bytes, so that a reused inode, a
-truncated file that has grown past the offset, a copy, a compressed file and several rotations while nobody
-looked are told apart; and a file that was rotated is looked at once more, for the lines its writer still had.
+pygtail keeps an offset file and names the file that logrotate or savelog has put in the log's place. What it
+does not do is done around it. A file is known again by its inode and that inode's generation or, when it was
+copied or compressed, by its first lines. So whatever stands beside the log either has been the log before,
+and is read on from where it was left, or is new, and is read from its beginning.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import re
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext, redirect_stderr, suppress
@@ -21,21 +19,20 @@ from pygtail.core import Pygtail
 
 from .archive import HEAD, DamagedError, Head, Opened, opened, translated
 from .errors import SourceError, StoreError, reason
+from .rotation import File, beside
 from .syslog import Blocks, stamped
 
-_COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
-
-_ROTATED = r"[.-](?:\d{1,4}|\d{8}(?:-\d+)?|\d{4}-\d\d-\d\d\S*)"
-"""What logrotate, savelog and dated rotations put behind the log's name, but for the compression."""
-
-_DATE = r"(?:19|20)\d\d[-._]?\d\d[-._]?\d\d"
-"""A date in the name of the log to which a symbolic link points today."""
-
 _LINGERS = 3600
-"""Seconds for which a rotated file is looked at again: its writer has it open until it is told to reopen."""
+"""Seconds after which an unfinished line at the end of a rotated file will not be finished any more."""
+
+_COARSE = 1
+"""Seconds by which the time of a file may be behind the clock: Linux sets it to that of the last tick, NFS to the server's."""
 
 _TRIES = 5
-"""How often a directory is read again because it was changed meanwhile."""
+"""How often the files beside the log are looked at again because they were changed meanwhile."""
+
+_CLOSED = b"Jan  1 00:00:00 "
+"""Stands for a beginning with which the line before does not go on."""
 
 
 class Place(NamedTuple):
@@ -53,9 +50,11 @@ class Place(NamedTuple):
     carried: str = ""
     """The beginning of its first line, which stands at the end of a copy made before the log was truncated."""
     left: int | None = None
-    """When the log's name went to another file; None while it is the log."""
+    """When the log's name went to another file, or something was read from it after that; None while it is the log."""
     done: bool = False
     """It has been read to its end for good, and is only remembered so as not to be read again."""
+    generation: int = 0
+    """Of its inode: see `archive.Opened.identity`."""
 
     @property
     def head(self) -> Head:
@@ -63,17 +62,28 @@ class Place(NamedTuple):
         return Head(self.length, self.crc)
 
     def lingers(self, now: int) -> bool:
-        """Whether its writer may still have it open."""
+        """Whether the line at its end may still be finished."""
         return now - (self.left or 0) <= _LINGERS
 
 
 Bookmark = tuple[Place, ...]
-"""The files that were the log within the last hour, and the log."""
+"""Files that were the log, and last the log."""
 
 
 def bookmark(said: Any) -> Bookmark:
     """The bookmark that the ledger has kept; empty for None."""
     return tuple(Place(*place) for place in said or ())
+
+
+def holds(log: Opened, place: Place) -> bool:
+    """Whether an open file is the one that was bookmarked, or a copy of it, as long as it was then at least."""
+    if not place.length:  # nothing of it has been read, and it gives nothing else to know it by
+        return _is_at(log, place)
+    return place.head.begins(log.begin) and (log.compressed or log.status.st_size >= place.offset)
+
+
+def _is_at(log: Opened, place: Place) -> bool:
+    return log.identity == (place.inode, place.generation)
 
 
 class Piece:
@@ -97,7 +107,8 @@ class Piece:
         """When its last line can have been written."""
         self.lost = lost
         """What stood between the bookmark and this file cannot be found."""
-        self._log, self._path, self._left, self._done = log, path, left, final
+        self._log, self._path, self._left = log, path, left
+        self._done = final and log.compressed
         self._offset = was.offset if was else 0
         log.skip(self._offset)
         self._carried = carried or (was.carried.encode("latin-1") if was else b"")
@@ -114,41 +125,55 @@ class Piece:
             return len(ahead)
         return self._log.readinto(view)
 
-    def carry(self, goes_on: bool) -> bytes:
-        """The beginning of its last line, if that goes on in the next file; then this one is done."""
-        rest = self.blocks.rest if goes_on else b""
-        self._done |= bool(rest)
-        return rest
+    def carry(self) -> bytes:
+        """The beginning of its last line, which goes on in the next file; then this one is done."""
+        self._done |= bool(self.blocks.rest)
+        return self.blocks.rest
 
     @property
     def place(self) -> Place:
         """How far it has been read by now."""
         consumed = self.blocks.consumed
+        again = self.was is not None and self.was.left is not None and not consumed and not self._done
         return Place(
             self._path,
-            self._log.status.st_ino,
+            self._log.identity[0],
             self._offset + max(0, consumed - len(self._carried)),
             *_head(self._log),
             self.blocks.inside,
             self._carried[consumed:].decode("latin-1"),
-            self._left,
+            self.was.left if self.was and again else self._left,
             self._done,
+            self._log.identity[1],
         )
 
 
-class _File(NamedTuple):
-    """A file beside the log."""
+class _Part(NamedTuple):
+    """A file in the order of reading."""
 
-    path: str
-    inode: int
-    size: int
-    changed: float
-    rotated: bool
-    """Its name is one that rotation gives."""
+    log: Opened | None
+    """None where it cannot be found or needs no look."""
+    was: Place | None = None
+    """How far it had been read before; None for a new one, and for what is lost."""
 
     @property
-    def compressed(self) -> bool:
-        return bool(_COMPRESSED.search(self.path))
+    def known(self) -> bool:
+        """It was not the log any more at the last look."""
+        return self.was is not None and self.was.left is not None
+
+    @property
+    def begin(self) -> bytes:
+        """Its first bytes, with which the last line of the file before may go on; `_CLOSED` where it cannot."""
+        if self.was.offset or self.was.done if self.was else not self.log:
+            return _CLOSED
+        return self.log.begin if self.log else b""
+
+    @property
+    def quiet(self) -> bool:
+        """It stands as it was left, after its rotation, and there is nothing more to read."""
+        if not self.log or not self.was or self.was.left is None or self.log.compressed:
+            return False
+        return self.log.status.st_size <= self.was.offset and not self.was.carried
 
 
 class _Pygtail(Pygtail):  # type: ignore[misc]
@@ -168,6 +193,10 @@ class Log:
         self.notices: list[str] = []
         """What is to be said of the last reading."""
         self._offset_file = os.path.join(state_dir, os.path.basename(path) + ".offset")
+        self._sight: tuple[tuple[int, ...], list[File]] = (), []
+        """What there was to see when the files were opened."""
+        self._looked: Any = None
+        """That, with the bookmark that was made of it."""
 
     def remembered(self, said: Any) -> Bookmark:
         """The bookmark that the ledger has kept."""
@@ -180,23 +209,9 @@ class Log:
         except OSError:
             return False
 
-    def unchanged(self, places: Bookmark, now: int, seen: int) -> bool:
-        """Whether there is surely nothing to read: the same files as before, and no longer than they were."""
-        if not places:
-            return False
-        *before, last = places
-        with opened(self.path) as live:
-            same = live.status.st_ino == last.inode and live.status.st_size == last.offset and holds(live, last)
-        if not same or not all(each.lingers(now) for each in before):
-            return False
-        waiting = {(each.inode, each.offset) for each in before if not each.done}
-        if not waiting and last.length:
-            return True
-        files = self._beside(places)
-        inodes = {each.inode for each in before}
-        # A log that was empty and is so again may have been copied, truncated or replaced in between.
-        new = not last.length and any(each.rotated and each.changed >= seen and each.inode not in inodes for each in files)
-        return not new and waiting <= {(each.inode, each.size) for each in files}
+    def unchanged(self, places: Bookmark, now: int) -> bool:
+        """Whether there is surely nothing to read, all being as it was at the last look; raises SourceError."""
+        return bool((self._look(places), places, _lingering(places, now)) == self._looked)
 
     def pieces(self, places: Bookmark, now: int, seen: int) -> Iterator[Piece]:
         """The files to read, oldest first, each open until the next is asked for; the last one is the log.
@@ -207,50 +222,53 @@ class Log:
             if not places:
                 yield self.begun(stack.enter_context(opened(self.path)), 0)
                 return
-            live, again, rotated = self._settled(stack, places, now, seen)
-            last, path = places[-1], os.path.realpath(self.path)
-            carried = b""
-            for number, (place, log) in enumerate(again, 1):
-                final = log.compressed or not place.lingers(now)
-                following: list[Opened | None] = [later for its, later in again[number:] if not its.offset]
-                goes_on = _goes_on(following if last.offset else [*following, *(rotated or ()), live], False)
-                if final or log.status.st_size > place.offset:
-                    piece = Piece(
-                        log, place.path, place, latest=now, left=place.left, carried=carried, final=final and not goes_on
-                    )
+            last = places[-1]
+            *parts, (live, was) = self._settled(stack, places, now, seen)
+            assert live
+            # While a log has no whole line none of it has been read, and it may go on in whatever is read first now.
+            waiting = b"" if last.length else last.carried.encode("latin-1")
+            carried, lost = b"", False
+            for number, part in enumerate(parts):
+                if not part.known:
+                    carried, waiting = carried or waiting, b""
+                if part.log is None:
+                    lost |= not part.known
+                    continue
+                begin = next((each.begin for each in (*parts[number + 1 :], _Part(live, was)) if each.begin), b"")
+                goes_on = bool(begin) and not stamped(begin)
+                left = _left(part, parts[number + 1 :], now)
+                # Where nothing follows yet, the last line of a copy may still go on in the log that was truncated.
+                waits = not begin and (part.known or _is_at(live, last))
+                final = not goes_on and (now - left > _LINGERS or (part.log.compressed and not waits))
+                if carried or not part.quiet:
+                    latest = now if part.known else int(part.log.status.st_mtime)
+                    path = (part.was or last).path
+                    since = now if part.known else left
+                    piece = Piece(part.log, path, part.was, latest=latest, left=since, carried=carried, lost=lost, final=final)
                     yield piece
-                    carried = piece.carry(goes_on)
-            if rotated is None:
-                yield Piece(live, path, last, latest=now, carried=carried)
-                return
-            lost = False
-            for number, each in enumerate(rotated, 1):
-                if each is None:
-                    lost = True
-                else:
-                    goes_on = _goes_on([*rotated[number:], live], live.status.st_ino == last.inode)
-                    goes_on |= not each.begin and number < len(rotated)
-                    latest = int(each.status.st_mtime)
-                    # The last one may still be open although nothing has been written to it for long.
-                    closed = each.compressed or (number < len(rotated) and now - latest > _LINGERS)
-                    final = closed and not goes_on
-                    was = last if number == 1 else None
-                    piece = Piece(each, last.path, was, latest=latest, left=now, carried=carried, lost=lost, final=final)
-                    yield piece
-                    carried, lost = piece.carry(goes_on), False
-            yield Piece(live, path, latest=now, carried=carried, lost=lost)
+                    carried, lost = piece.carry() if goes_on else b"", False
+            piece = Piece(live, os.path.realpath(self.path), was, latest=now, carried=carried or waiting, lost=lost)
+            yield piece
+            if not live.stays(piece.place.offset):
+                raise SourceError(f"{self.path} was truncated while it was read; the next reading counts it.")
 
     def begun(self, log: Opened, offset: int) -> Piece:
         """The log, of which nothing has been read yet but what is before this byte."""
         path = os.path.realpath(self.path)
-        return Piece(log, path, Place(path, log.status.st_ino, offset, 0, 0, False), latest=int(log.status.st_mtime))
+        self._sight = self._look(())
+        return Piece(log, path, Place(path, log.identity[0], offset, 0, 0, False), latest=int(log.status.st_mtime))
 
     def after(self, places: Bookmark, read: list[Piece], now: int) -> Bookmark:
         """The bookmark when these pieces have been read."""
-        now_at = {piece.was: piece.place for piece in read[:-1] if piece.was}
-        before = [now_at.get(place, place) for place in places[:-1]] if places else self._passed(read[-1].place, now)
-        before += [piece.place for piece in read[:-1] if piece.was not in places[:-1]]
-        return (*(place for place in before if place.lingers(now)), read[-1].place)
+        *rotated, live = read
+        now_at = {piece.was: piece.place for piece in rotated if piece.was}
+        before = [now_at.get(place, place) for place in places[:-1]] if places else self._passed(live.place, now)
+        before += [piece.place for piece in rotated if piece.was not in places[:-1]]
+        # A rotated file is known as long as its writer may have it open, or its time is new enough for a new one's.
+        there = {each.inode for each in self._sight[1] if not each.compressed or each.changed > _nanoseconds(now - _LINGERS)}
+        after = (*(place for place in before if place.lingers(now) or place.inode in there), live.place)
+        self._looked = self._sight, after, _lingering(after, now)
+        return after
 
     def keep(self, place: Place) -> None:
         """Keep pygtail's offset file in step, for pygtail and for people; the bookmark that counts is the ledger's."""
@@ -262,108 +280,95 @@ class Log:
                 f"{self._offset_file} cannot be written: {reason(error)}; look at its permissions and at the free space."
             ) from error
 
-    # ---- rotated files ----
+    # ---- which files they are ----
 
-    def _settled(
-        self, stack: ExitStack, places: Bookmark, now: int, seen: int
-    ) -> tuple[Opened, list[tuple[Place, Opened]], list[Opened | None] | None]:
+    def _look(self, places: Bookmark) -> tuple[tuple[int, ...], list[File]]:
+        """All that can be seen from outside: the log's inode, size and time, and the files beside it."""
+        with translated(self.path):
+            live = os.stat(self.path)
+        files = beside(self.path, [place.path for place in places], {place.inode for place in places})
+        return (live.st_ino, live.st_size, live.st_mtime_ns), files
+
+    def _settled(self, stack: ExitStack, places: Bookmark, now: int, seen: int) -> list[_Part]:
         """The log and its rotated files, all open, as they were at one moment: names change while one looks."""
         for tries in range(_TRIES):
-            with ExitStack() as trial:
-                moment = self._moment(places)
-                with suppress(SourceError) if tries < _TRIES - 1 else nullcontext():
-                    live = trial.enter_context(opened(self.path))
-                    again, rotated = self._open(trial, live, places, now, seen)
-                    if tries == _TRIES - 1 or (self._moment(places) == moment and self.is_at(live)):
-                        stack.push(trial.pop_all())
-                        break
-        return live, again, rotated
+            with ExitStack() as trial, suppress(SourceError) if tries < _TRIES - 1 else nullcontext():
+                self._sight = self._look(places)
+                live = trial.enter_context(opened(self.path))
+                parts = self._line_up(trial, live, self._sight[1], places, now, seen)
+                if tries == _TRIES - 1 or (_names(self._look(places)[1]) == _names(self._sight[1]) and self.is_at(live)):
+                    stack.push(trial.pop_all())
+                    break
+        return parts
 
-    def _moment(self, places: Bookmark) -> list[int]:
-        with translated(self.path):
-            return [os.stat(folder).st_mtime_ns for folder in self._folders(places)]
-
-    def _open(
-        self, stack: ExitStack, live: Opened, places: Bookmark, now: int, seen: int
-    ) -> tuple[list[tuple[Place, Opened]], list[Opened | None] | None]:
-        """The files that were the log before, and those that have been since the last look (None: the log still is).
-
-        A None among the latter stands for what is lost.
-        """
+    def _line_up(
+        self, stack: ExitStack, live: Opened, files: list[File], places: Bookmark, now: int, seen: int
+    ) -> list[_Part]:
+        """The files that were the log, oldest first, and the log."""
         *before, last = places
-        files: list[_File] | None = None
-        again = []
-        waiting = [place for place in before if not place.done]
-        if waiting:
-            files = self._beside(places)
-            for place in waiting:
-                if found := self._found(stack, place, files):
-                    again.append((place, found))
-        files = self._beside(places) if files is None else files
-        files = [each for each in files if not any(_is(each, place) for place in before)]
-        ours: Opened | None = None
-        if last.length and live.status.st_ino == last.inode and holds(live, last):
-            # Compressing frees the inode for the next log, which may even begin with the same lines.
-            new = [each for each in files if each.rotated and each.compressed and each.changed >= seen]
-            ours = self._found(stack, last, new)
-            if ours is None:
-                return again, None
-        ours = ours or self._found(stack, last, files, live)
-        if ours is live:
-            return again, None
-        known = [each.status for each in (live, ours, *(log for _, log in again)) if each]
-        heads = {last.head, *(_head(log) for log in (live, ours) if log), *(place.head for place in before)}
-        heads.discard(Head.of(b""))
-        after = ours.status.st_mtime if ours and now < seen else seen
-        younger = self._younger(stack, files, after, known, heads)
-        if last.length or ours:
-            rotated = [ours, *younger]
-            return again, rotated if last.length else sorted(rotated, key=_changed)
-        if younger:
-            return again, younger
-        if live.status.st_ino == last.inode:
-            return again, None
-        # It was empty and its inode is gone: it may have been compressed, or else nobody knows what it held.
-        return again, [] if any(each.rotated and _is_empty(each.path) for each in files) else [None]
+        files = [each for each in files if each.inode != live.status.st_ino]  # savelog links before it renames
+        parts = [_Part(None if place.done else self._found(stack, place, files, places), place) for place in before]
+        ours = live if _is_at(live, last) and holds(live, last) else None
+        if ours is None or not last.length:
+            ours = ours or self._found(stack, last, files, places, live)
+        if ours is live and last.length:
+            return [*parts, _Part(live, last)]
+        since = min(seen, int(ours.status.st_mtime)) if ours and now < seen else seen
+        new = self._new(stack, [live, ours, *(part.log for part in parts)], files, places, since - _COARSE)
+        if last.length:
+            return [*parts, _Part(ours, last if ours else None), *new, _Part(live)]
+        # Nothing of it has been read, so it is a new one itself.
+        if ours is None and not new and not any(each.rotated and _is_empty(each.path) for each in files):
+            new = [_Part(None)]  # nobody knows what it came to hold
+        elif ours and ours is not live:
+            new = sorted([*new, _Part(ours)], key=_changed)
+        return [*parts, *new, _Part(live)]
 
-    def _found(self, stack: ExitStack, place: Place, files: list[_File], live: Opened | None = None) -> Opened | None:
-        """The file of this place under its new name, or the log itself, copied since."""
+    def _found(
+        self, stack: ExitStack, place: Place, files: list[File], places: Bookmark, live: Opened | None = None
+    ) -> Opened | None:
+        """The file of this place under its new name or, where that is gone, a copy of it; the log may be one, too."""
         answer = self._pygtail(place) if live else None
-        candidates = sorted(
-            files, key=lambda each: (each.inode != place.inode, each.path != answer, each.compressed, -each.changed)
-        )
+        files = sorted(files, key=lambda each: (each.inode != place.inode, each.path != answer, each.compressed, -each.changed))
         for rotated in (True, False) if place.length else (True,):
-            for each in candidates:
-                if (each.rotated or each.inode == place.inode) is rotated and (log := _whole(stack, each.path, place)):
+            for each in files:
+                if (each.rotated or each.inode == place.inode) is rotated and (log := _whole(stack, each.path, place, places)):
                     return log
             if rotated and live and place.length and holds(live, place):
                 return live
         return None
 
-    def _younger(
-        self, stack: ExitStack, files: list[_File], after: float, known: list[os.stat_result], heads: set[Head]
-    ) -> list[Opened | None]:
-        """The files that were rotated since the last look and have never been seen; None for one that is damaged."""
-        found: list[Opened | None] = []
+    def _new(
+        self, stack: ExitStack, known: list[Opened | None], files: list[File], places: Bookmark, since: int
+    ) -> list[_Part]:
+        """The files that have come since the last look, oldest first; what is damaged is lost."""
+        parts = []
+        heads = {*(place.head for place in places), *(_head(log) for log in known if log)} - {Head.of(b"")}
+        identities = {log.identity for log in known if log}
         for each in sorted(files, key=lambda each: (each.compressed, each.changed, each.path)):
-            if each.rotated and each.changed >= after:
+            if each.rotated and each.changed >= _nanoseconds(since):
                 try:
                     log = _sound(stack, each.path)
                 except DamagedError:
-                    found.append(None)
+                    parts.append(_Part(None))
                     continue
                 head = _head(log)
-                if head not in heads and not any(os.path.samestat(log.status, status) for status in known):
+                old = any(_is_at(log, place) and holds(log, place) for place in places)
+                if not old and log.identity not in identities and head not in heads:
                     heads |= {head} if head.length else set()
-                    found.append(log)
-        return sorted(found, key=_changed)
+                    parts.append(_Part(log))
+        return sorted(parts, key=_changed)
 
     def _passed(self, live: Place, now: int) -> list[Place]:
-        """At the first look: the rotated files that could later be taken for new ones, because they change just now."""
-        with ExitStack() as stack, suppress(SourceError):
-            logs = self._younger(stack, self._beside((live,)), now, [os.stat(self.path)], set())
-            return [Piece(log, live.path, latest=now, left=now, final=True).place for log in logs if log]
-        return []
+        """The files that were rotated before the first look: what will be added to them is counted, but not what they hold."""
+        passed = []
+        for each in self._sight[1]:
+            if each.rotated and each.inode != live.inode and (not each.compressed or each.changed >= _nanoseconds(now - _COARSE)):
+                with suppress(SourceError), opened(each.path) as log:
+                    inode, generation = log.identity
+                    head, done = _head(log), log.compressed
+                    passed.append(Place(live.path, inode, each.size, *head, False, "", now, done, generation))
+        return passed
 
     def _pygtail(self, place: Place) -> str | None:
         """Which file pygtail takes for the bookmarked one."""
@@ -373,66 +378,28 @@ class Log:
             return answer
         return None
 
-    def _bases(self, places: Bookmark) -> list[str]:
-        """The log's names: its own, where it points, where it pointed."""
-        return list(dict.fromkeys((self.path, os.path.realpath(self.path), *(place.path for place in places))))
 
-    def _folders(self, places: Bookmark) -> list[str]:
-        folders = list(dict.fromkeys(os.path.dirname(base) for base in self._bases(places)))
-        return [folder for folder in folders if os.path.isdir(folder)]
-
-    def _beside(self, places: Bookmark) -> list[_File]:
-        """Files that may have been the log: by inode or by name."""
-        bases, inodes = self._bases(places), {place.inode for place in places}
-        itself = {self.path, os.path.realpath(self.path)}
-        named = re.compile("|".join(_series(base) for base in bases))
-        left = {place.path for place in places} - itself
-        files = []
-        with translated(self.path):
-            for folder in self._folders(places):
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        path = os.path.join(folder, entry.name)
-                        stem = _COMPRESSED.sub("", path)
-                        rotated = stem in left or bool(named.fullmatch(stem))
-                        alike = rotated or entry.inode() in inodes or path.startswith(tuple(bases))
-                        if alike and path not in itself:
-                            with suppress(FileNotFoundError):  # a symbolic link to nowhere
-                                status = entry.stat()
-                                if stat.S_ISREG(status.st_mode):
-                                    files.append(_File(path, status.st_ino, status.st_size, status.st_mtime, rotated))
-        # `.1` and the `.1.gz` that is just being made of it are one file.
-        names = {each.path for each in files}
-        return [each for each in files if not each.compressed or _COMPRESSED.sub("", each.path) not in names]
+def _lingering(places: Bookmark, now: int) -> list[bool]:
+    return [place.lingers(now) for place in places]
 
 
-def holds(log: Opened, place: Place) -> bool:
-    """Whether an open file is the one that was bookmarked, as long as it was then at least."""
-    # An empty one gives nothing to know it by; compressing gives it another inode, and its own to the next file.
-    empty = not log.begin if log.compressed else log.status.st_ino == place.inode
-    same = place.head.begins(log.begin) if place.length else empty
-    return same and (log.compressed or log.status.st_size >= place.offset)
+def _names(files: list[File]) -> list[tuple[str, int]]:
+    return [(each.path, each.inode) for each in files]
 
 
-def _changed(log: Opened | None) -> int:
-    return log.status.st_mtime_ns if log else 0
+def _nanoseconds(at: int) -> int:
+    return at * 1_000_000_000
 
 
-def _goes_on(following: list[Opened | None], truncated: bool) -> bool:
-    """Whether these files begin within the line in which the one before them ends, as after copying and truncating.
-
-    While they are empty only that the log was truncated can tell.
-    """
-    begin = next((log.begin for log in following if log and log.begin), b"")
-    return not stamped(begin) if begin else truncated
+def _changed(part: _Part) -> int:
+    return part.log.status.st_mtime_ns if part.log else 0
 
 
-def _is(file: _File, place: Place) -> bool:
-    """Whether a file that has the inode of a place is that one: inodes are given anew."""
-    if file.inode == place.inode:
-        with suppress(SourceError), opened(file.path) as log:
-            return holds(log, place)
-    return False
+def _left(part: _Part, later: list[_Part], now: int) -> int:
+    """When the log's name went on from a file: at the latest when the rotated one after it was last written."""
+    if part.was and part.was.left is not None:
+        return part.was.left
+    return next((min(now, int(each.log.status.st_mtime)) for each in later if each.log), now)
 
 
 def _head(log: Opened) -> Head:
@@ -447,11 +414,12 @@ def _is_empty(path: str) -> bool:
     return False
 
 
-def _whole(stack: ExitStack, path: str, place: Place) -> Opened | None:
-    """Open a file if it is the bookmarked one and holds it up to the offset at least."""
+def _whole(stack: ExitStack, path: str, place: Place, places: Bookmark) -> Opened | None:
+    """Open a file if it is the one of this place, and holds it up to the offset at least."""
     with suppress(SourceError):  # damaged, or still being compressed, or not for us to read
         with opened(path) as log:
-            if not holds(log, place) or not log.skip(place.offset):
+            another = any(_is_at(log, each) and holds(log, each) for each in places if each is not place)
+            if another or not holds(log, place) or not log.skip(place.offset):
                 return None
         return _sound(stack, path)
     return None
@@ -463,11 +431,3 @@ def _sound(stack: ExitStack, path: str) -> Opened:
         if log.compressed:
             log.skip(sys.maxsize)
     return stack.enter_context(opened(path))
-
-
-def _series(base: str) -> str:
-    """A pattern for the names of a log's rotated files, and of those with another date in it."""
-    folder, name = os.path.split(base)
-    parts = re.split(_DATE, name)
-    of_any_day = f"|{re.escape(os.path.join(folder, ''))}{_DATE.join(map(re.escape, parts))}" if len(parts) > 1 else ""
-    return f"{re.escape(base)}{_ROTATED}{of_any_day}"
