@@ -344,7 +344,9 @@ def import_logs(
                 if isinstance(live, Log) and live.is_at(log):
                     _import_live(log, live, count, ledger, clock, horizon, now, _copied(log, done))
                 else:
-                    _import_one(log, count, clock, horizon, done)
+                    # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
+                    ours = any(holds(log, place) for place in bookmark(ledger.get(live.bookmark)))
+                    _import_one(log, count, clock, horizon, done, to_the_end=not ours)
             step = count.step()
     return step
 
@@ -355,10 +357,12 @@ def _copied(log: Opened, done: list[tuple[bytes, int]]) -> int:
     return max(copies, default=0)
 
 
-def _import_one(log: Opened, count: _Count, clock: Clock, horizon: int | None, done: list[tuple[bytes, int]]) -> None:
+def _import_one(
+    log: Opened, count: _Count, clock: Clock, horizon: int | None, done: list[tuple[bytes, int]], *, to_the_end: bool
+) -> None:
     copied = _copied(log, done)
     log.skip(copied)
-    blocks = Blocks(log.readinto, to_the_end=True)
+    blocks = Blocks(log.readinto, to_the_end=to_the_end)
     count.finish(count.take(blocks, clock, horizon))
     done.append((log.begin, copied + blocks.consumed))
 

@@ -14,10 +14,10 @@ from .archive import translated
 
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
 
-_ROTATED = r"[.-](?:\d{1,4}|\d{8}(?:-\d+)?|\d{4}-\d\d-\d\d\S*)"
+_ROTATED = r"[.-](?:(\d{1,4})|\d{8}(?:-\d+)?|\d{4}-\d\d-\d\d\S*)"
 """What logrotate, savelog and dated rotations put behind the log's name, but for the compression."""
 
-_DATE = r"(?:19|20)\d\d[-._]?\d\d[-._]?\d\d"
+_DATE = r"(?:19|20)\d\d[-._]?[01]\d[-._]?[0-3]\d"
 """A date in the name of the log to which a symbolic link points today."""
 
 
@@ -31,6 +31,13 @@ class File(NamedTuple):
     """When it was last written, in nanoseconds since the epoch."""
     rotated: bool
     """Its name is one that rotation gives."""
+    number: int | None
+    """The number in that name; the oldest file has the highest."""
+
+    @property
+    def dated(self) -> bool:
+        """The date in its name, the year first, says which is older."""
+        return self.number is None and bool(re.search(_DATE, self.path))
 
     @property
     def compressed(self) -> bool:
@@ -55,15 +62,27 @@ def beside(log: str, before: Iterable[str], inodes: Collection[int]) -> list[Fil
                 for entry in entries:
                     path = os.path.join(folder, entry.name)
                     stem = _COMPRESSED.sub("", path)
-                    rotated = stem in pointed or bool(named.fullmatch(stem))
+                    match = named.fullmatch(stem)
+                    rotated = match is not None or stem in pointed
+                    number = int(match[match.lastindex]) if match and match.lastindex else None
                     if (rotated or entry.inode() in inodes or path.startswith(bases)) and path not in itself:
                         with suppress(FileNotFoundError):  # just renamed, or a symbolic link to nowhere
                             status = entry.stat()
                             if stat.S_ISREG(status.st_mode):
-                                files.append(File(path, status.st_ino, status.st_size, status.st_mtime_ns, rotated))
+                                files.append(File(path, status.st_ino, status.st_size, status.st_mtime_ns, rotated, number))
     # `.1` and the `.1.gz` that is just being made of it are one file.
     paths = {each.path for each in files}
     return sorted(each for each in files if not each.compressed or _COMPRESSED.sub("", each.path) not in paths)
+
+
+def in_order(files: Iterable[File]) -> list[File]:
+    """Oldest first: by their numbers or dates, as a slow writer may have written last into an older one; else by time."""
+    by_time = sorted(files, key=lambda each: each.changed)
+    if all(each.number is not None for each in by_time):
+        return sorted(by_time, key=lambda each: -(each.number or 0))
+    if all(each.dated for each in by_time):
+        return sorted(by_time, key=lambda each: _COMPRESSED.sub("", each.path))
+    return by_time
 
 
 @lru_cache(maxsize=8)

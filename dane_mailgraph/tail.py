@@ -19,7 +19,7 @@ from pygtail.core import Pygtail
 
 from .archive import HEAD, DamagedError, Head, Opened, opened, translated
 from .errors import SourceError, StoreError, reason
-from .rotation import File, beside
+from .rotation import File, beside, in_order
 from .syslog import Blocks, stamped
 
 _LINGERS = 3600
@@ -308,20 +308,16 @@ class Log:
         *before, last = places
         files = [each for each in files if each.inode != live.status.st_ino]  # savelog links before it renames
         parts = [_Part(None if place.done else self._found(stack, place, files, places), place) for place in before]
-        ours = live if _is_at(live, last) and holds(live, last) else None
-        if ours is None or not last.length:
-            ours = ours or self._found(stack, last, files, places, live)
-        if ours is live and last.length:
-            return [*parts, _Part(live, last)]
-        since = min(seen, int(ours.status.st_mtime)) if ours and now < seen else seen
-        new = self._new(stack, [live, ours, *(part.log for part in parts)], files, places, since - _COARSE)
+        ours = None
         if last.length:
-            return [*parts, _Part(ours, last if ours else None), *new, _Part(live)]
-        # Nothing of it has been read, so it is a new one itself.
-        if ours is None and not new and not any(each.rotated and _is_empty(each.path) for each in files):
-            new = [_Part(None)]  # nobody knows what it came to hold
-        elif ours and ours is not live:
-            new = sorted([*new, _Part(ours)], key=_changed)
+            ours = live if _is_at(live, last) and holds(live, last) else self._found(stack, last, files, places, live)
+            if ours is live:
+                return [*parts, _Part(live, last)]
+            parts.append(_Part(ours, last if ours else None))
+        since = min(seen, int(ours.status.st_mtime)) if ours and now < seen else seen
+        new = self._new(stack, files, places, [live, *(part.log for part in parts if part.log)], _nanoseconds(since - _COARSE))
+        if not (last.length or new or _is_at(live, last) or any(each.rotated and _is_empty(each.path) for each in files)):
+            new = [_Part(None)]  # the log was empty, and nobody knows what it came to hold
         return [*parts, *new, _Part(live)]
 
     def _found(
@@ -339,25 +335,26 @@ class Log:
         return None
 
     def _new(
-        self, stack: ExitStack, known: list[Opened | None], files: list[File], places: Bookmark, since: int
+        self, stack: ExitStack, files: list[File], places: Bookmark, known: list[Opened], since: int
     ) -> list[_Part]:
-        """The files that have come since the last look, oldest first; what is damaged is lost."""
-        parts = []
-        heads = {*(place.head for place in places), *(_head(log) for log in known if log)} - {Head.of(b"")}
-        identities = {log.identity for log in known if log}
-        for each in sorted(files, key=lambda each: (each.compressed, each.changed, each.path)):
-            if each.rotated and each.changed >= _nanoseconds(since):
-                try:
-                    log = _sound(stack, each.path)
-                except DamagedError:
-                    parts.append(_Part(None))
-                    continue
-                head = _head(log)
-                old = any(_is_at(log, place) and holds(log, place) for place in places)
-                if not old and log.identity not in identities and head not in heads:
-                    heads |= {head} if head.length else set()
-                    parts.append(_Part(log))
-        return sorted(parts, key=_changed)
+        """The files of which nothing has been read, oldest first; what is damaged is lost."""
+        last, parts = places[-1], []
+        heads = {*(place.head for place in places), *map(_head, known)} - {Head.of(b"")}
+        identities = {log.identity for log in known}
+        for each in in_order(each for each in files if (each.rotated and each.changed >= since) or each.inode == last.inode):
+            recent = each.rotated and each.changed >= since
+            try:
+                log = _sound(stack, each.path)
+            except DamagedError:
+                parts += [_Part(None)] if recent else []
+                continue
+            empty = not last.length and _is_at(log, last)  # so it was when it was looked at as the log
+            old = log.identity in identities or any(_is_at(log, place) and holds(log, place) for place in places)
+            head = _head(log)
+            if empty or (recent and not old and head not in heads):
+                heads |= {head} if head.length else set()
+                parts.append(_Part(log))
+        return parts
 
     def _passed(self, live: Place, now: int) -> list[Place]:
         """The files that were rotated before the first look: what will be added to them is counted, but not what they hold."""
@@ -389,10 +386,6 @@ def _names(files: list[File]) -> list[tuple[str, int]]:
 
 def _nanoseconds(at: int) -> int:
     return at * 1_000_000_000
-
-
-def _changed(part: _Part) -> int:
-    return part.log.status.st_mtime_ns if part.log else 0
 
 
 def _left(part: _Part, later: list[_Part], now: int) -> int:

@@ -31,7 +31,7 @@ class Small(History):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, 1, step=STEP)
-        self.writer.dated = False
+        self.writer.dated = self.writer.copies = False
         self.now = NOW
 
     def log_lines(self, minutes: int, path: Path | None = None) -> None:

@@ -74,7 +74,16 @@ class Writer:
         """When the log of this name was begun."""
         self.dated = chance.random() < 0.3
         """Rotated files are named by their day, not by number."""
+        self.copies = chance.random() < 0.3
+        """The log is copied and truncated, not renamed."""
         self._half = b""
+        self._open = path
+        """The file that the writer has open."""
+
+    @property
+    def settled(self) -> bool:
+        """The writer writes into the log, and has finished its last line."""
+        return not self._half and self._open == self.path
 
     def line(self, at: int) -> bytes:
         """One line, counted."""
@@ -93,13 +102,15 @@ class Writer:
 
     def append(self, at: int, lines: int, path: Path | None = None) -> None:
         """Write lines stamped `at`; the last one may be finished only by the next call."""
+        if self._open != self.path and self.chance.random() < 0.3:
+            self.reopen(at)
         data = self._half + b"".join(self.line(at) for _ in range(lines))
         cut = self.chance.randrange(len(data) - 20, len(data)) if lines and self.chance.random() < 0.2 and not path else len(data)
         # What has been written of the last line is in the file already.
-        with open(path or self.path, "ab") as file:
+        with open(path or self._open, "ab") as file:
             file.write(data[:cut][self._written :])
         self._half, self._written = (b"", 0) if cut == len(data) else self._rest(data, cut)
-        self.touch(path or self.path, at)
+        self.touch(path or self._open, at)
 
     _written = 0
 
@@ -119,10 +130,15 @@ class Writer:
     """The clock is the history's own."""
 
     def rotate(self, at: int) -> None:
-        """Rename and create, in one of the ways of logrotate; sometimes the writer is slow to reopen."""
-        self.append(at, 0)
+        """In one of the ways of logrotate, also in the middle of a line; the writer may be slow to reopen."""
+        if self.chance.random() < 0.7:
+            self.reopen(at)
+        if self.chance.random() < 0.5:
+            self.append(at, 0)
         if self.dated:
             fresh = self.path.with_name(f"{self.path.name}-{datetime.fromtimestamp(at, timezone.utc):%Y%m%d}-{at}")
+            if any(fresh.parent.glob(fresh.name + "*")):  # twice in one second
+                return
         else:
             fresh = self.path.with_name(self.path.name + ".1")
             for old in sorted(self.path.parent.glob(self.path.name + ".[0-9]*"), key=_number, reverse=True):
@@ -130,21 +146,35 @@ class Writer:
                 moved = self.path.with_name(f"{self.path.name}.{int(number) + 1}{'.' if packed else ''}{packed}")
                 old.rename(moved)
                 self.rotated = [moved if each == old else each for each in self.rotated]
-        if any(fresh.parent.glob(fresh.name + "*")) and self.dated:  # twice in one second
-            return
-        self.path.rename(fresh)
+                self._open = moved if self._open == old else self._open
+        if self.copies:
+            shutil.copyfile(self.path, fresh)
+            self.touch(fresh, at)
+            os.truncate(self.path, 0)
+        else:
+            self.path.rename(fresh)
+            self._open = fresh if self._open == self.path else self._open
+            self.path.touch()
         self.rotated.append(fresh)
-        if self.chance.random() < 0.3:
-            self.append(at, self.chance.randrange(1, 4), fresh)
-        self.path.touch()
         self.touch(self.path, at)
         self.since = at
-        if self.chance.random() < 0.3:
+        if self.chance.random() < 0.9:
+            if not self.copies and self.chance.random() < 0.3:
+                self.append(at, self.chance.randrange(1, 4))
+            self.reopen(at)
+        if self._open == self.path and self.chance.random() < 0.3:
             self.compress()
+
+    def reopen(self, at: int) -> None:
+        """The writer goes on in the log; it finishes its line before that."""
+        if self._open != self.path:
+            open_file, self._open = self._open, self.path
+            self.append(at, 0, open_file)
+            self.since = at
 
     def compress(self) -> None:
         """Compress the newest rotated file that is plain."""
-        plain = [each for each in self.rotated if each.suffix not in (".gz", ".bz2")]
+        plain = [each for each in self.rotated if each.suffix not in (".gz", ".bz2") and each != self._open]
         if plain:
             old = plain[-1]
             packed = old.with_name(old.name + (".gz" if self.chance.random() < 0.8 else ".bz2"))
@@ -288,8 +318,8 @@ def _compare_archive(
 def state_of(folder: Path, name: str) -> Any:
     """What the ledger remembers under this name."""
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as ledger:
-        if not ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:  # killed before it was made
-            return None
+        if not ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
+            return None  # its maker was killed
         row = ledger.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
     return json.loads(row[0]) if row else None
 
@@ -420,7 +450,7 @@ class History:
         if torn:
             again += [("zeroed pages", lambda: self._tear(rrd)), ("cut", lambda: os.truncate(rrd, rrd.stat().st_size // 2))]
         else:
-            if self.writer.since <= last and self.writer.first is not None and not self.writer._half:
+            if self.writer.since <= last and self.writer.first is not None and self.writer.settled:
                 again.append(("no ledger", ledger.unlink))
                 if snapshot.exists() and self.writer.since <= rrdtool.last(str(snapshot)):
                     again.append(("only the snapshot", lambda: self._lose(ledger, rrd)))
