@@ -143,9 +143,14 @@ class Opened:
         return not offset
 
     def stays(self, offset: int) -> bool:
-        """Whether it still begins as it did and reaches this byte: it has not been truncated meanwhile."""
-        descriptor = self._raw.fileno()
-        return os.pread(descriptor, len(self.begin), 0) == self.begin and os.fstat(descriptor).st_size >= offset
+        """Whether it still begins as it did and reaches this byte, as one that was not truncated; `begin` grows with it."""
+        if self.compressed or not self.dated:
+            return True
+        begin = os.pread(self._raw.fileno(), HEAD, 0)
+        if not begin.startswith(self.begin) or os.fstat(self._raw.fileno()).st_size < offset:
+            return False
+        self.begin = begin
+        return True
 
     @property
     def taken(self) -> int:

@@ -378,6 +378,7 @@ def _import_live(
         return
     piece = live.begun(log, copied)
     first = count.take(piece.blocks, clock, horizon)
+    piece.check()
     newest = ledger.get("newest")
     if first is not None:
         count.join(first)

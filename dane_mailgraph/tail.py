@@ -130,16 +130,22 @@ class Piece:
         self._done |= bool(self.blocks.rest)
         return self.blocks.rest
 
+    def check(self) -> None:
+        """Raise SourceError where the file is not what was read any more; to be called when it has been read."""
+        if not self._log.stays(self.place.offset):
+            raise SourceError(f"{self._log.name} was truncated while it was read; the next reading counts it.")
+
     @property
     def place(self) -> Place:
-        """How far it has been read by now."""
+        """How far it has been read by now; what is known of it is only what has been read."""
         consumed = self.blocks.consumed
+        offset = self._offset + max(0, consumed - len(self._carried))
         again = self.was is not None and self.was.left is not None and not consumed and not self._done
         return Place(
             self._path,
             self._log.identity[0],
-            self._offset + max(0, consumed - len(self._carried)),
-            *_head(self._log),
+            offset,
+            *Head.of(self._log.begin[:offset]),
             self.blocks.inside,
             self._carried[consumed:].decode("latin-1"),
             self.was.left if self.was and again else self._left,
@@ -218,6 +224,11 @@ class Log:
 
         `seen` is when the log was last read to its end. Raises SourceError.
         """
+        for piece in self._pieces(places, now, seen):
+            yield piece
+            piece.check()
+
+    def _pieces(self, places: Bookmark, now: int, seen: int) -> Iterator[Piece]:
         with ExitStack() as stack:
             if not places:
                 yield self.begun(stack.enter_context(opened(self.path)), 0)
@@ -247,10 +258,7 @@ class Log:
                     piece = Piece(part.log, path, part.was, latest=latest, left=since, carried=carried, lost=lost, final=final)
                     yield piece
                     carried, lost = piece.carry() if goes_on else b"", False
-            piece = Piece(live, os.path.realpath(self.path), was, latest=now, carried=carried or waiting, lost=lost)
-            yield piece
-            if not live.stays(piece.place.offset):
-                raise SourceError(f"{self.path} was truncated while it was read; the next reading counts it.")
+            yield Piece(live, os.path.realpath(self.path), was, latest=now, carried=carried or waiting, lost=lost)
 
     def begun(self, log: Opened, offset: int) -> Piece:
         """The log, of which nothing has been read yet but what is before this byte."""
@@ -363,7 +371,7 @@ class Log:
             if each.rotated and each.inode != live.inode and (not each.compressed or each.changed >= _nanoseconds(now - _COARSE)):
                 with suppress(SourceError), opened(each.path) as log:
                     inode, generation = log.identity
-                    head, done = _head(log), log.compressed
+                    head, done = Head.of(log.begin[: each.size]), log.compressed
                     passed.append(Place(live.path, inode, each.size, *head, False, "", now, done, generation))
         return passed
 

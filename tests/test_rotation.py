@@ -19,8 +19,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from dane_mailgraph.archive import opened
 from dane_mailgraph.errors import SourceError
 from dane_mailgraph.report import totals
+from dane_mailgraph.tail import Piece, bookmark
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -125,6 +127,32 @@ def test_an_empty_log_that_is_rotated_twice_may_get_its_inode_back(host: Host) -
     host.settles()
 
 
+def has_generations(folder: Path) -> bool:
+    """An inode that is given anew can be told from what it was."""
+    (folder / "log" / "probe").touch()
+    with opened(str(folder / "log" / "probe")) as probe:
+        return probe.identity[1] != 0
+
+
+def test_a_copy_may_have_the_inode_that_the_log_had_while_it_was_empty(host: Host) -> None:
+    if not has_generations(host.folder):
+        pytest.skip("this file system has no generations of inodes")
+    host.touch()
+    host.collect()
+    inode = host.log.stat().st_ino
+    host.connect(3)
+    pack(host.rename(), ".gz")
+    host.connect(2)
+    for number in range(50):
+        copy = host.log.with_name(f"mail.log.bak{number}")
+        shutil.copy2(host.log, copy)
+        if copy.stat().st_ino == inode:
+            break
+    else:
+        pytest.skip("this file system gives no inode twice")
+    host.settles()
+
+
 def test_a_log_with_the_same_first_line_is_another_log(host: Host) -> None:
     header = line(rfc3339(START), "reload -- version 3.9.1", "postfix/postfix-script")
     host.write(header)
@@ -225,6 +253,18 @@ def test_rotations_within_one_second_are_all_read(host: Host) -> None:
     host.connect(5)
     host.collect()
     host.collect()
+    host.settles()
+
+
+def test_a_log_that_was_begun_in_the_tick_of_the_last_look_is_read_after_its_rotation(host: Host) -> None:
+    followed(host).connect(2)
+    host.collect()
+    host.rename()
+    host.connect(5)
+    rotated = host.rename()
+    behind = host.now * 10**9 - 4 * 10**6  # the time of a file is that of the last tick of the clock
+    os.utime(rotated, ns=(behind, behind))
+    host.connect(6)
     host.settles()
 
 
@@ -396,6 +436,33 @@ def test_a_line_that_goes_on_after_the_log_was_copied_and_truncated_is_counted(
     assert not any(step.unreadable for step in host.steps)
 
 
+def test_a_line_that_goes_on_in_a_file_that_a_slow_writer_wrote_to_last_is_counted(host: Host) -> None:
+    host.touch()
+    host.collect()
+    first, second = host.lines(1), host.lines(1)
+    host.write(first[:1])
+    host.copytruncate()
+    host.write(first[1:] + second[:1])
+    slow = host.rename()
+    host.now += 1
+    host.connect(1)
+    host.rename()
+    host.write(second[1:], slow.with_name("mail.log.2"))
+    host.settles()
+
+
+def test_a_line_that_is_cut_by_two_truncations_is_counted(host: Host) -> None:
+    text = followed(host).lines(1)
+    for part in (text[:20], text[20:40]):
+        host.write(part)
+        host.copytruncate()
+        host.collect()
+        host.now += 5
+    host.write(text[40:])
+    host.connect(2)
+    host.settles()
+
+
 def test_a_line_that_is_never_finished_does_not_spoil_the_first_one_of_the_truncated_log(host: Host) -> None:
     followed(host).write(host.line(host.now)[:70])
     host.copytruncate()
@@ -496,6 +563,63 @@ def test_an_old_damaged_file_beside_the_log_is_nobodys_business(host: Host) -> N
     host.collect()
     pack(rotated, ".gz")
     host.settles()
+
+
+@pytest.mark.parametrize("packed", ["", *PACK])
+def test_a_writer_that_is_not_told_to_reopen_is_followed_into_the_rotated_file_for_days(host: Host, packed: str) -> None:
+    followed(host)
+    rotated = host.rename()
+    for _ in range(60):
+        host.now += HOUR + MINUTE
+        host.connect(1, to=rotated)
+        host.collect()
+    host.now += 9 * HOUR
+    host.connect(1, to=rotated)
+    if packed:
+        pack(rotated, packed)
+    host.collect()
+    host.connect(2)
+    for _ in range(3):
+        host.now += 1
+        host.collect()
+    host.settles()
+
+
+def test_a_writer_that_is_not_told_to_reopen_through_two_rotations_is_followed(host: Host) -> None:
+    followed(host).rename()
+    host.now += 5 * HOUR
+    host.connect(2, to=host.log.with_name("mail.log.1"))
+    host.collect()
+    host.now += 20 * HOUR
+    host.rename()
+    for _ in range(3):
+        host.now += 5 * HOUR
+        host.connect(3, to=host.log.with_name("mail.log.2"))
+        host.collect()
+    host.settles()
+
+
+def test_what_is_added_to_a_rotated_file_after_the_first_look_is_counted_but_not_what_it_held(host: Host) -> None:
+    host.write("".join(host.line(host.now) for _ in range(5)))
+    rotated = host.rename()
+    host.now += 5 * HOUR
+    host.collect()
+    for _ in range(3):
+        host.now += 5 * HOUR
+        host.connect(2, to=rotated)
+        host.collect()
+    host.settles()
+
+
+def test_a_clock_that_is_set_back_makes_no_rotated_file_a_new_one(host: Host) -> None:
+    followed(host).connect(5)
+    pack(host.rename(), ".gz")
+    host.collect()
+    host.now -= 10 * HOUR
+    for _ in range(30):
+        host.now += 10 * MINUTE
+        host.collect()
+    assert host.counted == dict(host.truth)
 
 
 # ---- files that are none of it --------------------------------------------------------------
@@ -663,6 +787,59 @@ def test_a_log_that_is_rotated_all_the_while_loses_and_doubles_nothing(tmp_path:
     assert not any(step.lost for step in host.steps)
 
 
+def read(piece: Piece) -> None:
+    for _ in piece.blocks:
+        pass
+
+
+def test_a_log_that_is_rotated_during_the_first_look_is_followed(host: Host) -> None:
+    host.write(host.line(host.now))
+    pieces = host.follower.pieces((), host.now, host.now)
+    (piece,) = (piece for piece in pieces if not read(piece))
+    host.connect(2)
+    host.rename()
+    host.connect(3)
+    with host.ledger.transaction():
+        host.ledger.set(host.follower.bookmark, host.follower.after((), [piece], host.now))
+    host.settles()
+
+
+@pytest.mark.parametrize("times", [0, 50])
+def test_a_log_that_is_truncated_while_it_is_read_is_read_again(host: Host, times: int) -> None:
+    followed(host).connect(5)
+    places = bookmark(host.ledger.get(host.follower.bookmark))
+    pieces = host.follower.pieces(places, host.now, host.now)
+    piece = next(pieces)
+    host.copytruncate()
+    if times:
+        host.connect(times)
+    read(piece)
+    with pytest.raises(SourceError, match="was truncated while it was read; the next reading counts it"):
+        next(pieces)
+    host.settles()
+
+
+def test_a_log_that_gets_its_first_lines_while_it_is_read_is_known_by_them(host: Host) -> None:
+    host.touch()
+    for piece in host.follower.pieces((), host.now, host.now):
+        host.connect(3)
+        read(piece)
+    (place,) = host.follower.after((), [piece], host.now)
+
+    assert place.offset == host.log.stat().st_size and place.length == min(place.offset, 1024)
+
+
+def test_an_import_leaves_the_unfinished_line_of_a_followed_file_to_the_bookmark(host: Host) -> None:
+    followed(host)
+    text = host.lines(1)
+    host.write(text[:-1])
+    rotated = host.rename()
+    host.collect()
+    host.take(rotated)
+    host.write(text[-1:], rotated)
+    host.settles()
+
+
 # ---- the programs that rotate ---------------------------------------------------------------
 
 CONFIGURATIONS = {
@@ -777,11 +954,10 @@ class Histories(RuleBasedStateMachine):
         self.bookmarked = False
         """The last look found a line by which the log can be known again."""
         self.rotations = self.names = self.chats = 0
-        self.rotated_within = False
-        """A rotation has come in the middle of the unfinished line."""
 
-    @initialize(grace=st.sampled_from([10, 10**7]))
-    def begin(self, grace: int) -> None:
+    @initialize(grace=st.sampled_from([10, 10**7]), dated=st.booleans())
+    def begin(self, grace: int, dated: bool) -> None:
+        self.dated = dated
         self.host.rules = self.host.rules._replace(grace=grace)
         self.host.collect()  # the first look counts what the log holds then, and no file that was rotated before
 
@@ -800,7 +976,7 @@ class Histories(RuleBasedStateMachine):
     def connect(self, times: int) -> None:
         self.finish()
         self.say(self.host.lines(times))
-        self.unread += [self.host.now] * times
+        self.unread += [] if self.stale else [self.host.now] * times
 
     @rule()
     def chat(self) -> None:
@@ -821,8 +997,8 @@ class Histories(RuleBasedStateMachine):
             self.say(self.pending)
             if self.pending_at is not None:
                 self.host.truth[self.pending_at - self.pending_at % MINUTE] += 1
-                self.unread.append(self.pending_at)
-        self.pending, self.rotated_within = "", False
+                self.unread += [] if self.stale else [self.pending_at]
+        self.pending = ""
 
     @rule()
     def reopen(self) -> None:
@@ -837,7 +1013,7 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 5, 30, 70, 600, 5 * HOUR]))
     def wait(self, seconds: int) -> None:
         if seconds > 60:
-            self.reopen()
+            self.finish()
         self.host.now += seconds
 
     @rule(seconds=st.sampled_from([0, 1, 20]))
@@ -855,31 +1031,29 @@ class Histories(RuleBasedStateMachine):
 
     # ---- what is done to the log ----
 
-    @rule(dated=st.booleans())
-    def rename(self, dated: bool) -> None:
-        self.host.rename(self.next_name(dated))
+    @rule(told=st.booleans())
+    def rename(self, told: bool) -> None:
+        self.host.rename(self.next_name(told))
 
-    @rule(dated=st.booleans())
-    def copy_and_truncate(self, dated: bool) -> None:
-        self.host.copytruncate(self.next_name(dated))
+    @rule(told=st.booleans())
+    def copy_and_truncate(self, told: bool) -> None:
+        self.host.copytruncate(self.next_name(told))
 
-    def next_name(self, dated: bool) -> str:
-        self.reopen()
-        if self.rotated_within:  # a writer is quicker than that
-            self.finish()
-        self.rotated_within = bool(self.pending)
+    def next_name(self, told: bool) -> str:
+        """The writer may not have been told of the rotations before this one."""
+        if told:
+            self.reopen()
         self.rotations += 1
         self.names += 1
         self.host.now += 1
-        return f"-20261124-{START + self.names}" if dated else ".1"
+        return f"-20261124-{START + self.names}" if self.dated else ".1"
 
     @rule(suffix=st.sampled_from(sorted(PACK)))
     def compress(self, suffix: str) -> None:
-        self.reopen()
-        self.finish()
         for path in sorted(self.host.log.parent.iterdir()):
+            unused = not os.path.samestat(path.stat(), os.fstat(self.writer.fileno()))
             # A file without one whole line cannot be known again when it is compressed.
-            if path != self.host.log and path.suffix not in (*PACK, ".bak") and b"\n" in path.read_bytes():
+            if path != self.host.log and path.suffix not in (*PACK, ".bak") and unused and b"\n" in path.read_bytes():
                 for half in PACK:
                     path.with_name(path.name + half).unlink(missing_ok=True)
                 pack(path, suffix)
@@ -900,6 +1074,16 @@ class Histories(RuleBasedStateMachine):
         copy = self.host.log.with_name("mail.log.bak")
         copy.write_bytes(self.host.log.read_bytes())
         os.utime(copy, (self.host.now, self.host.now))
+
+    @rule()
+    def expire(self) -> None:
+        """Rotated files that have been read are deleted."""
+        self.reopen()
+        self.finish()
+        self.collect(0)
+        for path in self.host.log.parent.iterdir():
+            if path != self.host.log:
+                path.unlink()
 
     @precondition(lambda self: self.bookmarked and not self.rotations and not self.stale)
     @rule(how=st.sampled_from(["truncate", "delete", "rotate away"]))
