@@ -19,10 +19,11 @@ from .archive import Opened, opened
 from .daybook import Daybook
 from .errors import SourceError
 from .ledger import Gap, Ledger
+from .place import bookmark, holds
 from .postfix import Relays
 from .sessions import Sessions
 from .syslog import Blocks, Clock, stamp_of
-from .tail import Log, holds
+from .tail import Log
 from .tally import Interval, Tally, connections, day_of, events
 
 TOLERANCE = 120

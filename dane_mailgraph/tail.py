@@ -19,11 +19,9 @@ from pygtail.core import Pygtail
 
 from .archive import HEAD, DamagedError, Head, Opened, opened, translated
 from .errors import SourceError, StoreError, reason
+from .place import LINGERS, Bookmark, Piece, Place, holds, is_at
 from .rotation import File, beside, in_order
-from .syslog import Blocks, stamped
-
-_LINGERS = 3600
-"""Seconds after which an unfinished line at the end of a rotated file will not be finished any more."""
+from .syslog import stamped
 
 _COARSE = 1
 """Seconds by which the time of a file may be behind the clock: Linux sets it to that of the last tick, NFS to the server's."""
@@ -33,125 +31,6 @@ _TRIES = 5
 
 _CLOSED = b"Jan  1 00:00:00 "
 """Stands for a beginning with which the line before does not go on."""
-
-
-class Place(NamedTuple):
-    """How far one file has been read."""
-
-    path: str
-    """Its name when it was the log, symbolic links followed."""
-    inode: int
-    offset: int
-    length: int
-    crc: int
-    """Length and checksum of its first bytes: see `archive.Head`."""
-    inside: bool
-    """The offset is inside a line that is too long to be one."""
-    carried: str = ""
-    """The beginning of its first line, which stands at the end of a copy made before the log was truncated."""
-    left: int | None = None
-    """When the log's name went to another file, or something was read from it after that; None while it is the log."""
-    done: bool = False
-    """It has been read to its end for good, and is only remembered so as not to be read again."""
-    generation: int = 0
-    """Of its inode: see `archive.Opened.identity`."""
-
-    @property
-    def head(self) -> Head:
-        """The fingerprint of the file."""
-        return Head(self.length, self.crc)
-
-    def lingers(self, now: int) -> bool:
-        """Whether the line at its end may still be finished."""
-        return now - (self.left or 0) <= _LINGERS
-
-
-Bookmark = tuple[Place, ...]
-"""Files that were the log, and last the log."""
-
-
-def bookmark(said: Any) -> Bookmark:
-    """The bookmark that the ledger has kept; empty for None."""
-    return tuple(Place(*place) for place in said or ())
-
-
-def holds(log: Opened, place: Place) -> bool:
-    """Whether an open file is the one that was bookmarked, or a copy of it, as long as it was then at least."""
-    if not place.length:  # nothing of it has been read, and it gives nothing else to know it by
-        return _is_at(log, place)
-    return place.head.begins(log.begin) and (log.compressed or log.status.st_size >= place.offset)
-
-
-def _is_at(log: Opened, place: Place) -> bool:
-    return log.identity == (place.inode, place.generation)
-
-
-class Piece:
-    """A file of the log, to be read on from where it was left."""
-
-    def __init__(
-        self,
-        log: Opened,
-        path: str,
-        was: Place | None = None,
-        *,
-        latest: int,
-        left: int | None = None,
-        carried: bytes = b"",
-        lost: bool = False,
-        final: bool = False,
-    ) -> None:
-        self.was = was
-        """How far it had been read before."""
-        self.latest = latest
-        """When its last line can have been written."""
-        self.lost = lost
-        """What stood between the bookmark and this file cannot be found."""
-        self._log, self._path, self._left = log, path, left
-        self._done = final and log.compressed
-        self._offset = was.offset if was else 0
-        log.skip(self._offset)
-        self._carried = carried or (was.carried.encode("latin-1") if was else b"")
-        if self._carried and stamped(log.begin):
-            self._carried += b"\n"  # it was never finished
-        self._ahead = self._carried
-        # Of a file that is not looked at again, what follows the last newline is a line.
-        self.blocks = Blocks(self._readinto, inside=was.inside if was else False, to_the_end=final)
-
-    def _readinto(self, view: memoryview) -> int:
-        if self._ahead:
-            ahead, self._ahead = self._ahead[: len(view)], self._ahead[len(view) :]
-            view[: len(ahead)] = ahead
-            return len(ahead)
-        return self._log.readinto(view)
-
-    def carry(self) -> bytes:
-        """The beginning of its last line, which goes on in the next file; then this one is done."""
-        self._done |= bool(self.blocks.rest)
-        return self.blocks.rest
-
-    def check(self) -> None:
-        """Raise SourceError where the file is not what was read any more; to be called when it has been read."""
-        if not self._log.stays(self.place.offset):
-            raise SourceError(f"{self._log.name} was truncated while it was read; the next reading counts it.")
-
-    @property
-    def place(self) -> Place:
-        """How far it has been read by now; what is known of it is only what has been read."""
-        consumed = self.blocks.consumed
-        offset = self._offset + max(0, consumed - len(self._carried))
-        again = self.was is not None and self.was.left is not None and not consumed and not self._done
-        return Place(
-            self._path,
-            self._log.identity[0],
-            offset,
-            *Head.of(self._log.begin[:offset]),
-            self.blocks.inside,
-            self._carried[consumed:].decode("latin-1"),
-            self.was.left if self.was and again else self._left,
-            self._done,
-            self._log.identity[1],
-        )
 
 
 class _Part(NamedTuple):
@@ -173,13 +52,6 @@ class _Part(NamedTuple):
         if self.was.offset or self.was.done if self.was else not self.log:
             return _CLOSED
         return self.log.begin if self.log else b""
-
-    @property
-    def quiet(self) -> bool:
-        """It stands as it was left, after its rotation, and there is nothing more to read."""
-        if not self.log or not self.was or self.was.left is None or self.log.compressed:
-            return False
-        return self.log.status.st_size <= self.was.offset and not self.was.carried
 
 
 class _Pygtail(Pygtail):  # type: ignore[misc]
@@ -249,15 +121,13 @@ class Log:
                 goes_on = bool(begin) and not stamped(begin)
                 left = _left(part, parts[number + 1 :], now)
                 # Where nothing follows yet, the last line of a copy may still go on in the log that was truncated.
-                waits = not begin and (part.known or _is_at(live, last))
-                final = not goes_on and (now - left > _LINGERS or (part.log.compressed and not waits))
-                if carried or not part.quiet:
-                    latest = now if part.known else int(part.log.status.st_mtime)
-                    path = (part.was or last).path
-                    since = now if part.known else left
-                    piece = Piece(part.log, path, part.was, latest=latest, left=since, carried=carried, lost=lost, final=final)
-                    yield piece
-                    carried, lost = piece.carry() if goes_on else b"", False
+                waits = not begin and (part.known or is_at(live, last))
+                final = not goes_on and (now - left > LINGERS or (part.log.compressed and not waits))
+                latest, left = (now, now) if part.known else (int(part.log.status.st_mtime), left)
+                path = (part.was or last).path
+                piece = Piece(part.log, path, part.was, latest=latest, left=left, carried=carried, lost=lost, final=final)
+                yield piece
+                carried, lost = piece.carry() if goes_on else b"", False
             yield Piece(live, os.path.realpath(self.path), was, latest=now, carried=carried or waiting, lost=lost)
 
     def begun(self, log: Opened, offset: int) -> Piece:
@@ -273,7 +143,7 @@ class Log:
         before = [now_at.get(place, place) for place in places[:-1]] if places else self._passed(live.place, now)
         before += [piece.place for piece in rotated if piece.was not in places[:-1]]
         # A rotated file is known as long as its writer may have it open, or its time is new enough for a new one's.
-        there = {each.inode for each in self._sight[1] if not each.compressed or each.changed > _nanoseconds(now - _LINGERS)}
+        there = {each.inode for each in self._sight[1] if not each.compressed or each.changed > _nanoseconds(now - LINGERS)}
         after = (*(place for place in before if place.lingers(now) or place.inode in there), live.place)
         self._looked = self._sight, after, _lingering(after, now)
         return after
@@ -315,16 +185,20 @@ class Log:
         """The files that were the log, oldest first, and the log."""
         *before, last = places
         files = [each for each in files if each.inode != live.status.st_ino]  # savelog links before it renames
-        parts = [_Part(None if place.done else self._found(stack, place, files, places), place) for place in before]
+        full = {(each.inode, each.size) for each in files if not each.compressed}
+        parts = []
+        for place in before:
+            idle = place.done or ((place.inode, place.offset) in full and not place.carried)
+            parts.append(_Part(None if idle else self._found(stack, place, files, places), place))
         ours = None
         if last.length:
-            ours = live if _is_at(live, last) and holds(live, last) else self._found(stack, last, files, places, live)
+            ours = live if is_at(live, last) and holds(live, last) else self._found(stack, last, files, places, live)
             if ours is live:
                 return [*parts, _Part(live, last)]
             parts.append(_Part(ours, last if ours else None))
         since = min(seen, int(ours.status.st_mtime)) if ours and now < seen else seen
         new = self._new(stack, files, places, [live, *(part.log for part in parts if part.log)], _nanoseconds(since - _COARSE))
-        if not (last.length or new or _is_at(live, last) or any(each.rotated and _is_empty(each.path) for each in files)):
+        if not (last.length or new or is_at(live, last) or any(each.rotated and _is_empty(each.path) for each in files)):
             new = [_Part(None)]  # the log was empty, and nobody knows what it came to hold
         return [*parts, *new, _Part(live)]
 
@@ -356,8 +230,8 @@ class Log:
             except DamagedError:
                 parts += [_Part(None)] if recent else []
                 continue
-            empty = not last.length and _is_at(log, last)  # so it was when it was looked at as the log
-            old = log.identity in identities or any(_is_at(log, place) and holds(log, place) for place in places)
+            empty = not last.length and is_at(log, last)  # so it was when it was looked at as the log
+            old = log.identity in identities or any(is_at(log, place) and holds(log, place) for place in places)
             head = _head(log)
             if empty or (recent and not old and head not in heads):
                 heads |= {head} if head.length else set()
@@ -419,7 +293,7 @@ def _whole(stack: ExitStack, path: str, place: Place, places: Bookmark) -> Opene
     """Open a file if it is the one of this place, and holds it up to the offset at least."""
     with suppress(SourceError):  # damaged, or still being compressed, or not for us to read
         with opened(path) as log:
-            another = any(_is_at(log, each) and holds(log, each) for each in places if each is not place)
+            another = any(is_at(log, each) and holds(log, each) for each in places if each is not place)
             if another or not holds(log, place) or not log.skip(place.offset):
                 return None
         return _sound(stack, path)

@@ -21,8 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dane_mailgraph.archive import opened
 from dane_mailgraph.errors import SourceError
+from dane_mailgraph.place import Piece, bookmark
 from dane_mailgraph.report import totals
-from dane_mailgraph.tail import Piece, bookmark
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
