@@ -89,7 +89,8 @@ class Log:
 
     def unchanged(self, places: Bookmark, now: int) -> bool:
         """Whether there is surely nothing to read, all being as it was at the last look; raises SourceError."""
-        return bool((self._look(places), places, _lingering(places, now)) == self._looked)
+        sight = self._look(places)
+        return bool((sight, places, _lingering(places, sight[1], now)) == self._looked)
 
     def pieces(self, places: Bookmark, now: int, seen: int) -> Iterator[Piece]:
         """The files to read, oldest first, each open until the next is asked for; the last one is the log.
@@ -122,7 +123,8 @@ class Log:
                 left = _left(part, parts[number + 1 :], now)
                 # Where nothing follows yet, the last line of a copy may still go on in the log that was truncated.
                 waits = not begin and (part.known or is_at(live, last))
-                final = not goes_on and (now - left > LINGERS or (part.log.compressed and not waits))
+                over = now - max(left, int(part.log.status.st_mtime)) > LINGERS
+                final = not goes_on and (over or (part.log.compressed and not waits))
                 latest, left = (now, now) if part.known else (int(part.log.status.st_mtime), left)
                 path = (part.was or last).path
                 piece = Piece(part.log, path, part.was, latest=latest, left=left, carried=carried, lost=lost, final=final)
@@ -145,7 +147,7 @@ class Log:
         # A rotated file is known as long as its writer may have it open, or its time is new enough for a new one's.
         there = {each.inode for each in self._sight[1] if not each.compressed or each.changed > _nanoseconds(now - LINGERS)}
         after = (*(place for place in before if place.lingers(now) or place.inode in there), live.place)
-        self._looked = self._sight, after, _lingering(after, now)
+        self._looked = self._sight, after, _lingering(after, self._sight[1], now)
         return after
 
     def keep(self, place: Place) -> None:
@@ -258,8 +260,8 @@ class Log:
         return None
 
 
-def _lingering(places: Bookmark, now: int) -> list[bool]:
-    return [place.lingers(now) for place in places]
+def _lingering(places: Bookmark, files: list[File], now: int) -> list[bool]:
+    return [*(place.lingers(now) for place in places), *(each.changed >= _nanoseconds(now - LINGERS) for each in files)]
 
 
 def _names(files: list[File]) -> list[tuple[str, int]]:
@@ -271,7 +273,7 @@ def _nanoseconds(at: int) -> int:
 
 
 def _left(part: _Part, later: list[_Part], now: int) -> int:
-    """When the log's name went on from a file: at the latest when the rotated one after it was last written."""
+    """When a file was last read after its rotation, or else rotated: at the latest when the one after it was last written."""
     if part.was and part.was.left is not None:
         return part.was.left
     return next((min(now, int(each.log.status.st_mtime)) for each in later if each.log), now)
