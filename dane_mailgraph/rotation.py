@@ -52,7 +52,7 @@ def beside(log: str, before: Iterable[str], inodes: Collection[int]) -> list[Fil
     """
     itself = {log, os.path.realpath(log)}
     bases = tuple(dict.fromkeys((log, os.path.realpath(log), *before)))
-    pointed, named = set(bases) - itself, _names(bases)
+    pointed, (named, begins) = set(bases) - itself, _names(bases)
     files = []
     with translated(log):
         for folder in dict.fromkeys(os.path.dirname(base) for base in bases):
@@ -60,6 +60,8 @@ def beside(log: str, before: Iterable[str], inodes: Collection[int]) -> list[Fil
                 continue
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    if not entry.name.startswith(begins) and entry.inode() not in inodes:
+                        continue
                     path = os.path.join(folder, entry.name)
                     stem = _COMPRESSED.sub("", path)
                     match = named.fullmatch(stem)
@@ -86,9 +88,9 @@ def in_order(files: Iterable[File]) -> list[File]:
 
 
 @lru_cache(maxsize=8)
-def _names(bases: tuple[str, ...]) -> re.Pattern[str]:
-    """The names of these logs' rotated files, and of those with another date in them."""
-    return re.compile("|".join(map(_series, bases)))
+def _names(bases: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """What these logs' rotated files are named, also those with another date in their names, and how all of them begin."""
+    return re.compile("|".join(map(_series, bases))), tuple({re.split(_DATE, os.path.basename(base))[0] for base in bases})
 
 
 def _series(base: str) -> str:

@@ -73,8 +73,8 @@ class Log:
         self._offset_file = os.path.join(state_dir, os.path.basename(path) + ".offset")
         self._sight: tuple[tuple[int, ...], list[File]] = (), []
         """What there was to see when the files were opened."""
-        self._looked: Any = None
-        """That, with the bookmark that was made of it."""
+        self._looked: tuple[Any, list[File]] = None, []
+        """The log and the bookmark that was made of it, and the files beside it."""
 
     def remembered(self, said: Any) -> Bookmark:
         """The bookmark that the ledger has kept."""
@@ -89,8 +89,15 @@ class Log:
 
     def unchanged(self, places: Bookmark, now: int) -> bool:
         """Whether there is surely nothing to read, all being as it was at the last look; raises SourceError."""
-        sight = self._look(places)
-        return bool((sight, places, _lingering(places, sight[1], now)) == self._looked)
+        log, files = self._looked
+        with translated(self.path):
+            live = _state(self.path)
+        if log != (live, places, _lingering(places, files, now)):
+            return False
+        plain = [each for each in files if not each.compressed]
+        with suppress(OSError):  # there are no new ones while the log is the same, and what is compressed does not grow
+            return all(_state(each.path) == (each.inode, each.size, each.changed) for each in plain)
+        return False
 
     def pieces(self, places: Bookmark, now: int, seen: int) -> Iterator[Piece]:
         """The files to read, oldest first, each open until the next is asked for; the last one is the log.
@@ -147,7 +154,8 @@ class Log:
         # A rotated file is known as long as its writer may have it open, or its time is new enough for a new one's.
         there = {each.inode for each in self._sight[1] if not each.compressed or each.changed > _nanoseconds(now - LINGERS)}
         after = (*(place for place in before if place.lingers(now) or place.inode in there), live.place)
-        self._looked = self._sight, after, _lingering(after, self._sight[1], now)
+        live_then, files = self._sight
+        self._looked = (live_then, after, _lingering(after, files, now)), files
         return after
 
     def keep(self, place: Place) -> None:
@@ -165,9 +173,8 @@ class Log:
     def _look(self, places: Bookmark) -> tuple[tuple[int, ...], list[File]]:
         """All that can be seen from outside: the log's inode, size and time, and the files beside it."""
         with translated(self.path):
-            live = os.stat(self.path)
-        files = beside(self.path, [place.path for place in places], {place.inode for place in places})
-        return (live.st_ino, live.st_size, live.st_mtime_ns), files
+            live = _state(self.path)
+        return live, beside(self.path, [place.path for place in places], {place.inode for place in places})
 
     def _settled(self, stack: ExitStack, places: Bookmark, now: int, seen: int) -> list[_Part]:
         """The log and its rotated files, all open, as they were at one moment: names change while one looks."""
@@ -262,6 +269,11 @@ class Log:
 
 def _lingering(places: Bookmark, files: list[File], now: int) -> list[bool]:
     return [*(place.lingers(now) for place in places), *(each.changed >= _nanoseconds(now - LINGERS) for each in files)]
+
+
+def _state(path: str) -> tuple[int, ...]:
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _names(files: list[File]) -> list[tuple[str, int]]:

@@ -35,6 +35,11 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+def read(piece: Piece) -> None:
+    for _ in piece.blocks:
+        pass
+
+
 def followed(host: Host) -> Host:
     """A host whose log has been read for a while."""
     host.connect(3)
@@ -636,6 +641,21 @@ def test_a_clock_that_is_set_back_makes_no_rotated_file_a_new_one(host: Host) ->
     assert host.counted == dict(host.truth)
 
 
+@pytest.mark.parametrize("fails", ["while it is read", "at the commit"])
+def test_what_a_look_that_failed_did_not_count_is_counted_by_the_next(host: Host, fails: str) -> None:
+    rotated = followed(host).rename()
+    host.connect(1)
+    host.collect()
+    host.collect()
+    host.connect(2, to=rotated)
+    places = bookmark(host.ledger.get(host.follower.bookmark))
+    pieces = [piece for piece in host.follower.pieces(places, host.now, host.now) if not read(piece)]
+    if fails == "at the commit":
+        host.follower.after(places, pieces, host.now)
+    host.collect()
+    assert host.counted == dict(host.truth)
+
+
 # ---- files that are none of it --------------------------------------------------------------
 
 
@@ -799,11 +819,6 @@ def test_a_log_that_is_rotated_all_the_while_loses_and_doubles_nothing(tmp_path:
     host.collect()
     assert sum(host.counted.values()) == len(lines)
     assert not any(step.lost for step in host.steps)
-
-
-def read(piece: Piece) -> None:
-    for _ in piece.blocks:
-        pass
 
 
 def test_a_log_that_is_rotated_during_the_first_look_is_followed(host: Host) -> None:
