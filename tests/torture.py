@@ -450,9 +450,10 @@ class History:
         if torn:
             again += [("zeroed pages", lambda: self._tear(rrd)), ("cut", lambda: os.truncate(rrd, rrd.stat().st_size // 2))]
         else:
-            if self.writer.since <= last and self.writer.first is not None and self.writer.settled:
+            # What was logged before the log of this name was begun must be in the RRD: the first look does not go further back.
+            if self.writer.since < last and self.writer.first is not None and self.writer.settled:
                 again.append(("no ledger", ledger.unlink))
-                if snapshot.exists() and self.writer.since <= rrdtool.last(str(snapshot)):
+                if snapshot.exists() and self.writer.since < rrdtool.last(str(snapshot)):
                     again.append(("only the snapshot", lambda: self._lose(ledger, rrd)))
             for name in ("older ledger", "older RRD", "older snapshot"):
                 if name in self._kept:
