@@ -19,7 +19,7 @@ from .archive import Opened, opened
 from .daybook import Daybook
 from .errors import SourceError
 from .ledger import Gap, Ledger
-from .place import bookmark, holds
+from .place import holds
 from .postfix import Relays
 from .sessions import Sessions
 from .syslog import Blocks, Clock, stamp_of
@@ -52,12 +52,18 @@ class Piece(Protocol):
     @property
     def latest(self) -> int:
         """When its last line can have been written."""
+
     @property
     def lost(self) -> bool:
         """What stood before it cannot be found; asked when it has been read."""
+
     @property
     def blocks(self) -> Blocks:
         """Its whole lines."""
+
+    def missing(self) -> bool:
+        """Whether lines are missing before the block that was read last; asked once for each block."""
+
     @property
     def place(self) -> Any:
         """How far it has been read by now."""
@@ -69,19 +75,26 @@ class Source(Protocol):
     @property
     def bookmark(self) -> str:
         """Under which name the ledger keeps the bookmark."""
+
     @property
     def notices(self) -> list[str]:
         """What is to be said of the last reading, in sentences."""
+
     def remembered(self, said: Any, /) -> Any:
         """The bookmark as the ledger has kept it; something false for None."""
-    def unchanged(self, places: Any, now: int, seen: int, /) -> bool:
+
+    def unchanged(self, places: Any, now: int, /) -> bool:
         """Whether there is surely nothing to read."""
+
     def pieces(self, places: Any, now: int, seen: int, /) -> Iterator[Any]:
         """The `Piece`s to read, oldest first, each open until the next is asked for; raises SourceError."""
+
     def after(self, places: Any, read: list[Any], now: int, /) -> Any:
         """The bookmark when these pieces have been read."""
+
     def keep(self, place: Any, /) -> None:
         """The ledger has been written."""
+
     def is_at(self, log: Opened, /) -> bool:
         """Whether an open file is this log."""
 
@@ -147,12 +160,17 @@ class _Count:
         self._counted = self._recipients = self._late = self._skipped = self._read = self._lines = 0
         self._lost: list[Gap] = []
 
-    def take(self, blocks: Blocks, clock: Clock, horizon: int | None) -> int | None:
-        """Count a log from where it stands, but for what is before `horizon`; the time of its first line."""
+    def take(self, blocks: Blocks, clock: Clock, horizon: int | None, missing: Callable[[], bool] = lambda: False) -> int | None:
+        """Count a log from where it stands, but for what is before `horizon`; the time of its first line.
+
+        `missing` says whether lines are missing before a block, so that nothing is known of the sessions they announced.
+        """
         self._horizon = self._tally.since = horizon
         self._tally.first = self._tally.newest = None
         before = blocks.consumed
         for block, end in blocks:
+            if missing():
+                self.sessions.known = None
             self._tally.take(block, end, clock)
             if self._count_lines:
                 self._lines += block.count(b"\n", 0, end)
@@ -272,9 +290,7 @@ def collect(log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines:
             # pass of an hour that autumn repeats from the first.
             newest = ledger.get("newest", seen)
             known = max(newest, _read_until(newest, seen)) if places else None
-            if piece.lost:
-                count.sessions.known = None
-            first = count.take(piece.blocks, Clock(rules.zone, piece.latest, previous=known), horizon)
+            first = count.take(piece.blocks, Clock(rules.zone, piece.latest, previous=known), horizon, piece.missing)
             if piece.lost and known is not None:
                 count.lose(known, min(now if first is None else first, now) + 1)
             elif not places and first is not None:
@@ -346,7 +362,8 @@ def import_logs(
                     _import_live(log, live, count, ledger, clock, horizon, now, _copied(log, done))
                 else:
                     # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
-                    ours = any(holds(log, place) for place in bookmark(ledger.get(live.bookmark)))
+                    places = live.remembered(ledger.get(live.bookmark)) if isinstance(live, Log) else ()
+                    ours = any(holds(log, place) for place in places)
                     _import_one(log, count, clock, horizon, done, to_the_end=not ours)
             step = count.step()
     return step

@@ -179,6 +179,7 @@ def connections(facts: Facts) -> Iterator[Finding]:
 
 # ---- what Postfix itself complains of -------------------------------------------------------
 
+
 def complaints(facts: Facts) -> Iterator[Finding]:
     """What Postfix's clients have warned of; it may have been mended since."""
     end = facts.end

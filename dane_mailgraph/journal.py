@@ -34,6 +34,9 @@ SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
 
 _FIELDS = ("MESSAGE", "SYSLOG_IDENTIFIER", "_PID", "_UID", "_HOSTNAME", "MESSAGE_ID", "N_DROPPED", "OBJECT_UID", "_TRANSPORT")
 
+_MISSING = b"\n\n"
+"""Stands between lines for those that are missing."""
+
 _SETTLED = 10**9
 """Nanoseconds after which a file's time of change tells a later change from this one."""
 
@@ -65,15 +68,23 @@ class Piece:
         self._cursor = was.cursor if was else ""
         self._lines = self._read(was)
         self._ahead = b""
+        self._missing = False
         self.blocks = Blocks(self._readinto)
+
+    def missing(self) -> bool:
+        """Whether entries are missing before the block that was read last: vacuumed, or thrown away by journald."""
+        missing, self._missing = self._missing, False
+        return missing
 
     def _readinto(self, view: memoryview) -> int:
         have = 0
         while have < len(view):
-            if not self._ahead:
-                self._ahead = next(self._lines, b"")
-                if not self._ahead:
-                    break
+            self._ahead = self._ahead or next(self._lines, b"")
+            if self._ahead == _MISSING and not have:
+                self._missing, self._ahead = True, b""
+                continue
+            if self._ahead in (b"", _MISSING):
+                break
             taken, self._ahead = self._ahead[: len(view) - have], self._ahead[len(view) - have :]
             view[have : have + len(taken)] = taken
             have += len(taken)
@@ -91,9 +102,12 @@ class Piece:
                     if _same(cursor, self._cursor):
                         continue
                     self.lost = self._vacuumed(was)
+                    if self.lost:
+                        yield _MISSING
                 self._cursor = cursor
                 if entry.get("MESSAGE_ID") == SUPPRESSED and entry.get("_TRANSPORT") == "driver":
-                    self._journal.suppressed(entry)
+                    if self._journal.suppressed(entry):
+                        yield _MISSING
                 else:
                     yield _line(entry)
         if not found and self._vacuumed(was):  # and nothing has come since
@@ -143,7 +157,7 @@ class Journal:
         """Whether an open file is the log: never."""
         return False
 
-    def unchanged(self, place: Place | None, now: int, seen: int) -> bool:
+    def unchanged(self, place: Place | None, now: int) -> bool:
         """Whether there is surely nothing to read: no file of the journal has changed since the last look."""
         return bool(place and self._seen) and _files() == self._seen
 
@@ -167,14 +181,16 @@ class Journal:
         """What has been read is in the ledger: nothing is to be read until the files change."""
         self._seen = self._looked
 
-    def suppressed(self, entry: dict[str, Any]) -> None:
-        """Say that journald has thrown messages away, if they were Postfix's."""
+    def suppressed(self, entry: dict[str, Any]) -> bool:
+        """Say that journald has thrown messages away, if they were Postfix's, as is answered."""
         if _number(entry.get("OBJECT_UID")) in map(str, self.owners):
             at = datetime.fromtimestamp(_seconds(entry), timezone.utc)
             self.notices.append(
                 f"journald has suppressed {entry.get('N_DROPPED', 'some')} messages of Postfix before {at:%Y-%m-%d %H:%M} UTC, "
                 "so some may be missing in the counts; set LogRateLimitIntervalSec=0 in Postfix's unit."
             )
+            return True
+        return False
 
     @contextmanager
     def entries(self, place: Place | None) -> Iterator[Iterator[bytes]]:

@@ -85,6 +85,7 @@ class Piece:
         """When its last line can have been written."""
         self.lost = lost
         """What stood between the bookmark and this file cannot be found."""
+        self._missing = lost
         self._log, self._path, self._left = log, path, left
         self._done = final and log.compressed
         self._offset = was.offset if was else 0
@@ -102,6 +103,11 @@ class Piece:
             view[: len(ahead)] = ahead
             return len(ahead)
         return self._log.readinto(view)
+
+    def missing(self) -> bool:
+        """Whether lines are missing before the block that was read last: before the first one, if what was before is lost."""
+        missing, self._missing = self._missing, False
+        return missing
 
     def carry(self) -> bytes:
         """The beginning of its last line, which goes on in the next file; then this one is done."""

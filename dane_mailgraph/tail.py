@@ -19,7 +19,7 @@ from pygtail.core import Pygtail
 
 from .archive import HEAD, DamagedError, Head, Opened, opened, translated
 from .errors import SourceError, StoreError, reason
-from .place import LINGERS, Bookmark, Piece, Place, holds, is_at
+from .place import LINGERS, Bookmark, Piece, Place, bookmark, holds, is_at
 from .rotation import File, beside, in_order
 from .syslog import stamped
 
@@ -188,9 +188,7 @@ class Log:
                     break
         return parts
 
-    def _line_up(
-        self, stack: ExitStack, live: Opened, files: list[File], places: Bookmark, now: int, seen: int
-    ) -> list[_Part]:
+    def _line_up(self, stack: ExitStack, live: Opened, files: list[File], places: Bookmark, now: int, seen: int) -> list[_Part]:
         """The files that were the log, oldest first, and the log."""
         *before, last = places
         files = [each for each in files if each.inode != live.status.st_ino]  # savelog links before it renames
@@ -225,9 +223,7 @@ class Log:
                 return live
         return None
 
-    def _new(
-        self, stack: ExitStack, files: list[File], places: Bookmark, known: list[Opened], since: int
-    ) -> list[_Part]:
+    def _new(self, stack: ExitStack, files: list[File], places: Bookmark, known: list[Opened], since: int) -> list[_Part]:
         """The files of which nothing has been read, oldest first; what is damaged is lost."""
         last, parts = places[-1], []
         heads = {*(place.head for place in places), *map(_head, known)} - {Head.of(b"")}

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from .errors import MailgraphError
 from .ledger import Ledger
+from .place import bookmark
 from .series import DAY
 from .store import Store
-from .tail import Log, bookmark
+from .tail import Log
 
 LEDGER = "ledger.sqlite"
 

@@ -125,9 +125,7 @@ FOREIGN = (a_text, a_directory, anothers_database, anothers_empty_database, a_ne
 
 @pytest.mark.parametrize("writable", [True, False])
 @pytest.mark.parametrize("what", FOREIGN, ids=lambda what: what.__name__)
-def test_what_is_not_ours_is_left_as_it_is_and_said_in_a_sentence(
-    what: Callable[[str], None], writable: bool, path: str
-) -> None:
+def test_what_is_not_ours_is_left_as_it_is_and_said_in_a_sentence(what: Callable[[str], None], writable: bool, path: str) -> None:
     what(path)
     before = None if os.path.isdir(path) else Path(path).read_bytes()
     with pytest.raises(MailgraphError) as said, Ledger(path, writable=writable) as ledger:

@@ -43,6 +43,8 @@ def _now() -> None:
     """These tests' own now: the suite may have been at work for minutes when they begin."""
     global NOW
     NOW = int(time.time())
+
+
 DAY = 86400
 
 KINDS = (
