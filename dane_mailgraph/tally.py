@@ -69,7 +69,7 @@ class Tally:
         self.first: int | None = None
         """When the first line was written."""
         self.newest: int | None = None
-        """When the latest line at an end of a block was written."""
+        """When the latest line at an end of a block was written, or of a client in it."""
         self.future = 0
         """Events stamped after the horizon: counted nowhere."""
         self.unreadable = 0
@@ -142,6 +142,7 @@ class Tally:
             if stamp != written or offset != zone:
                 if stamp[:-2] != minute or offset != zone:
                     when = clock.resolve(stamp, offset)
+                    self._meet(when, clock)
                     begins = 0 if when is None else when - when % MINUTE
                     minute, zone = stamp[:-2], offset
                     unread = when is None
@@ -170,6 +171,7 @@ class Tally:
             met.append(meanings.delivered(process, service, text, usual, at))
         self._met += len(found)
         if at:
+            self._meet(at, clock)
             sessions.clear(at)
         if len(found) < len(lines):
             said = map(postfix.unwrapped, syslog.nameless_lines(lines))
