@@ -1,12 +1,13 @@
 """A coverage-guided fuzzer for everything that reads bytes of a log: `make fuzz`, or `python tests/fuzz.py -max_total_time=60`.
 
-Whatever the bytes are, nothing may raise, and three ways to count them must agree: a block as a whole, the
-same lines one by one, and what `explain` says of each.
+Whatever the bytes are, nothing may raise, and three ways to count them must agree: a block as a whole, the same lines one by
+one with all that is known of sessions put down and taken up between them, and what `explain` says of each.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import sys
 from datetime import timezone
 from pathlib import Path
@@ -17,6 +18,7 @@ with atheris.instrument_imports(include=["dane_mailgraph"]):
     from dane_mailgraph.counted import BY_KEY, COUNTED
     from dane_mailgraph.explain import explain
     from dane_mailgraph.postfix import Relays
+    from dane_mailgraph.sessions import Sessions
     from dane_mailgraph.syslog import Blocks, Clock
     from dane_mailgraph.tally import Tally
 
@@ -28,19 +30,23 @@ def clock() -> Clock:
     return Clock(timezone.utc, NOW)
 
 
-def counted(data: bytes) -> tuple[int, ...]:
-    """How often each category is counted in these bytes."""
-    tally = Tally(60, RELAYS, NOW + 120)
-    the_clock = clock()
-    for block, end in Blocks(io.BytesIO(data).readinto, to_the_end=True):
-        tally.take(block, end, the_clock)
-    return tuple(map(sum, zip(*(each.counts for each in tally.intervals()), strict=True))) or (0,) * len(COUNTED)
+def counted(*pieces: bytes) -> tuple[int, ...]:
+    """How often each category is counted in these bytes, which are read one piece after another."""
+    the_clock, sessions, found = clock(), Sessions(), []
+    for data in pieces:
+        tally = Tally(60, RELAYS, NOW + 120, sessions)
+        for block, end in Blocks(io.BytesIO(data).readinto, to_the_end=True):
+            tally.take(block, end, the_clock)
+        found += [each.counts for each in tally.intervals()]
+        if the_clock.previous is not None:
+            sessions = Sessions.restored(json.loads(json.dumps(sessions.saved(the_clock.previous))))
+    return tuple(map(sum, zip(*found, strict=True))) or (0,) * len(COUNTED)
 
 
 def one(data: bytes) -> None:
     lines = data.split(b"\n")
     whole = counted(data)
-    single = tuple(map(sum, zip(*(counted(line) for line in lines), strict=True)))
+    single = counted(*lines)
     assert whole == single, (whole, single)
     said = [0] * len(COUNTED)
     for explained in explain(lines, clock(), RELAYS):
