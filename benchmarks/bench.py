@@ -60,9 +60,7 @@ def mismatches(truth: dict[str, Any], report: dict[str, Any]) -> list[str]:
     """What the report says otherwise than the truth."""
     found = []
     for family, expected in truth["counts"].items():
-        reported = report.get(family)
-        if reported is None:  # not counted yet
-            continue
+        reported = report[family]
         found += [
             f"{family}.{name}: {reported.get(name)} reported, {count} right"
             for name, count in expected.items()

@@ -173,7 +173,7 @@ class Mailserver:
             return
         if kind == "plain":
             host, relay = f"old{number % 29}.example", f"old{number % 29}.example[192.0.2.{100 + number % 29}]:25"
-            counts["deliveries.plaintext"] += 1
+            category = "plaintext"
         else:
             relay, reused = f"{host}[{address}]:25", number % 50 == 1
             text = f"{label} TLS connection {'reused' if reused else 'established'} to {relay}: {tail}"
@@ -189,8 +189,11 @@ class Mailserver:
                 status = f"4.7.1, status=deferred (host {host}[{address}] said: {said})"
                 self.delivery(second + 1, tag, pid, queue, user, host, relay, status)
                 return
-            counts[f"deliveries.{'verified' if label == 'Verified' else 'encrypted'}"] += 1
+            category = "verified" if label == "Verified" else "encrypted"
+            # The line of a connection that is used again says how often it is.
+            relay += ", conn_use=2" if reused else ""
             if kind == "hostile":
+                counts[f"deliveries.{category}"] += 1
                 # A server may say anything: our words, with our tag, as a whole line.
                 quoted = (text, f"postfix/smtp[{pid}]: {text}", f"Jan  5 08:32:02 mx postfix/smtp[{pid}]: {text}")[number % 3]
                 self.delivery(second + 1, tag, pid, queue, user, host, relay, f"2.0.0, status=sent (250 {quoted})")
@@ -198,6 +201,7 @@ class Mailserver:
                 return
         for _ in range(1 if number & 3 else 2):
             status = f"2.0.0, status=sent (250 2.0.0 Ok: queued as {number:010X})"
+            counts[f"deliveries.{category}"] += 1
             self.delivery(second + 1, tag, pid, queue, user, host, relay, status)
             user += "2"
         self.write(second + 1, f"postfix/qmgr[911]: {queue}: removed")
