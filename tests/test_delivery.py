@@ -57,7 +57,9 @@ def test_what_is_no_whole_line_is_not_read(line: bytes) -> None:
     assert delivery.read(line) == []
 
 
-@pytest.mark.parametrize("local", ["a b", 'a\\"b', "a\\\\", ">, relay=x, ", FORGED, f"{FORGED}) {FORGED}", "@", '\\">, orig_to=<\\"'])
+@pytest.mark.parametrize(
+    "local", ["a b", 'a\\"b', "a\\\\", ">, relay=x, ", FORGED, f"{FORGED}) {FORGED}", "@", '\\">, orig_to=<\\"']
+)
 def test_nothing_in_a_quoted_recipient_is_a_field(local: str) -> None:
     for line in (text(f'"{local}"@example.org'), text(more=f', orig_to=<"{local}"@example.org>'), text(f'"{local}"')):
         (said,) = delivery.read(line)
@@ -86,7 +88,9 @@ def test_a_usual_line_is_read_as_any_other(to: str) -> None:
         assert line[usual.end() :] == said.reason
 
 
-@pytest.mark.parametrize("tls", ["dane?", "!dane", "unknown", "unknown?", "", ":", "dane:", "x:dane", "DANE", "dane!", "may:none?"])
+@pytest.mark.parametrize(
+    "tls", ["dane?", "!dane", "unknown", "unknown?", "", ":", "dane:", "x:dane", "DANE", "dane!", "may:none?"]
+)
 def test_a_field_that_says_nothing_sure_is_not_believed(tls: str) -> None:
     assert delivery.protected(tls.encode()) is None
 
@@ -130,8 +134,27 @@ def test_a_session_that_breaks_is_told_by_the_first_words(line: bytes, expected:
 PIECES = st.sampled_from(
     [
         *(b"2CE5121E153: to=<", b"s@example.org", b'"', b"\\", b">, relay=", b"mx[192.0.2.1]:25", b"none", b", conn_use=", b"2"),
-        *(b", delay=1", b", delays=0/0/0/1", b", tls=", b"dane?", b", dsn=2.0.0", b", status=", b"sent", b" (", b")", b">, orig_to=<"),
-        *(b"9" * 5000, b".", b"/", b"TLSA lookup error for x:25", b"message repeated 3 times: [ ", b"]", b"lost connection with "),
+        *(
+            b", delay=1",
+            b", delays=0/0/0/1",
+            b", tls=",
+            b"dane?",
+            b", dsn=2.0.0",
+            b", status=",
+            b"sent",
+            b" (",
+            b")",
+            b">, orig_to=<",
+        ),
+        *(
+            b"9" * 5000,
+            b".",
+            b"/",
+            b"TLSA lookup error for x:25",
+            b"message repeated 3 times: [ ",
+            b"]",
+            b"lost connection with ",
+        ),
     ]
 )
 

@@ -54,7 +54,10 @@ NOTHING = ("connections.reused",)
 )
 def test_a_relay_is_authenticated_when_nothing_speaks_against_it(keys: tuple[str, ...], expected: bool | None) -> None:
     assert authenticated(counts(*keys)) is expected
-    assert authenticated(counts(*keys) | {BY_KEY["failures.local"]: 0, BY_KEY["deliveries.plaintext"]: 0} | counts(*keys)) is expected
+    assert (
+        authenticated(counts(*keys) | {BY_KEY["failures.local"]: 0, BY_KEY["deliveries.plaintext"]: 0} | counts(*keys))
+        is expected
+    )
 
 
 def seen(relay: str, *days: tuple[str, ...], first: int = 20261101) -> list[Seen]:
@@ -106,7 +109,12 @@ def test_what_was_last_seen_long_ago_is_no_news() -> None:
 
 
 def test_the_longest_run_comes_first_and_the_others_together_are_no_relay() -> None:
-    days = seen(OTHER, GOOD, GOOD, GOOD, BAD) + seen("a", GOOD, GOOD, BAD) + seen("b", GOOD, GOOD, GOOD, BAD) + seen("c", GOOD, GOOD, BAD)
+    days = (
+        seen(OTHER, GOOD, GOOD, GOOD, BAD)
+        + seen("a", GOOD, GOOD, BAD)
+        + seen("b", GOOD, GOOD, GOOD, BAD)
+        + seen("c", GOOD, GOOD, BAD)
+    )
 
     assert [each.relay for each in regressions(days, 2, 0)] == ["b", "a", "c"]
 
