@@ -146,6 +146,7 @@ def assert_true(history: Small) -> None:
     assert history.writer.first is not None
     begin = history.writer.first - history.writer.first % STEP
     torture.compare(history.state / "outbound.rrd", STEP, history.writer.truth, begin, last)
+    torture.compare_relays(history.state / "ledger.sqlite", history.writer.relays)
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
@@ -203,4 +204,5 @@ def test_a_rebuild_that_is_killed_leaves_the_old_store_or_the_new_one(tmp_path: 
                 begin = history.writer.first - history.writer.first % STEP
                 last = torture.state_of(history.state, "written")
                 torture.compare(history.state / "outbound.rrd", STEP, history.writer.truth, begin, last)
+                torture.compare_relays(history.state / "ledger.sqlite", history.writer.relays)
         assert status == 0, history.last_words()

@@ -34,6 +34,8 @@ import rrdtool
 
 from dane_mailgraph import cli, journal, store
 from dane_mailgraph.counted import BY_KEY, COUNTED
+from dane_mailgraph.daybook import KEPT, Daybook
+from dane_mailgraph.ledger import Ledger
 from dane_mailgraph.series import DAY, HOUR, Archive
 
 EPOCH = 1_700_000_000
@@ -51,6 +53,12 @@ LINES = (
     ("Trusted", "TLSv1.3", "X25519", ("connections.trusted", "protocols.tlsv1_3", "key_exchange.ecdh")),
     ("Untrusted", "TLSv1.3", "ffdhe2048", ("connections.untrusted", "protocols.tlsv1_3", "key_exchange.dh")),
 )
+# What a delivery went over is told by `tls=`: a log that is lost in part tells the same.
+RECIPIENTS = (
+    ("tls=dane, dsn=2.0.0, status=sent (250 ok)", ("deliveries.dane",)),
+    ("tls=may:none, dsn=2.0.0, status=sent (250 ok)", ("deliveries.plaintext",)),
+    ("tls=!dane, dsn=4.7.5, status=deferred (Server certificate not verified)", ("failures.certificate",)),
+)
 NOISE = ("connect from unknown[192.0.2.7]", "Verified TLS connection established", "fatal: \udcff\udcc3 nonsense", "")
 
 
@@ -67,6 +75,8 @@ class Writer:
     def __init__(self, path: Path, chance: random.Random, step: int) -> None:
         self.path, self.chance, self.step = path, chance, step
         self.truth: dict[int, list[int]] = {}
+        self.relays: Tallies[tuple[str, str]] = Tallies()
+        """What was written of each relay, by category."""
         self.first: int | None = None
         """When the first line was written."""
         self.rotated: list[Path] = []
@@ -93,12 +103,18 @@ class Writer:
         head = f"{when.isoformat(timespec='seconds')} mail postfix/smtp[{self.chance.randrange(99, 9999)}]: "
         if self.chance.random() < 0.3:
             return (head + self.chance.choice(NOISE) + "\n").encode("utf-8", "surrogateescape")
+        relay = f"mx{self.chance.randrange(4)}.example"
         label, protocol, group, keys = self.chance.choice(LINES)
+        text = f"{label} TLS connection established to {relay}[192.0.2.1]:25: {protocol} with cipher "
+        text += f"TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {group}"
+        if self.chance.random() < 0.4:
+            words, keys = self.chance.choice(RECIPIENTS)
+            text = f"2CE5121E153: to=<s@example.org>, relay={relay}[192.0.2.1]:25, delay=1, delays=0/0/0.5/0.5, {words}"
         counts = self.truth.setdefault(at - at % self.step, [0] * len(COUNTED))
         for key in keys:
             counts[COUNTED.index(BY_KEY[key])] += 1
-        text = f"{label} TLS connection established to mx.example[192.0.2.1]:25: {protocol} with cipher "
-        return f"{head}{text}TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {group}\n".encode()
+            self.relays[relay, key] += 1
+        return f"{head}{text}\n".encode()
 
     def append(self, at: int, lines: int, path: Path | None = None) -> None:
         """Write lines stamped `at`; the last one may be finished only by the next call."""
@@ -261,6 +277,19 @@ def small_archives() -> Iterator[None]:
 
 
 # ---- the comparison ---------------------------------------------------------------------------
+
+
+def compare_relays(ledger: str | Path, relays: Tallies[tuple[str, str]]) -> None:
+    """What the ledger says of each relay against the truth; raises Wrong.
+
+    With a ledger that was lost go the relays of before, which are nowhere else: so none may be told too often.
+    """
+    with Ledger(str(ledger), writable=False) as opened:
+        found = Daybook(opened).destinations(0, 99999999)
+    told = {(each.relay, counted.key): count for each in found for counted, count in each.counts.items()}
+    want = {(relay, key): count for (relay, key), count in relays.items() if BY_KEY[key] in KEPT}
+    if wrong := {each: (count, want.get(each, 0)) for each, count in told.items() if count > want.get(each, 0)}:
+        raise Wrong(f"of relays more than was written: {wrong}")
 
 
 def compare(path: str | Path, step: int, truth: dict[int, list[int]], begin: int, last: int) -> int:
@@ -531,6 +560,7 @@ class History:
         last = (self.now - self.grace) // self.step * self.step
         begin = self.writer.first - self.writer.first % self.step
         rows = compare(self.state / "outbound.rrd", self.step, self.writer.truth, begin, last)
+        compare_relays(self.state / "ledger.sqlite", self.writer.relays)
         self._compare_report(begin)
         self.done["comparisons"] += 1
         return rows
@@ -600,6 +630,7 @@ class Lived(History):
         if last <= max(self.writer.truth):
             raise Wrong(f"written up to {last} only, while {max(self.writer.truth)} was logged")
         self.done["comparisons"] += 1
+        compare_relays(self.state / "ledger.sqlite", self.writer.relays)
         return compare(self.state / "outbound.rrd", self.step, self.writer.truth, begin, last)
 
 
