@@ -239,9 +239,7 @@ def make_log(log: str, truth: str, size: int, seed: int = 1, rfc3339: bool = Fal
             second += 1
     # The year of a stamp without one is told from here.
     os.utime(log, (second, second))
-    counts = {
-        family: {name: server.counts[f"{family}.{name}"] for name in names.split()} for family, names in FAMILIES.items()
-    }
+    counts = {family: {name: server.counts[f"{family}.{name}"] for name in names.split()} for family, names in FAMILIES.items()}
     facts = {"since": first - first % 60, "until": second - second % -60, "bytes": written, "lines": lines, "counts": counts}
     with open(truth, "w", encoding="ascii") as out:
         json.dump(facts, out, indent=1)

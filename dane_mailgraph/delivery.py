@@ -22,7 +22,7 @@ _FIELDS = re.compile(
     >,\ relay=(?P<relay> [^,\s]+)
     (?:,\ conn_use=(?P<uses> \d{1,9}))?
     ,\ delay=[\d.]+
-    (?:,\ delays=(?P<spent> [\d./]+))?                           # Postfix 2.3 and later
+    (?:,\ delays=(?P<spent> [\d.]+/[\d.]+/[\d.]+/[\d.]+))?                           # Postfix 2.3 and later
     (?:,\ tls=(?P<tls> [^,\s]+))?                               # Postfix 3.11 and later
     (?:,\ dsn=[\d.]+)?
     ,\ status=(?P<status> [A-Za-z-]+)\ \(
@@ -60,7 +60,7 @@ _USUAL = re.compile(
     rf"""
     ({_QUEUE}):\ to=<[^\ "<>]*>(?:,\ orig_to=<[^\ "<>]*>)?       # addresses that nothing can hide in
     ,\ relay=([^,\s]+(?:,\ conn_use=\d{{1,9}})?)
-    ,\ delay=[\d.]+,\ delays=([\d./]+)
+    ,\ delay=[\d.]+,\ delays=([\d.]+/[\d.]+/[\d.]+/[\d.]+)
     (?:,\ tls=([^,\s]+))?
     ,\ dsn=[\d.]+,\ status=(?:sent|(deferred|bounced|SOFTBOUNCE))\ \(
     (?!.*>,\ relay=)                                           # nor anything in the reply
@@ -71,6 +71,9 @@ _USUAL = re.compile(
 usual = _USUAL.match
 """Nearly all delivery lines, which can be read in one way only: the groups are queue id, relay with conn_use, delays,
 tls, and the status unless it is `sent`. The reason follows the match."""
+
+CUT = 2000
+"""Bytes at which Postfix cuts its text (MSG_SYSLOG_RECLEN): what could be read otherwise may be gone."""
 
 SENT = 3
 """The last group of a usual line of a mail that was sent, without the field tls."""
@@ -157,6 +160,12 @@ def protected(tls: bytes) -> Counted | None:
     level, _, final = tls.partition(b"/")[0].rpartition(b":")
     name = _LEVELS.get(final)
     return BY_KEY[f"deliveries.{name}"] if name and level in (b"", *_LEVELS) else None
+
+
+def demanded(tls: bytes) -> bool:
+    """Whether the field `tls` names a level at which nothing is sent in the clear, decided or not."""
+    level = tls.partition(b"/")[0].rstrip(b"?").partition(b":")[0]
+    return level in _LEVELS and level not in (b"none", b"may")
 
 
 _REASONS = tuple(

@@ -9,7 +9,7 @@ from . import alarms, delivery, postfix
 from .counted import BY_KEY, COUNTED, Counted
 from .delivery import Delivery
 from .postfix import Relay, Relays
-from .sessions import UNKNOWN, Session, Sessions
+from .sessions import PLAINTEXT, UNKNOWN, Session, Sessions
 
 KEPT = 4000
 """Texts and relays of which the meaning is remembered: a busy server says the same things again and again."""
@@ -79,6 +79,8 @@ class Meanings:
 
     def delivered(self, process: bytes, service: bytes, text: bytes, usual: re.Match[bytes], at: int) -> Meaning:
         """The meaning of a usual delivery line."""
+        if len(text) >= delivery.CUT:
+            return self.unusual(process, service, text, at)
         queue, relay, spent, tls, failed = usual.groups()
         relay, uses = delivery.uses(relay)
         session = self.sessions.over(process, service, queue, relay, uses, at, spent)
@@ -133,8 +135,10 @@ class Meanings:
                 return self._nothing("a session that broke: what the process sends now is over a new connection")
             return self._nothing("about one message, not about a connection or a recipient")
         readings = delivery.read(said)
-        if len(readings) == 1 or (readings and readings[0].plain and readings[0].relay == self.sessions.peer(process)):
-            return self._delivered(process, service, readings[0], at)
+        first = readings[0] if readings else None
+        held = first is not None and first.plain and first.relay == self.sessions.peer(process)
+        if first and (held or (len(readings) == 1 and len(said) < delivery.CUT)):
+            return self._delivered(process, service, first, at)
         self.illegible += 1
         if not readings:
             self.sessions.unreadable(process, queue)
@@ -163,6 +167,8 @@ class Meanings:
         counted = delivery.protected(tls) if tls else None
         if counted is None:
             counted = session.sent_as if session is not None else self.sessions.without(service, at, spent)
+            if counted == PLAINTEXT and tls and delivery.demanded(tls):
+                counted = UNKNOWN
         return self._to(peer, counted)
 
     def _to(self, peer: _Peer, counted: Counted) -> Meaning:

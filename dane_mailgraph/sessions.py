@@ -61,13 +61,11 @@ Held = tuple[Session, int, bytes]
 class _Service:
     """What is known of one service of one host: it logs its handshakes."""
 
-    __slots__ = ("silent", "tells_uses")
+    __slots__ = ("silent",)
 
     def __init__(self) -> None:
         self.silent = 0
         """Deliveries without a session since the last TLS line."""
-        self.tells_uses = False
-        """It writes conn_use where a connection is used again, as every Postfix does."""
 
 
 class Sessions:
@@ -88,6 +86,8 @@ class Sessions:
         self.spoke: set[bytes] = set()
         """The services that have logged a handshake since they were last asked for."""
         self._services: dict[bytes, _Service] = {}
+        self._tell: set[bytes] = set()
+        """The services that write conn_use where a connection is used again, as every Postfix does."""
         self._most = _HELD
 
     def begin(self, at: int) -> None:
@@ -126,6 +126,10 @@ class Sessions:
         Told of every line about a recipient, however the delivery went: it ends what is held of other requests. `spent`
         are its delays.
         """
+        if uses > 1 and service not in self._tell:
+            if len(self._tell) >= _SERVICES:
+                self._tell.clear()
+            self._tell.add(service)
         held = self.held.get(process)
         if held is None:
             return None
@@ -136,15 +140,13 @@ class Sessions:
             fits = 0 <= age <= SLACK if not known else False
             if not fits and known in (b"", queue):
                 fits = -SLACK <= age <= min(_seconds(spent), LONGEST) + SLACK
-            if fits and session.reused:
-                tells = self._known(service, at)
-                if tells is not None:
-                    tells.tells_uses |= uses > 1
-                    # Else the connection was dead, and the one made in its place needed no handshake.
-                    fits = uses > 1 or not tells.tells_uses
+            # Else the connection was dead, and the one made in its place needed no handshake.
+            fits &= uses > 1 or not session.reused or service not in self._tell
             if fits:
                 self.held[process] = session, opened, queue
                 return session
+            if age < -SLACK:  # the clock was set back, and until it has caught up no time tells anything
+                self._forget(opened)
         del self.held[process]
         return None
 
@@ -203,9 +205,11 @@ class Sessions:
             (process.decode("latin-1"), one.peer.decode("latin-1"), one.sent_as.key, one.reused, at, queue.decode())
             for process, (one, at, queue) in self.held.items()
         ]
-        services = [(name.decode("latin-1"), each.silent, each.tells_uses) for name, each in self._services.items()]
+        services = [(name.decode("latin-1"), each.silent) for name, each in self._services.items()]
         fresh = [each.decode("latin-1") for each in self._fresh]
-        return {"known": self.known, "fresh": fresh, "waiting": self.waiting, "held": held, "services": services}
+        tell = sorted(each.decode("latin-1") for each in self._tell)
+        known = {"known": self.known, "fresh": fresh, "waiting": self.waiting}
+        return known | {"held": held, "services": services, "tell": tell}
 
     @classmethod
     def restored(cls, saved: Any) -> Sessions:
@@ -217,9 +221,10 @@ class Sessions:
             for process, peer, sent_as, reused, at, queue in saved["held"]:
                 session = Session(peer.encode("latin-1"), BY_KEY[sent_as], reused)
                 made.held[process.encode("latin-1")] = session, at, queue.encode()
-            for name, silent, tells_uses in saved["services"]:
+            for name, silent in saved["services"]:
                 service = made._services[name.encode("latin-1")] = _Service()
-                service.silent, service.tells_uses = silent, tells_uses
+                service.silent = silent
+            made._tell = {each.encode("latin-1") for each in saved["tell"]}
         return made
 
 

@@ -521,7 +521,7 @@ class Reader:
             if holds is not None:
                 self.holds[process] = holds
             opinions.append(self.recipient(said, process, queue, way, times))
-        if len(ways) == 1:
+        if len(ways) == 1 and len(text) < 2000:  # where Postfix cuts, another way may have been cut off
             return opinions[0]
         # Ambiguous: dropped, or unknown; or what its first fields say, where the relay is the one that the process holds.
         self.holds.pop(process, None)
@@ -545,6 +545,8 @@ class Reader:
 
     def carried(self, said: Said, process: tuple[bytes, bytes, bytes], queue: bytes, way: Recipient) -> list[str]:
         """What a delivery went over, as far as TLS lines tell: the right answers."""
+        if way.uses >= 2:
+            self.uses.add(process[:2])
         holds = self.holds.get(process)
         if holds is not None:
             session, at, known = holds
@@ -552,8 +554,6 @@ class Reader:
             begun = said.at - way.took
             uses = (way.uses >= 2) == session.reused or (session.reused and process[:2] not in self.uses)
             if session.relay == way.relay and known in (b"", queue) and uses:
-                if way.uses >= 2:
-                    self.uses.add(process[:2])
                 if begun - 2 <= at <= said.at + 2:
                     self.holds[process] = Holds(session, at, queue)
                     return [label]

@@ -310,7 +310,9 @@ def believed(event: Event, log: list[Event]) -> bool:
     """Whether its process has said `reused` just before, and its service has not written conn_use yet as every Postfix does."""
     before = log[: log.index(event)]
     own = [each for each in before if each.process == event.process and b" TLS connection " in each.line]
-    return bool(own) and b" reused to " in own[-1].line and not any(b", conn_use=" in each.line for each in before)
+    service = event.line.split(b" ")[2].partition(b"[")[0] + b"["
+    uses = any(b", conn_use=" in each.line and service in each.line for each in before)
+    return bool(own) and b" reused to " in own[-1].line and not uses
 
 
 @INVENTED
