@@ -24,10 +24,14 @@ from .destinations import regressions
 from .errors import BusyError, MailgraphError, StoreError, UsageError, reason
 from .journal import Journal
 from .ledger import Ledger
+from .series import DAY
 from .store import Store, replace, unused
 from .syslog import LONGEST, Clock
 from .tail import Log
 from .tally import day_of
+
+REMEMBERED = 7
+"""Days on which a relay must have been authenticated for it to be news that it is not."""
 
 Verb = Callable[[Config, argparse.Namespace], int | None]
 
@@ -336,11 +340,23 @@ def _draw(settings: Config, now: int) -> str:
         settings.renderer,
         settings.show_destinations,
     )
-    store, newest = Store(settings.state_dir, settings.step), None
-    if os.path.exists(_ledger(settings)):
-        with Ledger(_ledger(settings), writable=False) as ledger:
-            newest = ledger.get("newest")
-    return site.publish(site.build(store, now, look, site.standing(settings.output_dir), newest), settings.output_dir)
+    store, standing = Store(settings.state_dir, settings.step), site.standing(settings.output_dir)
+    if not os.path.exists(_ledger(settings)):
+        return site.publish(site.build(store, now, look, standing), settings.output_dir)
+    with Ledger(_ledger(settings), writable=False) as ledger:
+        daybook, week = Daybook(ledger), now - 7 * DAY
+        since, today = (day_of(at, settings.time_zone) for at in (week, now))
+        found = site.build(
+            store,
+            now,
+            look,
+            standing,
+            ledger.get("newest"),
+            tuple(daybook.destinations(since, today)),
+            tuple(regressions(daybook.days(day_of(0, settings.time_zone)), REMEMBERED, since)),
+            tuple(daybook.alarms(week)),
+        )
+    return site.publish(found, settings.output_dir)
 
 
 def _rules(settings: Config) -> Rules:
@@ -504,7 +520,9 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="relays that were authenticated whenever they were seen and, since T, are not; status 1 if there are any",
     )
-    parser.add_argument("--days", type=_days, default=7, metavar="N", help="with --changes: on N days at least (default: 7)")
+    parser.add_argument(
+        "--days", type=_days, default=REMEMBERED, metavar="N", help=f"with --changes: on N days at least (default: {REMEMBERED})"
+    )
 
 
 def _explain_options(parser: argparse.ArgumentParser) -> None:

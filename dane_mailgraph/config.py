@@ -80,7 +80,9 @@ def _relays(text: str) -> Relays:
     try:
         return Relays(text)
     except ValueError as error:
-        raise ValueError(f"{error}; networks such as 10.0.0.0/8 are needed, and `unix` for sockets") from error
+        raise ValueError(
+            f"{error}; networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, and `unix` for sockets"
+        ) from error
 
 
 def _renderer(text: str) -> str:

@@ -131,7 +131,7 @@ def test_import_counts_and_says_what_it_skipped(home: Home) -> None:
     older.write_bytes(connections(4, ago=7200))
 
     assert home.done("import", older, home.log) == "counted 7 connections\n"
-    assert home.done("import", older) == "counted 0 connections, skipped 4 that had been counted before\n"
+    assert home.done("import", older) == "counted 0 connections, skipped 4 lines that had been counted before\n"
     assert home.verified() == 7
 
 

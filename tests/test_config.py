@@ -31,6 +31,8 @@ OTHER = {
     "language": "de",
     "renderer": "rrdtool",
     "show_destinations": "yes",
+    "relays_per_day": "200",
+    "relays_days": "30",
 }
 """For each setting a text that is not its default."""
 
@@ -46,6 +48,8 @@ THIRD = {
     "language": "en",
     "renderer": "matplotlib",
     "show_destinations": "no",
+    "relays_per_day": "0",
+    "relays_days": "9",
 }
 
 
@@ -161,8 +165,12 @@ def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matte
         ("time_zone = ../../etc/passwd\n", "line 1", "Europe/Berlin"),
         ("time_zone = Europe\n", "line 1", "Europe/Berlin"),
         ("ignore_relays = 10.0.0.1/8\n", "line 1", "10.0.0.1/8"),
-        ("ignore_relays = mail.example.org\n", "line 1", "mail.example.org"),
-        ("ignore_relays = sockets\n", "line 1", "networks such as 10.0.0.0/8 are needed, and `unix` for sockets"),
+        ("ignore_relays = mail.example.org/24\n", "line 1", "mail.example.org"),
+        (
+            "ignore_relays = sockets\n",
+            "line 1",
+            "networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, and `unix` for sockets",
+        ),
         ("state_dir =\n", "line 1", "a path is needed"),
         ("state_dir = a\0b\n", "line 1", "one line of text"),
         ("\x7fELF\x02\x01=\x1b[2J\n", "line 1", "not `name = value`"),

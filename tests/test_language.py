@@ -12,6 +12,7 @@ import pytest
 
 import dane_mailgraph
 from dane_mailgraph import axis, page
+from dane_mailgraph.alarms import WARNINGS
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.drawing import UNITS
 from dane_mailgraph.graphs import GRAPHS
@@ -43,6 +44,7 @@ def said() -> Iterator[str]:
     yield from (*axis.MONTHS, *axis.WEEKDAYS)
     yield from page._FAMILIES.values()
     yield from (text for kind in _kinds(()) for text in (kind.title, kind.meaning))
+    yield from (each.meaning for each in WARNINGS)
     yield from ("per minute", "per hour", "per 3 hours", "per day", "better", "worse", "Failed for TLS or DANE")
 
 
