@@ -216,7 +216,10 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
     folder = os.path.abspath(options.dir)
     now = int(time.time())
     here = settings._replace(
-        state_dir=os.path.join(folder, "state"), output_dir=os.path.join(folder, "www"), log=os.path.join(folder, "mail.log")
+        state_dir=os.path.join(folder, "state"),
+        output_dir=os.path.join(folder, "www"),
+        log=os.path.join(folder, "mail.log"),
+        show_destinations=True,  # nobody's mail goes there
     )
     others = [path for path in (here.state_dir, here.output_dir, here.log) if os.path.lexists(path)]
     if others and not os.path.exists(os.path.join(here.state_dir, demo.MARK)):
