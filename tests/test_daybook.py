@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from host import START, Host, line, rfc3339
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.counted import COUNTED, Counted
@@ -285,6 +285,8 @@ def test_the_parts_of_a_log_in_any_order_are_kept_as_the_whole(
     found, end = lines_of(made)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(found)), max_size=3)) - {len(found)})
     parts = ["".join(found[begin:until]) for begin, until in itertools.pairwise([0, *cuts, len(found)])]
+    # A log that begins like another one is a copy of it, and counted once.
+    assume(not any(one.startswith(other) for one, other in itertools.permutations(parts, 2)))
     kept = []
     for pieces in (["".join(found)], parts):
         host = Host(tmp_path_factory.mktemp("parts"), now=end + 10)
