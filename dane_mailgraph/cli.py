@@ -22,7 +22,6 @@ from .config import Config
 from .daybook import Daybook
 from .destinations import regressions
 from .errors import BusyError, MailgraphError, StoreError, UsageError, reason
-from .journal import Journal
 from .ledger import Ledger
 from .series import DAY
 from .store import Store, replace, unused
@@ -288,7 +287,11 @@ def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
 
 
 def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Source:
-    return Journal(alive) if settings.log == "journal" else Log(settings.log, settings.state_dir)
+    if settings.log != "journal":
+        return Log(settings.log, settings.state_dir)
+    from .journal import Journal  # 10 ms that most starts need not spend
+
+    return Journal(alive)
 
 
 def _settle(store: Store, ledger: Ledger) -> None:
