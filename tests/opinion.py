@@ -310,7 +310,8 @@ def by_cipher(name: str) -> str:
 
 # ---- recipients -----------------------------------------------------------------------------
 
-QUEUE = LETTERS + DIGITS
+SHORT = b"0123456789ABCDEF"
+LONG = bytes(each for each in b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if each not in b"AEIOUaeiou")
 
 SENT = {
     b"dane": "dane",
@@ -355,7 +356,8 @@ class Recipient(NamedTuple):
 def queue_id(text: bytes) -> tuple[bytes, bytes] | None:
     """The queue id that a text begins with, and what follows."""
     queue, colon, rest = text.partition(b": ")
-    return (queue, rest) if colon and len(queue) >= 5 and only(queue, QUEUE) else None
+    known = (len(queue) >= 5 and only(queue, SHORT)) or (len(queue) >= 10 and only(queue, LONG))
+    return (queue, rest) if colon and known else None
 
 
 def recipients(rest: bytes) -> list[Recipient]:
