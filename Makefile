@@ -22,7 +22,7 @@ help:
 	@echo 'make install  as root: all of it for this machine, in PREFIX (/opt/dane-mailgraph); make uninstall leaves the data'
 	@echo 'make lint     ruff and mypy only'
 	@echo 'make test-systemd  as root: install it and run it under a real systemd, over a throw-away overlay of this machine'
-	@echo 'make tox      the tests with every Python from 3.10 to 3.13 that is here (ENVS=py310,py313: only these)'
+	@echo 'make tox      the tests with every Python from 3.10 to 3.13 that is here (ENVS=py310,py313: only these; ARGS: for pytest)'
 	@echo 'make bench    CPU time of the pictures; of counting beside grep, ripgrep and mailgraph on 1 GB (LOG=FILE TRUTH=FILE: on this one; ARGS=--rfc3339)'
 	@echo 'make torture  kill it at every moment and look for lost or doubled counts'
 	@echo 'make fuzz     throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
@@ -77,7 +77,7 @@ fuzz: $(READY)/fuzz
 # pyenv keeps its interpreters out of PATH.
 tox: $(READY)/tox
 	@PATH="$$PATH$(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))" \
-	    $(BIN)/tox run -q $(if $(ENVS),-e $(ENVS))
+	    $(BIN)/tox run -q $(if $(ENVS),-e $(ENVS)) $(if $(ARGS),-- $(ARGS))
 
 clean:
 	@rm -rf $(VENV) build dist .tox *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
