@@ -68,6 +68,7 @@ bench: $(READY)/demo
 	@$(BIN)/python benchmarks/bench.py $(if $(LOG),--log '$(LOG)') $(if $(TRUTH),--truth '$(TRUTH)') $(ARGS)
 
 torture: $(READY)/test
+	@EVERY=1 $(BIN)/python -m pytest -q tests/test_kills.py
 	@$(BIN)/python tests/torture.py
 
 fuzz: $(READY)/fuzz

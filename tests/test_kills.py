@@ -16,6 +16,10 @@ import torture
 from torture import EPOCH, History, ended, fork
 
 STEP = 60
+
+EVERY = int(os.environ.get("EVERY", "3"))
+"""At which steps processes die: EVERY=1 takes a minute more, and is what `make torture` begins with."""
+
 NOW = EPOCH - EPOCH % 86400 + 3 * 86400 + 7
 
 
@@ -153,9 +157,9 @@ def assert_true(history: Small) -> None:
 def test_a_death_at_any_step_of_the_work_changes_nothing(scene: Callable[[Small], list[str]], tmp_path: Path) -> None:
     with torture.small_archives():
         history, arguments, before = prepared(scene, tmp_path)
-        number, status, seen = 0, -signal.SIGKILL, set()
+        number, status, seen = EVERY // 2, -signal.SIGKILL, set()
         while status == -signal.SIGKILL:
-            number += 1
+            number += EVERY
             put_back(history, before)
             status = ended(fork(arguments, history.said, now=history.now, before=torture.die_at(number)))
             left = left_behind(history)
@@ -191,9 +195,9 @@ def test_a_rebuild_that_is_killed_leaves_the_old_store_or_the_new_one(tmp_path: 
         arguments = history.arguments("import", "--rebuild", str(history.log))
         shutil.rmtree(before)
         shutil.copytree(history.folder, before)
-        number, status, seen = 0, -signal.SIGKILL, set()
+        number, status, seen = EVERY // 2, -signal.SIGKILL, set()
         while status == -signal.SIGKILL:
-            number += 1
+            number += EVERY
             put_back(history, before)
             status = ended(fork(arguments, history.said, now=history.now, before=torture.die_at(number)))
             left = left_behind(history)
