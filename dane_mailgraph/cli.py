@@ -164,7 +164,8 @@ def _report_changes(ledger: Ledger, options: argparse.Namespace, since: int, now
     from . import listing
 
     daybook = Daybook(ledger)
-    lost = regressions(daybook.days(day_of(0, zone)), options.days, day_of(since, zone))
+    first = day_of(since, zone)
+    lost = regressions(daybook.suspects(first), options.days, first)
     alarms = daybook.alarms(since)
     if options.format == "text":
         print(listing.changes_as_text(lost, alarms, zone))
@@ -359,7 +360,7 @@ def _draw(settings: Config, now: int) -> str:
             standing,
             ledger.get("newest"),
             tuple(daybook.destinations(since, today)),
-            tuple(regressions(daybook.days(day_of(0, settings.time_zone)), REMEMBERED, since)),
+            tuple(regressions(daybook.suspects(since), REMEMBERED, since)),
             tuple(daybook.alarms(week)),
         )
     return site.publish(found, settings.output_dir)

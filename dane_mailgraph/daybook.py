@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .alarms import BY_NAME
 from .counted import COUNTED, Counted
-from .destinations import OTHER, Alarm, Destination, Seen
+from .destinations import GOOD, OTHER, SUSPECT, Alarm, Destination, Seen
 from .ledger import Ledger
 from .tally import Day
 
@@ -21,6 +21,8 @@ _COLUMNS = tuple(each.source for each in KEPT)
 
 _NAMES = ", ".join(_COLUMNS)
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
+_GOOD = " + ".join(each.source for each in GOOD)
+_SUSPECT = " + ".join(each.source for each in SUSPECT)
 # The right sides see the row as it was.
 _ADD = f"""
     INSERT INTO relays (day, relay, first, last, protocol, key_exchange, {_NAMES})
@@ -101,6 +103,17 @@ class Daybook:
         """What was seen of each relay on each day from this one on, relay by relay, in order."""
         found = self._ledger.read(
             f"SELECT relay, day, first, last, {_NAMES} FROM relays WHERE day >= ? ORDER BY relay, day", since
+        )
+        for relay, day, first, last, *counts in found:
+            yield Seen(relay, day, first, last, _counts(counts))
+
+    def suspects(self, since: int) -> Iterator[Seen]:
+        """All days of those relays that were authenticated once and seen otherwise from this day on, relay by relay."""
+        found = self._ledger.read(
+            f"SELECT relay, day, first, last, {_NAMES} FROM relays "
+            f"WHERE relay IN (SELECT relay FROM relays WHERE day >= ? AND {_SUSPECT} > 0) "
+            f"AND relay IN (SELECT relay FROM relays WHERE {_GOOD} > 0) ORDER BY relay, day",
+            since,
         )
         for relay, day, first, last, *counts in found:
             yield Seen(relay, day, first, last, _counts(counts))

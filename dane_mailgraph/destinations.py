@@ -76,7 +76,7 @@ def _all(*keys: str) -> tuple[Counted, ...]:
     return tuple(BY_KEY[key] for key in keys)
 
 
-_GOOD = _all("connections.verified", "deliveries.dane", "deliveries.half_dane", "deliveries.verified")
+GOOD = _all("connections.verified", "deliveries.dane", "deliveries.half_dane", "deliveries.verified")
 _BAD = _all(
     "connections.untrusted",
     "connections.anonymous",
@@ -90,13 +90,16 @@ _DOUBTFUL = _all("failures.dane_lookup", "failures.handshake")
 """What may pass: bad only where nothing good was seen beside it."""
 _TRUSTED, _HALF_DANE = _all("connections.trusted", "deliveries.half_dane")
 
+SUSPECT = (*_BAD, *_DOUBTFUL, _TRUSTED)
+"""Without any of these a relay was authenticated whenever it was seen."""
+
 
 def authenticated(counts: Mapping[Counted, int]) -> bool | None:
     """Whether a relay was authenticated whenever it was seen; None where nothing tells.
 
     Postfix says Trusted of half DANE, and where a CA is trusted but no name was checked: only the delivery tells which.
     """
-    good = any(counts.get(each) for each in _GOOD)
+    good = any(counts.get(each) for each in GOOD)
     bad = any(counts.get(each) for each in _BAD) or bool(counts.get(_TRUSTED) and not counts.get(_HALF_DANE))
     if bad or (not good and any(counts.get(each) for each in _DOUBTFUL)):
         return False
