@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.counted import COUNTED, Counted
 from dane_mailgraph.daybook import KEPT, Daybook
-from dane_mailgraph.destinations import OTHER
+from dane_mailgraph.destinations import OTHER, regressions
 from dane_mailgraph.ledger import Ledger
 from dane_mailgraph.tally import Day
 
@@ -332,3 +332,29 @@ def test_a_warning_that_was_counted_before_or_is_in_the_future_is_no_alarm(host:
     host.take(copy)
 
     assert [each.times for each in Daybook(host.ledger).alarms(0)] == [1]
+
+
+def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledger) -> None:
+    """Verified for nine days: one relay still, one refused on the tenth, one trusted then; and one that never was."""
+
+    def counts(*keys: str) -> tuple[int, ...]:
+        return tuple(int(each.key in keys) for each in COUNTED)
+
+    good, last = counts("connections.verified", "deliveries.verified"), 20261110
+    ends = {
+        "still": good,
+        "refused": counts("connections.untrusted", "failures.certificate"),
+        "trusted": counts("connections.trusted", "deliveries.encrypted"),
+    }
+    rows = [Day(last - back, relay, good, back, back, "", "") for relay in ends for back in range(1, 10)]
+    rows += [Day(last, relay, end, 99, 99, "", "") for relay, end in ends.items()]
+    rows += [Day(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)]
+    book = Daybook(ledger)
+    with ledger.transaction():
+        book.add(rows, 100)
+
+    found = regressions(book.suspects(last), 7, last)
+
+    assert {each.relay for each in book.suspects(last)} == {"refused", "trusted"}
+    assert [each.relay for each in found] == ["refused", "trusted"]
+    assert found == regressions(book.days(0), 7, last)
