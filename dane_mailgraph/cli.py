@@ -17,6 +17,7 @@ from typing import NoReturn
 from . import __version__, config
 from . import collect as journey
 from .archive import Opened, opened
+from .clock import Clock
 from .collect import Rules, Source, Step
 from .config import Config
 from .daybook import Daybook
@@ -25,7 +26,7 @@ from .errors import BusyError, MailgraphError, StoreError, UsageError, reason
 from .ledger import Ledger
 from .series import DAY
 from .store import Store, replace, unused
-from .syslog import LONGEST, Clock
+from .syslog import LONGEST
 from .tail import Log
 from .tally import day_of
 

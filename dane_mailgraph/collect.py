@@ -2,9 +2,10 @@
 
 What the ledger remembers between two steps (`Ledger.get`), all of it changed in the transaction that counts:
 `begin` the first interval of all; `reached` the end of what the log has been read for; `bookmark PATH` how far;
-`sessions` what is held there; `seen` when the log was last read to its end; `newest` the time of its newest line;
-`horizon` set while what is before it has been counted already; `late`, `future`, `skipped`, `unreadable`, `nameless`,
-`illegible` how many so far. `written`, `writing`, `snapshot` and `forgotten` are the store's.
+`services` what is known of the clients, and what they hold; `seen` when the log was last read to its end;
+`newest` the time of its newest line; `horizon` set while what is before it has been counted already; `late`, `future`,
+`skipped`, `unreadable`, `nameless`, `illegible` how many so far. `written`, `writing`, `snapshot` and `forgotten` are the
+store's.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from datetime import datetime, tzinfo
 from typing import Any, NamedTuple, Protocol
 
 from .archive import Opened, opened
+from .clock import Clock
 from .daybook import Daybook
 from .errors import SourceError
 from .ledger import Gap, Ledger
 from .place import holds
 from .postfix import Relays
 from .sessions import Sessions
-from .syslog import Blocks, Clock, stamp_of
+from .syslog import Blocks, stamp_of
 from .tail import Log
 from .tally import Interval, Tally, connections, day_of, events
 
@@ -281,7 +283,7 @@ def collect(log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines:
     horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
     with ledger.transaction():
         # Who follows a log from its first line on knows of no session that was made before.
-        sessions = Sessions.restored(ledger.get("sessions") if places else None)
+        sessions = Sessions.restored(ledger.get("services") if places else None)
         count = _Count(ledger, rules, now, count_lines=count_lines, sessions=sessions)
         pieces: list[Piece] = []
         for piece in log.pieces(places, now, seen):
@@ -300,7 +302,7 @@ def collect(log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines:
             count.reach(_read_until(newest, now))
         ledger.set(log.bookmark, log.after(places, pieces, now))
         ledger.set("seen", now)
-        ledger.set("sessions", count.sessions.saved(ledger.get("newest", now)))
+        ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
         ledger.set("horizon", None)
         step = count.step()
     log.keep(pieces[-1].place)
@@ -404,7 +406,7 @@ def _import_live(
         count.reach(max(_read_until(newest, now), min(now, newest + count.rules.step)))
     ledger.set(live.bookmark, live.after((), [piece], now))
     ledger.set("seen", now)
-    ledger.set("sessions", count.sessions.saved(ledger.get("newest", now)))
+    ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
 
 
 def _limited(readinto: Callable[[memoryview], int | None], size: int) -> Callable[[memoryview], int | None]:

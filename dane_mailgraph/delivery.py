@@ -7,6 +7,7 @@ status=S (REASON)` (log_adhoc() in log_adhoc.c). Two of its parts are strangers'
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from .counted import BY_KEY, Counted
@@ -31,7 +32,6 @@ _FIELDS = re.compile(
 )
 
 _ORIGINAL = re.compile(rb"[^\s\"<>]*>, orig_to=<")
-_SPECIAL = re.compile(rb"[\s<>]")
 _DOMAIN = re.compile(rb"@([A-Za-z0-9._-]{1,255})\Z")
 
 
@@ -40,10 +40,8 @@ class Delivery(NamedTuple):
 
     queue: bytes
     """The queue id."""
-    domain: str
-    """The recipient's, in lower case; empty where it has none of a domain's characters."""
-    plain: bool
-    """The recipient's address has a domain, and nothing can hide in it."""
+    address: bytes
+    """The recipient's, as it stands there."""
     relay: bytes
     """`HOST[ADDRESS]:PORT`, or `none` where no server was reached."""
     uses: int
@@ -55,28 +53,41 @@ class Delivery(NamedTuple):
     status: bytes
     reason: bytes
 
+    @property
+    def domain(self) -> str:
+        """The recipient's, in lower case; empty where it has none of a domain's characters."""
+        found = _DOMAIN.search(self.address)
+        return found[1].decode("ascii").lower() if found else ""
 
-_USUAL = re.compile(
-    rf"""
-    ({_QUEUE}):\ to=<[^\ "<>]*>(?:,\ orig_to=<[^\ "<>]*>)?       # addresses that nothing can hide in
-    ,\ relay=([^,\s]+(?:,\ conn_use=\d{{1,9}})?)
-    ,\ delay=[\d.]+,\ delays=([\d.]+/[\d.]+/[\d.]+/[\d.]+)
-    (?:,\ tls=([^,\s]+))?
-    ,\ dsn=[\d.]+,\ status=(?:sent|(deferred|bounced|SOFTBOUNCE))\ \(
-    (?!.*>,\ relay=)                                           # nor anything in the reply
-    """.encode(),
-    re.VERBOSE,
-)
 
-usual = _USUAL.match
-"""Nearly all delivery lines, which can be read in one way only: the groups are queue id, relay with conn_use, delays,
-tls, and the status unless it is `sent`. The reason follows the match."""
+_PLAIN = r'[^ "<>\n]*'  # an address in which nothing can hide
+
+
+def _usual(relay: str, status: str) -> str:
+    """The pattern of a line that can be read in one way only; `relay` is that of its characters."""
+    # `(?:x|)` is much faster than `(?:x)?`.
+    return rf"""
+        ({_QUEUE}):\ to=<{_PLAIN}>,\ (?:relay|orig_to=<{_PLAIN}>,\ relay)=({relay}+(?:,\ conn_use=[0-9]{{1,9}}|))
+        ,\ delay=[0-9.]+,\ delays=([0-9.]+/[0-9.]+/[0-9.]+/[0-9.]+)
+        ,\ (?:dsn|tls=([^,\s]+),\ dsn)=[0-9.]+,\ status={status}\ \(
+        (?!.*>,\ relay=)                                       # nor does anything hide in the reply
+    """
+
 
 CUT = 2000
 """Bytes at which Postfix cuts its text (MSG_SYSLOG_RECLEN): what could be read otherwise may be gone."""
 
-SENT = 3
-"""The last group of a usual line of a mail that was sent, without the field tls."""
+TEXT = rf"(?: (?={_usual('[^,]', 'sent')}) .{{0,{CUT - 1}}} | (.*) )"
+"""The pattern of a text, verbose, to be followed by its end: nearly all lines of mail that was sent can be read in one way.
+
+Their groups are queue id, relay with conn_use, delays and tls; the last group is any other text, and then the first is empty.
+`[^,]` is much faster than what a relay may hold. Where a line is torn within its relay, that may run into the next line:
+a relay with a blank in it is not to be believed.
+"""
+
+
+_WAYS = CUT // len(">, relay=x, delay=1, status=x (")
+"""More ways to read a line are in none of Postfix's."""
 
 
 def queued(text: bytes) -> tuple[bytes, bool] | None:
@@ -91,12 +102,6 @@ def uses(relay: bytes) -> tuple[bytes, int]:
     return relay, int(number or 1)
 
 
-def domain(text: bytes) -> str:
-    """The domain of the recipient of a usual line, in lower case; empty where it has none."""
-    found = _DOMAIN.search(text[text.index(b"<") + 1 : text.index(b">")])
-    return found[1].decode("ascii").lower() if found else ""
-
-
 def read(text: bytes) -> list[Delivery]:
     """The ways to read a delivery line; none for what is no whole one.
 
@@ -108,12 +113,11 @@ def read(text: bytes) -> list[Delivery]:
         return []
     begin = head.end()
     at = _past_quoted(text, begin)
-    quoted = at > begin
     if original := _ORIGINAL.match(text, at):
         at = _past_quoted(text, original.end())
     if text.startswith(b'"', at):
         return []  # the line has been cut inside the quoted address, and all that follows is of the address
-    return [_of(head[1], text, begin, quoted, fields) for fields in _FIELDS.finditer(text, at)]
+    return [_of(head[1], text, begin, fields) for fields in islice(_FIELDS.finditer(text, at), _WAYS)]
 
 
 def _past_quoted(text: bytes, at: int) -> int:
@@ -121,13 +125,10 @@ def _past_quoted(text: bytes, at: int) -> int:
     return match.end() if match else at
 
 
-def _of(queue: bytes, text: bytes, begin: int, quoted: bool, fields: re.Match[bytes]) -> Delivery:
-    address = text[begin : fields.start()].partition(b">, orig_to=<")[0]
-    domain = _DOMAIN.search(address)
+def _of(queue: bytes, text: bytes, begin: int, fields: re.Match[bytes]) -> Delivery:
     return Delivery(
         queue=queue,
-        domain=domain[1].decode("ascii").lower() if domain else "",
-        plain=bool(domain) and (quoted or not _SPECIAL.search(address)),
+        address=text[begin : fields.start()].partition(b">, orig_to=<")[0],
         relay=fields["relay"],
         uses=int(fields["uses"] or 1),
         spent=fields["spent"],
@@ -168,29 +169,43 @@ def demanded(tls: bytes) -> bool:
     return level in _LEVELS and level not in (b"none", b"may")
 
 
-_REASONS = tuple(
-    (BY_KEY[f"failures.{name}"], re.compile(pattern))
-    for name, pattern in (
-        ("certificate", rb"Server certificate not (?:verified|trusted)"),
-        ("dane_lookup", rb"TLSA lookup error for "),
-        ("dane_required", rb"no TLSA records found|non DNSSEC destination|TLSA records unusable"),
-        ("dane_required", rb"Verification not possible, MX RRset is insecure"),
-        ("starttls", rb"TLS is required, but (?:was not offered by host |host \S+ refused to start TLS)"),
-        ("handshake", rb"Cannot start TLS: handshake failure"),
-        ("requiretls", rb"Sender requested REQUIRETLS, but"),
-        ("local", rb"TLS is required, but (?:our TLS engine is )?unavailable|client TLS configuration problem"),
-    )
+_REASONS = (
+    ("certificate", r"Server\ certificate\ not\ (?:verified|trusted)"),
+    ("dane_lookup", r"TLSA\ lookup\ error\ for\ "),
+    ("dane_required", r"no\ TLSA\ records\ found|non\ DNSSEC\ destination|TLSA\ records\ unusable"),
+    ("dane_required", r"Verification\ not\ possible,\ MX\ RRset\ is\ insecure"),
+    ("starttls", r"TLS\ is\ required,\ but\ (?:was\ not\ offered\ by\ host\ |host\ \S+\ refused\ to\ start\ TLS)"),
+    ("handshake", r"Cannot\ start\ TLS:\ handshake\ failure"),
+    ("requiretls", r"Sender\ requested\ REQUIRETLS,\ but"),
+    ("local", r"TLS\ is\ required,\ but\ (?:our\ TLS\ engine\ is\ )?unavailable|client\ TLS\ configuration\ problem"),
 )
+
+_REASON = re.compile("|".join(f"({pattern})" for _, pattern in _REASONS).encode(), re.VERBOSE)
+
+_CATEGORIES = [BY_KEY[f"failures.{name}"] for name, _ in _REASONS]
 
 FAILED = (b"deferred", b"bounced", b"SOFTBOUNCE")
 """What Postfix says of a recipient that was not delivered to; there are others of address verification."""
+
+_REFUSED = re.compile(
+    (_usual(r"[^,\s]", "(?:deferred|bounced|SOFTBOUNCE)") + f"(?!{'|'.join(pattern for _, pattern in _REASONS)})").encode(),
+    re.VERBOSE,
+)
+
+
+def refused(text: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Queue id, relay with conn_use, and delays of a usual line whose recipient was not delivered to for other reasons."""
+    match = _REFUSED.match(text)
+    return (match[1], match[2], match[3]) if match else None
+
 
 _LOOKED_UP = re.compile(rb"TLSA lookup error for ([A-Za-z0-9._-]{1,255}):\d+\)")
 
 
 def failure(reason: bytes) -> Counted | None:
     """The TLS or DANE reason for which a mail was deferred or bounced; None where it is another one."""
-    return next((category for category, pattern in _REASONS if pattern.match(reason)), None)
+    match = _REASON.match(reason)
+    return _CATEGORIES[(match.lastindex or 0) - 1] if match else None
 
 
 def sought(reason: bytes) -> str:

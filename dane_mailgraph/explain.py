@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from . import syslog
+from . import delivery, postfix, syslog
+from .clock import Clock
 from .counted import COUNTED
 from .meaning import Meanings
 from .postfix import Relays
 from .sessions import Sessions
-from .syslog import Clock
 
 
 class Explained(NamedTuple):
@@ -27,12 +27,12 @@ class Explained(NamedTuple):
 
 def explain(lines: Iterable[bytes], clock: Clock, ignored: Relays, horizon: int | None = None) -> Iterator[Explained]:
     """Explain lines, in order; `horizon` is the epoch second after which no line can have been written."""
-    meanings = Meanings(ignored, Sessions())
+    meanings, clients = Meanings(ignored, Sessions()), syslog.Clients(delivery.TEXT)
     for number, line in enumerate(lines, 1):
-        yield _one(number, line, clock, meanings, horizon)
+        yield _one(number, line, clock, clients, meanings, horizon)
 
 
-def _one(number: int, line: bytes, clock: Clock, meanings: Meanings, horizon: int | None) -> Explained:
+def _one(number: int, line: bytes, clock: Clock, clients: syslog.Clients, meanings: Meanings, horizon: int | None) -> Explained:
     if len(line) >= syslog.LONGEST:
         return Explained(number, None, None, (), "far too long to be a line of Postfix's, so it is passed over")
     entry = syslog.entry(line, clock)
@@ -43,11 +43,15 @@ def _one(number: int, line: bytes, clock: Clock, meanings: Meanings, horizon: in
         return Explained(number, entry.at, program, (), "stamped in the future; look at the clock and at time_zone")
     if meanings.sessions.known is None:
         meanings.sessions.begin(entry.at)
-    if meanings.sessions.waiting:
-        names, alone = syslog.started(bytearray(line), len(line))
-        meanings.sessions.started(names, alone=alone)
-    for _, _, process, service, text in syslog.client_lines([bytearray(line)]):
-        meaning = meanings.of(process, service, text, entry.at)
+    for each in syslog.interruptions(bytearray(line), len(line)):
+        if each.started:
+            meanings.sessions.started(each.started, quotes=postfix.quotes_addresses(each.version))
+        else:
+            meanings.sessions.begin(entry.at)
+    for _, by, *_, process, queue, relay, spent, tls, text in clients.among([bytearray(line)])[0]:
+        _, name = syslog.writer(by)
+        meaning = meanings.of(meanings.sessions.service(name), process, (queue, relay, spent, tls, text), entry.at)
+        meanings.sessions.clear(entry.at)
         return Explained(number, entry.at, program, tuple(COUNTED[place].key for place in meaning.places), meaning.note)
     return Explained(number, entry.at, program, (), _note(entry))
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 from . import syslog
 from .alarms import warned
 from .archive import opened
+from .clock import Clock
 from .command import Account, ask
 from .errors import SourceError
 from .explain import explain
 from .postfix import Relays
-from .syslog import Clock
 
 JOURNAL = "journal"
 """The setting `log` that names no file."""

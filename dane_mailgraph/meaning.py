@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import lru_cache
 
 from . import alarms, delivery, postfix
 from .counted import BY_KEY, COUNTED, Counted
 from .delivery import Delivery
 from .postfix import Relay, Relays
-from .sessions import PLAINTEXT, UNKNOWN, Session, Sessions
+from .sessions import PLAINTEXT, UNKNOWN, Service, Session, Sessions
 
 KEPT = 4000
 """Texts and relays of which the meaning is remembered: a busy server says the same things again and again."""
@@ -17,6 +17,18 @@ KEPT = 4000
 _PLACES = {each: place for place, each in enumerate(COUNTED)}
 
 _AUTHENTICATED, _ENCRYPTED = BY_KEY["deliveries.verified"], BY_KEY["deliveries.encrypted"]
+
+
+class Kind:
+    """What all lines have in common that add as much to the same categories: compared by identity, which is fast."""
+
+    __slots__ = ("places", "times")
+
+    def __init__(self, places: tuple[int, ...], times: int) -> None:
+        self.places, self.times = places, times
+
+
+_kind = lru_cache(Kind)
 
 
 class Meaning:
@@ -29,8 +41,7 @@ class Meaning:
     ) -> None:
         self.places = places
         """Positions in `COUNTED`; empty for what counts nowhere."""
-        self.kind = (places, times)
-        """The same for all lines that add as much to the same categories."""
+        self.kind = _kind(places, times)
         self.relay = relay
         """The relay's name, or `@` and a domain; empty for what is about none."""
         self.note = note
@@ -62,44 +73,53 @@ class Meanings:
         self.summaries: dict[bytes, tuple[Meaning, Session]] = {}
         """The TLS summary lines met lately: what they count as, and what the process holds from then on."""
         self._peers: dict[bytes, _Peer] = {}
+        self.local: set[bytes] = set()
+        """The relays met lately that are counted nowhere."""
         self._others: dict[tuple[str, str, int, tuple[int, ...]], Meaning] = {}
-        for session, _, _ in sessions.held.values():
-            session.meaning = self._to(self._peer(session.peer), session.sent_as)
+        for session in sessions.each_held():
+            self._over(session)
         self.illegible = 0
         """Lines about a recipient that cannot be read for sure: they count nowhere, or as unknown."""
 
-    def of(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
-        """The meaning of a text that a process has written at this time."""
+    def of(self, service: Service, process: bytes, said: Sequence[bytes], at: int) -> Meaning:
+        """The meaning of what a process has written at this time: the groups of `delivery.TEXT`."""
+        queue, relay, spent, tls, text = said
+        if queue:
+            return self.sent(service, process, queue, relay, spent, tls, at)
         summary = self.summaries.get(text)
         if summary is not None:
-            self.sessions.opened(process, service, summary[1], at)
+            self.sessions.opened(service, process, summary[1], at)
             return summary[0]
-        usual = delivery.usual(text)
-        return self.delivered(process, service, text, usual, at) if usual else self.unusual(process, service, text, at)
+        return self.other(service, process, text, at)
 
-    def delivered(self, process: bytes, service: bytes, text: bytes, usual: re.Match[bytes], at: int) -> Meaning:
-        """The meaning of a usual delivery line."""
-        if len(text) >= delivery.CUT:
-            return self.unusual(process, service, text, at)
-        queue, relay, spent, tls, failed = usual.groups()
+    def sent(self, service: Service, process: bytes, queue: bytes, relay: bytes, spent: bytes, tls: bytes, at: int) -> Meaning:
+        """The meaning of a usual line of a mail that was sent."""
         relay, uses = delivery.uses(relay)
-        session = self.sessions.over(process, service, queue, relay, uses, at, spent)
+        if relay.split() != [relay]:
+            return self._illegible(service, process, queue, _GARBLED)
+        service.quotes |= bool(tls)  # Postfix 3.11
+        session = self.sessions.over(service, process, queue, relay, uses, at, spent)
         peer = self._peers.get(relay) or self._peer(relay)
-        if peer.local is not None:
-            return peer.local
-        if failed:
-            return self._failed(peer, text[usual.end() :], lambda: delivery.domain(text))
-        return self._sent(peer, service, session, tls, at, spent)
+        return peer.local or self._sent(peer, service, session, tls, at, spent)
 
-    def unusual(self, process: bytes, service: bytes, text: bytes, at: int) -> Meaning:
+    def other(self, service: Service, process: bytes, text: bytes, at: int) -> Meaning:
         """The meaning of any other text that is none of `summaries`."""
-        times, said = postfix.unwrapped(text)
+        if len(text) < delivery.CUT and (refused := delivery.refused(text)):
+            queue, relay, spent = refused
+            relay, uses = delivery.uses(relay)
+            self.sessions.over(service, process, queue, relay, uses, at, spent)
+            peer = self._peers.get(relay) or self._peer(relay)
+            return peer.local or self._nothing(_REFUSED)
+        times, said = postfix.unwrapped(text.rstrip(b"\r"))  # of a log that came by Windows
         if session := postfix.session(said):
             meaning, held = self._summary(text, times, session)
-            self.sessions.opened(process, service, held, at)
+            self.sessions.opened(service, process, held, at)
             return meaning
+        if verb := postfix.vague(said):
+            self.sessions.opened(service, process, Session(b"", UNKNOWN, verb == b"reused"), at)
+            return self._nothing(_why_not(said))
         if queued := delivery.queued(said):
-            meaning = self._about(process, service, *queued, said, at)
+            meaning = self._about(service, process, *queued, said, at)
             if times == 1 or not meaning.places:
                 return meaning
             return self._other(meaning.relay, f"{meaning.note}, counted {times} times", times, meaning.places)
@@ -113,7 +133,7 @@ class Meanings:
 
     def _summary(self, text: bytes, times: int, said: postfix.Session) -> tuple[Meaning, Session]:
         session = Session(said.peer, _AUTHENTICATED if said.label == "Verified" else _ENCRYPTED, said.reused)
-        session.meaning = self._to(self._peer(said.peer), session.sent_as)
+        self._over(session)
         if said.relay in self._ignored:
             meaning = self._nothing(_local(said.relay))
         else:
@@ -125,49 +145,57 @@ class Meanings:
         self.summaries[text] = meaning, session
         return meaning, session
 
+    def _over(self, session: Session) -> None:
+        if not session.reused:
+            session.meanings[b""] = self._to(self._peer(session.peer), session.sent_as)
+
     # ---- recipients ----
 
-    def _about(self, process: bytes, service: bytes, queue: bytes, recipient: bool, said: bytes, at: int) -> Meaning:
+    def _about(self, service: Service, process: bytes, queue: bytes, recipient: bool, said: bytes, at: int) -> Meaning:
         """The meaning of a text that begins with a queue id."""
         if not recipient:
             if delivery.breaks(said):
-                self.sessions.broken(process)
+                self.sessions.broken(service, process)
                 return self._nothing("a session that broke: what the process sends now is over a new connection")
             return self._nothing("about one message, not about a connection or a recipient")
         readings = delivery.read(said)
-        first = readings[0] if readings else None
-        held = first is not None and first.plain and first.relay == self.sessions.peer(process)
-        if first and (held or (len(readings) == 1 and len(said) < delivery.CUT)):
-            return self._delivered(process, service, first, at)
-        self.illegible += 1
+        if readings and (service.quotes or (len(readings) == 1 and len(said) < delivery.CUT)):
+            return self._delivered(service, process, readings[0], at)
         if not readings:
-            self.sessions.unreadable(process, queue)
-            return self._nothing("about a recipient, but cut off or garbled before its status")
+            return self._illegible(service, process, queue, _GARBLED)
         note = "it can be read in two ways, because of what its address or reply holds"
-        places = {self._delivered(process, service, each, at).places for each in readings}
-        if any(each.status != b"sent" for each in readings) or () in places:
-            return self._nothing(note)
-        surely = readings[0].plain and len(places) == 1
-        return self._other("", note, 1, places.pop() if surely else (_PLACES[UNKNOWN],))
+        if any(each.status != b"sent" or self._peer(each.relay).local is not None for each in readings):
+            return self._illegible(service, process, queue, note)
+        said_so = {delivery.protected(each.tls) for each in readings}
+        counted = said_so.pop() if len(said_so) == 1 and len(said) < delivery.CUT else None
+        return self._illegible(service, process, queue, note, (_PLACES[counted or UNKNOWN],))
 
-    def _delivered(self, process: bytes, service: bytes, said: Delivery, at: int) -> Meaning:
-        session = self.sessions.over(process, service, said.queue, said.relay, said.uses, at, said.spent)
+    def _illegible(self, service: Service, process: bytes, queue: bytes, note: str, places: tuple[int, ...] = ()) -> Meaning:
+        self.illegible += 1
+        self.sessions.unreadable(service, process, queue)
+        return self._other("", note, 1, places)
+
+    def _delivered(self, service: Service, process: bytes, said: Delivery, at: int) -> Meaning:
+        session = self.sessions.over(service, process, said.queue, said.relay, said.uses, at, said.spent)
         peer = self._peers.get(said.relay) or self._peer(said.relay)
         if peer.local is not None:
             return peer.local
         if said.status == b"sent":
             return self._sent(peer, service, session, said.tls, at, said.spent)
         if said.status in delivery.FAILED:
-            return self._failed(peer, said.reason, lambda: said.domain)
+            return self._failed(peer, said)
         return self._nothing("the probe of an address, not a delivery")
 
-    def _sent(
-        self, peer: _Peer, service: bytes, session: Session | None, tls: bytes | None, at: int, spent: bytes | None
-    ) -> Meaning:
+    def _sent(self, peer: _Peer, service: Service, session: Session | None, tls: bytes, at: int, spent: bytes | None) -> Meaning:
         counted = delivery.protected(tls) if tls else None
+        if session is not None:
+            meaning = self._to(peer, counted or session.sent_as)
+            if counted and not session.reused:
+                session.meanings[tls] = meaning
+            return meaning
         if counted is None:
-            counted = session.sent_as if session is not None else self.sessions.without(service, at, spent)
-            if counted == PLAINTEXT and tls and delivery.demanded(tls):
+            counted = self.sessions.without(service, at, spent)
+            if counted is PLAINTEXT and tls and delivery.demanded(tls):
                 counted = UNKNOWN
         return self._to(peer, counted)
 
@@ -180,13 +208,13 @@ class Meanings:
             meaning = peer.sent[counted.source] = Meaning((_PLACES[counted],), peer.name, note)
         return meaning
 
-    def _failed(self, peer: _Peer, reason: bytes, domain: Callable[[], str]) -> Meaning:
-        counted = delivery.failure(reason)
+    def _failed(self, peer: _Peer, said: Delivery) -> Meaning:
+        counted = delivery.failure(said.reason)
         if counted is None:
-            return self._nothing("a recipient not delivered to, and not for a TLS or DANE reason")
-        name = peer.name or delivery.sought(reason)
-        if not name and (known := domain()):
-            name = f"@{known}"
+            return self._nothing(_REFUSED)
+        name = peer.name or delivery.sought(said.reason)
+        if not name and said.domain:
+            name = f"@{said.domain}"
         return self._other(name, f"failed: {counted.meaning}", 1, (_PLACES[counted],))
 
     def _peer(self, text: bytes) -> _Peer:
@@ -198,7 +226,10 @@ class Meanings:
             peer = _Peer(relay.name, relay.address, local)
         if len(self._peers) >= KEPT:
             self._peers.clear()
+            self.local.clear()
         self._peers[text] = peer
+        if peer.local is not None:
+            self.local.add(text)
         return peer
 
     # ---- the rest ----
@@ -218,6 +249,10 @@ class Meanings:
 def _local(relay: Relay) -> str:
     return f"{relay.name} is a local relay (setting ignore_relays)"
 
+
+_GARBLED = "about a recipient, but cut off or garbled before its status"
+
+_REFUSED = "a recipient not delivered to, and not for a TLS or DANE reason"
 
 _NOTES = (
     (b"TLS connection established to ", "Postfix before 2.5 names no trust level, so there is no category"),

@@ -149,6 +149,18 @@ def session(text: bytes) -> Session | None:
     )
 
 
+_VAGUE = re.compile(rb"(?:[A-Z][a-z]+ )?TLS connection (established|reused) to ")
+
+
+def vague(text: bytes) -> bytes:
+    """`established` or `reused`, where a text begins as a summary line does; empty where it does not.
+
+    Before Postfix 2.5 there is no label, and the line names the host alone.
+    """
+    match = _VAGUE.match(text)
+    return match[1] if match else b""
+
+
 # OpenSSL's group names: `ECDHE (P-256)`, `X25519` of Postfix 3.4, `secp256r1`, `ffdhe2048`, `X25519MLKEM768`
 # of 3.10 with OpenSSL 3.
 _GROUPS = (
@@ -172,6 +184,17 @@ def _of_group(name: str) -> str:
 
 def _of_cipher(name: str) -> str:
     return next((category for category, pattern in _CIPHERS if pattern.match(name)), "unknown")
+
+
+# ---- the version ----------------------------------------------------------------------------
+
+_VERSION = re.compile(rb"(\d{1,4})\.(\d{1,4})")
+
+
+def quotes_addresses(version: bytes) -> bool:
+    """Whether Postfix of this version quotes addresses in its lines, as 3.5 and later do (info_log_address_format)."""
+    match = _VERSION.match(version)
+    return match is not None and (int(match[1]), int(match[2])) >= (3, 5)
 
 
 # ---- what it counts as ----------------------------------------------------------------------

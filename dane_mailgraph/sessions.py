@@ -9,7 +9,7 @@ where nothing is held it went in the clear, if a handshake would have been logge
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from .counted import BY_KEY, Counted
@@ -41,158 +41,167 @@ _HELD = 10_000
 class Session:
     """A TLS session, as the line said that announced it."""
 
-    __slots__ = ("meaning", "peer", "reused", "sent_as")
+    __slots__ = ("meanings", "peer", "reused", "sent_as")
 
     def __init__(self, peer: bytes, sent_as: Counted, reused: bool) -> None:
         self.peer = peer
-        """The relay, as delivery lines name it."""
+        """The relay, as delivery lines name it; empty where the line does not tell."""
         self.sent_as = sent_as
         """What a delivery over it counts as."""
         self.reused = reused
         """The connection was kept open since an earlier request."""
-        self.meaning: Any = None
-        """The same, as whoever reads the lines has put it down here."""
+        self.meanings: dict[bytes, Any] = {}
+        """The same by the field `tls` that says so, as far as whoever reads the lines has put it down here."""
 
 
 Held = tuple[Session, int, bytes]
 """A session in the hands of a process, when it announced it, and the queue id of the request that it is for, if known."""
 
 
-class _Service:
-    """What is known of one service of one host: it logs its handshakes."""
+class Service:
+    """What is known of one service of one host, and what its processes hold."""
 
-    __slots__ = ("silent",)
+    __slots__ = ("held", "name", "quotes", "silent", "tells")
 
-    def __init__(self) -> None:
-        self.silent = 0
-        """Deliveries without a session since the last TLS line."""
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        """Its host and tag."""
+        self.held: dict[bytes, Held] = {}
+        """Process id -> the last session it announced."""
+        self.silent: int | None = None
+        """Deliveries without a session since the last TLS line; None where no TLS line of it has been seen."""
+        self.quotes = False
+        """It is known to quote addresses, so that nothing in them looks like a field."""
+        self.tells = False
+        """It writes conn_use where a connection is used again, as every Postfix does."""
 
 
 class Sessions:
-    """What is held by whom, as far as a log has been read.
-
-    A process is named by its host, tag and process id, a service by host and tag.
-    """
+    """What is held by whom, as far as a log has been read."""
 
     def __init__(self) -> None:
         self.known: int | None = None
         """From when on nothing of the log is missing; None before all."""
         self._fresh: tuple[bytes, ...] = ()
         """What the services begin with that were started in the log: nothing is missing of these."""
-        self.waiting = False
-        """No client has written a line yet, so that a start of Postfix is of interest."""
-        self.held: dict[bytes, Held] = {}
-        """Process -> the last session it announced."""
-        self.spoke: set[bytes] = set()
-        """The services that have logged a handshake since they were last asked for."""
-        self._services: dict[bytes, _Service] = {}
-        self._tell: set[bytes] = set()
-        """The services that write conn_use where a connection is used again, as every Postfix does."""
+        self._quoting: tuple[bytes, ...] = ()
+        """What services begin with that are known to quote addresses."""
+        self._services: dict[bytes, Service] = {}
+        self.told = False
+        """The syslog daemon writes into the log too, which would tell of lines that it has lost."""
         self._most = _HELD
 
     def begin(self, at: int) -> None:
-        """What was logged before this time is not known."""
-        self.known, self._fresh, self.waiting = at, (), True
+        """What was logged before this time is not known, or not all of it."""
+        self.known, self._fresh = at, ()
+        for service in self._services.values():
+            service.held.clear()
 
-    def started(self, names: Iterable[bytes], *, alone: bool) -> None:
-        """Services that begin so have been started: `HOST NAME/`. `alone`: no client has written a line yet."""
-        self._fresh += tuple(names)
-        self.waiting = alone
+    def started(self, name: bytes, *, quotes: bool) -> None:
+        """Postfix has been started, whose services begin with `HOST NAME/`: what their processes held ended with them.
 
-    def opened(self, process: bytes, service: bytes, session: Session, at: int) -> None:
+        `quotes` says whether it quotes addresses. A service with one more slash in its name may be of another Postfix, so
+        that what it held may still be.
+        """
+        self._fresh = _with(self._fresh, name)
+        self._quoting = _with(self._quoting, name)[: None if quotes else -1]
+        for service in self._services.values():
+            if service.name.startswith(name):
+                service.quotes = quotes
+                for process, (session, at, queue) in list(service.held.items()):
+                    if b"/" in service.name[len(name) :]:
+                        service.held[process] = Session(session.peer, UNKNOWN, session.reused), at, queue
+                    else:
+                        del service.held[process]
+
+    def service(self, name: bytes) -> Service:
+        """The service of this name."""
+        found = self._services.get(name)
+        if found is None:
+            found = self._services[name] = Service(name)
+            found.quotes = name.startswith(self._quoting)
+        return found
+
+    def opened(self, service: Service, process: bytes, session: Session, at: int) -> None:
         """A process announces a session that it has made, or uses again."""
-        self.held[process] = session, at, b""
-        self.spoke.add(service)
+        service.held[process] = session, at, b""
+        service.silent = 0
 
-    def broken(self, process: bytes) -> None:
+    def broken(self, service: Service, process: bytes) -> None:
         """A process says that its session has ended and that it tries once more."""
-        self.held.pop(process, None)
+        service.held.pop(process, None)
 
-    def unreadable(self, process: bytes, queue: bytes) -> None:
+    def unreadable(self, service: Service, process: bytes, queue: bytes) -> None:
         """A line about a recipient cannot be read: what is held is of this request, if it is of any."""
-        session, at, known = self.held.get(process, (None, 0, b""))
+        session, at, known = service.held.get(process, (None, 0, b""))
         if session is not None and not known:
-            self.held[process] = session, at, queue
-
-    def peer(self, process: bytes) -> bytes:
-        """The relay to which a process holds a session; nothing where it holds none."""
-        return self.held[process][0].peer if process in self.held else b""
+            service.held[process] = session, at, queue
 
     def over(
-        self, process: bytes, service: bytes, queue: bytes, peer: bytes, uses: int, at: int, spent: bytes | None
+        self, service: Service, process: bytes, queue: bytes, peer: bytes, uses: int, at: int, spent: bytes | None
     ) -> Session | None:
         """The session that a delivery went over; None where it went over none that is known of.
 
         Told of every line about a recipient, however the delivery went: it ends what is held of other requests. `spent`
         are its delays.
         """
-        if uses > 1 and service not in self._tell:
-            if len(self._tell) >= _SERVICES:
-                self._tell.clear()
-            self._tell.add(service)
-        held = self.held.get(process)
+        service.tells |= uses > 1
+        held = service.held.get(process)
         if held is None:
             return None
         session, opened, known = held
-        if session.peer == peer and (uses == 1 or session.reused):
+        if session.peer in (peer, b"") and (uses == 1 or session.reused):
             age = at - opened
             # A request is told by its queue id. Its next attempt has the same one, but begins later.
             fits = 0 <= age <= SLACK if not known else False
             if not fits and known in (b"", queue):
                 fits = -SLACK <= age <= min(_seconds(spent), LONGEST) + SLACK
             # Else the connection was dead, and the one made in its place needed no handshake.
-            fits &= uses > 1 or not session.reused or service not in self._tell
+            fits &= uses > 1 or not session.reused or not service.tells
             if fits:
-                self.held[process] = session, opened, queue
+                service.held[process] = session, opened, queue
                 return session
             if age < -SLACK:  # the clock was set back, and until it has caught up no time tells anything
                 self._forget(opened)
-        del self.held[process]
+        service.held.pop(process, None)
         return None
 
-    def without(self, service: bytes, at: int, spent: bytes | None) -> Counted:
+    def without(self, service: Service, at: int, spent: bytes | None) -> Counted:
         """What a delivery counts as that went over no session that is known of."""
-        found = self._known(service, at)
-        if found is None:
-            return UNKNOWN
-        found.silent += 1
+        if service.silent is None:
+            if all(each.silent is None for each in self._services.values()):
+                return UNKNOWN
+            service.silent = SILENT - NEW
+        service.silent += 1
         took = ROUNDED * _seconds(spent)
         # A handshake in the second of the first line that is known may have been logged before it.
         begun = self.known is not None and at - took >= self.known + 1
-        seen = took <= LONGEST and (begun or service.startswith(self._fresh))
-        return PLAINTEXT if seen and found.silent <= SILENT else UNKNOWN
-
-    def _known(self, service: bytes, at: int) -> _Service | None:
-        """What is known of a service; None where none has ever logged a handshake."""
-        self._listen()
-        if self._services and service not in self._services:
-            self._services[service] = _Service()
-            self._services[service].silent = SILENT - NEW
-        while len(self._services) > _SERVICES:
-            del self._services[next(iter(self._services))]
-            self._forget(at)
-        return self._services.get(service)
-
-    def _listen(self) -> None:
-        """Put down who has spoken."""
-        for each in self.spoke:
-            self._services.setdefault(each, _Service()).silent = 0
-        self.spoke.clear()
+        seen = took <= LONGEST and (begun or service.name.startswith(self._fresh))
+        return PLAINTEXT if seen and service.silent <= SILENT else UNKNOWN
 
     def _forget(self, now: int) -> None:
         """Something is dropped that may still matter."""
         self.begin(now if self.known is None else max(now, self.known))
 
     def clear(self, now: int) -> None:
-        """Forget the sessions that are too old to matter, where there are many; where there are very many, all of them."""
-        if len(self.held) <= self._most:
-            return
-        for process in [process for process, held in self.held.items() if held[1] < now - LONGEST - SLACK]:
-            del self.held[process]
-        if len(self.held) > 2 * _HELD:
-            self.held.clear()
+        """Forget the sessions that are too old to matter, where there are many; where there are very many, all of them.
+
+        Forget services, the first ones met, where there are too many.
+        """
+        while len(self._services) > _SERVICES:
+            del self._services[next(iter(self._services))]
             self._forget(now)
-        self._most = len(self.held) + _HELD
+        if self._held() <= self._most:
+            return
+        for service in self._services.values():
+            for process in [process for process, held in service.held.items() if held[1] < now - LONGEST - SLACK]:
+                del service.held[process]
+        if self._held() > 2 * _HELD:
+            self._forget(now)
+        self._most = self._held() + _HELD
+
+    def _held(self) -> int:
+        return sum(len(service.held) for service in self._services.values())
 
     # ---- between two runs ----
 
@@ -200,32 +209,48 @@ class Sessions:
         """All that still matters at the time of the newest line, as what JSON can say."""
         self._most = 0
         self.clear(now)
-        self._listen()
-        held = [
-            (process.decode("latin-1"), one.peer.decode("latin-1"), one.sent_as.key, one.reused, at, queue.decode())
-            for process, (one, at, queue) in self.held.items()
+        services = [
+            {
+                "name": service.name.decode("latin-1"),
+                "silent": service.silent,
+                "tells": service.tells,
+                "quotes": service.quotes,
+                "held": [
+                    (process.decode("latin-1"), one.peer.decode("latin-1"), one.sent_as.key, one.reused, at, queue.decode())
+                    for process, (one, at, queue) in service.held.items()
+                ],
+            }
+            for service in self._services.values()
         ]
-        services = [(name.decode("latin-1"), each.silent) for name, each in self._services.items()]
-        fresh = [each.decode("latin-1") for each in self._fresh]
-        tell = sorted(each.decode("latin-1") for each in self._tell)
-        known = {"known": self.known, "fresh": fresh, "waiting": self.waiting}
-        return known | {"held": held, "services": services, "tell": tell}
+        fresh, quoting = ([each.decode("latin-1") for each in names] for names in (self._fresh, self._quoting))
+        return {"known": self.known, "fresh": fresh, "quoting": quoting, "told": self.told, "services": services}
 
     @classmethod
     def restored(cls, saved: Any) -> Sessions:
         """What was saved; an empty one for None."""
         made = cls()
         if saved:
-            made.known, made.waiting = saved["known"], saved["waiting"]
+            made.known, made.told = saved["known"], saved["told"]
             made._fresh = tuple(each.encode("latin-1") for each in saved["fresh"])
-            for process, peer, sent_as, reused, at, queue in saved["held"]:
-                session = Session(peer.encode("latin-1"), BY_KEY[sent_as], reused)
-                made.held[process.encode("latin-1")] = session, at, queue.encode()
-            for name, silent in saved["services"]:
-                service = made._services[name.encode("latin-1")] = _Service()
-                service.silent = silent
-            made._tell = {each.encode("latin-1") for each in saved["tell"]}
+            made._quoting = tuple(each.encode("latin-1") for each in saved["quoting"])
+            for said in saved["services"]:
+                service = made.service(said["name"].encode("latin-1"))
+                service.silent, service.tells, service.quotes = said["silent"], said["tells"], said["quotes"]
+                for process, peer, sent_as, reused, at, queue in said["held"]:
+                    session = Session(peer.encode("latin-1"), BY_KEY[sent_as], reused)
+                    service.held[process.encode("latin-1")] = session, at, queue.encode()
         return made
+
+    def each_held(self) -> Iterator[Session]:
+        """The sessions that are held."""
+        for service in self._services.values():
+            for session, _, _ in service.held.values():
+                yield session
+
+
+def _with(names: tuple[bytes, ...], name: bytes) -> tuple[bytes, ...]:
+    """The names with this one last, and not too many."""
+    return (*(each for each in names if each != name), name)[-_SERVICES:]
 
 
 def _seconds(spent: bytes | None) -> float:

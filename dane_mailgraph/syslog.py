@@ -1,4 +1,4 @@
-"""Log bytes become `Entry`s: traditional, RFC 3339 and postlogd stamps, the missing year and zone supplied.
+"""Log bytes become lines of Postfix's clients, and `Entry`s: traditional, RFC 3339 and postlogd stamps, and RFC 5424.
 
 A line ends at 0x0A and nowhere else: Postfix lets U+2028 and U+0085 of a remote reply pass into the
 log, and what other splitters make of them is a perfect forged line (msg_vprintf() in msg.c).
@@ -7,10 +7,12 @@ log, and what other splitters make of them is a perfect forged line (msg_vprintf
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from datetime import datetime, timedelta, timezone, tzinfo
+from operator import itemgetter
 from typing import NamedTuple
+
+from .clock import Clock
 
 LONGEST = 1 << 18
 """Bytes; a longer line is passed over. Postfix cuts its text at 2000 (MSG_SYSLOG_RECLEN)."""
@@ -75,15 +77,16 @@ class Blocks:
 
 # ---- the head of a line ---------------------------------------------------------------------
 
-_STAMP = r"""
-    ( [A-Z][a-z][a-z]\ [\ \d]\d\ \d\d:\d\d:\d\d       # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
-    | \d\d\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d )          # 2026-11-04T00:06:58
-    (?:[.,]\d+)? ([Zz]|[+-]\d\d:?\d\d)?               # .123456+01:00
-"""
+_YEARLESS = r"[A-Z][a-z][a-z]\ [\ \d]\d\ \d\d:\d\d:\d\d"  # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
+_DATED = r"\d\d\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d"  # 2026-11-04T00:06:58
+_FRACTION = r"[.,]\d+"
+_ZONE = r"[Zz]|[+-]\d\d:?\d\d"
+_TIME = rf"{_YEARLESS}|{_DATED}"
+_STAMP = rf"({_TIME})(?:{_FRACTION})?({_ZONE})?"
 
-_HOST = r"[^ ]*[^ :]"  # one word of the line, which has more; what ends with a colon is a tag already
+_HOST = r"[^ \n]*[^ :\n]"  # one word of the line, which has more; what ends with a colon is a tag already
 
-_CLIENT = r"[^\x00-\x20\[\x7f]*/[sl]mtp"  # syslog_name may be anything and may hold a slash; the program is smtp or lmtp
+_NAME = r"[^\x00-\x20\[\x7f]*/"  # syslog_name may be anything and may hold a slash
 
 _MARK = r"(?:\xef\xbb\xbf)"  # a byte order mark may begin the MSG of RFC 5424
 
@@ -93,9 +96,6 @@ _DATA = r'(?:-|(?:\[[^ \]"\n]+(?:\ [^ =\]"\n]+="(?:[^"\\\]\n]|\\.)*")*\])+)'  # 
 def _bytes(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.VERBOSE | re.MULTILINE)
 
-
-_LINE = _bytes(rf"^{_STAMP}\ (({_HOST}\ {_CLIENT})\[\d+)\]:\ (.*)$")
-_LINE5424 = _bytes(rf"^<\d{{1,3}}>1\ {_STAMP}\ (({_HOST}\ {_CLIENT})\ \S+)\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
 
 CLIENTS = re.compile(rb"mtp(?:\[| \S+ \S+ [-[]).*")
 """What the lines of clients hold, up to their end, those of RFC 5424 too, which may stand among others.
@@ -118,40 +118,133 @@ def lines_with(sign: re.Pattern[bytes], block: bytearray, end: int) -> list[byte
     return [block[rfind(b"\n", 0, hit.start()) + 1 : hit.end()] for hit in sign.finditer(block, 0, end)]
 
 
-Line = tuple[bytes, bytes, bytes, bytes, bytes]
-"""A line of a client: its stamp, the offset or nothing, what names the process, what names its service, and the text."""
+Line = tuple[bytes, ...]
+"""A line of a client: four times a stamp and who wrote it, of which one holds something, its process id, and the groups of
+its text."""
 
 
-def client_lines(lines: list[bytearray]) -> list[Line]:
-    """Those of `lines` that Postfix's SMTP clients wrote; one whose head is wrong is none of them.
+class Clients:
+    """Finds the lines of Postfix's SMTP clients.
 
-    In order, but for those of RFC 5424, which come last.
+    Their heads look alike, but for the stamp: once it is known how, one search finds the lines and takes them apart. A
+    block that holds anything else is read again, line by line, so that what is found is the same.
     """
-    found: list[Line] = _LINE.findall(b"\n".join(lines))
-    if len(found) < len(lines):
-        found += _LINE5424.findall(_rfc5424_among(lines))
-    return found
+
+    def __init__(self, text: str) -> None:
+        """`text` is the pattern, verbose, of what follows the head up to the end of the line."""
+        self._text = text
+        head = rf"({_TIME})(?:{_FRACTION})?((?:{_ZONE})?\ {_HOST}\ {_NAME}[sl])mtp" + "()()" * (_KINDS - 1)
+        self._line = _bytes(rf"^{head}\[(\d+)\]:\ {text}$")
+        self._rfc5424 = _bytes(rf"^<\d{{1,3}}>1\ {head}\ (\S+)\ \S+\ {_DATA}\ {_MARK}?\ ?{text}$")
+        self._process = itemgetter(2 * _KINDS)
+        self._kinds: Counter[_Kind] = Counter()
+        self._alike: re.Pattern[bytes] | None = None
+
+    def lines(self, block: bytearray, end: int) -> tuple[list[Line], list[bytes]]:
+        """The lines of clients in `block[:end]`, in order, but for those of RFC 5424, which come last.
+
+        Beside them the texts of RFC 5424 lines from which rsyslog has cut the program's name (`postfix` is left).
+        """
+        rfc5424 = RFC5424 in (block[0], block[block.rfind(b"\n", 0, end - 1) + 1])
+        if self._alike and not rfc5424:
+            found: list[Line] = self._alike.findall(block, 0, end)
+            if all(map(self._process, found)):
+                return found, []
+        lines = lines_with(ANY_LINE if rfc5424 else CLIENTS, block, end)
+        if end >= MANY:
+            self._learn(lines)
+        return self.among(lines)
+
+    def among(self, lines: list[bytearray]) -> tuple[list[Line], list[bytes]]:
+        """The same, of single lines; one whose head is wrong is none of a client."""
+        found: list[Line] = self._line.findall(b"\n".join(lines))
+        if len(found) == len(lines):
+            return found, []
+        rfc5424 = b"\n".join([line for line in lines if line.startswith(b"<")])
+        return found + self._rfc5424.findall(rfc5424), [each[-1] for each in _NAMELESS.findall(rfc5424)]
+
+    def _learn(self, lines: list[bytearray]) -> None:
+        met = Counter(
+            (len(stamp), len(fraction), by.decode("latin-1")) for stamp, fraction, by in _HEAD.findall(b"\n".join(lines))
+        )
+        if met.keys() <= self._kinds.keys():
+            return
+        self._kinds = met + self._kinds if len(met + self._kinds) <= _KINDS else met
+        self._alike = None
+        if len(self._kinds) <= _KINDS:
+            heads = [_behind(*kind) for kind, _ in self._kinds.most_common()]
+            heads += ["(?!)()()"] * (_KINDS - len(heads))
+            # What is a client's by its words, but has no such head, gives a line without a process.
+            head = rf"\[(?:{'|'.join(heads)})(\d+)\]:\ "
+            self._alike = _bytes(rf"mtp(?:(?:{head}{self._text}$|\[.*)|\ \S+\ \S+\ [-[].*)")
 
 
-def _rfc5424_among(lines: list[bytearray]) -> bytes:
-    return b"\n".join([line for line in lines if line.startswith(b"<")])
+_KINDS = 4
+"""So many kinds of heads are looked for at once: each costs time."""
+
+_Kind = tuple[int, int, str]
+
+MANY = LONGEST // 4
+"""Bytes of a block from which on there may be many more like it."""
+
+_HEAD = _bytes(rf"^({_TIME})((?:{_FRACTION})?)((?:{_ZONE})?\ {_HOST}\ {_NAME})[sl]mtp\[\d+\]:\ ")
+
+
+def _behind(stamp: int, fraction: int, by: str) -> str:
+    """The pattern that looks back from `mtp[` at a head with stamp and fraction of these lengths."""
+    time = _YEARLESS if stamp == len("Nov  4 00:06:58") else _DATED
+    digits = rf"[.,]\d{{{fraction - 1}}}" if fraction else ""
+    named = re.escape(by.encode("latin-1")).decode("ascii", "backslashreplace")
+    return rf"(?<=^({time}){digits}({named}[sl])mtp\[)"
+
+
+def writer(by: bytes) -> tuple[bytes, bytes]:
+    """The offset of the stamps or nothing, and the name of the service, of who wrote a line."""
+    offset, _, service = by.partition(b" ")
+    return offset, service + b"mtp"
 
 
 _NAMELESS = _bytes(rf"^<\d{{1,3}}>1\ {_STAMP}\ {_HOST}\ [^/ \n]+\ \S+\ \S+\ {_DATA}\ {_MARK}?\ ?(.*)$")
 
 
-def nameless_lines(lines: list[bytearray]) -> list[bytes]:
-    """The texts of those RFC 5424 lines from which rsyslog has cut the program's name (`postfix` is left)."""
-    return [found[-1] for found in _NAMELESS.findall(_rfc5424_among(lines))]
+_STARTED = b"daemon started -- version "
+_LOST = b" due to rate-limiting", b": Suppressed "
+_DAEMONS = b" rsyslogd", b" systemd-journald["
+
+_INTERRUPTION = _bytes(
+    rf"""
+    ^(?:<\d{{1,3}}>1\ )?{_STAMP} (?:
+        \ ({_HOST}\ {_NAME})master(?:\[\d+\]:|\ \d+\ \S+\ {_DATA})\ daemon\ started\ --\ version\ ([^, ]+)     # master.c
+      | \ {_HOST}\ (?:rsyslogd|systemd-journald) \S*\ (?:
+            .*\ due\ to\ rate-limiting | .*Suppressed\ \d+\ messages\ from\ ) )
+    """
+)
 
 
-_STARTED = _bytes(rf"^{_STAMP}\ ({_HOST}\ [^\x00-\x20\[\x7f]*/)master\[\d+\]:\ daemon\ started\ ")
+class Interruption(NamedTuple):
+    """What a line says that ends what has been known of sessions: Postfix was started, or lines have been lost."""
+
+    begin: int
+    """Where the line begins."""
+    stamp: bytes
+    offset: bytes
+    started: bytes
+    """Host and syslog name, with the slash, of the Postfix that was started; empty where lines have been lost."""
+    version: bytes
+    """Its version."""
 
 
-def started(block: bytearray, end: int) -> tuple[list[bytes], bool]:
-    """Host and syslog name, with the slash, of each Postfix started before the first line of a client; is there none?"""
-    first = CLIENTS.search(block, 0, end)
-    return [found[2] for found in _STARTED.findall(block, 0, first.start() if first else end)], first is None
+def interruptions(block: bytearray, end: int, *, told: bool = True) -> list[Interruption]:
+    """The interruptions in `block[:end]`; where the daemon has not `told` of anything, it has lost nothing either."""
+    if all(block.find(words, 0, end) < 0 for words in ((_STARTED, *_LOST) if told else (_STARTED,))):
+        return []
+    found = _INTERRUPTION.finditer(block, 0, end)
+    return [Interruption(each.start(), *each.groups(b"")) for each in found]
+
+
+def by_the_daemon(block: bytearray, end: int) -> bool:
+    """Whether the syslog daemon itself, which says when it has lost lines, writes into this log too."""
+    return any(block.find(words, 0, end) >= 0 for words in _DAEMONS)
 
 
 class Entry(NamedTuple):
@@ -194,111 +287,3 @@ def entry(line: bytes, clock: Clock) -> Entry | None:
     name = tag[1].decode("utf-8", "replace")
     at = clock.resolve(head[1], head[2] or b"")
     return Entry(at, name.rpartition("/")[2], not rfc5424 or "/" in name, tag[2])
-
-
-# ---- times ----------------------------------------------------------------------------------
-
-_MONTHS = {name: 1 + n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())}
-
-_DAY = 86400
-_OLDEST = 946684800
-"""The year 2000. What is stamped earlier was written by a machine that did not know the time yet."""
-_NEWEST = 253370764800
-"""The year 9999, the last that datetime can reckon in."""
-_MINUTES = 60
-"""Minutes whose beginning is remembered: lines of a few of them stand mixed."""
-_OUT_OF_ORDER = 31 * _DAY
-"""A stamp without a year is taken to be at most this much older than the line before it."""
-_FOLD = 300
-"""In the hour that autumn repeats, a step back by more than this many seconds is its second pass."""
-
-
-class Clock:
-    """Stamps become epoch seconds, line after line.
-
-    A stamp without a year or zone says too little; the line before it and the latest time at which it
-    can have been written (the file's modification, or now) say the rest.
-    """
-
-    def __init__(self, zone: tzinfo | None, latest: int, *, year: int | None = None, previous: int | None = None) -> None:
-        self.zone = zone
-        self.latest = latest
-        self.year = year
-        self.previous = previous
-        """When the line before was written."""
-        self._minutes: dict[bytes, int] = {}
-        self._hours = (0, 0)
-        self._crosses = False
-        self._ambiguous = False
-
-    def resolve(self, stamp: bytes, offset: bytes) -> int | None:
-        """The epoch second of a stamp; None where there is no such day or hour."""
-        minute = stamp[:-3] + offset
-        begins = self._minutes.get(minute)
-        if begins is None or (self.previous is not None and self.previous > begins + 60 + _FOLD):
-            self._ambiguous = False
-            try:
-                begins = self._resolve_minute(stamp[:-3], offset)
-            except (ValueError, KeyError, OverflowError):
-                return None
-            if len(self._minutes) >= _MINUTES:
-                self._minutes.clear()
-            if not self._ambiguous:
-                self._minutes[minute] = begins
-        if not _OLDEST <= begins < _NEWEST:
-            return None
-        # The leap second 60 belongs to its minute.
-        self.previous = begins + min(int(stamp[-2:]), 59)
-        return self.previous
-
-    def _resolve_minute(self, stamp: bytes, offset: bytes) -> int:
-        if len(stamp) == 12:
-            return self._yearless(_MONTHS[stamp[:3]], int(stamp[4:6]), int(stamp[7:9]), int(stamp[10:]))
-        fields = int(stamp[:4]), int(stamp[5:7]), int(stamp[8:10]), int(stamp[11:13]), int(stamp[14:])
-        if not offset:
-            return self._local(*fields)
-        return int(datetime(*fields, tzinfo=_zone(offset)).timestamp())
-
-    def crosses_a_fold(self, first: int, last: int) -> bool:
-        """Whether local clocks were put back or forward near these two times."""
-        hours = first // 3600 - 2, last // 3600 + 2
-        if hours != self._hours:
-            self._hours = hours
-            before, after = (datetime.fromtimestamp(hour * 3600, timezone.utc).astimezone(self.zone) for hour in hours)
-            self._crosses = before.utcoffset() != after.utcoffset()
-        return self._crosses
-
-    def _yearless(self, *fields: int) -> int:
-        if self.previous is None and self.year is not None:
-            return self._local(self.year, *fields)
-        around = datetime.fromtimestamp(self.latest if self.previous is None else self.previous, self.zone).year
-        if self.previous is not None:
-            with suppress(ValueError):
-                at = self._local(around, *fields)
-                if abs(at - self.previous) < _OUT_OF_ORDER and at <= self.latest + _DAY:
-                    return at
-        years = []
-        for year in range(around - (8 if self.previous is None else 1), around + 2):
-            with suppress(ValueError):  # 29 February is not in every year
-                years.append(self._local(year, *fields))
-        if self.previous is not None:
-            for at in years:
-                # A little after `latest` it is a wrong clock's, and not of the year before.
-                if self.previous - _OUT_OF_ORDER <= at <= self.latest + _OUT_OF_ORDER:
-                    return at
-        return max(at for at in years if at <= self.latest + _DAY)
-
-    def _local(self, year: int, month: int, day: int, hour: int, minute: int) -> int:
-        """Epoch second of local time; an hour that spring leaves out is taken as the one after it."""
-        early, late = (int(datetime(year, month, day, hour, minute, tzinfo=self.zone, fold=fold).timestamp()) for fold in (0, 1))
-        self._ambiguous = early < late
-        if early < late <= self.latest + _FOLD and self.previous is not None and early < self.previous - _FOLD:
-            return late
-        return early
-
-
-def _zone(offset: bytes) -> timezone:
-    if offset in b"Zz":
-        return timezone.utc
-    east = timedelta(hours=int(offset[1:3]), minutes=int(offset[-2:]))
-    return timezone(-east if offset.startswith(b"-") else east)

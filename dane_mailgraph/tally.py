@@ -9,15 +9,16 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
-from operator import attrgetter
+from operator import attrgetter, length_hint
 from typing import NamedTuple
 
 from . import delivery, postfix, syslog
+from .clock import Clock
 from .counted import COUNTED
-from .meaning import Meaning, Meanings
+from .meaning import Kind, Meaning, Meanings
 from .postfix import Relays
-from .sessions import SLACK, UNKNOWN, Held, Session, Sessions
-from .syslog import Clock
+from .sessions import SLACK, UNKNOWN, Held, Service, Session, Sessions
+from .syslog import Interruption, Line
 
 MINUTE = 60
 
@@ -57,7 +58,11 @@ class Tally:
         self._step = step
         self._grain = math.gcd(step, MINUTE)
         self._horizon = horizon
-        self._meanings = Meanings(ignored, sessions or Sessions())
+        self._clients = syslog.Clients(delivery.TEXT)
+        self._sessions = sessions or Sessions()
+        self._meanings = Meanings(ignored, self._sessions)
+        self._at = 0
+        """When a client wrote last."""
         self._minutes: defaultdict[int, list[Meaning]] = defaultdict(list)
         """Minute -> what was met in it."""
         self._met = 0
@@ -94,20 +99,51 @@ class Tally:
         last = syslog.stamp_of(_line_at(block, begin, end), clock)
         clock.previous = before
         known = [at for at in (first, last) if at is not None]
-        sessions = self._meanings.sessions
-        if known and sessions.known is None:
-            sessions.begin(known[0])
-        if sessions.waiting:
-            names, alone = syslog.started(block, end)
-            sessions.started(names, alone=alone)
+        if known and self._sessions.known is None:
+            self._sessions.begin(known[0])
+        timeless: list[Meaning] = []
         if known and clock.crosses_a_fold(min(known), max(known)):
-            timeless = self._count_each(block, end, clock)
+            self._count_each(block, end, clock, timeless)
         else:
             self._meet(first, clock)
-            sign = syslog.ANY_LINE if syslog.RFC5424 in (block[0], block[begin]) else syslog.CLIENTS
-            timeless = self._count(syslog.lines_with(sign, block, end), clock)
+            self._count_all(block, end, clock, timeless)
             self._meet(last, clock)
-        self.unreadable += timeless if first is not None and last is not None else _without_time(block, end, clock)
+        lost = sum(bool(each.places) for each in timeless)
+        self.unreadable += lost if first is not None and last is not None else _without_time(block, end, clock)
+
+    def _count_all(self, block: bytearray, end: int, clock: Clock, timeless: list[Meaning]) -> None:
+        """Count the lines of a block; `timeless` gets what has no readable time.
+
+        To look for interruptions costs as much as a fifth of the counting. Postfix cannot be stopped and started without a
+        pause in which no client writes, and the syslog daemon says what it has lost only where it writes at all.
+        """
+        found, nameless = self._clients.lines(block, end)
+        if end < syslog.MANY or not self._at:
+            self._sessions.told |= syslog.by_the_daemon(block, end)
+        done = 0
+        if end >= syslog.MANY and found and not self._sessions.told:
+            done = self._count(found, clock, timeless, to_pause=True)
+        if done < len(found) or end < syslog.MANY or not found:
+            for each in syslog.interruptions(block, end, told=self._sessions.told):
+                there = len(self._clients.lines(block, each.begin)[0])
+                self._count(found[done:there], clock, timeless)
+                done = max(done, there)
+                self._interrupt(each, clock)
+            self._count(found[done:], clock, timeless)
+        self._count_nameless(nameless)
+
+    def _interrupt(self, what: Interruption, clock: Clock) -> None:
+        if what.started:
+            self._sessions.started(what.started, quotes=postfix.quotes_addresses(what.version))
+            return
+        before = clock.previous
+        at = clock.resolve(what.stamp, what.offset)
+        clock.previous = before
+        if at is not None:
+            self._sessions.begin(at)
+
+    def _count_nameless(self, texts: list[bytes]) -> None:
+        self.nameless += sum(times for times, text in map(postfix.unwrapped, texts) if postfix.session(text))
 
     def _meet(self, at: int | None, clock: Clock) -> None:
         """A line was written then."""
@@ -116,67 +152,86 @@ class Tally:
             self.first = at if self.first is None else self.first
             self.newest = at if self.newest is None else max(self.newest, at)
 
-    def _count_each(self, block: bytearray, end: int, clock: Clock) -> int:
+    def _count_each(self, block: bytearray, end: int, clock: Clock, timeless: list[Meaning]) -> None:
         """The same in the hours around a change of the clocks, where each line's time says which hour the next is of."""
-        timeless = 0
         for line in syslog.lines_with(syslog.ANY_LINE, block, end):
             before = clock.previous
             at = syslog.stamp_of(line, clock)
             clock.previous = before
             if line.startswith(b"<") or syslog.CLIENTS.search(line):
-                timeless += self._count([line], clock)
+                found, nameless = self._clients.among([line])
+                self._count(found, clock, timeless)
+                self._count_nameless(nameless)
                 clock.previous = before
+            for each in syslog.interruptions(line, len(line)):
+                self._interrupt(each, clock)
             self._meet(at, clock)
-        return timeless
 
-    def _count(self, lines: list[bytearray], clock: Clock) -> int:
-        """Put down what these lines say; how many of those that count have no readable time."""
-        timeless: list[Meaning] = []
-        met = timeless
-        written = zone = minute = b""
+    def _count(self, found: list[Line], clock: Clock, timeless: list[Meaning], *, to_pause: bool = False) -> int:
+        """Put down what these lines say, all of them or those before the first pause; how many they are."""
+        meanings, sessions = self._meanings, self._sessions
+        summaries, local = meanings.summaries, meanings.local
+        services: dict[bytes, tuple[bytes, Service]] = {}
+        written = writer = zone = b""
+        minute = _NO_MINUTE
         at = begins = 0
-        meanings, sessions = self._meanings, self._meanings.sessions
-        summaries, held, spoke = meanings.summaries, sessions.held, sessions.spoke
-        found = syslog.client_lines(lines)
-        for stamp, offset, process, service, text in found:
-            if stamp != written or offset != zone:
-                if stamp[:-2] != minute or offset != zone:
-                    when = clock.resolve(stamp, offset)
+        grain = self._grain
+        lines = iter(found)
+        for a, by_a, b, by_b, c, by_c, d, by_d, process, queue, relay, spent, tls, text in lines:
+            by = by_a or by_b or by_c or by_d
+            if by != writer:
+                writer = by
+                known = services.get(by)
+                if known is None:
+                    offset, name = syslog.writer(by)
+                    known = services[by] = offset, sessions.service(name)
+                offset, service = known
+                held = service.held
+                if offset != zone:
+                    zone, written, minute = offset, b"", _NO_MINUTE
+            stamp = a or b or c or d
+            if stamp != written:
+                written = stamp
+                if not stamp.startswith(minute):
+                    minute = stamp[:-2]
+                    when = clock.resolve(stamp, zone)
                     self._meet(when, clock)
                     begins = 0 if when is None else when - when % MINUTE
-                    minute, zone = stamp[:-2], offset
-                    unread = when is None
-                written = stamp
-                at = begins + min(int(stamp[-2:]), 59)
-                met = timeless if unread else self._minutes[at - at % self._grain]
+                    met = timeless
+                before, at = at or self._at, begins + _SECONDS[stamp[-2:]]
+                if to_pause and at > before + 1:
+                    found = found[: -1 - length_hint(lines)]
+                    break
+                if begins and (grain < MINUTE or met is timeless):
+                    met = self._minutes[at - at % grain]
             # Nearly all lines are of three kinds, and this loop is where the time goes: it asks nobody about those.
-            summary = summaries.get(text)
-            if summary is not None:
-                met.append(summary[0])
-                held[process] = summary[1], at, b""
-                spoke.add(service)
+            if not queue:
+                summary = summaries.get(text)
+                if summary is None:
+                    met.append(meanings.other(service, process, text, at))
+                else:
+                    met.append(summary[0])
+                    held[process] = summary[1], at, b""
+                    service.silent = 0
                 continue
-            usual = delivery.usual(text)
-            if usual is None:
-                met.append(meanings.unusual(process, service, text, at))
-                continue
-            if usual.lastindex == delivery.SENT:
-                session, opened, request = held.get(process, _NONE)
-                queue, relay = usual.group(1, 2)
-                if relay == session.peer and request in (b"", queue) and 0 <= at - opened <= SLACK and not session.reused:
+            session, opened, request = held.get(process, _NONE)
+            if session.peer == relay and (request == queue or not request) and 0 <= at - opened <= SLACK:
+                meaning = session.meanings.get(tls)
+                if meaning is not None:
                     if not request:
                         held[process] = session, opened, queue
-                    met.append(session.meaning)
+                    met.append(meaning)
                     continue
-            met.append(meanings.delivered(process, service, text, usual, at))
+            elif relay in local:
+                held.pop(process, None)
+                continue
+            met.append(meanings.sent(service, process, queue, relay, spent, tls, at))
         self._met += len(found)
-        if at:
+        if begins:
+            self._at = at
             self._meet(at, clock)
             sessions.clear(at)
-        if len(found) < len(lines):
-            said = map(postfix.unwrapped, syslog.nameless_lines(lines))
-            self.nameless += sum(times for times, text in said if postfix.session(text))
-        return sum(bool(each.places) for each in timeless)
+        return len(found)
 
     @property
     def full(self) -> bool:
@@ -185,7 +240,7 @@ class Tally:
 
     def taken(self, zone: tzinfo | None) -> tuple[list[Interval], list[Day]]:
         """The intervals in which something was counted, in order, and what was seen of each relay; both are forgotten here."""
-        rows: defaultdict[int, Counter[tuple[tuple[int, ...], int]]] = defaultdict(Counter)
+        rows: defaultdict[int, Counter[Kind]] = defaultdict(Counter)
         days: dict[int, _Relays] = {}
         for minute in sorted(self._minutes):
             met = self._minutes[minute]
@@ -205,13 +260,13 @@ class Tally:
                     alarm[0], alarm[1] = alarm[0] + times * meaning.times, max(alarm[1], relays.last[meaning])
         return self._intervals(rows), [each for day, relays in days.items() for each in relays.seen(day)]
 
-    def _intervals(self, rows: Mapping[int, Counter[tuple[tuple[int, ...], int]]]) -> list[Interval]:
+    def _intervals(self, rows: Mapping[int, Counter[Kind]]) -> list[Interval]:
         made = []
         for start, kinds in rows.items():
             counts = [0] * len(COUNTED)
-            for (places, each), times in kinds.items():
-                for place in places:
-                    counts[place] += each * times
+            for kind, times in kinds.items():
+                for place in kind.places:
+                    counts[place] += kind.times * times
             if start > self._horizon:
                 self.future += events(counts)
             elif any(counts):
@@ -227,25 +282,32 @@ _KIND = attrgetter("kind")
 
 _NONE: Held = Session(b"", UNKNOWN, False), 0, b""
 
+_NO_MINUTE = b"-"
+
+_SECONDS = {b"%02d" % second: min(second, 59) for second in range(100)}
+"""The leap second 60 belongs to its minute."""
+
 
 class _Relays:
     """What was met on one day."""
 
     def __init__(self) -> None:
         self.times: Counter[Meaning] = Counter()
-        self.first: dict[Meaning, int] = {}
         self.last: dict[Meaning, int] = {}
+        self._minutes: list[dict[Meaning, int]] = []
 
     def meet(self, minute: int, met: list[Meaning]) -> None:
         """Put down what was met in a minute that is later than those before."""
         self.times.update(met)
         now = dict.fromkeys(met, minute)
         self.last.update(now)
-        for meaning in now.keys() - self.first.keys():
-            self.first[meaning] = minute
+        self._minutes.append(now)
 
     def seen(self, day: int) -> Iterator[Day]:
         """The day of each relay, in the order in which they were first met."""
+        first: dict[Meaning, int] = {}
+        for now in reversed(self._minutes):
+            first.update(now)
         relays: defaultdict[str, list[Meaning]] = defaultdict(list)
         for meaning in self.times:
             if meaning.relay:
@@ -260,7 +322,7 @@ class _Relays:
                 day,
                 relay,
                 tuple(counts),
-                min(self.first[each] for each in met),
+                min(first[each] for each in met),
                 max(self.last[each] for each in met),
                 latest.protocol if latest else "",
                 latest.key_exchange if latest else "",

@@ -15,11 +15,12 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["dane_mailgraph"]):
+    from dane_mailgraph.clock import Clock
     from dane_mailgraph.counted import BY_KEY, COUNTED
     from dane_mailgraph.explain import explain
     from dane_mailgraph.postfix import Relays
     from dane_mailgraph.sessions import Sessions
-    from dane_mailgraph.syslog import Blocks, Clock
+    from dane_mailgraph.syslog import Blocks
     from dane_mailgraph.tally import Tally
 
 NOW = 1795485600

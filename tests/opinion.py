@@ -453,6 +453,8 @@ class Holds(NamedTuple):
     queue: bytes
 
 
+VAGUE = b"TLS connection established to ", b"TLS connection reused to "
+
 BREAKS = (b"lost connection with ", b"local data error while talking to ", b"Cannot start TLS: handshake failure")
 
 
@@ -469,9 +471,12 @@ def references(lines: Iterable[bytes]) -> list[Opinion]:
 class Reader:
     def __init__(self) -> None:
         self.first: int | None = None
-        self.clients = False
         self.started: list[tuple[bytes, bytes]] = []
-        """Host and syslog name of what was started before any client wrote."""
+        """Host and syslog name of what was started since lines were lost."""
+        self.quoting: set[tuple[bytes, bytes]] = set()
+        """Host and syslog name of what has been seen to be Postfix 3.5 or later, which quotes addresses."""
+        self.eleven: set[tuple[bytes, bytes]] = set()
+        """Services that have written the field tls, as Postfix 3.11 and later do."""
         self.holds: dict[tuple[bytes, bytes, bytes], Holds] = {}
         self.tell: set[tuple[bytes, bytes]] = set()
         """The services that are known to log handshakes: host and tag."""
@@ -490,19 +495,33 @@ class Reader:
         if b"/master[" in line and b"]: daemon started " in line:
             host, _, tag = line[len(stamp) + 1 :].partition(b" ")
             name = tag.partition(b"/master[")[0]
-            if not self.clients:
-                self.started.append((host, name + b"/"))
+            self.started.append((host, name + b"/"))
+            major, _, minor = line.partition(b" -- version ")[2].partition(b",")[0].partition(b".")
+            late = (int(major), int(minor.partition(b".")[0])) >= (3, 5)
+            (self.quoting.add if late else self.quoting.discard)((host, name + b"/"))
             for process in [each for each in self.holds if each[0] == host and each[1].startswith(name + b"/")]:
-                del self.holds[process]
+                if process[1].count(b"/") > name.count(b"/") + 1:  # perhaps of another Postfix, that goes on
+                    holds = self.holds[process]
+                    self.holds[process] = holds._replace(session=holds.session._replace(label=b""))
+                else:
+                    del self.holds[process]
         if said is None:
+            daemon = line[len(stamp) + 1 :].partition(b" ")[2]
+            lost = daemon.startswith(b"rsyslogd: ") and daemon.endswith(b" due to rate-limiting")
+            if lost or (daemon.startswith(b"systemd-journald[") and b": Suppressed " in daemon):
+                self.first = at
+                self.started.clear()
+                self.holds.clear()
             return NOTHING
-        self.clients = True
         times, text = unwrapped(said.text)
         process = said.host, said.name, said.pid
         if announced := summary(text):
             self.holds[process] = Holds(announced, said.at, b"")
             self.tell.add(process[:2])
             return Opinion(announced.keys, times) if announced.outbound else NOTHING
+        if text.startswith(VAGUE) or text.partition(b" ")[2].startswith(VAGUE):
+            self.holds[process] = Holds(Announced(b"", b"reused to" in text[:40], b"", True, ()), said.at, b"")
+            self.tell.add(process[:2])
         queued = queue_id(text)
         if queued is None:
             return NOTHING
@@ -517,17 +536,20 @@ class Reader:
             if process in self.holds and not self.holds[process].queue:
                 self.holds[process] = self.holds[process]._replace(queue=queue)
             return NOTHING
+        quotes = process[:2] in self.eleven or any(
+            said.host == host and said.name.startswith(name) for host, name in self.quoting
+        )
+        if quotes or (len(ways) == 1 and len(text) < 2000):  # where Postfix cuts, another way may have been cut off
+            if len(ways) == 1 and ways[0].tls:
+                self.eleven.add(process[:2])
+            return self.recipient(said, process, queue, ways[0], times)
+        # Ambiguous: dropped, or unknown; or what all of its ways say of themselves.
         holds = self.holds.get(process)
-        opinions = []
-        for way in ways:
-            if holds is not None:
-                self.holds[process] = holds
-            opinions.append(self.recipient(said, process, queue, way, times))
-        if len(ways) == 1 and len(text) < 2000:  # where Postfix cuts, another way may have been cut off
-            return opinions[0]
-        # Ambiguous: dropped, or unknown; or what its first fields say, where the relay is the one that the process holds.
-        self.holds.pop(process, None)
-        return Opinion(("deliveries.unknown",), times, ((), *opinions[0].all))
+        opinions = [self.recipient(said, process, queue, way, times) for way in ways if way.tls]
+        if holds is not None:
+            self.holds[process] = holds if holds.queue else holds._replace(queue=queue)
+        agreed = {each.keys for each in opinions} if len(opinions) == len(ways) and len(text) < 2000 else set()
+        return Opinion(("deliveries.unknown",), times, ((), *(agreed if len(agreed) == 1 else ())))
 
     def recipient(self, said: Said, process: tuple[bytes, bytes, bytes], queue: bytes, way: Recipient, times: int) -> Opinion:
         carried = self.carried(said, process, queue, way)
@@ -555,6 +577,8 @@ class Reader:
             label = "deliveries.verified" if session.label == b"Verified" else "deliveries.encrypted"
             begun = said.at - way.took
             uses = (way.uses >= 2) == session.reused or (session.reused and process[:2] not in self.uses)
+            if not session.label and known in (b"", queue) and begun - 10 <= at <= said.at + 10:
+                return ["deliveries.unknown", "deliveries.plaintext"]
             if session.relay == way.relay and known in (b"", queue) and uses:
                 if begun - 2 <= at <= said.at + 2:
                     self.holds[process] = Holds(session, at, queue)

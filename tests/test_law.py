@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from opinion import reference
 
 from dane_mailgraph import alarms, delivery, meaning, postfix, syslog
+from dane_mailgraph.clock import Clock
 from dane_mailgraph.counted import BY_KEY, COUNTED, FAMILIES
 from dane_mailgraph.explain import explain
 from dane_mailgraph.postfix import Relays
-from dane_mailgraph.syslog import Clock
 from dane_mailgraph.tally import Tally
 
 HERE = Path(__file__).parent
@@ -275,7 +275,9 @@ def test_every_level_of_the_field_tls_has_a_sample(level: bytes) -> None:
 
 
 REASONS = [
-    (key.key, piece) for key, pattern in delivery._REASONS for piece in alternatives(pattern.pattern.decode().replace("(?:", "("))
+    (f"failures.{name}", piece)
+    for name, pattern in delivery._REASONS
+    for piece in alternatives(pattern.replace("\\ ", " ").replace("(?:", "("))
 ]
 
 
@@ -357,11 +359,12 @@ def heads() -> list[tuple[str, str]]:
     """What each pattern that leads to a count says before the label."""
     session = postfix._SESSION.pattern.decode()
     found = [("session", session[: session.index("(?P<label>")])]
-    for name in ("_LINE", "_LINE5424", "_NAMELESS"):
-        text = getattr(syslog, name).pattern.decode()
+    clients = syslog.Clients("(.*)")
+    for name, pattern in (("line", clients._line), ("rfc5424", clients._rfc5424), ("nameless", syslog._NAMELESS)):
+        text = pattern.pattern.decode()
         assert text.startswith("^") and text.endswith("(.*)$"), name
         found.append((name, text.removesuffix("(.*)$")))
-    usual = delivery._USUAL.pattern.decode()
+    usual = delivery._usual("[^,]", "sent")
     found.append(("usual", usual[: usual.index("(?!")]))
     found.append(("fields", delivery._FIELDS.pattern.decode()))
     return found

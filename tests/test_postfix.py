@@ -44,7 +44,9 @@ def keys(found: Session, ignored: Relays = DEFAULT) -> list[str]:
 
 def why_not(line: bytes, ignored: Relays = DEFAULT) -> str:
     """The note of a text that counts nowhere; empty for one that counts."""
-    met = Meanings(ignored, Sessions()).of(b"mx1 postfix/smtp[101", b"mx1 postfix/smtp", line, 1795478818)
+    meanings = Meanings(ignored, Sessions())
+    service = meanings.sessions.service(b"mx1 postfix/smtp")
+    met = meanings.of(service, b"101", (b"", b"", b"", b"", line), 1795478818)
     return "" if met.places else met.note
 
 

@@ -11,7 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.syslog import LONGEST, Blocks, Clock, client_lines, entry, lines_with, nameless_lines, stamp_of, started
+from dane_mailgraph import delivery
+from dane_mailgraph.clock import Clock
+from dane_mailgraph.syslog import (
+    _KINDS,
+    CLIENTS,
+    LONGEST,
+    MANY,
+    Blocks,
+    Clients,
+    by_the_daemon,
+    entry,
+    interruptions,
+    lines_with,
+    stamp_of,
+    writer,
+)
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -23,6 +38,12 @@ ODD = b"\r \v \f \x1c \x1d \x1e \x00 \x85 \xc2\x85 \xe2\x80\xa8 \xe2\x80\xa9 \xf
 
 def epoch(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
+
+
+def client_lines(*lines: bytearray) -> list[tuple[bytes, ...]]:
+    """Stamp, offset, service, process and text of each."""
+    found, _ = Clients("(.*)").among(list(lines))
+    return [(stamp, *writer(by), *rest[-2:]) for stamp, by, *rest in found]
 
 
 # ---- blocks of whole lines ------------------------------------------------------------------
@@ -161,19 +182,18 @@ def test_a_stamp_is_read_in_every_form(stamp: bytes, at: str) -> None:
 @pytest.mark.parametrize("stamp, at", PADDED)
 def test_the_counting_patterns_read_the_same_stamps(stamp: bytes, at: str) -> None:
     line = bytearray(stamp + b" mx1 postfix/smtp[101]: text")
-    ((written, offset, process, service, text),) = client_lines([line])
+    ((written, offset, service, process, text),) = client_lines(line)
 
     assert Clock(UTC, epoch("2026-12-01T00:00:00+00:00")).resolve(written, offset) == epoch(at)
-    assert (process, service, text) == (b"mx1 postfix/smtp[101", b"mx1 postfix/smtp", b"text")
+    assert (service, process, text) == (b"mx1 postfix/smtp", b"101", b"text")
 
 
-def test_a_process_is_named_by_host_tag_and_process_id() -> None:
+def test_a_process_is_named_by_its_service_and_process_id() -> None:
     traditional = b"Nov 24 00:06:58 mx1 postfix/relay/smtp[101]: text"
-    lines = [traditional, traditional.replace(b"101", b"102"), b"<22>1 2026-11-24T00:06:58Z mx1 postfix/relay/smtp 101 - - text"]
-    processes, services = zip(*(found[2:4] for found in client_lines([bytearray(each) for each in lines])), strict=True)
+    rfc5424 = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/relay/smtp 101 - - text"
+    found = client_lines(bytearray(traditional), bytearray(traditional.replace(b"101", b"102")), bytearray(rfc5424))
 
-    assert len(set(processes)) == 3  # a log changes its format with its daemon, so the third may be another one
-    assert set(services) == {b"mx1 postfix/relay/smtp"}
+    assert [each[2:4] for each in found] == [(b"mx1 postfix/relay/smtp", number) for number in (b"101", b"102", b"101")]
 
 
 BAD = [
@@ -225,7 +245,7 @@ def test_a_host_that_ends_with_a_colon_is_a_tag() -> None:
     hosts = (b"dovecot:", b"dovecot[7]:", b"2001:db8::1")
     lines = [bytearray(b"Nov 24 00:06:58 " + host + b" postfix/smtp[1]: text") for host in hosts]
 
-    assert len(client_lines(lines)) == 1
+    assert len(client_lines(*lines)) == 1
 
 
 @pytest.mark.parametrize(
@@ -234,7 +254,7 @@ def test_a_host_that_ends_with_a_colon_is_a_tag() -> None:
 def test_structured_data_is_passed_over(data: bytes) -> None:
     line = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/relay/smtp 101 - " + data + b" text"
 
-    assert [found[-1] for found in client_lines([bytearray(line)])] == [b"text"]
+    assert [found[-1] for found in client_lines(bytearray(line))] == [b"text"]
     said = entry(line, Clock(UTC, LATEST))
 
     assert said is not None
@@ -245,15 +265,17 @@ def test_structured_data_is_passed_over(data: bytes) -> None:
 def test_broken_structured_data_makes_no_line(data: bytes) -> None:
     line = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/smtp 101 - " + data + b"text"
 
-    assert client_lines([bytearray(line)]) == []
+    assert client_lines(bytearray(line)) == []
 
 
 def test_a_cut_tag_makes_a_nameless_line() -> None:
     cut = bytearray(b"<22>1 2026-11-24T00:06:58.1+01:00 mail postfix 101 - -  text")
     whole = bytearray(b"<22>1 2026-11-24T00:06:58.1+01:00 mail postfix/smtp 101 - -  text")
 
-    assert nameless_lines([cut, whole]) == [b"text"]
-    assert len(client_lines([cut, whole])) == 1
+    found, nameless = Clients("(.*)").among([cut, whole])
+
+    assert nameless == [b"text"]
+    assert len(found) == 1
     said = entry(bytes(cut), Clock(UTC, LATEST))
 
     assert said is not None
@@ -477,7 +499,74 @@ def test_the_signs_of_a_line_end_at_its_newline() -> None:
     assert lines_with(sign, block, len(block)) == [b"one sign " + ODD, b"three sign"]
 
 
-# ---- a start of Postfix ---------------------------------------------------------------------
+# ---- heads that look alike ------------------------------------------------------------------
+
+SENT = "to=<s@example.org>, relay=mx.example.org[192.0.2.10]:25, delay=1.2, delays=0.1/0/0.9/0.2, dsn=2.0.0, status=sent (250 ok)"
+TEXTS = st.sampled_from(
+    [
+        b"Trusted TLS connection established to mx.example.org[192.0.2.10]:25: TLSv1.3 with cipher X (256/256 bits)",
+        b"2CE5121E153: " + SENT.encode(),
+        b"2CE5121E153: " + SENT.encode().replace(b"25,", b"25, conn_use=2,").replace(b", dsn", b", tls=dane, dsn"),
+        b"2CE5121E153: " + SENT.encode() + b">, relay=none, delay=1, dsn=2.0.0, status=bounced (x)",
+        b"2CE5121E153: " + SENT.encode()[:40],
+        b"2CE5121E153: " + SENT.encode() + b"x" * 2000,
+        b"2CE5121E153: host mx said: 450 Nov 24 00:06:58 mx1 postfix/smtp[1]: " + SENT.encode(),
+        b"mtp[1]: text",
+        b"",
+        b"text\r",
+        ODD,
+    ]
+)
+STAMPS = st.sampled_from([b"Nov 24 00:06:58", b"Nov  4 00:06:58", b"2026-11-24T00:06:58.123456+01:00", b"2026-11-24T00:06:58Z"])
+HOSTS = st.sampled_from([b"mx1", b"mx1", b"mx2", b"m\xe4x", b"mx.example.org", b"-"])
+TAGS = st.sampled_from(
+    [b"postfix/smtp", b"postfix/lmtp", b"postfix/relay/smtp", b"p+(x/smtp", b"postfix/smtpd", b"postfix/qmgr", b"x"]
+)
+LINES = st.one_of(
+    st.builds(lambda *parts: b"%s %s %s[101]: %s" % parts, STAMPS, HOSTS, TAGS, TEXTS),
+    st.builds(lambda *parts: b"<22>1 2026-11-24T00:06:58Z %s %s 101 - - %s" % parts, HOSTS, TAGS, TEXTS),
+    st.builds(lambda head, text: head + text, st.binary(max_size=20), TEXTS),
+)
+
+
+def told(found: list[tuple[bytes, ...]]) -> list[tuple[bytes, ...]]:
+    heads = 2 * _KINDS
+    return [(*(each for each in line[:heads] if each), *line[heads:]) for line in found]
+
+
+@settings(deadline=None)
+@given(st.lists(LINES, max_size=12), st.lists(LINES, max_size=12))
+def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(before: list[bytes], lines: list[bytes]) -> None:
+    clients, filler = Clients(delivery.TEXT), b"x" * MANY
+    for each in ([*before, filler], [filler, *lines]):
+        block = bytearray(b"\n".join(each).replace(b"\n\n", b"\n") + b"\n")
+        found, _ = clients.lines(block, len(block))
+        expected, _ = Clients(delivery.TEXT).among(lines_with(CLIENTS, block, len(block)))
+
+        assert told(found) == told(expected)
+
+
+def test_lines_with_heads_that_were_met_before_are_found_by_one_search() -> None:
+    stamps = (b"Nov 24 00:06:58", b"2026-11-24T00:06:58.123456+01:00")
+    lines = [
+        b"%s mx1 %s[101]: text\n" % (stamp, tag) for stamp in stamps for tag in (b"postfix/smtp", b"postfix/lmtp", b"out/smtp")
+    ]
+    clients, block = Clients(delivery.TEXT), bytearray(b"".join(lines) + b"x" * MANY + b"\n")
+    clients.lines(block, len(block))
+
+    assert clients._alike is not None
+    assert len(clients._alike.findall(block)) == len(lines)
+
+
+def test_a_log_of_very_many_hosts_is_read_line_by_line() -> None:
+    block = bytearray(b"".join(b"Nov 24 00:06:58 mx%d postfix/smtp[101]: text\n" % n for n in range(2000)))
+    clients = Clients(delivery.TEXT)
+
+    assert [len(clients.lines(block, len(block))[0]) for _ in range(2)] == [2000, 2000]
+    assert clients._alike is None
+
+
+# ---- what interrupts sessions ---------------------------------------------------------------
 
 MASTER = b"2026-11-24T00:06:58+01:00 mx1 postfix/master[1]: daemon started -- version 3.7.11, configuration /etc/postfix\n"
 CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
@@ -486,20 +575,43 @@ CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
 @pytest.mark.parametrize(
     "block, expected",
     [
-        (MASTER, ([b"mx1 postfix/"], True)),
-        (MASTER + MASTER.replace(b"postfix/", b"postfix-out/"), ([b"mx1 postfix/", b"mx1 postfix-out/"], True)),
-        (MASTER + CLIENT, ([b"mx1 postfix/"], False)),
-        (CLIENT + MASTER, ([], False)),
-        (b"", ([], True)),
-        (MASTER.replace(b"daemon started --", b"reload --"), ([], True)),
-        (MASTER.replace(b"master[", b"smtpd["), ([], True)),
-        (MASTER.replace(b"daemon", b"x daemon"), ([], True)),
-        (MASTER.replace(b"2026-11-24T00:06:58+01:00", b"Nov 24 00:06:58"), ([b"mx1 postfix/"], True)),
+        (MASTER, [b"mx1 postfix/"]),
+        (MASTER + MASTER.replace(b"postfix/master", b"postfix-out/master"), [b"mx1 postfix/", b"mx1 postfix-out/"]),
+        (MASTER + CLIENT, [b"mx1 postfix/"]),
+        (CLIENT + MASTER, [b"mx1 postfix/"]),
+        (b"", []),
+        (MASTER.replace(b"daemon started --", b"reload --"), []),
+        (MASTER.replace(b"master[", b"smtpd["), []),
+        (MASTER.replace(b"daemon", b"x daemon"), []),
+        (MASTER.replace(b"2026-11-24T00:06:58+01:00", b"Nov 24 00:06:58"), [b"mx1 postfix/"]),
+        (MASTER.replace(b"2026", b"<22>1 2026").replace(b"[1]:", b" 1 - -"), [b"mx1 postfix/"]),
     ],
 )
-def test_only_a_start_before_every_client_makes_its_services_known(block: bytes, expected: tuple[list[bytes], bool]) -> None:
-    assert started(bytearray(block), len(block)) == expected
+def test_a_start_of_postfix_is_told_with_its_name(block: bytes, expected: list[bytes]) -> None:
+    found = interruptions(bytearray(CLIENT + block), len(CLIENT + block))
+
+    assert [each.started for each in found] == expected
+    assert all(block[each.begin - len(CLIENT) :].startswith(MASTER[:4]) or b"Nov" in block or b"<" in block for each in found)
 
 
-def test_a_start_behind_the_end_of_a_block_is_not_looked_at() -> None:
-    assert started(bytearray(MASTER + MASTER), len(MASTER)) == ([b"mx1 postfix/"], True)
+@pytest.mark.parametrize(
+    "tag, text",
+    [
+        ("rsyslogd:", "imuxsock lost 13 messages from pid 101 due to rate-limiting"),
+        ("rsyslogd:", "imuxsock[pid 101]: begin to drop messages due to rate-limiting"),
+        ("rsyslogd:", "imjournal: 5000 messages lost due to rate-limiting (20000 allowed within 600 seconds)"),
+        ("rsyslogd[7]:", "imjournal: 5000 messages lost due to rate-limiting"),
+        ("systemd-journald[300]:", "Suppressed 123 messages from postfix@-.service"),
+    ],
+)
+def test_lines_that_the_syslog_daemon_has_lost_are_told(tag: str, text: str) -> None:
+    block = bytearray(f"Nov 24 00:06:58 mx1 {tag} {text}\n".encode())
+    forged = bytearray(f"Nov 24 00:06:58 mx1 postfix/smtp[101]: host x said: Nov 24 00:06:58 mx1 {tag} {text}\n".encode())
+
+    assert by_the_daemon(block, len(block))
+    assert [(each.stamp, each.started) for each in interruptions(block, len(block))] == [(b"Nov 24 00:06:58", b"")]
+    assert interruptions(forged, len(forged)) == []
+
+
+def test_an_interruption_behind_the_end_of_a_block_is_not_looked_at() -> None:
+    assert len(interruptions(bytearray(MASTER + MASTER), len(MASTER))) == 1

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dane_mailgraph.clock import Clock
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.explain import as_json, as_text, explain
 from dane_mailgraph.postfix import Relays
-from dane_mailgraph.syslog import LONGEST, Blocks, Clock
+from dane_mailgraph.syslog import LONGEST, Blocks
 from dane_mailgraph.tally import KEPT, Interval, Tally, connections, events
 
 UTC = timezone.utc
@@ -360,3 +361,40 @@ def test_only_a_newline_ends_a_line(character: str) -> None:
 
     assert counted(line(reply)) == []
     assert verified(counted(line(reply.replace(character, "\n")))) == [("00:06", 1)]
+
+
+# ---- what interrupts sessions ---------------------------------------------------------------
+
+STARTED = "daemon started -- version 3.7.11, configuration /etc/postfix"
+FIELDS = "delay=1, delays=0/0/0.5/0.5, dsn=2.0.0, status=sent (ok)"
+SENT = f"2CE5121E154: to=<e@example.org>, relay=mx.example.org[192.0.2.10]:25, {FIELDS}"
+
+
+@pytest.mark.parametrize("busy", [0, 400, 4000])
+def test_a_start_of_postfix_is_seen_in_small_and_in_large_blocks(busy: int) -> None:
+    """What a process held ended with it, and its number is soon used again."""
+    lines = [line(STARTED, tag="postfix/master[1]:")]
+    lines += [line(stamp="2026-11-24T00:07:00Z", tag=f"postfix/smtp[{number + 200}]:") for number in range(busy)]
+    lines += [line(stamp="2026-11-24T00:07:01Z"), line(STARTED, "2026-11-24T00:07:03Z", "postfix/master[2]:")]
+    lines += [line(SENT, "2026-11-24T00:07:04Z")]
+
+    assert sums(counted(b"".join(lines)))["deliveries.plaintext"] == 1
+    assert sums(counted(b"".join(lines[:-2]) + lines[-1]))["deliveries.verified"] == 1
+    assert sums(counted(*lines)) == sums(counted(b"".join(lines)))
+
+
+@pytest.mark.parametrize("busy", [0, 4000])
+def test_lines_that_the_syslog_daemon_has_lost_make_unknown_in_small_and_in_large_blocks(busy: int) -> None:
+    lost = line("imuxsock lost 13 messages from pid 101 due to rate-limiting", "2026-11-24T00:07:00Z", "rsyslogd:")
+    lines = [line()] + [line(stamp="2026-11-24T00:06:59Z", tag=f"postfix/smtp[{number + 200}]:") for number in range(busy)]
+    lines += [lost, line(SENT, "2026-11-24T00:07:00Z")]
+    without = [each for each in lines if each != lost]
+
+    assert sums(counted(b"".join(lines)))["deliveries.unknown"] == 1
+    assert sums(counted(b"".join(without)))["deliveries.verified"] == 1
+
+
+def test_a_log_that_came_by_windows_counts_the_same() -> None:
+    block = b"".join(line(text, stamp=f"2026-11-24T00:06:{number:02}Z") for number, text in enumerate((*KINDS, SENT)))
+
+    assert counted(block.replace(b"\n", b"\r\n")) == counted(block)
