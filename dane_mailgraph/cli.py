@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, tzinfo
 from typing import NoReturn
 
-from . import __version__, config
+from . import __version__, config, terminal
 from . import collect as journey
 from .archive import Opened, opened
 from .clock import Clock
@@ -29,6 +29,7 @@ from .store import Store, replace, unused
 from .syslog import LONGEST
 from .tail import Log
 from .tally import day_of
+from .terminal import printable, tell, unprinted
 
 REMEMBERED = 7
 """Days on which a relay must have been authenticated for it to be news that it is not."""
@@ -39,19 +40,19 @@ Verb = Callable[[Config, argparse.Namespace], int | None]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; its exit status."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    _open_streams()
+    terminal.open_streams()
     try:
         options = _parser().parse_args(arguments)
         verb: Verb = options.verb
         status = verb(_settings(options), options)
         sys.stdout.flush()
     except MailgraphError as error:
-        _say(str(error))
+        tell(str(error))
         return error.status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except OSError as error:
-        _say(str(_unprinted(error)))
+        tell(str(unprinted(error)))
         return StoreError.status
     return status or 0
 
@@ -83,14 +84,14 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
             try:
                 settings = _settings(options)
                 take_hold(make=True)
-                _say("The configuration has been read again.")
+                tell("The configuration has been read again.")
             except MailgraphError as error:
                 settings = before  # the next tick takes hold of its store again
-                _say(f"{error} The configuration of before stays in force.")
+                tell(f"{error} The configuration of before stays in force.")
 
         with suppress(StoreError):  # the first tick says so; a store that is another's to write ends it here
             take_hold(make=True)
-        daemon.run(tick, reload, heard, daemon.Voice(_say))
+        daemon.run(tick, reload, heard, daemon.Voice(tell))
 
 
 def _collect(settings: Config, options: argparse.Namespace) -> None:
@@ -115,7 +116,7 @@ def _import(settings: Config, options: argparse.Namespace) -> None:
             with _writing(settings) as ledger:
                 step = _import_into(ledger, settings, options)
     for sentence in journey.remarks(step, settings.time_zone):
-        _say(sentence)
+        tell(sentence)
     print(_counted(step) + (f", skipped {step.skipped:,} lines that had been counted before" if step.skipped else ""))
 
 
@@ -184,11 +185,11 @@ def _explain(settings: Config, options: argparse.Namespace) -> None:
         latest = int(log.status.st_mtime) if log.dated else int(time.time())
         horizon = int(time.time()) + journey.TOLERANCE
         for each in explain.explain(_lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon):
-            line = _printable(show(each))
+            line = printable(show(each))
             try:
                 print(line, flush=not log.dated)
             except OSError as error:  # here, because it would be taken for the log's
-                raise _unprinted(error) from error
+                raise unprinted(error) from error
 
 
 def _doctor(settings: Config, options: argparse.Namespace) -> int:
@@ -199,7 +200,7 @@ def _doctor(settings: Config, options: argparse.Namespace) -> int:
     targets = [own_mx.target(text) for text in options.mx]
     found = diagnose(facts.gather(settings, targets, int(time.time())))
     show = findings.as_json if options.format == "json" else findings.as_text
-    print("\n".join(map(_printable, show(found).split("\n"))))
+    print("\n".join(map(printable, show(found).split("\n"))))
     return int(any(each.verdict is findings.Verdict.FAIL for each in found))
 
 
@@ -265,7 +266,7 @@ class Counter:
             trouble = error
         step = journey.collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
         for sentence in (*journey.remarks(step, self._rules.zone), *self._log.notices):
-            _say(sentence)
+            tell(sentence)
         self._log.notices.clear()
         if trouble:
             raise trouble
@@ -299,7 +300,7 @@ def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Sourc
 def _settle(store: Store, ledger: Ledger) -> None:
     store.settle(ledger)
     for notice in store.notices:
-        _say(notice)
+        tell(notice)
     store.notices.clear()
 
 
@@ -309,7 +310,7 @@ def _import_into(ledger: Ledger, settings: Config, options: argparse.Namespace, 
     if follow:
         _settle(store, ledger)
     live = _source(settings)
-    step = journey.import_logs(options.files, live, ledger, _rules(settings), now, options.year, _progress())
+    step = journey.import_logs(options.files, live, ledger, _rules(settings), now, options.year, terminal.progress())
     if follow:
         store.follow(ledger, now, settings.grace)
     return step
@@ -411,51 +412,8 @@ def _lines(log: Opened) -> Iterator[bytes]:
         yield rest
 
 
-def _say(sentence: str) -> None:
-    print(f"dane-mailgraph: {_printable(sentence)}", file=sys.stderr, flush=True)
-
-
 def _counted(step: Step) -> str:
     return f"counted {step.counted:,} connections" + (f" and {step.recipients:,} recipients" if step.recipients else "")
-
-
-def _printable(text: str) -> str:
-    """One line, whatever names and logs hold: a terminal obeys control characters."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
-def _unprinted(error: OSError) -> StoreError:
-    name = error.filename or "the output"
-    return StoreError(f"{name} cannot be read or written: {reason(error)}; look at the file and its disk.")
-
-
-def _open_streams() -> None:
-    """Give back what whoever started us has closed: else a file of ours takes its number, and is written into."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115 - open for good
-
-
-def _progress() -> Callable[[list[Opened]], None]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return lambda _: None
-    shown = -1
-
-    def show(logs: list[Opened]) -> None:
-        nonlocal shown
-        whole = sum(log.status.st_size for log in logs) or 1
-        percent = min(100, 100 * sum(log.taken for log in logs) // whole)
-        if percent != shown:
-            shown = percent
-            print(
-                f"\r[{'#' * (percent * 2 // 5):<40}] {percent:3} %",
-                end="\r" if percent < 100 else "\n",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    return show
 
 
 # ---- the command line -----------------------------------------------------------------------
@@ -463,7 +421,7 @@ def _progress() -> Callable[[list[Opened]], None]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        _say(f"{message}; see `{self.prog} --help`.")
+        tell(f"{message}; see `{self.prog} --help`.")
         self.exit(UsageError.status)
 
 
