@@ -1,38 +1,31 @@
-"""The verbs, the wiring, the exit statuses."""
+"""The verbs, and the command line that they are called by."""
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import io
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, tzinfo
 from typing import NoReturn
 
-from . import __version__, config, terminal
-from . import collect as journey
+from . import __version__, config, terminal, wiring
 from .archive import Opened, opened
 from .clock import Clock
-from .collect import Rules, Source, Step
+from .collect import TOLERANCE, Step, remarks
 from .config import Config
 from .daybook import Daybook
-from .destinations import regressions
-from .errors import BusyError, MailgraphError, StoreError, UsageError, reason
+from .destinations import REMEMBERED, regressions
+from .errors import MailgraphError, StoreError, UsageError
 from .ledger import Ledger
-from .series import DAY
-from .store import Store, replace, unused
+from .store import Store
 from .syslog import LONGEST
-from .tail import Log
 from .tally import day_of
 from .terminal import printable, tell, unprinted
-
-REMEMBERED = 7
-"""Days on which a relay must have been authenticated for it to be news that it is not."""
 
 Verb = Callable[[Config, argparse.Namespace], int | None]
 
@@ -60,18 +53,22 @@ def main(arguments: list[str] | None = None) -> int:
 # ---- the verbs ------------------------------------------------------------------------------
 
 
+def _settings(options: argparse.Namespace) -> Config:
+    return config.load(options.config or None, os.environ, vars(options))
+
+
 def _run(settings: Config, options: argparse.Namespace) -> None:
     """follow the log and count, until SIGTERM or SIGINT; SIGHUP reads the configuration again"""
     from . import daemon
 
     heard = daemon.hear_signals()
     with ExitStack() as stack:
-        counters: list[Counter] = []
+        counters: list[wiring.Counter] = []
 
         def take_hold(*, make: bool = False) -> None:
             counters.clear()
             stack.close()
-            counters.append(stack.enter_context(_counting(settings, make=make, alive=daemon.alive)))
+            counters.append(stack.enter_context(wiring.counting(settings, make=make, alive=daemon.alive)))
 
         def tick(now: int) -> None:
             if not counters or not counters[0].in_place():
@@ -97,7 +94,7 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
 def _collect(settings: Config, options: argparse.Namespace) -> None:
     """one step of what run repeats, then exit: for cron"""
     now = int(time.time())
-    with _counting(settings) as counter:
+    with wiring.counting(settings) as counter:
         step = counter.step(now, count_lines=options.verbose)
         newest = counter.newest
     if options.verbose:
@@ -109,20 +106,17 @@ def _collect(settings: Config, options: argparse.Namespace) -> None:
 
 def _import(settings: Config, options: argparse.Namespace) -> None:
     """count whole logs, plain or compressed, in any order"""
-    with _locked(settings.state_dir):
-        if options.rebuild:
-            step = _rebuild(settings, options)
-        else:
-            with _writing(settings) as ledger:
-                step = _import_into(ledger, settings, options)
-    for sentence in journey.remarks(step, settings.time_zone):
+    with wiring.locked(settings):
+        count = wiring.rebuild if options.rebuild else wiring.import_logs
+        step = count(settings, options.files, options.year)
+    for sentence in remarks(step, settings.time_zone):
         tell(sentence)
     print(_counted(step) + (f", skipped {step.skipped:,} lines that had been counted before" if step.skipped else ""))
 
 
 def _render(settings: Config, options: argparse.Namespace) -> None:
     """write the PNGs and index.html into output_dir"""
-    _draw(settings, int(time.time()))
+    wiring.draw(settings, int(time.time()))
 
 
 def _report(settings: Config, options: argparse.Namespace) -> int | None:
@@ -131,7 +125,7 @@ def _report(settings: Config, options: argparse.Namespace) -> int | None:
 
     now, zone = int(time.time()), settings.time_zone
     since, until = (report.moment(text, now, zone) for text in (options.since, options.until))
-    with Ledger(_ledger(settings), writable=False) as ledger:
+    with wiring.reading(settings) as ledger:
         if options.changes:
             return _report_changes(ledger, options, since, now, zone)
         if options.by:
@@ -183,7 +177,7 @@ def _explain(settings: Config, options: argparse.Namespace) -> None:
     show = explain.as_json if options.format == "json" else explain.as_text
     with opened(options.file) as log:
         latest = int(log.status.st_mtime) if log.dated else int(time.time())
-        horizon = int(time.time()) + journey.TOLERANCE
+        horizon = int(time.time()) + TOLERANCE
         for each in explain.explain(_lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon):
             line = printable(show(each))
             try:
@@ -226,178 +220,11 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
     others = [path for path in (here.state_dir, here.output_dir, here.log) if os.path.lexists(path)]
     if others and not os.path.exists(os.path.join(here.state_dir, demo.MARK)):
         raise UsageError(f"{others[0]} is there already and is no demo's; name an empty folder.")
-    with _locked(here.state_dir):
+    with wiring.locked(here):
         demo.prepare(here.state_dir, here.log, now)
-        options.files, options.year = [here.log, *demo.samples()], demo.YEAR
-        with _writing(here) as ledger:
-            step = _import_into(ledger, here, options)
+        step = wiring.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
     print(_counted(step))
-    print(_draw(here, now))
-
-
-# ---- the wiring -----------------------------------------------------------------------------
-
-
-def _settings(options: argparse.Namespace) -> Config:
-    given = {setting.name: getattr(options, setting.name) for setting in config.SETTINGS}
-    return config.load(options.config or None, os.environ, given)
-
-
-class Counter:
-    """Everything that counting needs, held together."""
-
-    def __init__(self, log: Source, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]) -> None:
-        self._log, self._ledger, self._store, self._rules = log, ledger, store, rules
-        self.in_place = in_place
-        """Whether ledger and lock are still the files of their names; whoever finds them gone may make others."""
-
-    @property
-    def newest(self) -> int | None:
-        """When the newest line was written."""
-        newest: int | None = self._ledger.get("newest")
-        return newest
-
-    def step(self, now: int, *, count_lines: bool = False) -> Step:
-        """Log to ledger to RRD. The ledger counts on where the RRD cannot be written; then raises StoreError."""
-        trouble: StoreError | None = None
-        try:
-            _settle(self._store, self._ledger)
-        except StoreError as error:
-            trouble = error
-        step = journey.collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
-        for sentence in (*journey.remarks(step, self._rules.zone), *self._log.notices):
-            tell(sentence)
-        self._log.notices.clear()
-        if trouble:
-            raise trouble
-        self._store.follow(self._ledger, now, self._rules.grace)
-        self._store.take_snapshot(self._ledger, now)
-        return step
-
-
-@contextmanager
-def _counting(settings: Config, *, make: bool = True, alive: Callable[[], None] = lambda: None) -> Iterator[Counter]:
-    with _locked(settings.state_dir, make=make) as held, _writing(settings) as ledger:
-        log, store = _source(settings, alive), Store(settings.state_dir, settings.step)
-        yield Counter(log, ledger, store, _rules(settings), lambda: held() and ledger.in_place)
-
-
-@contextmanager
-def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
-    with Ledger(path or _ledger(settings), writable=True) as ledger:
-        ledger.agree(settings.step)
-        yield ledger
-
-
-def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Source:
-    if settings.log != "journal":
-        return Log(settings.log, settings.state_dir)
-    from .journal import Journal  # 10 ms that most starts need not spend
-
-    return Journal(alive)
-
-
-def _settle(store: Store, ledger: Ledger) -> None:
-    store.settle(ledger)
-    for notice in store.notices:
-        tell(notice)
-    store.notices.clear()
-
-
-def _import_into(ledger: Ledger, settings: Config, options: argparse.Namespace, *, follow: bool = True) -> Step:
-    now = int(time.time())
-    store = Store(settings.state_dir, settings.step)
-    if follow:
-        _settle(store, ledger)
-    live = _source(settings)
-    step = journey.import_logs(options.files, live, ledger, _rules(settings), now, options.year, terminal.progress())
-    if follow:
-        store.follow(ledger, now, settings.grace)
-    return step
-
-
-def _rebuild(settings: Config, options: argparse.Namespace) -> Step:
-    """Count into a fresh ledger first; when that is whole it takes the old one's place, in one instant."""
-    path, store = _ledger(settings), Store(settings.state_dir, settings.step)
-    fresh = path + ".new"
-    with suppress(FileNotFoundError):
-        os.unlink(fresh)
-    with _writing(settings, fresh) as ledger:
-        step = _import_into(ledger, settings, options, follow=False)
-        with ledger.transaction():
-            ledger.set("rebuilt", True)
-    if os.path.exists(path):
-        # A journal that a killed writer left belongs to the old file; it would be played back into the new one.
-        with suppress(StoreError), Ledger(path, writable=False):
-            pass
-        os.link(path, unused(path + ".aside"))
-    replace(fresh, path)
-    with _writing(settings) as ledger:
-        _settle(store, ledger)
-        store.follow(ledger, int(time.time()), settings.grace)
-    return step
-
-
-def _draw(settings: Config, now: int) -> str:
-    """Store to site; the path of the page."""
-    from . import site  # whoever counts must not pay for the painter
-
-    look = site.Look(
-        settings.host or site.hostname(),
-        settings.time_zone,
-        settings.language,
-        settings.renderer,
-        settings.show_destinations,
-    )
-    store, standing = Store(settings.state_dir, settings.step), site.standing(settings.output_dir)
-    if not os.path.exists(_ledger(settings)):
-        return site.publish(site.build(store, now, look, standing), settings.output_dir)
-    with Ledger(_ledger(settings), writable=False) as ledger:
-        daybook, week = Daybook(ledger), now - 7 * DAY
-        since, today = (day_of(at, settings.time_zone) for at in (week, now))
-        found = site.build(
-            store,
-            now,
-            look,
-            standing,
-            ledger.get("newest"),
-            tuple(daybook.destinations(since, today)),
-            tuple(regressions(daybook.suspects(since), REMEMBERED, since)),
-            tuple(daybook.alarms(week)),
-        )
-    return site.publish(found, settings.output_dir)
-
-
-def _rules(settings: Config) -> Rules:
-    most, kept = settings.relays_per_day, settings.relays_days
-    return Rules(settings.step, settings.grace, settings.time_zone, settings.ignore_relays, most, kept)
-
-
-def _ledger(settings: Config) -> str:
-    return os.path.join(settings.state_dir, "ledger.sqlite")
-
-
-@contextmanager
-def _locked(state_dir: str, *, make: bool = True) -> Iterator[Callable[[], bool]]:
-    """Be the one writer of this store, as long as what is given back says so; raises BusyError."""
-    path = os.path.join(state_dir, "lock")
-    try:
-        if make:
-            os.makedirs(state_dir, mode=0o755, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StoreError(f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that counts.") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(
-                f"{state_dir} is being written by another dane-mailgraph; "
-                "let it work, or stop it (`systemctl stop dane-mailgraph`)."
-            ) from error
-        yield lambda: os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(descriptor))
-    finally:
-        os.close(descriptor)
+    print(wiring.draw(here, now))
 
 
 def _lines(log: Opened) -> Iterator[bytes]:

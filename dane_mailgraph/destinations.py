@@ -11,6 +11,9 @@ from .counted import BY_KEY, Counted
 OTHER = "(other)"
 """Stands for the relays of a day beyond the most that are kept: the names of MX hosts are chosen by strangers."""
 
+REMEMBERED = 7
+"""Days on which a relay must have been authenticated for it to be news that it is not."""
+
 
 class Destination(NamedTuple):
     """A relay, and what was counted of it over some days."""
