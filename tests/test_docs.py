@@ -20,7 +20,7 @@ PROGRAM, SETTING = ((ROOT / "man" / name).read_text(encoding="utf-8") for name i
 UNITS = sorted((ROOT / "systemd").iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 
-PARSER = cli._parser()
+PARSER = cli.parser()
 (_VERBS,) = [action for action in PARSER._actions if isinstance(action, argparse._SubParsersAction)]
 VERBS: dict[str, argparse.ArgumentParser] = _VERBS.choices
 

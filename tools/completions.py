@@ -31,7 +31,7 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 def completions(shell: str) -> str:
     """The completion file of a shell."""
-    parser = cli._parser()
+    parser = cli.parser()
     for action in _actions(parser):
         if action.dest in _FILES | _FOLDERS:
             action.complete = shtab.FILE if action.dest in _FILES else shtab.DIR  # type: ignore[attr-defined]
