@@ -83,9 +83,7 @@ def _import_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--year", type=_year, help="the year of the first line, where stamps have none and the file's own time misleads"
     )
-    verb.add_argument(
-        "--rebuild", action="store_true", help="make a fresh store from all these logs; the old one is kept aside"
-    )
+    verb.add_argument("--rebuild", action="store_true", help="make a fresh store from all these logs; the old one is kept aside")
 
 
 def _days(text: str) -> int:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from .counted import COUNTED, FAMILIES, Counted
 from .errors import UsageError
 from .ledger import Ledger
+from .rrd import RRD
 from .series import Row, together
-from .store import Store
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -57,23 +57,23 @@ def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
     return int(day.timestamp())
 
 
-def totals(store: Store, ledger: Ledger, since: int, until: int) -> Report:
+def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     """The totals of [since, until), widened to whole intervals of the finest archive that covers them.
 
     What the RRD does not hold yet is taken from the ledger, so nothing that was counted is missing.
     """
     if until <= since:
         raise UsageError("the range is empty: --until must be later than --since.")
-    last = store.last
-    archive = store.covering(since)
+    last = rrd.last
+    archive = rrd.covering(since)
     since -= since % archive
     until += -until % archive
     written = max(since, last if last is not None else since)
     # The rows after the newest one are unknown, and there may be very many of them.
-    rows = store.rows(archive, since, min(until, written + -written % archive))
-    rows.append(_open(ledger, written, until, store.step))
-    if store.last != last:  # a writer was at work between the two
-        return totals(store, ledger, since, until)
+    rows = rrd.rows(archive, since, min(until, written + -written % archive))
+    rows.append(_open(ledger, written, until, rrd.step))
+    if rrd.last != last:  # a writer was at work between the two
+        return totals(rrd, ledger, since, until)
     return Report(since, until, archive, last, dict(zip(COUNTED, together(rows).counts, strict=True)))
 
 

@@ -18,9 +18,9 @@ from .graphs import GRAPHS, Graph
 from .language import ENGLISH, Language
 from .palette import DARK, LIGHT
 from .png import HEAD, About, about, stamped
+from .rrd import RRD
 from .series import DAY, HOUR, SPANS, Series, Span, together
 from .status import Chapter, Picture, Status, as_json, figures, shown
-from .store import Store
 
 PAGE = "index.html"
 
@@ -38,7 +38,7 @@ class Look(NamedTuple):
 
 
 def build(
-    store: Store,
+    rrd: RRD,
     now: int,
     look: Look,
     standing: Mapping[str, About] | None = None,
@@ -52,17 +52,17 @@ def build(
     None stands for a picture that is `standing` already, just as it would be drawn. `newest` is when the newest line that
     was read was written.
     """
-    last = store.last
+    last = rrd.last
     files: dict[str, bytes | None] = {}
-    easel = _Easel(store, look, standing or {}, files)
-    spans = [(span, _series(store, span, now, last)) for span in SPANS]
+    easel = _Easel(rrd, look, standing or {}, files)
+    spans = [(span, _series(rrd, span, now, last)) for span in SPANS]
     year = spans[-1][1]
     drawn = [graph for graph in GRAPHS if graph.always or any(year.total(row) for row in graph.counted)]
     chapters = tuple(
         Chapter(span, series, tuple(easel.picture(graph, span, series) for graph in drawn)) for span, series in spans
     )
-    end = last or now - now % store.step
-    today, before = (_counts(store, until - DAY, until) for until in (end, end - DAY))
+    end = last or now - now % rrd.step
+    today, before = (_counts(rrd, until - DAY, until) for until in (end, end - DAY))
     status = Status(
         look.host,
         now,
@@ -85,32 +85,32 @@ def build(
     return files
 
 
-def _series(store: Store, span: Span, now: int, last: int | None) -> Series:
+def _series(rrd: RRD, span: Span, now: int, last: int | None) -> Series:
     """A span as it is drawn: up to a time that moves on in whole `every`, so that one picture serves for a while.
 
     It follows what is counted; where the counting stands still, the clock, so that the gap is seen.
     """
-    every = max(span.every, store.step)
+    every = max(span.every, rrd.step)
     if last is None:
-        return store.series(span, now - now % every)
+        return rrd.series(span, now - now % every)
     at = max(last - last % every, (now - every) // every * every)
-    series = store.series(span, at)
+    series = rrd.series(span, at)
     begun = any(n is not None for column in series.counts.values() for n in column)
-    return series if begun else store.series(span, last)
+    return series if begun else rrd.series(span, last)
 
 
-def _counts(store: Store, start: int, until: int) -> tuple[int | None, ...]:
+def _counts(rrd: RRD, start: int, until: int) -> tuple[int | None, ...]:
     """All that is known of [start, until), in the order of `COUNTED`: whole hours as such, the rest by the step."""
     first, end = start + -start % HOUR, until - until % HOUR
-    rows = store.rows(store.step, start, first) + store.rows(HOUR, first, end) + store.rows(store.step, end, until)
+    rows = rrd.rows(rrd.step, start, first) + rrd.rows(HOUR, first, end) + rrd.rows(rrd.step, end, until)
     return together(rows).counts
 
 
 class _Easel:
     """Where pictures are drawn, those that are not standing there already."""
 
-    def __init__(self, store: Store, look: Look, standing: Mapping[str, About], files: dict[str, bytes | None]) -> None:
-        self._store, self._look, self._standing, self._files = store, look, standing, files
+    def __init__(self, rrd: RRD, look: Look, standing: Mapping[str, About], files: dict[str, bytes | None]) -> None:
+        self._rrd, self._look, self._standing, self._files = rrd, look, standing, files
         self._draw: Callable[[Drawing], bytes] | None = None
 
     def picture(self, graph: Graph, span: Span, series: Series) -> Picture:
@@ -127,17 +127,17 @@ class _Easel:
         if there and there.identity == identity:
             self._files[drawing.file] = None
         else:
-            self._draw = self._draw or _painter(self._look.renderer, self._store)
+            self._draw = self._draw or _painter(self._look.renderer, self._rrd)
             file = self._files[drawing.file] = stamped(self._draw(drawing), identity)
             there = about(file[:HEAD])
         return identity, (there.width // ZOOM, there.height // ZOOM) if there else (0, 0)
 
 
-def _painter(renderer: str, store: Store) -> Callable[[Drawing], bytes]:
+def _painter(renderer: str, rrd: RRD) -> Callable[[Drawing], bytes]:
     if renderer == "rrdtool":
         from . import classic
 
-        return lambda drawing: store.graph(classic.arguments(drawing, store.path, store.step), drawing.zone)
+        return lambda drawing: rrd.graph(classic.arguments(drawing, rrd.path, rrd.step), drawing.zone)
     from . import picture  # where nothing is new nobody pays for matplotlib: a third of a second and 30 MiB
 
     return picture.draw

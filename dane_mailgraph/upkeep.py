@@ -9,6 +9,7 @@ from typing import NamedTuple
 from .errors import MailgraphError
 from .ledger import Ledger
 from .place import bookmark
+from .rrd import RRD
 from .series import DAY
 from .store import Store
 from .tail import Log
@@ -67,9 +68,9 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
     """Look at everything that we keep; what cannot be read is said in the sentence of whoever read it."""
     found = Upkeep(state_dir, output_dir, live=_live(log), drawn=_changed(os.path.join(output_dir, "index.html")))
     found = found._replace(disks=tuple(disk for disk in map(_disk, dict.fromkeys((state_dir, output_dir))) if disk))
-    store = Store(state_dir, step)
+    rrd = Store(state_dir, step).rrd
     try:
-        found = found._replace(last=store.last)
+        found = found._replace(last=rrd.last)
     except MailgraphError as error:
         found = found._replace(rrd_trouble=str(error))
     try:
@@ -83,17 +84,17 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
                 place=(places[-1].inode, places[-1].offset) if places else None,
             )
             if found.last and found.written and not found.writing and not found.rrd_trouble:
-                compared, differing = _audit(ledger, store, step, min(found.last, found.written))
+                compared, differing = _audit(ledger, rrd, step, min(found.last, found.written))
                 found = found._replace(compared=compared, differing=differing)
     except MailgraphError as error:
         found = found._replace(ledger_trouble=str(error))
     return found
 
 
-def _audit(ledger: Ledger, store: Store, step: int, until: int) -> tuple[int, int]:
+def _audit(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]:
     start = max(until - _AUDITED, ledger.get("begin", until), ledger.get("forgotten") or 0)
     start += -start % step
-    rows = store.rows(step, start, until)
+    rows = rrd.rows(step, start, until)
     told = list(ledger.intervals(start, until))
     return len(told), sum(rows[(at - start) // step].counts != counts for at, counts in told)
 

@@ -13,6 +13,7 @@ from datetime import datetime, tzinfo
 
 from . import config, wiring
 from .archive import Opened, opened
+from .clock import Clock
 from .collect import TOLERANCE, Step, remarks
 from .config import Config
 from .daybook import Daybook
@@ -20,7 +21,6 @@ from .destinations import regressions
 from .errors import MailgraphError, StoreError, UsageError
 from .ledger import Ledger
 from .store import Store
-from .clock import Clock
 from .syslog import LONGEST
 from .tally import day_of
 from .terminal import printable, tell, unprinted
@@ -105,7 +105,7 @@ def _report(settings: Config, options: argparse.Namespace) -> int | None:
         if options.by:
             _report_relays(ledger, options, since, until, zone)
             return None
-        found = report.totals(Store(settings.state_dir, settings.step), ledger, since, until)
+        found = report.totals(Store(settings.state_dir, settings.step).rrd, ledger, since, until)
         if options.format == "text":
             alarms = listing.alarms_as_text(Daybook(ledger).alarms(since), zone)
             print(report.as_text(found, zone, report.health(ledger, found, now, zone) + alarms))

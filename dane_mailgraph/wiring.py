@@ -182,14 +182,14 @@ def draw(settings: Config, now: int) -> str:
         settings.renderer,
         settings.show_destinations,
     )
-    store, standing = Store(settings.state_dir, settings.step), site.standing(settings.output_dir)
+    rrd, standing = Store(settings.state_dir, settings.step).rrd, site.standing(settings.output_dir)
     if not os.path.exists(_ledger(settings)):
-        return site.publish(site.build(store, now, look, standing), settings.output_dir)
+        return site.publish(site.build(rrd, now, look, standing), settings.output_dir)
     with reading(settings) as ledger:
         daybook, week = Daybook(ledger), now - 7 * DAY
         since, today = (day_of(at, settings.time_zone) for at in (week, now))
         found = site.build(
-            store,
+            rrd,
             now,
             look,
             standing,

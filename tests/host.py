@@ -166,10 +166,10 @@ class Host:
 
     def rows(self) -> Iterable[tuple[int, int | None]]:
         """The RRD's counts by interval, from the first that was counted."""
-        step, begin, last = self.rules.step, self.ledger.get("begin"), self.store.last
+        step, begin, last = self.rules.step, self.ledger.get("begin"), self.store.rrd.last
         if begin is None or last is None:
             return []
-        rows = self.store.rows(step, begin, last)
+        rows = self.store.rrd.rows(step, begin, last)
         return [(begin + n * step, row.counts[VERIFIED]) for n, row in enumerate(rows)]
 
     def settles(self) -> None:

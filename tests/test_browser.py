@@ -52,7 +52,7 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.follow(ledger, NOW + 60, 10)
     names = ("mx.plain.example", "@no-tlsa.example", "<img src=/evil onerror=alert(1)>", "a" * 200 + ".example")
     files = site.build(
-        store,
+        store.rrd,
         NOW + 60,
         Look(HOST, language=language("de"), names_destinations=True),
         newest=NOW - 2 * HOUR,

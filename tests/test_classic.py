@@ -21,8 +21,9 @@ from dane_mailgraph.graphs import GRAPHS, Graph
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.ledger import Gap, Ledger
 from dane_mailgraph.palette import DARK, LIGHT
+from dane_mailgraph.rrd import RRD, SOURCES
 from dane_mailgraph.series import HOUR, MINUTE, SPANS, Span
-from dane_mailgraph.store import SOURCES, Store
+from dane_mailgraph.store import Store
 from dane_mailgraph.tally import Interval
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -35,7 +36,7 @@ COUNTS = tuple(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def rrd(tmp_path_factory: pytest.TempPathFactory) -> RRD:
     """Two days, each minute alike; four hours of the last one are lost."""
     folder = tmp_path_factory.mktemp("a folder: with signs that rrdtool minds")
     lost = Gap(NOW - 8 * HOUR, NOW - 4 * HOUR)
@@ -49,13 +50,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         store = Store(str(folder), MINUTE)
         store.settle(ledger)
         store.follow(ledger, NOW + 60, 10)
-    return store
+    return store.rrd
 
 
-def drawn(store: Store, graph: Graph, span: Span = SPANS[0], **changed: Any) -> Any:
+def drawn(rrd: RRD, graph: Graph, span: Span = SPANS[0], **changed: Any) -> Any:
     """The pixels of a picture."""
-    one = Drawing(graph, span, store.series(span, NOW), LIGHT, "mail.example.org", BERLIN, ENGLISH)._replace(**changed)
-    return (imread(BytesIO(store.graph(arguments(one, store.path, store.step), one.zone)), format="png") * 255).round()
+    one = Drawing(graph, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, ENGLISH)._replace(**changed)
+    return (imread(BytesIO(rrd.graph(arguments(one, rrd.path, rrd.step), one.zone)), format="png") * 255).round()
 
 
 def share_of(image: Any, colour: str) -> int:
@@ -66,23 +67,23 @@ def share_of(image: Any, colour: str) -> int:
 
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: span.name)
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.slug)
-def test_every_graph_of_every_span_is_drawn_in_its_colours(graph: Graph, span: Span, store: Store) -> None:
-    image = drawn(store, graph, span, theme=DARK)
+def test_every_graph_of_every_span_is_drawn_in_its_colours(graph: Graph, span: Span, rrd: RRD) -> None:
+    image = drawn(rrd, graph, span, theme=DARK)
     known = [row for row in graph.counted if COUNTS[COUNTED.index(row)]]
 
     assert image.shape[1] > 1200
     assert all(share_of(image, row.dark) > 300 for row in known)
 
 
-def test_the_areas_are_as_high_as_the_counts(store: Store) -> None:
-    image = drawn(store, STACK)
+def test_the_areas_are_as_high_as_the_counts(rrd: RRD) -> None:
+    image = drawn(rrd, STACK)
     verified, trusted = (share_of(image, STACK.counted[i].light) for i in (0, 1))
 
     assert verified / trusted == pytest.approx(3, rel=0.1)
 
 
-def test_shares_fill_the_plot_but_for_the_gap(store: Store) -> None:
-    image = drawn(store, SHARES)
+def test_shares_fill_the_plot_but_for_the_gap(rrd: RRD) -> None:
+    image = drawn(rrd, SHARES)
     verified, trusted = (share_of(image, SHARES.counted[i].light) for i in (0, 1))
     plot = verified + trusted
 
@@ -101,18 +102,18 @@ def test_a_store_of_nothing_is_drawn_when_it_is_there(tmp_path: Path) -> None:
         store.settle(ledger)
         store.follow(ledger, NOW + 60, 10)
 
-    assert drawn(store, STACK).shape[1] > 1200
+    assert drawn(store.rrd, STACK).shape[1] > 1200
 
 
 def test_where_nothing_was_ever_counted_there_is_a_picture_too(tmp_path: Path) -> None:
     for graph in GRAPHS:
         for span in SPANS:
-            assert drawn(Store(str(tmp_path), MINUTE), graph, span).shape[1] > 1200
+            assert drawn(Store(str(tmp_path), MINUTE).rrd, graph, span).shape[1] > 1200
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_category_that_an_older_rrd_does_not_have_is_not_in_the_way(tmp_path: Path, store: Store) -> None:
-    older = Store(str(tmp_path), MINUTE)
+def test_a_category_that_an_older_rrd_does_not_have_is_not_in_the_way(tmp_path: Path, rrd: RRD) -> None:
+    older = Store(str(tmp_path), MINUTE).rrd
     names = [name for name in SOURCES if name not in ("sent_unknown", "sent_plaintext")]
     rrdtool.create(
         older.path,
@@ -129,36 +130,36 @@ def test_a_category_that_an_older_rrd_does_not_have_is_not_in_the_way(tmp_path: 
 
 
 @pytest.mark.parametrize("host", ["a:b\\c", "x" * 300, "\udcff", "a\nb", "%n%s", "<b>bold</b>", ""])
-def test_a_host_of_any_name_is_drawn(host: str, store: Store) -> None:
-    assert drawn(store, STACK, host=host).shape[1] > 1200
+def test_a_host_of_any_name_is_drawn(host: str, rrd: RRD) -> None:
+    assert drawn(rrd, STACK, host=host).shape[1] > 1200
 
 
-def test_every_language_is_drawn(store: Store) -> None:
+def test_every_language_is_drawn(rrd: RRD) -> None:
     span = SPANS[0]
-    german = Drawing(SHARES, span, store.series(span, NOW), LIGHT, "mail.example.org", BERLIN, language("de"))
+    german = Drawing(SHARES, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, language("de"))
 
-    assert any("75,0 %" in each for each in arguments(german, store.path, store.step))
-    assert not any("\N{REPLACEMENT CHARACTER}" in each for each in arguments(german, store.path, store.step))
+    assert any("75,0 %" in each for each in arguments(german, rrd.path, rrd.step))
+    assert not any("\N{REPLACEMENT CHARACTER}" in each for each in arguments(german, rrd.path, rrd.step))
     for span in SPANS:
-        assert drawn(store, GRAPHS[4], span, language=language("de")).shape[1] > 1200
+        assert drawn(rrd, GRAPHS[4], span, language=language("de")).shape[1] > 1200
 
 
-def test_drawing_in_another_zone_leaves_the_zone_of_the_process_alone(store: Store) -> None:
+def test_drawing_in_another_zone_leaves_the_zone_of_the_process_alone(rrd: RRD) -> None:
     before = time.localtime(NOW).tm_hour
-    there, here = (drawn(store, STACK, zone=zone) for zone in (ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC")))
+    there, here = (drawn(rrd, STACK, zone=zone) for zone in (ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC")))
 
     assert (there != here).any()
     assert time.localtime(NOW).tm_hour == before
 
 
-def test_matplotlib_is_never_imported(store: Store, tmp_path: Path) -> None:
+def test_matplotlib_is_never_imported(rrd: RRD, tmp_path: Path) -> None:
     program = (
         "import sys; from dane_mailgraph import site; from dane_mailgraph.store import Store\n"
-        "files = site.build(Store(sys.argv[1], 60), int(sys.argv[2]), site.Look('host', renderer='rrdtool'))\n"
+        "files = site.build(Store(sys.argv[1], 60).rrd, int(sys.argv[2]), site.Look('host', renderer='rrdtool'))\n"
         "assert sum(name.endswith('.png') for name in files) >= 16\n"
         "print('matplotlib' in sys.modules, 'numpy' in sys.modules)"
     )
-    folder = str(Path(store.path).parent)
+    folder = str(Path(rrd.path).parent)
     done = subprocess.run(
         [sys.executable, "-c", program, folder, str(NOW)],
         capture_output=True,

@@ -34,7 +34,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def verified(host: Host, since: int, until: int) -> int | None:
-    return totals(host.store, host.ledger, since, until).totals[BY_KEY["connections.verified"]]
+    return totals(host.store.rrd, host.ledger, since, until).totals[BY_KEY["connections.verified"]]
 
 
 def everything(host: Host) -> tuple[list[tuple[int, tuple[int | None, ...]]], list[tuple[int, int | None]]]:
@@ -242,7 +242,7 @@ def test_what_was_written_is_read_back_at_every_resolution(host: Host) -> None:
     log.write_text("".join(line(rfc3339(at), chance.choice(TEXTS)) for at in stamps))
     host.now = stamps[-1] + HOUR
     host.take(log)
-    last, begin = host.store.last, host.ledger.get("begin")
+    last, begin = host.store.rrd.last, host.ledger.get("begin")
     assert last is not None and begin == stamps[0] - stamps[0] % MINUTE
     written = list(host.ledger.intervals(0, 1 << 40))
     assert sum(counts[VERIFIED] or 0 for _, counts in written) > 500
@@ -253,7 +253,7 @@ def test_what_was_written_is_read_back_at_every_resolution(host: Host) -> None:
         for at, counts in written:
             for place, count in enumerate(counts):
                 truth[at - at % archive][place] += count or 0
-        rows = host.store.rows(archive, start, last + -last % archive)
+        rows = host.store.rrd.rows(archive, start, last + -last % archive)
         assert [row.counts for row in rows] == [tuple(counts) for counts in truth.values()]
 
 

@@ -111,9 +111,9 @@ def test_counts_are_the_same_at_every_resolution(tmp_path: Path) -> None:
     since, until = START - START % DAY, host.now - host.now % DAY + DAY
 
     for archive in (60, HOUR, DAY):
-        rows = host.store.rows(archive, since, until)
+        rows = host.store.rrd.rows(archive, since, until)
         assert sum(row.counts[0] or 0 for row in rows) == total
-    assert report.totals(host.store, host.ledger, since, until).totals[CONNECTIONS[0]] == total
+    assert report.totals(host.store.rrd, host.ledger, since, until).totals[CONNECTIONS[0]] == total
 
 
 def test_quiet_is_zero_and_what_was_never_read_is_unknown(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_quiet_is_zero_and_what_was_never_read_is_unknown(tmp_path: Path) -> Non
     host.settles()
 
     def counted(since: int, until: int) -> int | None:
-        return report.totals(host.store, host.ledger, since, until).totals[CONNECTIONS[0]]
+        return report.totals(host.store.rrd, host.ledger, since, until).totals[CONNECTIONS[0]]
 
     assert counted(START + 600, START + 1200) == 0
     assert counted(START - 1200, START - 600) is None

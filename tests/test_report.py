@@ -96,7 +96,7 @@ class Counted(NamedTuple):
 
     def report(self, since: int, until: int) -> Any:
         with Ledger(os.path.join(self.state, "ledger.sqlite"), writable=False) as ledger:
-            return totals(Store(self.state, self.step), ledger, since, until)
+            return totals(Store(self.state, self.step).rrd, ledger, since, until)
 
 
 def counted(folder: Path, events: list[Event], step: int) -> Counted:
@@ -156,7 +156,7 @@ def test_json_is_one_object_as_the_contract_says(recent: Counted, capsys: pytest
 def test_last_update_is_where_the_rrd_ends(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(said(recent, capsys, "--format", "json"))
 
-    assert report["last_update"] == Store(recent.state, 60).last
+    assert report["last_update"] == Store(recent.state, 60).rrd.last
     assert NOW - 240 < report["last_update"] <= NOW - 60 + 60
     assert report["last_update"] % 60 == 0
 
@@ -222,7 +222,7 @@ def test_sums_are_exact_over_any_range_of_years(ago: int, length: int, long_ago:
 
 @pytest.mark.parametrize("ago", [1, 60, 3600, 5 * 3600, DAY, 10 * DAY, 15 * DAY, 17 * DAY, 40 * DAY])
 def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(ago: int, recent: Counted) -> None:
-    last = Store(recent.state, 60).last
+    last = Store(recent.state, 60).rrd.last
 
     assert last is not None and recent.truth(last, NOW + 1).total() > 0
     exact(recent, NOW - ago, NOW)
@@ -230,9 +230,9 @@ def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(ago:
 
 
 def test_every_resolution_gives_the_same_sum(long_ago: Counted) -> None:
-    store = Store(long_ago.state, 600)
+    rrd = Store(long_ago.state, 600).rrd
     start, until = (NOW - 14 * DAY) // DAY * DAY, NOW // DAY * DAY
-    verified = [sum(row.counts[0] or 0 for row in store.rows(archive, start, until)) for archive in (600, 3600, DAY)]
+    verified = [sum(row.counts[0] or 0 for row in rrd.rows(archive, start, until)) for archive in (600, 3600, DAY)]
 
     assert verified == [long_ago.truth(start, until)["connections.verified"]] * 3
 

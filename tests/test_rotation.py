@@ -291,7 +291,7 @@ def test_what_was_rotated_away_is_unknown_and_all_the_rest_is_right(host: Host) 
     assert {at: count for at, count in rows.items() if count} == dict(host.truth)
     unknown = {at for at, count in rows.items() if count is None}
     assert unknown == {at for at in rows if seen < at + MINUTE and at <= back and at not in host.truth}
-    found = totals(host.store, host.ledger, seen + 2 * MINUTE, back - 2 * MINUTE)
+    found = totals(host.store.rrd, host.ledger, seen + 2 * MINUTE, back - 2 * MINUTE)
     assert set(found.totals.values()) == {None}
 
 

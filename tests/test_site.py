@@ -44,7 +44,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def files(state: str) -> dict[str, bytes]:
-    return whole(site.build(Store(state, 60), NOW, LOOK))
+    return whole(site.build(Store(state, 60).rrd, NOW, LOOK))
 
 
 def whole(files: Mapping[str, bytes | None]) -> dict[str, bytes]:
@@ -68,7 +68,7 @@ class Growing:
     def count(self, until: int) -> None:
         one = tuple(int(row.family in ("connections", "deliveries")) for row in COUNTED)
         with self.ledger.transaction():
-            self.ledger.add(Interval(at, one) for at in range(self.at, until, self.store.step))
+            self.ledger.add(Interval(at, one) for at in range(self.at, until, self.store.rrd.step))
             self.ledger.set("begin", BEGIN)
             self.ledger.set("reached", until)
         self.store.settle(self.ledger)
@@ -77,7 +77,7 @@ class Growing:
 
     def render(self, now: int | None = None, look: Look = LOOK) -> list[str]:
         """The pictures that were drawn."""
-        files = site.build(self.store, self.at + 60 if now is None else now, look, site.standing(str(self.www)))
+        files = site.build(self.store.rrd, self.at + 60 if now is None else now, look, site.standing(str(self.www)))
         site.publish(files, str(self.www))
         return sorted(name for name, content in files.items() if name.endswith(".png") and content is not None)
 
@@ -127,7 +127,7 @@ def full_disk(free: int) -> Iterator[None]:
 
 
 def test_the_same_store_and_the_same_moment_give_the_same_bytes(state: str, files: dict[str, bytes]) -> None:
-    assert site.build(Store(state, 60), NOW, LOOK) == files
+    assert site.build(Store(state, 60).rrd, NOW, LOOK) == files
 
 
 def test_the_page_comes_last_and_refers_to_every_file_and_to_nothing_else(files: dict[str, bytes]) -> None:
@@ -160,7 +160,7 @@ def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: dict[str,
 
 @pytest.mark.parametrize("renderer", ["matplotlib", "rrdtool"])
 def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(renderer: str, tmp_path: Path) -> None:
-    empty = whole(site.build(Store(str(tmp_path / "nowhere"), 60), NOW, LOOK._replace(renderer=renderer)))
+    empty = whole(site.build(Store(str(tmp_path / "nowhere"), 60).rrd, NOW, LOOK._replace(renderer=renderer)))
 
     assert len([name for name in empty if name.endswith(".png")]) == 16
     assert "Nothing has been counted yet" in empty[site.PAGE].decode()
@@ -171,7 +171,7 @@ def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(rendere
 def test_a_destination_is_on_the_page_and_in_the_json_or_in_neither(state: str) -> None:
     one = Destination("partner.example", NOW - 600, NOW - 60, {BY_KEY["deliveries.plaintext"]: 2})
     for shown in (False, True):
-        files = whole(site.build(Store(state, 60), NOW, LOOK._replace(names_destinations=shown), destinations=(one,)))
+        files = whole(site.build(Store(state, 60).rrd, NOW, LOOK._replace(names_destinations=shown), destinations=(one,)))
         assert [b"partner.example" in files[name] for name in ("index.html", "status.json")] == [shown, shown]
 
 

@@ -22,8 +22,9 @@ from dane_mailgraph import store as stores
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.errors import StoreError
 from dane_mailgraph.ledger import Gap, Ledger
-from dane_mailgraph.series import DAY, HOUR, SPANS, UNKNOWN
-from dane_mailgraph.store import OBSERVED, SOURCES, Store
+from dane_mailgraph.rrd import OBSERVED, SOURCES
+from dane_mailgraph.series import DAY, HOUR, SPANS, UNKNOWN, together
+from dane_mailgraph.store import Store
 from dane_mailgraph.tally import Interval
 
 NONE = (0,) * len(COUNTED)
@@ -104,9 +105,9 @@ def test_what_is_counted_is_read_back_exactly_at_every_resolution(
         for archive in (step, HOUR, DAY):
             start = BEGIN - BEGIN % archive
             end = until + -until % archive
-            rows = store.rows(archive, start, end)
-            if start >= until - torture.SMALL["ARCHIVES"][0].kept or archive > step:  # type: ignore[index]
-                assert list(stores.together(rows).counts) == want, archive
+            rows = store.rrd.rows(archive, start, end)
+            if start >= until - torture.SMALL["rrd.ARCHIVES"][0].kept or archive > step:  # type: ignore[index]
+                assert list(together(rows).counts) == want, archive
     assert_holds(folder, found, until, step)
 
 
@@ -115,7 +116,7 @@ def test_quiet_is_zero_and_what_was_not_read_is_unknown(tmp_path: Path) -> None:
     with writing(tmp_path) as (ledger, store):
         count(ledger, {BEGIN: counts(1), BEGIN + 900: counts(2)}, BEGIN + 3600, (gap,))
         write(ledger, store, BEGIN + 3600)
-        rows = store.rows(60, BEGIN - 120, BEGIN + 3720)
+        rows = store.rrd.rows(60, BEGIN - 120, BEGIN + 3720)
     assert rows[:2] == [UNKNOWN, UNKNOWN], "before the first line of all"
     assert rows[2].counts == counts(1)
     assert rows[3].counts == NONE
@@ -125,15 +126,16 @@ def test_quiet_is_zero_and_what_was_not_read_is_unknown(tmp_path: Path) -> None:
     assert rows[18:22] == [UNKNOWN] * 4
     assert rows[22].counts == NONE
     assert rows[-2:] == [UNKNOWN, UNKNOWN], "not yet"
-    assert store.rows(HOUR, BEGIN, BEGIN + HOUR)[0].observed == 3600 - 540
+    assert store.rrd.rows(HOUR, BEGIN, BEGIN + HOUR)[0].observed == 3600 - 540
 
 
 def test_a_new_category_joins_a_file_that_is_there_and_history_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new, fewer = COUNTED[-1], COUNTED[:-1]
     with monkeypatch.context() as old:
-        for name in ("dane_mailgraph.store", "dane_mailgraph.ledger", "test_store"):
+        for name in ("dane_mailgraph.rrd", "dane_mailgraph.store", "dane_mailgraph.ledger", "test_store"):
             old.setattr(sys.modules[name], "COUNTED", fewer)
-        old.setattr("dane_mailgraph.store.SOURCES", (*(each.source for each in fewer), OBSERVED))
+        for name in ("dane_mailgraph.rrd", "dane_mailgraph.store"):
+            old.setattr(sys.modules[name], "SOURCES", (*(each.source for each in fewer), OBSERVED))
         old.setattr("dane_mailgraph.ledger._COLUMNS", tuple(each.source for each in fewer))
         found = filled(tmp_path, 2000)
     assert new.source not in str(rrdtool.info(str(tmp_path / "outbound.rrd")))
@@ -143,12 +145,12 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(tmp_path: P
         count(ledger, {until: counts(7)}, until + 120)
         write(ledger, store, until + 120)
         assert (tmp_path / "outbound.rrd.snapshot").exists()
-        rows = store.rows(60, until - 600, until + 120)
+        rows = store.rrd.rows(60, until - 600, until + 120)
         assert rows[-2].counts == counts(7)
         assert rows[0].counts == (*found.get(until - 600, NONE[:-1]), None), "unknown, for it was not looked for"
-        os.unlink(store.path)  # and once more from the snapshot and the ledger
+        os.unlink(store.rrd.path)  # and once more from the snapshot and the ledger
         store.settle(ledger)
-        assert store.rows(60, until - 600, until + 120) == rows
+        assert store.rrd.rows(60, until - 600, until + 120) == rows
 
 
 # ---- files that are lost, older, or somebody else's ------------------------------------------
@@ -171,8 +173,8 @@ def test_an_rrd_that_is_lost_or_older_is_made_anew_exactly(what: Callable[[Path]
     with writing(tmp_path) as (ledger, store):
         count(ledger, {until - 60: counts(4)}, until)
         write(ledger, store, until)
-        assert os.path.exists(store.snapshot_path) == snapshot
-        what(Path(store.path))
+        assert os.path.exists(store.snapshot.path) == snapshot
+        what(Path(store.rrd.path))
         store.settle(ledger)
         assert len(store.notices) == 1
     assert_holds(tmp_path, found | {until - 60: counts(4)}, until)
@@ -185,13 +187,13 @@ def test_without_snapshot_and_with_a_ledger_that_forgot_a_restored_rrd_is_brough
             count(ledger, {until - 60: counts(day)}, until)
             write(ledger, store, until)
             if day == 5:
-                shutil.copyfile(store.path, tmp_path / "backup")
+                shutil.copyfile(store.rrd.path, tmp_path / "backup")
         assert ledger.get("forgotten")
-        os.unlink(store.snapshot_path)
-        os.unlink(store.path)
+        os.unlink(store.snapshot.path)
+        os.unlink(store.rrd.path)
         with pytest.raises(StoreError, match="restore one of them from a backup"):
             store.settle(ledger)
-        shutil.copyfile(tmp_path / "backup", store.path)
+        shutil.copyfile(tmp_path / "backup", store.rrd.path)
         store.settle(ledger)
     assert_holds(tmp_path, {BEGIN + DAY * day - 60: counts(day) for day in range(1, 7)}, until)
 
@@ -227,10 +229,10 @@ def test_the_ledger_forgets_only_what_an_older_snapshot_holds_too(tmp_path: Path
             until = BEGIN + DAY * day
             count(ledger, {until - 60: counts(day)}, until)
             if day == 8:
-                shutil.copyfile(store.snapshot_path, tmp_path / "before")
+                shutil.copyfile(store.snapshot.path, tmp_path / "before")
             write(ledger, store, until)
-        shutil.copyfile(tmp_path / "before", store.snapshot_path)
-        os.unlink(store.path)
+        shutil.copyfile(tmp_path / "before", store.snapshot.path)
+        os.unlink(store.rrd.path)
         store.settle(ledger)
         assert ledger.get("forgotten") == until - stores._RETAINED
         assert len(list(ledger.intervals(0, until))) == 2
@@ -244,11 +246,11 @@ def test_nothing_is_written_in_place_without_a_snapshot_that_could_mend_it(tmp_p
             count(ledger, {until - 60: counts(day)}, until)
             write(ledger, store, until)
         assert ledger.get("forgotten")
-        Path(store.snapshot_path).write_text("somebody's notes\n")
+        Path(store.snapshot.path).write_text("somebody's notes\n")
         count(ledger, {until: counts(9)}, until + 60)
         write(ledger, store, until + 60)
-        assert rrdtool.last(store.snapshot_path) == until
-        assert Path(store.snapshot_path + ".aside-1").read_text() == "somebody's notes\n"
+        assert rrdtool.last(store.snapshot.path) == until
+        assert Path(store.snapshot.path + ".aside-1").read_text() == "somebody's notes\n"
 
 
 def a_text(path: Path) -> None:
@@ -514,5 +516,5 @@ def test_a_reader_never_sees_more_or_less_than_was_counted(history: torture.Live
             log_now(history)
             wanted += 1
             with torture.small_archives():
-                Store(str(history.state), 1).series(SPANS[0], int(time.time()))
+                Store(str(history.state), 1).rrd.series(SPANS[0], int(time.time()))
             until(lambda: counted(history) == wanted)  # noqa: B023 - it is over before the next

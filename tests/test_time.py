@@ -110,7 +110,7 @@ def test_a_line_that_comes_too_late_is_counted_in_the_oldest_open_interval_and_r
     host.connect(1)
     host.now += 300
     host.collect()
-    oldest = host.store.last
+    oldest = host.store.rrd.last
     host.write(host.line(START))
     step = host.collect()
     assert oldest is not None

@@ -27,11 +27,11 @@ def counted(tmp_path: Path) -> Host:
 
 def looked(host: Host) -> Upkeep:
     folder = str(host.log.parent)
-    return upkeep.look(str(host.log), str(Path(host.store.path).parent), folder, host.rules.step)
+    return upkeep.look(str(host.log), str(Path(host.store.rrd.path).parent), folder, host.rules.step)
 
 
 def state(host: Host) -> dict[str, bytes]:
-    folder = Path(host.store.path).parent
+    folder = Path(host.store.rrd.path).parent
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
@@ -41,7 +41,7 @@ def test_all_is_well_and_nothing_is_touched(counted: Host) -> None:
 
     assert (found.ledger_trouble, found.rrd_trouble, found.differing, found.writing) == ("", "", 0, False)
     assert found.compared == 5
-    assert found.last == found.written == counted.store.last
+    assert found.last == found.written == counted.store.rrd.last
     assert found.newest is not None and found.newest <= counted.now
     assert found.place and found.live == found.place
     assert [disk.path for disk in found.disks] == [found.state_dir, found.output_dir][: len(found.disks)]
@@ -56,7 +56,7 @@ def test_an_rrd_that_tells_something_else_than_the_ledger_is_found(counted: Host
 
     assert (looked(counted).compared, looked(counted).differing) == (5, 1)
 
-    os.rename(counted.store.path, f"{counted.store.path}.wrong")  # what the doctor advises
+    os.rename(counted.store.rrd.path, f"{counted.store.rrd.path}.wrong")  # what the doctor advises
     counted.restart()
     counted.collect()
 
@@ -64,12 +64,12 @@ def test_an_rrd_that_tells_something_else_than_the_ledger_is_found(counted: Host
 
 
 def test_a_damaged_rrd_is_said(counted: Host) -> None:
-    Path(counted.store.path).write_bytes(b"not an RRD")
+    Path(counted.store.rrd.path).write_bytes(b"not an RRD")
 
-    assert looked(counted).rrd_trouble.startswith(f"{counted.store.path} is no RRD; ")
+    assert looked(counted).rrd_trouble.startswith(f"{counted.store.rrd.path} is no RRD; ")
     assert looked(counted).ledger_trouble == ""
 
-    os.rename(counted.store.path, f"{counted.store.path}.wrong")  # what the doctor advises
+    os.rename(counted.store.rrd.path, f"{counted.store.rrd.path}.wrong")  # what the doctor advises
     counted.restart()
     counted.collect()
 
@@ -77,7 +77,7 @@ def test_a_damaged_rrd_is_said(counted: Host) -> None:
 
 
 def test_a_truncated_rrd_is_said(counted: Host) -> None:
-    os.truncate(counted.store.path, 3000)
+    os.truncate(counted.store.rrd.path, 3000)
 
     assert "outbound.rrd" in looked(counted).rrd_trouble
 
@@ -86,7 +86,7 @@ def test_a_ledger_that_is_none_is_said(counted: Host) -> None:
     Path(counted.ledger.path).write_bytes(b"nonsense" * 1000)
 
     assert looked(counted).ledger_trouble.startswith(counted.ledger.path)
-    assert looked(counted).last == counted.store.last
+    assert looked(counted).last == counted.store.rrd.last
 
 
 def test_nothing_yet_is_said(tmp_path: Path) -> None:

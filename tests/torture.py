@@ -30,21 +30,23 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
 import rrdtool
 
-from dane_mailgraph import cli, journal, store
+from dane_mailgraph import cli, journal
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.daybook import KEPT, Daybook
 from dane_mailgraph.ledger import Ledger
+from dane_mailgraph.rrd import OBSERVED
 from dane_mailgraph.series import DAY, HOUR, Archive
 
 EPOCH = 1_700_000_000
 """When the made histories begin."""
 
 SMALL = {
-    "ARCHIVES": (Archive(None, 2 * DAY), Archive(HOUR, 40 * DAY), Archive(DAY, 400 * DAY)),
-    "PEAKS": Archive(HOUR, 10 * DAY),
-    "_RETAINED": 2 * DAY,
+    "rrd.ARCHIVES": (Archive(None, 2 * DAY), Archive(HOUR, 40 * DAY), Archive(DAY, 400 * DAY)),
+    "rrd.PEAKS": Archive(HOUR, 10 * DAY),
+    "store._RETAINED": 2 * DAY,
 }
 """Archives that a history can fill more than once, in a file that is copied in a millisecond."""
 
@@ -266,14 +268,10 @@ def die_at(number: int) -> Hook:
 @contextmanager
 def small_archives() -> Iterator[None]:
     """The RRDs made meanwhile, in this process and its forks, are small."""
-    before = {name: getattr(store, name) for name in SMALL}
-    try:
+    with pytest.MonkeyPatch.context() as small:
         for name, value in SMALL.items():
-            setattr(store, name, value)
+            small.setattr(f"dane_mailgraph.{name}", value)
         yield
-    finally:
-        for name, value in before.items():
-            setattr(store, name, value)
 
 
 # ---- the comparison ---------------------------------------------------------------------------
@@ -322,7 +320,7 @@ def _compare_archive(
         for place, count in enumerate(counts):
             row[place] = max(row[place], count) if kind == "MAX" else row[place] + count
     order = [names.index(each.source) for each in COUNTED]
-    observed = names.index(store.OBSERVED)
+    observed = names.index(OBSERVED)
     created = begin - begin % DAY
     seconds = step if kind == "MAX" else size
     nothing = [0] * len(COUNTED)
@@ -582,8 +580,8 @@ class Lived(History):
     """A history in true time, with `run` and the command as operators start it."""
 
     LAUNCH = (
-        "import sys; from dane_mailgraph import cli, store; from dane_mailgraph.series import Archive\n"
-        + "".join(f"store.{name} = {value!r}\n" for name, value in SMALL.items())
+        "import sys; from dane_mailgraph import cli, rrd, store; from dane_mailgraph.series import Archive\n"
+        + "".join(f"{name} = {value!r}\n" for name, value in SMALL.items())
         + "sys.exit(cli.main(sys.argv[1:]))"
     )
 
