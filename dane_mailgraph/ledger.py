@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from .counted import COUNTED
-from .errors import BusyError, StoreError
+from .errors import BusyError, StoreError, reason
 from .tally import Interval
 
 SCHEMA = 1
@@ -53,8 +53,8 @@ class Ledger:
         self.path = path
         self._cache: dict[str, Any] = {}
         with _translated(path):
-            if not writable and not os.path.exists(path):
-                raise _nothing_yet(path)
+            if not writable:
+                _must_be_there(path)
             uri = f"file:{path.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={'rwc' if writable else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
             try:
@@ -229,6 +229,15 @@ def _translated(path: str) -> Iterator[None]:
         raise StoreError(f"{path} cannot be read or written: {error}; look at its permissions and at the free space.") from error
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} cannot be understood: {error}; move it away or restore it from a backup.") from error
+
+
+def _must_be_there(path: str) -> None:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _nothing_yet(path) from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {reason(error)}; look at its permissions.") from error
 
 
 def _nothing_yet(path: str) -> StoreError:

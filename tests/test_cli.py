@@ -353,6 +353,14 @@ def test_a_state_dir_that_may_not_be_written_is_74(here: Callable[..., str]) -> 
         assert "Permission denied" in here(74, "collect", "--config", os.devnull, "--state-dir", str(state), "--log", str(log))
 
 
+def test_a_state_dir_that_may_not_be_entered_is_not_taken_for_an_empty_one(here: Callable[..., str]) -> None:
+    with nobody() as folder:
+        state = folder / "state"
+        state.mkdir(mode=0o000)
+
+        assert "cannot be read: Permission denied; " in here(74, "report", "--config", os.devnull, "--state-dir", str(state))
+
+
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
