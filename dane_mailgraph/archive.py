@@ -190,9 +190,9 @@ class _Rejoined(io.RawIOBase):
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Opened]:
-    """Open a log, or with `-` standard input; raises SourceError."""
-    with translated(path):
+def opened(path: str, *, named: bool = False) -> Iterator[Opened]:
+    """Open a log, or with `-` standard input; raises SourceError. `named`: by its name on the command line."""
+    with translated(path, named=named):
         if path == "-":
             yield Opened("standard input", cast(Any, sys.stdin.buffer).raw)
             return
@@ -206,14 +206,13 @@ def opened(path: str) -> Iterator[Opened]:
 
 
 @contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Say what went wrong with a log in one sentence."""
+def translated(name: str, *, named: bool = False) -> Iterator[None]:
+    """Say what went wrong with a log in one sentence; whoever named it on the command line has no setting to look at."""
     try:
         yield
     except FileNotFoundError as error:
-        raise SourceError(
-            f"{name} is not there; set `log` to the file that Postfix's lines go to (see `postconf maillog_file`)."
-        ) from error
+        followed = "set `log` to the file that Postfix's lines go to (see `postconf maillog_file`)"
+        raise SourceError(f"{name} is not there; {'name a log that is' if named else followed}.") from error
     except PermissionError as error:
         raise SourceError(
             f"{name} cannot be read: {reason(error)}; run as a user who may, on Debian one of the group adm."

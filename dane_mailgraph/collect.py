@@ -350,7 +350,7 @@ def import_logs(
     if ledger.get(live.bookmark):
         collect(live, ledger, rules, now)
     with ExitStack() as stack:
-        logs = [stack.enter_context(opened(path)) for path in _distinct(paths)]
+        logs = [stack.enter_context(opened(path, named=True)) for path in _distinct(paths)]
         logs.sort(key=lambda log: (_first_time(log, rules.zone, now, year), live.is_at(log), log.name))
         with ledger.transaction():
             count = _Count(ledger, rules, now, lambda: progress(logs))

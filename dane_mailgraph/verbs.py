@@ -149,7 +149,7 @@ def _explain(settings: Config, options: argparse.Namespace) -> None:
     from . import explain
 
     show = explain.as_json if options.format == "json" else explain.as_text
-    with opened(options.file) as log:
+    with opened(options.file, named=True) as log:
         latest = int(log.status.st_mtime) if log.dated else int(time.time())
         horizon = int(time.time()) + TOLERANCE
         for each in explain.explain(_lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon):

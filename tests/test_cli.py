@@ -319,6 +319,14 @@ def test_a_log_that_cannot_be_read_is_66(verb: str, name: str, words: str, home:
     assert path in said and words in said
 
 
+def test_a_log_that_is_not_there_is_set_or_named_where_it_was(home: Home, here: Callable[..., str]) -> None:
+    path = str(home.folder / "nowhere.log")
+
+    assert "set `log` to" in here(66, "collect", *home.settings, "--log", path)
+    for verb in ("import", "explain"):
+        assert here(66, verb, *home.settings, path).endswith(f"{path} is not there; name a log that is.")
+
+
 @contextmanager
 def nobody() -> Iterator[Path]:
     """A folder that an unprivileged user can reach; the process is such a user meanwhile."""
