@@ -159,7 +159,8 @@ def load(path: str | None, environment: Mapping[str, str], options: Mapping[str,
                 raise ValueError("it must be one line of text")
             values[setting.name] = setting.read(text)
         except ValueError as error:
-            raise ConfigError(f"{setting.name} = {text} {where} is wrong: {error}.") from error
+            hint = "; a comment needs a line of its own" if "#" in text else ""
+            raise ConfigError(f"{setting.name} = {text} {where} is wrong: {error}{hint}.") from error
     return Config(**values, texts=texts)
 
 

@@ -114,6 +114,14 @@ def test_an_empty_variable_is_a_value_like_any_other(tmp_path: Path) -> None:
     assert "DANE_MAILGRAPH_STATE_DIR" in refused(tmp_path, "", {"DANE_MAILGRAPH_STATE_DIR": ""})
 
 
+def test_a_comment_behind_a_value_is_told_where_it_belongs(tmp_path: Path) -> None:
+    said = refused(tmp_path, "step = 300 # comment\n")
+
+    assert ", line 1 is wrong: a whole number of seconds " in said
+    assert said.endswith("; a comment needs a line of its own.")
+    assert "a comment needs" not in refused(tmp_path, "step = 7\n")
+
+
 def test_the_usual_file_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "FILE", str(tmp_path / "nowhere.conf"))
 
