@@ -102,14 +102,14 @@ def _report_options(verb: argparse.ArgumentParser) -> None:
         metavar="CATEGORY",
         help="with --by: relays counted in this category or family, as plaintext or failures; or unauthenticated",
     )
-    verb.add_argument("--sort", default="total", metavar="BY", help="with --by: name, last, total (the default), a category")
+    verb.add_argument("--sort", metavar="BY", help="with --by: name, last, total (the default), a category")
     verb.add_argument(
         "--changes",
         action="store_true",
         help="relays that were authenticated whenever they were seen and, since T, are not; status 1 if there are any",
     )
     verb.add_argument(
-        "--days", type=_days, default=REMEMBERED, metavar="N", help=f"with --changes: on N days at least (default: {REMEMBERED})"
+        "--days", type=_days, metavar="N", help=f"with --changes: on N days at least (default: {REMEMBERED})"
     )
 
 

@@ -17,7 +17,7 @@ from .clock import Clock
 from .collect import TOLERANCE, Step, remarks
 from .config import Config
 from .daybook import Daybook
-from .destinations import regressions
+from .destinations import REMEMBERED, regressions
 from .errors import MailgraphError, StoreError, UsageError
 from .ledger import Ledger
 from .store import Store
@@ -97,6 +97,7 @@ def _report(settings: Config, options: argparse.Namespace) -> int | None:
     """print totals; with --by relay, to whom; with --changes, which relays are not authenticated any more"""
     from . import listing, report
 
+    _agree(options)
     now, zone = int(time.time()), settings.time_zone
     since, until = (report.moment(text, now, zone) for text in (options.since, options.until))
     with wiring.reading(settings) as ledger:
@@ -114,6 +115,19 @@ def _report(settings: Config, options: argparse.Namespace) -> int | None:
     return None
 
 
+def _agree(options: argparse.Namespace) -> None:
+    """Raise UsageError for options of a report that another one would silence."""
+    if options.by and options.changes:
+        raise UsageError("--by and --changes are two reports; leave one of them out.")
+    for option, given, other in (
+        ("only", options.by, "--by relay"),
+        ("sort", options.by, "--by relay"),
+        ("days", options.changes, "--changes"),
+    ):
+        if getattr(options, option) is not None and not given:
+            raise UsageError(f"--{option} is only for {other}; add that, or leave --{option} out.")
+
+
 def _report_relays(ledger: Ledger, options: argparse.Namespace, since: int, until: int, zone: tzinfo | None) -> None:
     from . import listing, report
 
@@ -121,7 +135,7 @@ def _report_relays(ledger: Ledger, options: argparse.Namespace, since: int, unti
     found = Daybook(ledger).destinations(first, last)
     if options.only:
         found = listing.only(found, options.only)
-    found = listing.ordered(found, options.sort)
+    found = listing.ordered(found, options.sort or "total")
     since, until = report.midnight(since, zone), report.midnight(max(since, until - 1), zone, days=1)
     if options.format == "text":
         print(listing.as_text(since, until, found, zone))
@@ -135,7 +149,7 @@ def _report_changes(ledger: Ledger, options: argparse.Namespace, since: int, now
 
     daybook = Daybook(ledger)
     first = day_of(since, zone)
-    lost = regressions(daybook.suspects(first), options.days, first)
+    lost = regressions(daybook.suspects(first), options.days or REMEMBERED, first)
     alarms = daybook.alarms(since)
     if options.format == "text":
         print(listing.changes_as_text(lost, alarms, zone))

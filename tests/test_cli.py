@@ -278,6 +278,23 @@ def test_wrong_usage_is_2(arguments: list[str], words: str, here: Callable[..., 
     assert "--help`" in said
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--only plaintext", "--only is only for --by relay"),
+        ("--sort name", "--sort is only for --by relay"),
+        ("--changes --sort name", "--sort is only for --by relay"),
+        ("--days 3", "--days is only for --changes"),
+        ("--by relay --days 3", "--days is only for --changes"),
+        ("--by relay --changes", "--by and --changes are two reports"),
+    ],
+)
+def test_an_option_that_another_report_would_ignore_is_2(options: str, words: str, home: Home, here: Callable[..., str]) -> None:
+    home.collected()
+
+    assert words in here(2, "report", *home.settings, *options.split())
+
+
 def test_a_time_that_is_none_is_2(home: Home) -> None:
     home.done("collect")
 
