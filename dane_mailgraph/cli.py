@@ -27,8 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
     except MailgraphError as error:
         tell(str(error))
         return error.status
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except OSError as error:
         tell(str(unprinted(error)))
         return StoreError.status

@@ -547,6 +547,29 @@ def test_ctrl_c_ends_it_quietly(home: Home) -> None:
     assert child.returncode == 128 + signal.SIGINT
 
 
+INTERRUPTED = """
+import os, runpy, signal, sys
+name, begins, *sys.argv = sys.argv[1:]
+interrupt = lambda event, about: event == "import" and about[0] == name and os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(interrupt)
+if begins == "-m":
+    runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
+else:
+    runpy.run_path(begins, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("begins", ["-m", str(Path(sys.executable).with_name("dane-mailgraph"))], ids=["module", "command"])
+@pytest.mark.parametrize("name", ["dane_mailgraph.cli", "rrdtool", "dane_mailgraph.ledger", "dane_mailgraph.explain"])
+def test_ctrl_c_while_modules_are_imported_ends_it_quietly(begins: str, name: str, home: Home) -> None:
+    if begins != "-m" and not os.path.exists(begins):
+        pytest.skip("this interpreter has the package not installed")
+    command = [sys.executable, "-c", INTERRUPTED, name, begins, *home.command("explain", home.log)[2:]]
+    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, b"", b"")
+
+
 def test_a_full_disk_behind_standard_output_is_said(home: Home) -> None:
     home.log.write_bytes(connections(500))
     home.done("collect")
