@@ -6,22 +6,27 @@ ticks, is known before. Text is rendered once and then painted in every colour i
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
+from contextlib import redirect_stderr
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy
-from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.colors import to_rgba
-from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path
-from matplotlib.transforms import Bbox, IdentityTransform
 
 from .axis import room, scale, ticks
 from .drawing import PLOT, WIDTH, ZOOM, Drawing, Line, Stretch, visible
 from .palette import Theme
 from .png import encoded
+
+# At each start it complains of a home that cannot be written; the folder that it takes instead it removes itself.
+with redirect_stderr(io.StringIO()):
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.colors import to_rgba
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.path import Path
+    from matplotlib.transforms import Bbox, IdentityTransform
 
 # CSS pixels, from the left and from the top.
 LEFT, RIGHT = 50, WIDTH - 14

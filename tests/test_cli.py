@@ -162,6 +162,19 @@ def test_render_report_and_config_speak_of_what_was_collected(home: Home) -> Non
     assert f"state_dir = {home.state}\n" in home.done("config")
 
 
+def test_render_by_a_user_without_a_home_says_nothing_and_leaves_nothing_behind(home: Home) -> None:
+    home.collected()
+    scratch = home.folder / "scratch"
+    scratch.mkdir()
+    environment = {key: value for key, value in ENVIRONMENT.items() if key != "MPLCONFIGDIR" and not key.startswith("XDG_")}
+    environment |= {"HOME": "/proc/nowhere", "TMPDIR": str(scratch)}
+    done = subprocess.run(home.command("render"), capture_output=True, env=environment, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (home.www / "day-connections.png").exists()
+    assert list(scratch.iterdir()) == []
+
+
 def test_explain_reads_standard_input_or_a_file(home: Home) -> None:
     by_name, by_dash, by_default = (
         home.done("explain", "--format", "json", home.log),
