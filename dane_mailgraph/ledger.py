@@ -107,6 +107,11 @@ class Ledger:
         """Whether the file that was opened is still the one of that name: what is written into another is lost."""
         return _identity(self.path) == self._identity
 
+    @property
+    def unread(self) -> bool:
+        """Whether no log has been read into it yet."""
+        return self.get("begin") is None and self.get("seen") is None
+
     def agree(self, step: int) -> None:
         """Remember how long the intervals are; raises StoreError where they are of another length."""
         said = self.get("step")

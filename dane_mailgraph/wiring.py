@@ -53,9 +53,17 @@ def reading(settings: Config) -> Ledger:
 
 @contextmanager
 def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
-    with Ledger(path or _ledger(settings), writable=True) as ledger:
+    path = path or _ledger(settings)
+    new = not os.path.exists(path)
+    with Ledger(path, writable=True) as ledger:
         ledger.agree(settings.step)
-        yield ledger
+        try:
+            yield ledger
+        except BaseException:
+            # A store that has read nothing yet would answer whoever asks that all is unknown, and not why.
+            if new and ledger.unread:
+                os.unlink(path)
+            raise
 
 
 def _ledger(settings: Config) -> str:

@@ -349,6 +349,17 @@ def test_a_log_that_cannot_be_read_is_66(verb: str, name: str, words: str, home:
     assert path in said and words in said
 
 
+@pytest.mark.parametrize("verb", ["collect", "import"])
+def test_a_log_that_cannot_be_read_makes_no_store(verb: str, home: Home, here: Callable[..., str]) -> None:
+    path = str(home.folder / "nowhere.log")
+    here(66, verb, *home.settings, *(["--log", path] if verb == "collect" else [path]))
+
+    assert "nothing has been counted yet" in here(74, "report", *home.settings)
+    home.done("collect")
+    here(66, verb, *home.settings, *(["--log", path] if verb == "collect" else [path]))
+    assert home.verified() == 3
+
+
 def test_a_log_that_is_not_there_is_set_or_named_where_it_was(home: Home, here: Callable[..., str]) -> None:
     path = str(home.folder / "nowhere.log")
 
