@@ -156,7 +156,13 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Step:
         # A journal that a killed writer left belongs to the old file; it would be played back into the new one.
         with suppress(StoreError), reading(settings):
             pass
-        os.link(path, unused(path + ".aside"))
+        aside = unused(path + ".aside")
+        os.link(path, aside)
+        if not step.counted and not step.recipients:
+            say(
+                f"Nothing in these logs counts, so the new store is empty; the old one is kept as {aside} and the like: "
+                "give the files beside it their names back, or rebuild from other logs."
+            )
     replace(fresh, path)
     with _writing(settings) as ledger:
         _settle(store, ledger)

@@ -144,6 +144,33 @@ def test_import_rebuild_makes_a_fresh_store(home: Home) -> None:
     assert home.verified() == 7
 
 
+def test_import_rebuild_that_fails_leaves_everything_as_it_was(home: Home) -> None:
+    home.done("collect")
+    before = sorted(path.name for path in home.state.iterdir())
+    damaged = home.folder / "mail.log.1.gz"
+    damaged.write_bytes(gzip.compress(connections(2000))[:-200])
+    home.fails(66, "import", "--rebuild", home.log, damaged)
+
+    assert sorted(path.name for path in home.state.iterdir()) == before
+    assert home.verified() == 3
+
+
+def test_import_rebuild_says_that_nothing_counted_and_where_the_old_store_is(home: Home) -> None:
+    home.done("collect")
+    empty = home.folder / "empty.log"
+    empty.touch()
+    done = home.run("import", "--rebuild", empty)
+
+    assert (done.returncode, done.stdout) == (0, b"counted 0 connections\n")
+    assert f"kept as {home.state}/ledger.sqlite.aside-1 " in sentence(0, done.stderr.decode(), 0)
+    assert not home.verified()
+    for path in home.state.glob("*.aside-1"):
+        path.rename(path.with_name(path.name.removesuffix(".aside-1")))
+    assert home.verified() == 3
+    home.done("collect")
+    assert home.verified() == 3
+
+
 def test_import_year_supplies_the_year_that_stamps_lack(home: Home) -> None:
     log = home.folder / "old.log"
     log.write_text(f"Mar  4 12:00:00 mail postfix/smtp[7]: Verified {TLS}\n")
