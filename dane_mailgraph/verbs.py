@@ -20,7 +20,6 @@ from .daybook import Daybook
 from .destinations import REMEMBERED, regressions
 from .errors import MailgraphError, StoreError, UsageError
 from .ledger import Ledger
-from .store import Store
 from .syslog import LONGEST
 from .tally import day_of
 from .terminal import printable, tell, unprinted
@@ -106,7 +105,7 @@ def _report(settings: Config, options: argparse.Namespace) -> int | None:
         if options.by:
             _report_relays(ledger, options, since, until, zone)
             return None
-        found = report.totals(Store(settings.state_dir, settings.step).rrd, ledger, since, until)
+        found = report.totals(wiring.read_only(settings, ledger), ledger, since, until)
         if options.format == "text":
             alarms = listing.alarms_as_text(Daybook(ledger).alarms(since), zone)
             print(report.as_text(found, zone, report.health(ledger, found, now, zone) + alarms))

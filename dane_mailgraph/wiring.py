@@ -15,6 +15,7 @@ from .daybook import Daybook
 from .destinations import REMEMBERED, regressions
 from .errors import BusyError, StoreError, reason
 from .ledger import Ledger
+from .rrd import RRD
 from .series import DAY
 from .store import Store, replace, unused
 from .tail import Log
@@ -49,6 +50,11 @@ def locked(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool
 def reading(settings: Config) -> Ledger:
     """The ledger, for whoever only asks it; raises StoreError where nothing has been counted yet."""
     return Ledger(_ledger(settings), writable=False)
+
+
+def read_only(settings: Config, ledger: Ledger) -> RRD:
+    """The RRD, for whoever only asks it: with the steps that it was made with, whatever the setting says."""
+    return Store(settings.state_dir, ledger.get("step", settings.step)).rrd
 
 
 @contextmanager
@@ -196,14 +202,15 @@ def draw(settings: Config, now: int) -> str:
         settings.renderer,
         settings.show_destinations,
     )
-    rrd, standing = Store(settings.state_dir, settings.step).rrd, site.standing(settings.output_dir)
+    standing = site.standing(settings.output_dir)
     if not os.path.exists(_ledger(settings)):
+        rrd = Store(settings.state_dir, settings.step).rrd
         return site.publish(site.build(rrd, now, look, standing), settings.output_dir)
     with reading(settings) as ledger:
         daybook, week = Daybook(ledger), now - 7 * DAY
         since, today = (day_of(at, settings.time_zone) for at in (week, now))
         found = site.build(
-            rrd,
+            read_only(settings, ledger),
             now,
             look,
             standing,

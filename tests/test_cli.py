@@ -532,11 +532,20 @@ def test_an_rrd_that_is_none_is_74(verb: str, content: bytes, home: Home, here: 
     assert (home.state / "outbound.rrd").read_bytes() == content
 
 
-@pytest.mark.parametrize("verb", ["collect", "report", "render"])
+@pytest.mark.parametrize("verb", ["collect", "import"])
 def test_another_step_than_the_stores_is_74(verb: str, home: Home, here: Callable[..., str]) -> None:
     home.collected()
+    rest = [str(home.log)] if verb == "import" else []
 
-    assert "steps of 60 seconds, the setting step says 300" in here(74, verb, *home.settings, "--step", "300")
+    assert "steps of 60 seconds, the setting step says 300" in here(74, verb, *home.settings, "--step", "300", *rest)
+
+
+def test_reading_takes_the_step_of_the_store(home: Home) -> None:
+    home.collected()
+    said = json.loads(home.done("report", "--format", "json", "--step", "300"))
+
+    assert (said["step"], said["connections"]["verified"]) == (60, 3)
+    home.done("render", "--step", "300")
 
 
 def test_an_output_dir_that_cannot_be_written_is_74(home: Home, here: Callable[..., str]) -> None:
