@@ -131,6 +131,10 @@ class Opened:
         with translated(self.name):
             return self._file.readinto(view) or 0
 
+    def read(self, size: int) -> bytes:
+        """So many bytes, or what is left."""
+        return _read(self, size)
+
     def skip(self, offset: int) -> bool:
         """Go from its beginning to this byte; False where the log is shorter than that."""
         if not self.compressed and self._raw.seekable():

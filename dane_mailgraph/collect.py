@@ -21,6 +21,7 @@ from .clock import Clock
 from .daybook import Daybook
 from .errors import SourceError
 from .ledger import Gap, Ledger
+from .overlap import Overlap, Part
 from .place import holds
 from .postfix import Relays
 from .sessions import Sessions
@@ -137,6 +138,12 @@ class Step(NamedTuple):
     """Lines about a recipient that are cut off, or can be read in two ways: counted nowhere, or as unknown."""
     lost: tuple[Gap, ...] = ()
     """Stretches of time of which the log is gone."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Stretches of time of which two imported logs of one host tell."""
+
+
+_Look = Callable[[bytearray, int, int], None]
+"""Is shown each block as it is counted, with its end and its place in what is read."""
 
 
 class _Count:
@@ -162,7 +169,19 @@ class _Count:
         self._counted = self._recipients = self._late = self._skipped = self._read = self._lines = 0
         self._lost: list[Gap] = []
 
-    def take(self, blocks: Blocks, clock: Clock, horizon: int | None, missing: Callable[[], bool] = lambda: False) -> int | None:
+    @property
+    def newest(self) -> int | None:
+        """When the newest line was written of the log that was taken last, or is being taken."""
+        return self._tally.newest
+
+    def take(
+        self,
+        blocks: Blocks,
+        clock: Clock,
+        horizon: int | None,
+        missing: Callable[[], bool] = lambda: False,
+        look: _Look | None = None,
+    ) -> int | None:
         """Count a log from where it stands, but for what is before `horizon`; the time of its first line.
 
         `missing` says whether lines are missing before a block, so that nothing is known of the sessions they announced.
@@ -178,6 +197,8 @@ class _Count:
                 self._lines += block.count(b"\n", 0, end)
             if self._tally.full:
                 self._write()
+            if look:
+                look(block, end, blocks.consumed - end)
             if self._progress:
                 self._progress()
         self._write()
@@ -330,6 +351,12 @@ def remarks(step: Step, zone: tzinfo | None) -> Iterator[str]:
     for gap in step.lost:
         start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
         yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
+    for each in step.overlaps:
+        start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S") for at in (each.start, each.until))
+        yield (
+            f"{each.earlier} and {each.later} are logs of one host and both tell of {start} to {until}, so what stands in both "
+            "is counted twice; if they tell of the same mail, `import --rebuild` without one of them."
+        )
 
 
 # ---- whole logs -----------------------------------------------------------------------------
@@ -350,54 +377,79 @@ def import_logs(
     if ledger.get(live.bookmark):
         collect(live, ledger, rules, now)
     with ExitStack() as stack:
-        logs = [stack.enter_context(opened(path, named=True)) for path in _distinct(paths)]
-        logs.sort(key=lambda log: (_first_time(log, rules.zone, now, year), live.is_at(log), log.name))
+        parts = []
+        for path in _distinct(paths):
+            log = stack.enter_context(opened(path, named=True))
+            parts.append(Part(path, log, _first_time(log, rules.zone, now, year)))
+        parts.sort(key=lambda part: (part.first, live.is_at(part.log), part.log.name))
+        logs = [part.log for part in parts]
         with ledger.transaction():
             count = _Count(ledger, rules, now, lambda: progress(logs))
             horizon = counted_until(ledger, rules.step)
-            done: list[tuple[bytes, int]] = []
-            for log in logs:
+            overlaps = []
+            for number, part in enumerate(parts):
+                log, before, later = part.log, parts[:number], parts[number + 1 :]
                 clock = _clock(log, rules.zone, now, year)
-                if not count.joins(_first_time(log, rules.zone, now, year)):
+                if not count.joins(part.first):
                     count.sessions.known = None
+                known = part.known(before, later)
+                look = _looking(part, known, later, count)
                 if isinstance(live, Log) and live.is_at(log):
-                    _import_live(log, live, count, ledger, clock, horizon, now, _copied(log, done))
+                    first, part.size = _import_live(log, live, count, ledger, clock, horizon, now, known, look)
                 else:
                     # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
                     places = live.remembered(ledger.get(live.bookmark)) if isinstance(live, Log) else ()
                     ours = any(holds(log, place) for place in places)
-                    _import_one(log, count, clock, horizon, done, to_the_end=not ours)
-            step = count.step()
+                    first, part.size = _import_one(log, count, clock, horizon, known, look, to_the_end=not ours)
+                part.newest = None if first is None else count.newest
+                if overlap := part.overlap(before, first, horizon):
+                    overlaps.append(overlap)
+            step = count.step()._replace(overlaps=tuple(overlaps))
     return step
 
 
-def _copied(log: Opened, done: list[tuple[bytes, int]]) -> int:
-    """How many bytes of a log have been counted from a copy of it, which may be shorter or longer."""
-    copies = [size for begin, size in done if log.begin and (begin.startswith(log.begin) or log.begin.startswith(begin))]
-    return max(copies, default=0)
+def _looking(part: Part, known: int, later: list[Part], count: _Count) -> _Look | None:
+    """What looks in a log for the beginnings of later ones; nothing where none is of the same host."""
+    beside = [each for each in later if each.is_beside(part)]
+
+    def look(block: bytearray, end: int, place: int) -> None:
+        for each in beside:
+            each.look(part, count.newest, block, end, known + place)
+
+    return look if beside else None
 
 
 def _import_one(
-    log: Opened, count: _Count, clock: Clock, horizon: int | None, done: list[tuple[bytes, int]], *, to_the_end: bool
-) -> None:
-    copied = _copied(log, done)
-    log.skip(copied)
+    log: Opened, count: _Count, clock: Clock, horizon: int | None, known: int, look: _Look | None, *, to_the_end: bool
+) -> tuple[int | None, int]:
+    """When the first line was written that was not `known`, and up to which byte the log has been counted."""
+    log.skip(known)
     blocks = Blocks(log.readinto, to_the_end=to_the_end)
-    count.finish(count.take(blocks, clock, horizon))
-    done.append((log.begin, copied + blocks.consumed))
+    first = count.take(blocks, clock, horizon, look=look)
+    count.finish(first)
+    return first, known + blocks.consumed
 
 
 def _import_live(
-    log: Opened, live: Log, count: _Count, ledger: Ledger, clock: Clock, horizon: int | None, now: int, copied: int
-) -> None:
+    log: Opened,
+    live: Log,
+    count: _Count,
+    ledger: Ledger,
+    clock: Clock,
+    horizon: int | None,
+    now: int,
+    known: int,
+    look: _Look | None,
+) -> tuple[int | None, int]:
+    """The same of the live log; what its bookmark says has been read is left out."""
     places = live.remembered(ledger.get(live.bookmark))
     if places:
         if not holds(log, places[-1]):
             raise SourceError(f"{log.name} was rotated just now; run the import again.")
         count.skip(Blocks(_limited(log.readinto, places[-1].offset)), clock)
-        return
-    piece = live.begun(log, copied)
-    first = count.take(piece.blocks, clock, horizon)
+        return None, 0
+    piece = live.begun(log, min(known, log.status.st_size))  # a copy may be longer
+    first = count.take(piece.blocks, clock, horizon, look=look)
     piece.check()
     newest = ledger.get("newest")
     if first is not None:
@@ -407,6 +459,7 @@ def _import_live(
     ledger.set(live.bookmark, live.after((), [piece], now))
     ledger.set("seen", now)
     ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
+    return first, piece.place.offset
 
 
 def _limited(readinto: Callable[[memoryview], int | None], size: int) -> Callable[[memoryview], int | None]:

@@ -165,7 +165,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Step:
         aside = unused(path + ".aside")
         os.link(path, aside)
         if not step.counted and not step.recipients:
-            say(
+            tell(
                 f"Nothing in these logs counts, so the new store is empty; the old one is kept as {aside} and the like: "
                 "give the files beside it their names back, or rebuild from other logs."
             )
