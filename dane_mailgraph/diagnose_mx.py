@@ -49,7 +49,7 @@ def _chains(mx: Mx) -> list[Chain]:
 
 def _published(mx: Mx, records: Sequence[Tlsa], chains: Sequence[Chain], validates: bool) -> Iterator[Finding]:
     about, name = str(mx.target), mx.target.record
-    advice = f"publish: {name}. IN TLSA {_zone(tlsa.of(chains[0].own))}" if chains else f"dig +dnssec {name} TLSA"
+    advice = f"publish: {name}. IN TLSA {tlsa.of(chains[0].own).in_full}" if chains else f"dig +dnssec {name} TLSA"
     delv = f"delv {name} TLSA"
     if not mx.records.known:
         said = mx.records.code or mx.records.trouble
@@ -127,7 +127,7 @@ def _matched(mx: Mx, chain: Chain, records: Sequence[Tlsa]) -> Finding:
     if anchors:
         broken = "out of date, or its signatures do not lead there" if chain.named else "for another name"
         why = f"{anchors[0]} is of this chain, but the certificate is {broken}. {why}"
-    remedy = f"publish beside the others: {mx.target.record}. IN TLSA {_zone(tlsa.of(chain.own))}"
+    remedy = f"publish beside the others: {mx.target.record}. IN TLSA {tlsa.of(chain.own).in_full}"
     return Finding("tlsa match", about, FAIL, f"no record matches {chain.own.subject}", why, remedy)
 
 
@@ -140,7 +140,7 @@ def _next(mx: Mx, records: Sequence[Tlsa], chains: Sequence[Chain]) -> Iterator[
     whole = [each for each in used if each.usage == 3 and each.selector == 0]
     if whole and len(whole) == len(used):
         why = "It matches the whole certificate, so each renewal breaks it, with the same key, too; 3 1 1 matches the key."
-        remedy = f"publish: {mx.target.record}. IN TLSA {_zone(tlsa.of(chains[0].own))}"
+        remedy = f"publish: {mx.target.record}. IN TLSA {tlsa.of(chains[0].own).in_full}"
         yield Finding("rollover", about, WARN, f"only {'; '.join(map(str, whole))}", why, remedy)
     elif {each.usage for each in used} == {3} and used == {each for each in records if each.usable}:
         why = "On the day the key changes nothing matches until the new record has spread, unless it was published before."
@@ -164,8 +164,3 @@ def _dates(mx: Mx, chains: Sequence[Chain], records: Sequence[Tlsa], now: int) -
         by_key = any(each.usage == 3 and tlsa.matches(each, chain) for each in records)
         why = "DANE-EE (3) does not look at the date, but others do." if by_key else "Who verifies it refuses it after that day."
         yield Finding("expiry", about, WARN, f"{'expired' if ends <= now else 'expires'} on {day}", why, renew)
-
-
-def _zone(record: Tlsa) -> str:
-    """As a zone file has it."""
-    return f"{record.usage} {record.selector} {record.matching} {record.data.hex()}"

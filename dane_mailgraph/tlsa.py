@@ -27,6 +27,11 @@ class Tlsa(NamedTuple):
         return f"{self.usage} {self.selector} {self.matching} {shown}"
 
     @property
+    def in_full(self) -> str:
+        """As a zone file has it."""
+        return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
+
+    @property
     def usable(self) -> bool:
         """Whether a mail client can do anything with it (RFC 7672, section 3.1)."""
         length = {0: len(self.data), 1: 32, 2: 64}.get(self.matching)

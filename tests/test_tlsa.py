@@ -76,6 +76,6 @@ def test_a_record_is_read_as_zone_files_spell_it() -> None:
 
 @given(st.builds(Tlsa, *[st.integers(0, 255)] * 3, st.binary(max_size=80)))
 def test_any_record_is_read_back_and_never_breaks_anything(record: Tlsa) -> None:
-    assert tlsa.read(f"{record[0]} {record[1]} {record[2]} {record.data.hex()}") == record
+    assert tlsa.read(record.in_full) == record
     assert tlsa.matches(record, CHAIN) in (True, False)
     assert len(str(record)) < 40
