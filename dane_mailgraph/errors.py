@@ -16,7 +16,7 @@ class UsageError(MailgraphError):
 
 
 class SourceError(MailgraphError):
-    """The log cannot be read (EX_NOINPUT of sysexits.h)."""
+    """The log, or a certificate, cannot be read (EX_NOINPUT of sysexits.h)."""
 
     status = 66
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from . import resolver
 from .command import ask
-from .errors import UsageError, reason
+from .errors import SourceError, UsageError, reason
 from .postconf import Instance, Service
 from .resolver import Answer, Resolv
 from .tlsa import Certificate, Chain
@@ -75,6 +75,13 @@ class Mx(NamedTuple):
     """What answers there now."""
     silent: str = ""
     """Why nothing does."""
+
+
+def host(text: str) -> str:
+    """Read the name of a server; raises UsageError."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(f"{text!r} is no name of a server; give one as in --name mail.example.org.")
+    return text.rstrip(".").lower()
 
 
 def target(text: str) -> Target:
@@ -198,6 +205,29 @@ def _why(said: str) -> str:
 
 
 # ---- certificates ---------------------------------------------------------------------------
+
+
+def chains(path: str, name: str) -> list[Chain]:
+    """What a PEM file holds for a server of this name: one chain, or several in the form of smtpd_tls_chain_files.
+
+    Raises SourceError.
+    """
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {reason(error)}; name the file of a certificate.") from error
+    first = _BLOCK.search(text)
+    groups = _groups(text, mixed=bool(first and first[1]))
+    if first and not groups:
+        raise SourceError(f"{path} holds a private key and no certificate; name the file of the certificate, with its chain.")
+    found = [each for each in (_chain(path, group, name) for group in groups) if each]
+    if not found and ask("openssl", "version") is None:
+        raise SourceError(f"{path} cannot be read: there is no command openssl; install it.")
+    # A block that was cut off is not among the groups, and the next would be taken for the server's own.
+    if not found or len(found) < len(groups) or sum(map(len, groups)) < text.count("-----BEGIN CERTIFICATE-----"):
+        raise SourceError(f"{path} is damaged or no PEM file of certificates; see what `openssl x509 -noout -text` says of it.")
+    return found
 
 
 def _chain(path: str, group: list[str], name: str) -> Chain | None:
