@@ -128,6 +128,20 @@ def _doctor_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--format", choices=("text", "json"), default="text")
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no port from 1 to 65535")
+    return int(text)
+
+
+def _tlsa_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", metavar="CERT", help="the server's certificate in PEM, followed by the issuers that are sent along")
+    verb.add_argument("--name", metavar="NAME", required=True, help="the name of the server, as the MX record has it")
+    verb.add_argument(
+        "--port", type=_port, metavar="PORT", action="append", help="a port that it serves; may be repeated (default: 25)"
+    )
+
+
 def _demo_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "dir", metavar="DIR", nargs="?", default="dane-mailgraph-demo", help="folder for it all (default: dane-mailgraph-demo)"
@@ -140,6 +154,7 @@ _OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "report": _report_options,
     "explain": _explain_options,
     "doctor": _doctor_options,
+    "tlsa": _tlsa_options,
     "demo": _demo_options,
 }
 """Name of a verb -> what adds the options that are no settings."""

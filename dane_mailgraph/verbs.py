@@ -185,6 +185,16 @@ def _doctor(settings: Config, options: argparse.Namespace) -> int:
     return int(any(each.verdict is findings.Verdict.FAIL for each in found))
 
 
+def _tlsa(settings: Config, options: argparse.Namespace) -> None:
+    """print the TLSA records to publish for a certificate, as lines of a zone file, with what would break them"""
+    from . import own_mx, publish
+
+    name = own_mx.host(options.name)
+    targets = [own_mx.Target(name, port) for port in dict.fromkeys(options.port or [own_mx.SMTP])]
+    lines = publish.zone_lines(own_mx.chains(options.file, name), targets, int(time.time()))
+    print("\n".join(map(printable, lines)))
+
+
 def _config(settings: Config, options: argparse.Namespace) -> None:
     """print the effective configuration as a file"""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -241,6 +251,7 @@ VERBS: dict[str, Verb] = {
     "report": _report,
     "explain": _explain,
     "doctor": _doctor,
+    "tlsa": _tlsa,
     "config": _config,
     "demo": _demo,
 }

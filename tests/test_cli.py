@@ -28,7 +28,7 @@ from dane_mailgraph import cli
 from dane_mailgraph.config import SETTINGS
 
 ROOT = Path(dane_mailgraph.__file__).parents[1]
-VERBS = ["run", "collect", "import", "render", "report", "explain", "doctor", "config", "demo"]
+VERBS = ["run", "collect", "import", "render", "report", "explain", "doctor", "tlsa", "config", "demo"]
 
 TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")}
@@ -343,7 +343,7 @@ def test_a_time_that_is_none_is_2(home: Home) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_wrong_configuration_is_78_for_every_verb(verb: str, home: Home, here: Callable[..., str]) -> None:
-    rest = ["x"] if verb == "import" else []
+    rest = {"import": ["x"], "tlsa": ["x", "--name", "mx"]}.get(verb, [])
 
     assert "step = 7 on the command line (--step) is wrong" in here(78, verb, *home.settings, "--step", "7", *rest)
     assert not home.state.exists()
