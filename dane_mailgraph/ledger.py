@@ -146,11 +146,11 @@ class Ledger:
 
     # ---- intervals ----
 
-    def add(self, intervals: Iterable[Interval]) -> None:
-        """Add counts to their intervals."""
+    def add(self, intervals: Iterable[Interval | tuple[int, tuple[int | None, ...]]]) -> None:
+        """Add counts to their intervals; what is unknown (None) takes nothing away from what is known."""
         names = ", ".join(_COLUMNS)
         slots = ", ".join("?" * len(_COLUMNS))
-        sums = ", ".join(f"{column} = coalesce({column}, 0) + excluded.{column}" for column in _COLUMNS)
+        sums = ", ".join(f"{each} = coalesce({each} + excluded.{each}, {each}, excluded.{each})" for each in _COLUMNS)
         self._db.executemany(
             f"INSERT INTO intervals (start, {names}) VALUES (?, {slots}) ON CONFLICT (start) DO UPDATE SET {sums}",
             ((start, *counts) for start, counts in intervals),

@@ -49,6 +49,14 @@ def test_counts_of_one_interval_add_up_in_whatever_transactions_they_come(made: 
         assert ledger.newest == max(want, default=None)
 
 
+def test_what_is_unknown_takes_nothing_away_from_what_is_known(ledger: Ledger) -> None:
+    unknown = (None,) * (len(COUNTED) - 1)
+    for found in ((5, *unknown), (None, *unknown), (2, *unknown)):
+        with ledger.transaction():
+            ledger.add([(60, found)])
+    assert list(ledger.intervals(0, 120)) == [(60, (7, *unknown))]
+
+
 def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(ledger: Ledger, path: str) -> None:
     with ledger.transaction():
         ledger.set("reached", 60)
