@@ -67,7 +67,7 @@ class RRD:
         if magic != b"RRD\0":
             raise DamagedError(f"{self.path} is no RRD; {_AWAY}.")
         try:
-            info = _call(rrdtool.info, self.path)
+            info = described(self.path)
         except StoreError as error:
             if "could not lock" in str(error):
                 raise
@@ -228,13 +228,9 @@ class RRD:
 
     def _values_of(self, kind: str, archive: int, start: int, until: int) -> list[tuple[float | None, ...]]:
         """Rates a second of one archive, in the order of `SOURCES`."""
-        (got, _, step), names, values = _call(
-            rrdtool.fetch, self.path, kind, "-s", str(start), "-e", str(until - archive), "-r", str(archive)
-        )
-        if (got, step, len(values)) != (start, archive, (until - start) // archive):
-            raise StoreError(f"{self.path} has no rows of {archive} seconds at {start}; it is not of this version, move it away.")
-        if tuple(names) == SOURCES:
-            return list(values)
+        names, values = rates(self.path, kind, archive, start, until)
+        if names == SOURCES:
+            return values
         places = [names.index(source) if source in names else None for source in SOURCES]
         return [tuple(None if place is None else value[place] for place in places) for value in values]
 
@@ -255,6 +251,20 @@ class RRD:
             else:
                 os.environ["TZ"] = before
             time.tzset()
+
+
+def described(path: str) -> dict[str, Any]:
+    """All that an RRD, ours or not, says of itself, by rrdtool's names; raises StoreError."""
+    info: dict[str, Any] = _call(rrdtool.info, path)
+    return info
+
+
+def rates(path: str, kind: str, row: int, start: int, until: int) -> tuple[tuple[str, ...], list[tuple[float | None, ...]]]:
+    """The data sources of an RRD, ours or not, and their rates a second in the rows of one archive; raises StoreError."""
+    (got, _, step), names, values = _call(rrdtool.fetch, path, kind, "-s", str(start), "-e", str(until - row), "-r", str(row))
+    if (got, step, len(values)) != (start, row, (until - start) // row):
+        raise StoreError(f"{path} has no rows of {row} seconds at {start}; it is not of this version, move it away.")
+    return tuple(names), list(values)
 
 
 def _call(function: Callable[..., Any], path: str, *arguments: str) -> Any:
