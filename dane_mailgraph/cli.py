@@ -77,7 +77,8 @@ def _year(text: str) -> int:
 
 
 def _import_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("files", metavar="FILE", nargs="+", help="a log: plain, .gz, .bz2, .xz, .zst, or - for standard input")
+    logs = "a log: plain, .gz, .bz2, .xz, .zst, or - for standard input; or mailgraph_dane.rrd"
+    verb.add_argument("files", metavar="FILE", nargs="+", help=logs)
     verb.add_argument(
         "--year", type=_year, help="the year of the first line, where stamps have none and the file's own time misleads"
     )
@@ -106,9 +107,7 @@ def _report_options(verb: argparse.ArgumentParser) -> None:
         action="store_true",
         help="relays that were authenticated whenever they were seen and, since T, are not; status 1 if there are any",
     )
-    verb.add_argument(
-        "--days", type=_days, metavar="N", help=f"with --changes: on N days at least (default: {REMEMBERED})"
-    )
+    verb.add_argument("--days", type=_days, metavar="N", help=f"with --changes: on N days at least (default: {REMEMBERED})")
 
 
 def _explain_options(verb: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from .clock import Clock
 from .daybook import Daybook
 from .errors import SourceError
 from .ledger import Gap, Ledger
+from .mailgraph import Carried, carry, is_rrd
 from .overlap import Overlap, Part
 from .place import holds
 from .postfix import Relays
@@ -140,6 +141,8 @@ class Step(NamedTuple):
     """Stretches of time of which the log is gone."""
     overlaps: tuple[Overlap, ...] = ()
     """Stretches of time of which two imported logs of one host tell."""
+    carried: tuple[Carried, ...] = ()
+    """What an RRD of mailgraph's brought; its connections are among those counted."""
 
 
 _Look = Callable[[bytearray, int, int], None]
@@ -348,6 +351,7 @@ def remarks(step: Step, zone: tzinfo | None) -> Iterator[str]:
             f"{step.illegible:,} lines about a recipient are cut off, or can be read in two ways, and count nowhere or as "
             "unknown; `dane-mailgraph explain` shows which."
         )
+    yield from (each.in_words(zone) for each in step.carried)
     for gap in step.lost:
         start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
         yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
@@ -372,18 +376,18 @@ def import_logs(
     """Count whole logs, in the order of their first lines, in one transaction; raises SourceError.
 
     Only what is later than the newest interval already counted. Where the live log is among them it is
-    left with its bookmark; what of it has been read is skipped, and all the rest counted.
+    left with its bookmark; what of it has been read is skipped, and all the rest counted. What an RRD of
+    mailgraph's holds comes before all logs.
     """
     if ledger.get(live.bookmark):
         collect(live, ledger, rules, now)
     with ExitStack() as stack:
-        parts = []
-        for path in _distinct(paths):
-            log = stack.enter_context(opened(path, named=True))
-            parts.append(Part(path, log, _first_time(log, rules.zone, now, year)))
+        files = [(path, stack.enter_context(opened(path, named=True))) for path in _distinct(paths)]
+        parts = [Part(path, file, _first_time(file, rules.zone, now, year)) for path, file in files if not is_rrd(file.begin)]
         parts.sort(key=lambda part: (part.first, live.is_at(part.log), part.log.name))
         logs = [part.log for part in parts]
         with ledger.transaction():
+            carried = tuple(carry(file.name, ledger, rules.step, now) for _, file in files if is_rrd(file.begin))
             count = _Count(ledger, rules, now, lambda: progress(logs))
             horizon = counted_until(ledger, rules.step)
             overlaps = []
@@ -404,8 +408,9 @@ def import_logs(
                 part.newest = None if first is None else count.newest
                 if overlap := part.overlap(before, first, horizon):
                     overlaps.append(overlap)
-            step = count.step()._replace(overlaps=tuple(overlaps))
-    return step
+            step = count.step()
+    counted = step.counted + sum(each.connections for each in carried)
+    return step._replace(counted=counted, carried=carried, overlaps=tuple(overlaps))
 
 
 def _looking(part: Part, known: int, later: list[Part], count: _Count) -> _Look | None:
