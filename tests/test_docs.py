@@ -7,12 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import timezone
 from pathlib import Path
 
 import pytest
 
 from dane_mailgraph import cli
 from dane_mailgraph.config import FILE, SETTINGS, Setting
+from dane_mailgraph.counted import FAMILIES
+from dane_mailgraph.explain import explain
+from dane_mailgraph.postfix import Relays
+from dane_mailgraph.syslog import Clock
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -99,6 +104,26 @@ def test_mandoc_finds_nothing_to_say_of_a_man_page(name: str) -> None:
 
     # Which other pages there are is the machine's matter.
     assert [line for line in done.stdout.splitlines() if "referenced manual not found" not in line] == []
+
+
+# ---- guides ---------------------------------------------------------------------------------
+
+COUNTING = (ROOT / "docs" / "counting.md").read_text(encoding="utf-8")
+SCENES: list[str] = re.findall(r"^```\n(# expect: .*?)^```$", COUNTING, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.split("\n")[0])
+def test_the_lines_of_the_counting_rules_count_as_the_annotations_above_them_say(scene: str) -> None:
+    expected, lines = scene.splitlines()[::2], scene.encode().splitlines()[1::2]
+    clock = Clock(timezone.utc, 1795485600)  # 2026-11-24T02:00Z
+    for expect, said in zip(expected, explain(lines, clock, Relays("127.0.0.0/8 ::1 unix")), strict=True):
+        times = re.search(r"counted (\d+) times", said.note)
+        counts = (f"{times[1]} x " if times else "") + " ".join(said.counts) if said.counts else "nothing, "
+        assert expect.removeprefix("# expect: ").startswith(counts)
+
+
+def test_the_counting_rules_have_a_line_of_each_family() -> None:
+    assert [family for family in FAMILIES if f" {family}." not in "".join(SCENES)] == []
 
 
 # ---- completions ----------------------------------------------------------------------------
