@@ -108,6 +108,7 @@ def test_mandoc_finds_nothing_to_say_of_a_man_page(name: str) -> None:
 
 # ---- guides ---------------------------------------------------------------------------------
 
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
 COUNTING = (ROOT / "docs" / "counting.md").read_text(encoding="utf-8")
 SCENES: list[str] = re.findall(r"^```\n(# expect: .*?)^```$", COUNTING, re.DOTALL | re.MULTILINE)
 
@@ -124,6 +125,17 @@ def test_the_lines_of_the_counting_rules_count_as_the_annotations_above_them_say
 
 def test_the_counting_rules_have_a_line_of_each_family() -> None:
     assert [family for family in FAMILIES if f" {family}." not in "".join(SCENES)] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *GUIDES], ids=lambda page: page.name)
+def test_what_a_guide_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_readme_names_each_guide() -> None:
+    assert [page.name for page in GUIDES if f"](docs/{page.name})" not in README] == []
 
 
 # ---- completions ----------------------------------------------------------------------------
