@@ -24,7 +24,7 @@ RELAY = rb"""
 """A relay as Postfix's client names it: `namaddrport` of its session."""
 
 _RELAY = re.compile(RELAY, re.VERBOSE)
-_DOMAIN = re.compile(r"(?=.*[a-z])(?:\.[a-z0-9_-]+)+|(?=.*[a-z])[a-z0-9_-]+(?:\.[a-z0-9_-]+)+|localhost")
+_DOMAIN = re.compile(r"(?=.*[a-z])(?:\.[a-z0-9_-]+)+|(?=.*[a-z])[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
 class Relay(NamedTuple):

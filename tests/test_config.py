@@ -175,7 +175,7 @@ def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matte
         ("ignore_relays = 10.0.0.1/8\n", "line 1", "10.0.0.1/8"),
         ("ignore_relays = mail.example.org/24\n", "line 1", "mail.example.org"),
         (
-            "ignore_relays = sockets\n",
+            "ignore_relays = [::1]\n",
             "line 1",
             "networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, and `unix` for sockets",
         ),
