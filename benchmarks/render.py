@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from dane_mailgraph.counted import COUNTED
+from dane_mailgraph.intervals import Interval
 from dane_mailgraph.ledger import Ledger
 from dane_mailgraph.store import Store
-from dane_mailgraph.tally import Interval
 
 ROUNDS = 3
 DAY = 86400

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from .alarms import BY_NAME
 from .counted import COUNTED, Counted
 from .destinations import GOOD, OTHER, SUSPECT, Alarm, Destination, Seen
+from .intervals import Day
 from .ledger import Ledger
-from .tally import Day
 
 KEPT = tuple(each for each in COUNTED if each.family in ("connections", "deliveries", "failures"))
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from .counted import COUNTED
 from .errors import BusyError, StoreError, reason
-from .tally import Interval
+from .intervals import Interval
 
 SCHEMA = 1
 

@@ -1,20 +1,17 @@
-"""Counted things become `Interval`s: how often each category was seen between `start` and `start + step`.
-
-Beside them stand `Day`s: what was seen of each relay on one day.
-"""
+"""Blocks of a log become `Interval`s and `Day`s: this is where the time of an import goes."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone, tzinfo
+from collections.abc import Mapping
+from datetime import timezone, tzinfo
 from operator import attrgetter, length_hint
-from typing import NamedTuple
 
 from . import delivery, postfix, syslog
 from .clock import Clock
 from .counted import COUNTED
+from .intervals import Day, Interval, Met, day_of, events
 from .meaning import Kind, Meaning, Meanings
 from .postfix import Relays
 from .sessions import SLACK, UNKNOWN, Held, Service, Session, Sessions
@@ -24,30 +21,6 @@ MINUTE = 60
 
 KEPT = 4000
 """Intervals, and meanings of a day, kept in memory at a time: almost three days of minutes."""
-
-
-class Interval(NamedTuple):
-    """The counts of one step, in the order of `COUNTED`."""
-
-    start: int
-    """Epoch second, a multiple of the step."""
-    counts: tuple[int, ...]
-
-
-class Day(NamedTuple):
-    """What was seen of one relay on one day."""
-
-    day: int
-    """Of the local calendar, as the number 20261124."""
-    relay: str
-    counts: tuple[int, ...]
-    """In the order of `COUNTED`."""
-    first: int
-    last: int
-    """Epoch seconds of the minutes in which it was first and last seen."""
-    protocol: str
-    key_exchange: str
-    """Of its last session that day; empty where there was none."""
 
 
 class Tally:
@@ -241,7 +214,7 @@ class Tally:
     def taken(self, zone: tzinfo | None) -> tuple[list[Interval], list[Day]]:
         """The intervals in which something was counted, in order, and what was seen of each relay; both are forgotten here."""
         rows: defaultdict[int, Counter[Kind]] = defaultdict(Counter)
-        days: dict[int, _Relays] = {}
+        days: dict[int, Met] = {}
         for minute in sorted(self._minutes):
             met = self._minutes[minute]
             start = minute - minute % self._step
@@ -249,7 +222,7 @@ class Tally:
             if start <= self._horizon and (self.since is None or start >= self.since):
                 day = day_of(minute, zone)
                 if day not in days:
-                    days[day] = _Relays()
+                    days[day] = Met()
                 days[day].meet(minute, met)
         self._minutes.clear()
         self._met = 0
@@ -286,66 +259,6 @@ _NO_MINUTE = b"-"
 
 _SECONDS = {b"%02d" % second: min(second, 59) for second in range(100)}
 """The leap second 60 belongs to its minute."""
-
-
-class _Relays:
-    """What was met on one day."""
-
-    def __init__(self) -> None:
-        self.times: Counter[Meaning] = Counter()
-        self.last: dict[Meaning, int] = {}
-        self._minutes: list[dict[Meaning, int]] = []
-
-    def meet(self, minute: int, met: list[Meaning]) -> None:
-        """Put down what was met in a minute that is later than those before."""
-        self.times.update(met)
-        now = dict.fromkeys(met, minute)
-        self.last.update(now)
-        self._minutes.append(now)
-
-    def seen(self, day: int) -> Iterator[Day]:
-        """The day of each relay, in the order in which they were first met."""
-        first: dict[Meaning, int] = {}
-        for now in reversed(self._minutes):
-            first.update(now)
-        relays: defaultdict[str, list[Meaning]] = defaultdict(list)
-        for meaning in self.times:
-            if meaning.relay:
-                relays[meaning.relay].append(meaning)
-        for relay, met in relays.items():
-            counts = [0] * len(COUNTED)
-            for meaning in met:
-                for place in meaning.places:
-                    counts[place] += self.times[meaning] * meaning.times
-            latest = max((each for each in met if each.protocol), key=lambda each: self.last[each], default=None)
-            yield Day(
-                day,
-                relay,
-                tuple(counts),
-                min(first[each] for each in met),
-                max(self.last[each] for each in met),
-                latest.protocol if latest else "",
-                latest.key_exchange if latest else "",
-            )
-
-
-_FAMILIES = ("connections", "deliveries", "failures")
-
-
-def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) -> int:
-    """How many lines these counts are of: each counts in one of these families only."""
-    return sum(n or 0 for n, each in zip(counts, COUNTED, strict=True) if each.family in families)
-
-
-def connections(counts: Sequence[int | None]) -> int:
-    """How many connections, new and reused, these counts are of."""
-    return events(counts, ("connections",))
-
-
-def day_of(at: int, zone: tzinfo | None) -> int:
-    """The day of the local calendar, as the number 20261124."""
-    local = datetime.fromtimestamp(at, zone)
-    return local.year * 10000 + local.month * 100 + local.day
 
 
 def _line_at(block: bytearray, begin: int, end: int) -> bytes:

@@ -14,14 +14,14 @@ from datetime import datetime, tzinfo
 from . import config, wiring
 from .archive import Opened, opened
 from .clock import Clock
-from .collect import TOLERANCE, Step, remarks
 from .config import Config
+from .count import TOLERANCE, Step, remarks
 from .daybook import Daybook
 from .destinations import REMEMBERED, regressions
 from .errors import MailgraphError, StoreError, UsageError
+from .intervals import day_of
 from .ledger import Ledger
 from .syslog import LONGEST
-from .tally import day_of
 from .terminal import printable, tell, unprinted
 
 

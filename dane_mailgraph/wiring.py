@@ -8,18 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from . import collect as journey
-from .collect import Rules, Source, Step
+from . import whole_logs
+from .collect import Source, collect
 from .config import Config
+from .count import Rules, Step, remarks
 from .daybook import Daybook
 from .destinations import REMEMBERED, regressions
 from .errors import BusyError, StoreError, reason
+from .intervals import day_of
 from .ledger import Ledger
 from .rrd import RRD
 from .series import DAY
 from .store import Store, replace, unused
 from .tail import Log
-from .tally import day_of
 from .terminal import progress, tell
 
 
@@ -120,8 +121,8 @@ class Counter:
             _settle(self._store, self._ledger)
         except StoreError as error:
             trouble = error
-        step = journey.collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
-        for sentence in (*journey.remarks(step, self._rules.zone), *self._log.notices):
+        step = collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
+        for sentence in (*remarks(step, self._rules.zone), *self._log.notices):
             tell(sentence)
         self._log.notices.clear()
         if trouble:
@@ -182,7 +183,7 @@ def _import_into(ledger: Ledger, settings: Config, paths: list[str], year: int |
     if follow:
         _settle(store, ledger)
     live = _source(settings)
-    step = journey.import_logs(paths, live, ledger, _rules(settings), now, year, progress())
+    step = whole_logs.import_logs(paths, live, ledger, _rules(settings), now, year, progress())
     if follow:
         store.follow(ledger, now, settings.grace)
     return step

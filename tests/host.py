@@ -13,8 +13,8 @@ from pathlib import Path
 
 import zstandard
 
-from dane_mailgraph import collect
-from dane_mailgraph.collect import Rules, Step
+from dane_mailgraph import collect, whole_logs
+from dane_mailgraph.count import Rules, Step
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.ledger import Ledger
 from dane_mailgraph.postfix import Relays
@@ -93,7 +93,7 @@ class Host:
     def take(self, *paths: Path | str, year: int | None = None) -> Step:
         """Import logs."""
         names = [str(path) for path in paths]
-        step = collect.import_logs(names, self.follower, self.ledger, self.rules, self.now, year, lambda _: None)
+        step = whole_logs.import_logs(names, self.follower, self.ledger, self.rules, self.now, year, lambda _: None)
         self.store.follow(self.ledger, self.now, self.rules.grace)
         return step
 

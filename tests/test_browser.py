@@ -19,12 +19,12 @@ from browser import CHROMIUM, Browser
 from dane_mailgraph import site
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.destinations import Alarm, Destination, Regression
+from dane_mailgraph.intervals import Interval
 from dane_mailgraph.language import language
 from dane_mailgraph.ledger import Ledger
 from dane_mailgraph.series import DAY, HOUR
 from dane_mailgraph.site import Look
 from dane_mailgraph.store import Store
-from dane_mailgraph.tally import Interval
 
 AXE = Path(__file__).parents[1] / "build" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 

@@ -18,13 +18,13 @@ from dane_mailgraph.classic import arguments
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.drawing import Drawing
 from dane_mailgraph.graphs import GRAPHS, Graph
+from dane_mailgraph.intervals import Interval
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.ledger import Gap, Ledger
 from dane_mailgraph.palette import DARK, LIGHT
 from dane_mailgraph.rrd import RRD, SOURCES
 from dane_mailgraph.series import HOUR, MINUTE, SPANS, Span
 from dane_mailgraph.store import Store
-from dane_mailgraph.tally import Interval
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from dane_mailgraph.counted import COUNTED, Counted
 from dane_mailgraph.daybook import KEPT, Daybook
 from dane_mailgraph.destinations import OTHER, regressions
+from dane_mailgraph.intervals import Day
 from dane_mailgraph.ledger import Ledger
-from dane_mailgraph.tally import Day
 
 DAY = 86400
 RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

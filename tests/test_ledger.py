@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.errors import BusyError, MailgraphError, StoreError
+from dane_mailgraph.intervals import Interval
 from dane_mailgraph.ledger import Gap, Ledger
-from dane_mailgraph.tally import Interval
 
 
 def counts(number: int) -> tuple[int, ...]:

@@ -284,7 +284,16 @@ def test_what_is_neither_network_nor_host_is_refused(words: str) -> None:
 def test_relays_to_ignore_may_be_hosts_and_all_hosts_of_a_domain() -> None:
     ours = Relays("mx.example.org .Example.NET localhost amavis fe80")
     names = ["mx.example.org", "MX.example.org", "mx1.example.net", "a.b.example.net", "localhost", "amavis", "fe80"]
-    others = ["mx2.example.org", "example.net", "badexample.net", "mx.example.org.example.com", "xmx.example.org", "", "unix", "amavis.example.org"]
+    others = [
+        "mx2.example.org",
+        "example.net",
+        "badexample.net",
+        "mx.example.org.example.com",
+        "xmx.example.org",
+        "",
+        "unix",
+        "amavis.example.org",
+    ]
 
     assert [name for name in names + others if Relay(name.lower(), "192.0.2.10") in ours] == names
     assert Relay("mx.example.org", "private/lmtp") in ours

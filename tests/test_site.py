@@ -18,12 +18,12 @@ from dane_mailgraph import cli, site
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.destinations import Destination
 from dane_mailgraph.errors import StoreError
+from dane_mailgraph.intervals import Interval
 from dane_mailgraph.language import language
 from dane_mailgraph.ledger import Ledger
 from dane_mailgraph.series import HOUR
 from dane_mailgraph.site import Look
 from dane_mailgraph.store import Store
-from dane_mailgraph.tally import Interval
 
 NOW = int(time.time())
 TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"

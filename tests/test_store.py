@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from dane_mailgraph import store as stores
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.errors import StoreError
+from dane_mailgraph.intervals import Interval
 from dane_mailgraph.ledger import Gap, Ledger
 from dane_mailgraph.rrd import OBSERVED, SOURCES
 from dane_mailgraph.series import DAY, HOUR, SPANS, UNKNOWN, together
 from dane_mailgraph.store import Store
-from dane_mailgraph.tally import Interval
 
 NONE = (0,) * len(COUNTED)
 BEGIN = torture.EPOCH - torture.EPOCH % DAY + 5 * HOUR

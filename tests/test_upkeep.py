@@ -9,7 +9,7 @@ import pytest
 from host import Host
 
 from dane_mailgraph import upkeep
-from dane_mailgraph.tally import Interval
+from dane_mailgraph.intervals import Interval
 from dane_mailgraph.upkeep import Upkeep
 
 
