@@ -63,26 +63,29 @@ class Delivery(NamedTuple):
 _PLAIN = r'[^ "<>\n]*'  # an address in which nothing can hide
 
 
-def _usual(relay: str, status: str) -> str:
-    """The pattern of a line that can be read in one way only; `relay` is that of its characters."""
+def _usual(relay: str, spent: str, status: str) -> str:
+    """The pattern of a line that can be read in one way only, with those of its parts."""
     # `(?:x|)` is much faster than `(?:x)?`.
     return rf"""
-        ({_QUEUE}):\ to=<{_PLAIN}>,\ (?:relay|orig_to=<{_PLAIN}>,\ relay)=({relay}+(?:,\ conn_use=[0-9]{{1,9}}|))
-        ,\ delay=[0-9.]+,\ delays=([0-9.]+/[0-9.]+/[0-9.]+/[0-9.]+)
+        ({_QUEUE}):\ to=<{_PLAIN}>,\ (?:relay|orig_to=<{_PLAIN}>,\ relay)=({relay}(?:,\ conn_use=[0-9]{{1,9}}|))
+        ,\ delay=[0-9.]+,\ delays=({spent})
         ,\ (?:dsn|tls=([^,\s]+),\ dsn)=[0-9.]+,\ status={status}\ \(
         (?!.*>,\ relay=)                                       # nor does anything hide in the reply
     """
 
 
+_RELAY, _SPENT = r"[^,\s]+", "[0-9.]+/[0-9.]+/[0-9.]+/[0-9.]+"
+
 CUT = 2000
 """Bytes at which Postfix cuts its text (MSG_SYSLOG_RECLEN): what could be read otherwise may be gone."""
 
-TEXT = rf"(?: (?={_usual('[^,]', 'sent')}) .{{0,{CUT - 1}}} | (.*) )"
+TEXT = rf"(?: (?={_usual('[^,]+', '[0-9./]+', 'sent')}) .{{0,{CUT - 1}}} | (.*) )"
 """The pattern of a text, verbose, to be followed by its end: nearly all lines of mail that was sent can be read in one way.
 
 Their groups are queue id, relay with conn_use, delays and tls; the last group is any other text, and then the first is empty.
-`[^,]` is much faster than what a relay may hold. Where a line is torn within its relay, that may run into the next line:
-a relay with a blank in it is not to be believed.
+The patterns of relay and delays take more than Postfix writes, because they are faster than the right ones. Where a line is
+torn within its relay, that may run into the next line. What stands there is to be compared with what is right, or to
+be looked at by `damaged`.
 """
 
 
@@ -94,6 +97,14 @@ def queued(text: bytes) -> tuple[bytes, bool] | None:
     """The queue id that a text begins with, and whether it is about a recipient; None where there is none."""
     match = _QUEUED.match(text)
     return (match[1], match[2] is not None) if match else None
+
+
+_SOUND = re.compile(rf"{_RELAY}(?:, conn_use=[0-9]{{1,9}})?, {_SPENT}".encode())
+
+
+def damaged(relay: bytes, spent: bytes) -> bool:
+    """Whether these parts of a usual line are none that Postfix writes."""
+    return not _SOUND.fullmatch(b"%s, %s" % (relay, spent))
 
 
 def uses(relay: bytes) -> tuple[bytes, int]:
@@ -188,7 +199,7 @@ FAILED = (b"deferred", b"bounced", b"SOFTBOUNCE")
 """What Postfix says of a recipient that was not delivered to; there are others of address verification."""
 
 _REFUSED = re.compile(
-    (_usual(r"[^,\s]", "(?:deferred|bounced|SOFTBOUNCE)") + f"(?!{'|'.join(pattern for _, pattern in _REASONS)})").encode(),
+    (_usual(_RELAY, _SPENT, "(?:deferred|bounced|SOFTBOUNCE)") + f"(?!{'|'.join(pattern for _, pattern in _REASONS)})").encode(),
     re.VERBOSE,
 )
 

@@ -94,9 +94,9 @@ class Meanings:
 
     def sent(self, service: Service, process: bytes, queue: bytes, relay: bytes, spent: bytes, tls: bytes, at: int) -> Meaning:
         """The meaning of a usual line of a mail that was sent."""
-        relay, uses = delivery.uses(relay)
-        if relay.split() != [relay]:
+        if delivery.damaged(relay, spent):
             return self._illegible(service, process, queue, _GARBLED)
+        relay, uses = delivery.uses(relay)
         service.quotes |= bool(tls)  # Postfix 3.11
         session = self.sessions.over(service, process, queue, relay, uses, at, spent)
         peer = self._peers.get(relay) or self._peer(relay)

@@ -364,7 +364,7 @@ def heads() -> list[tuple[str, str]]:
         text = pattern.pattern.decode()
         assert text.startswith("^") and text.endswith("(.*)$"), name
         found.append((name, text.removesuffix("(.*)$")))
-    usual = delivery._usual("[^,]", "sent")
+    usual = delivery._usual("[^,]+", "[0-9./]+", "sent")
     found.append(("usual", usual[: usual.index("(?!")]))
     found.append(("fields", delivery._FIELDS.pattern.decode()))
     return found
