@@ -114,6 +114,13 @@ RULES = (
         _wants("yes", bad=WARN, why="Delivery lines do not tell the TLS level they were made with, so it has to be inferred."),
         "yes",
     ),
+    Rule(
+        "info_log_address_format",
+        _wants(
+            "external", bad=WARN, why="Addresses are not quoted then, so that one of them can pass for a whole delivery line."
+        ),
+        "external",
+    ),
     Rule("lmtp_tls_loglevel", _lmtp_loglevel, "1"),
 )
 

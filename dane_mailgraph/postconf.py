@@ -28,6 +28,7 @@ SETTINGS = (
     "relay_transport",
     "disable_dns_lookups",
     "ignore_mx_lookup_error",
+    "info_log_address_format",
     "dnssec_probe",
     "tls_append_default_CA",
     "tls_dane_digests",

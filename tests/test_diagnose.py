@@ -36,6 +36,7 @@ GOOD = {
     "disable_dns_lookups": "no",
     "ignore_mx_lookup_error": "no",
     "dnssec_probe": "ns:.",
+    "info_log_address_format": "external",
     "tls_dane_digests": "sha512 sha256",
     "smtp_dns_support_level": "dnssec",
     "smtp_host_lookup": "dns",
@@ -203,6 +204,7 @@ SETTING = {
     "smtp_tls_policy_maps": [("hash:/etc/postfix/tls_policy", WARN)],
     "smtp_tls_connection_reuse": [("yes", OK)],
     "smtp_log_tls_feature_status": [("no", WARN)],
+    "info_log_address_format": [("internal", WARN)],
     "lmtp_tls_loglevel": [("0", OK), ("1", OK)],
 }
 """For each rule values with the verdict they deserve."""
