@@ -53,21 +53,21 @@ def hear_signals() -> Callable[[float], int | None]:
 class Voice:
     """Says what is out of the ordinary once, and again when it changes or heals."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._trouble: str | None = None
 
     def trouble(self, sentence: str) -> None:
         """Something went wrong, perhaps still the same."""
         if sentence != self._trouble:
             self._trouble = sentence
-            self._say(sentence)
+            self._tell(sentence)
 
     def well(self) -> None:
         """All is well, perhaps again."""
         if self._trouble is not None:
             self._trouble = None
-            self._say("All is well again, and what was missed has been counted.")
+            self._tell("All is well again, and what was missed has been counted.")
 
 
 def run(
