@@ -73,6 +73,9 @@ def rrd(facts: Facts) -> Iterator[Finding]:
     if kept.rrd_trouble:
         anew = f"mv {about} {about}.wrong && systemctl restart {UNIT}"
         yield _told("rrd", facts, kept.rrd_trouble, about, anew if "move it away" in kept.rrd_trouble else "")
+    elif kept.last is None and kept.written is not None:
+        why = "Nothing is drawn, and reports reach back only as far as the ledger does."
+        yield Finding("rrd", about, FAIL, "it is gone", why, f"systemctl restart {UNIT}; journalctl -u {UNIT}")
     elif kept.last is None:
         if not kept.ledger_trouble:
             yield Finding("rrd", about, WARN, "it is not there yet", _EMPTY, f"systemctl status {UNIT}")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
 from .counted import COUNTED, FAMILIES, Counted
-from .errors import UsageError
+from .errors import StoreError, UsageError
 from .ledger import Ledger
 from .rrd import RRD
 from .series import Row, together
@@ -60,7 +60,8 @@ def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
 def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     """The totals of [since, until), widened to whole intervals of the finest archive that covers them.
 
-    What the RRD does not hold yet is taken from the ledger, so nothing that was counted is missing.
+    What the RRD does not hold yet is taken from the ledger, so nothing that was counted is missing. Raises StoreError where
+    the ledger has forgotten some of that: a part of the numbers would look like all of them.
     """
     if until <= since:
         raise UsageError("the range is empty: --until must be later than --since.")
@@ -74,6 +75,14 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     rows.append(_open(ledger, written, until, rrd.step))
     if rrd.last != last:  # a writer was at work between the two
         return totals(rrd, ledger, since, until)
+    forgotten = ledger.get("forgotten", 0)
+    if max(since, ledger.get("begin", 0) if last is None else last) < min(until, forgotten):
+        raise StoreError(
+            f"{rrd.path} is {'gone' if last is None else 'an old one'}, and {ledger.path} keeps nothing from before "
+            f"{datetime.fromtimestamp(forgotten, timezone.utc):%Y-%m-%dT%H:%M:%SZ}; "
+            "let the counter make it anew from its snapshot, restore one of the two from a backup, "
+            "or ask with --since for no earlier time."
+        )
     return Report(since, until, archive, last, dict(zip(COUNTED, together(rows).counts, strict=True)))
 
 
@@ -127,7 +136,8 @@ def as_text(report: Report, zone: tzinfo | None, health: list[str]) -> str:
 def health(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> list[str]:
     """How far the counting is, and what was out of the ordinary so far."""
     newest = ledger.get("newest")
-    lines = [f"in the RRD up to   {_shown(report.last_update, zone) if report.last_update else 'nothing yet'}"]
+    nothing = "nothing: it is gone" if ledger.get("written") else "nothing yet"
+    lines = [f"in the RRD up to   {_shown(report.last_update, zone) if report.last_update else nothing}"]
     if newest is not None:
         lines.append(f"newest line        {_shown(newest, zone)} ({now - newest:,} s ago)")
     for name, meaning in _NOTES.items():

@@ -208,10 +208,16 @@ def draw(settings: Config, now: int) -> str:
         rrd = Store(settings.state_dir, settings.step).rrd
         return site.publish(site.build(rrd, now, look, standing), settings.output_dir)
     with reading(settings) as ledger:
+        rrd = read_only(settings, ledger)
+        if ledger.get("written") is not None and rrd.last is None:
+            raise StoreError(
+                f"{rrd.path} is gone, so the page stays as it was; let the counter make it anew from its snapshot, "
+                "or restore one of the two from a backup."
+            )
         daybook, week = Daybook(ledger), now - 7 * DAY
         since, today = (day_of(at, settings.time_zone) for at in (week, now))
         found = site.build(
-            read_only(settings, ledger),
+            rrd,
             now,
             look,
             standing,

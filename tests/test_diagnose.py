@@ -425,7 +425,7 @@ CASES = {
     ),
     "no bookmark": Case(kept(place=None), "bookmark", WARN, "there is none"),
     "truncated": Case(kept(live=(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"),
-    "no RRD": Case(kept(last=None), "rrd", WARN, "it is not there yet"),
+    "no RRD any more": Case(kept(last=None), "rrd", FAIL, "it is gone", "journalctl -u dane-mailgraph.service"),
     "damaged": Case(
         kept(rrd_trouble="/var/lib/dane-mailgraph/outbound.rrd is no RRD; move it away."),
         "rrd",
@@ -516,6 +516,15 @@ CASES = {
         "postfix reload",
     ),
 }
+
+
+def test_before_the_first_interval_is_over_there_is_no_rrd_yet() -> None:
+    found = wrong(kept(last=None, written=None))
+
+    assert [(each.check, each.verdict, each.found) for each in found] == [
+        ("ledger", WARN, "nothing has been counted yet"),
+        ("rrd", WARN, "it is not there yet"),
+    ]
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import random
+import re
+import shutil
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -20,9 +22,10 @@ from hypothesis import strategies as st
 
 from dane_mailgraph import cli
 from dane_mailgraph.counted import COUNTED, FAMILIES
-from dane_mailgraph.errors import UsageError
+from dane_mailgraph.errors import StoreError, UsageError
 from dane_mailgraph.ledger import Ledger
 from dane_mailgraph.report import moment, totals
+from dane_mailgraph.rrd import RRD
 from dane_mailgraph.store import Store
 
 CONTRACT = {
@@ -247,6 +250,89 @@ def test_the_whole_of_time_can_be_asked_for(recent: Counted) -> None:
 def test_an_empty_range_is_refused(since: str, until: str, recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", *recent.options, "--since", since, "--until", until]) == 2
     assert "--until must be later than --since" in capsys.readouterr().err
+
+
+# ---- an RRD that is gone --------------------------------------------------------------------
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Counted:
+    """Nineteen days, of which the ledger keeps the last week and a day: the RRD has a snapshot that holds the rest."""
+    here = counted(tmp_path, made([(19 * DAY, 400), (3600, 20)]), 60)
+    with Ledger(os.path.join(here.state, "ledger.sqlite"), writable=True) as ledger:
+        for now in (NOW - DAY, NOW):
+            Store(here.state, 60).take_snapshot(ledger, now)
+        assert ledger.get("forgotten")
+    return here
+
+
+def lost(here: Counted) -> None:
+    for name in ("outbound.rrd", "outbound.rrd.snapshot"):
+        os.unlink(os.path.join(here.state, name))
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_what_only_a_lost_rrd_knew_is_never_left_out_in_silence(
+    form: str, forgetful: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost(forgetful)
+    capsys.readouterr()
+
+    assert cli.main(["report", *forgetful.options, "--since", "14d", "--format", form]) == 74
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "outbound.rrd is gone, and " in err
+    (since,) = re.findall(r"keeps nothing from before (\S+);", err)
+    begin = moment(since, NOW, None)
+    assert cli.main(["report", *forgetful.options, "--since", since, "--format", form]) == 0, "from there on the ledger knows all"
+    assert forgetful.report(begin, NOW + 60).totals == {each: forgetful.truth(begin, NOW + 60)[each.key] for each in COUNTED}
+    with pytest.raises(StoreError):
+        forgetful.report(begin - 1, NOW)
+    assert forgetful.report(NOW - 30 * DAY, NOW - 25 * DAY).totals == dict.fromkeys(COUNTED), "before the beginning"
+
+
+def test_an_rrd_that_ends_before_the_ledger_begins_is_said_too(forgetful: Counted) -> None:
+    path = os.path.join(forgetful.state, "outbound.rrd")
+    lost(forgetful)
+    with Ledger(os.path.join(forgetful.state, "ledger.sqlite"), writable=False) as ledger:
+        begin, forgotten = ledger.get("begin"), ledger.get("forgotten")
+    RRD(path, 60).create(begin)
+
+    with pytest.raises(StoreError, match=r"outbound\.rrd is an old one, and "):
+        forgetful.report(begin, NOW)
+    assert forgetful.report(forgotten, NOW + 60).totals[COUNTED[0]] is not None
+
+
+def test_what_the_ledger_still_has_as_a_whole_is_told_without_the_rrd(recent: Counted, tmp_path: Path) -> None:
+    state = shutil.copytree(recent.state, tmp_path / "state")
+    os.unlink(state / "outbound.rrd")
+
+    exact(recent._replace(state=str(state)), NOW - 14 * DAY, NOW)
+
+
+def test_the_text_says_that_the_rrd_is_gone(forgetful: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    lost(forgetful)
+
+    assert "in the RRD up to   nothing: it is gone" in said(forgetful, capsys)
+
+
+def test_to_whom_is_told_without_the_rrd(forgetful: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    before = said(forgetful, capsys, "--by", "relay", "--since", "14d", "--format", "json")
+    lost(forgetful)
+
+    assert said(forgetful, capsys, "--by", "relay", "--since", "14d", "--format", "json") == before
+
+
+def test_without_the_rrd_the_page_stays_as_it_was(forgetful: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [*forgetful.options, "--output-dir", str(tmp_path / "www"), "--renderer", "rrdtool"]
+    assert cli.main(["render", *options]) == 0
+    page = (tmp_path / "www" / "index.html").read_bytes()
+    lost(forgetful)
+    capsys.readouterr()
+
+    assert cli.main(["render", *options]) == 74
+    assert "outbound.rrd is gone, so the page stays as it was; " in capsys.readouterr().err
+    assert (tmp_path / "www" / "index.html").read_bytes() == page
 
 
 # ---- CSV and text ---------------------------------------------------------------------------
