@@ -41,7 +41,11 @@ class Facts(NamedTuple):
 
 
 class DamagedError(StoreError):
-    """What stands there is no whole RRD: torn by a crash, or somebody else's."""
+    """What stands there is no whole RRD: torn by a crash, or overwritten."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path} {why}; {_AWAY}.")
+        self.why = why
 
 
 class RRD:
@@ -65,13 +69,14 @@ class RRD:
             how = "written" if writing else "read"
             raise StoreError(f"{self.path} cannot be {how}: {reason(error)}; look at its permissions.") from error
         if magic != b"RRD\0":
-            raise DamagedError(f"{self.path} is no RRD; {_AWAY}.")
+            raise DamagedError(self.path, "is no RRD")
         try:
             info = described(self.path)
         except StoreError as error:
             if "could not lock" in str(error):
                 raise
-            raise DamagedError(f"{self.path} is damaged: {error.__cause__}; {_AWAY}.") from error
+            said = str(error.__cause__).replace(f"'{self.path}'", "it").rstrip(".")
+            raise DamagedError(self.path, f"is damaged ({said})") from error
         step = int(info["step"])
         if step != self.step:
             raise StoreError(

@@ -40,10 +40,10 @@ class Store:
         facts, why = None, "was gone"
         try:
             facts = self.rrd.facts(writing=True)
-        except DamagedError:
-            if written is None or writing is None:
+        except DamagedError as error:
+            if written is None:  # nobody knows that it was ours
                 raise
-            why = "was torn when its writer was stopped"
+            why = error.why if writing is None else "was torn when its writer was stopped"
         if facts and set(SOURCES) - set(facts.sources):
             replace(self._copied(self.rrd).path, self.rrd.path)
         last = facts.last if facts else 0
@@ -106,13 +106,13 @@ class Store:
         """Put a true RRD into place: one that is older, or a new one, with the ledger written onto it."""
         fresh, start = self._base(ledger, why or "was torn when its writer was stopped")
         _write(fresh, ledger, start, ledger.get("written"))
-        if why:
-            _aside(self.rrd.path)
+        kept = _aside(self.rrd.path) if why else ""
         replace(fresh.path, self.rrd.path)
         with ledger.transaction():
             ledger.set("writing", None)
         if why:
-            self.notices.append(f"{self.rrd.path} {why}: made anew from what is kept beside it, nothing is lost.")
+            before = f"; what stood there is now {kept}, delete it when you do not want it back" if kept else ""
+            self.notices.append(f"{self.rrd.path} {why}: made anew from what is kept beside it, nothing is lost{before}.")
 
     def _base(self, ledger: Ledger, why: str) -> tuple[RRD, int]:
         """A new one that the ledger can bring up to date, and up to when it is written."""
@@ -213,12 +213,16 @@ def _observed(gaps: list[Gap], at: int) -> str:
 # ---- files ----
 
 
-def _aside(path: str) -> None:
-    if os.path.lexists(path):
-        try:
-            os.rename(path, unused(path + ".aside"))
-        except OSError as error:
-            raise StoreError(f"{path} cannot be put aside: {reason(error)}; look at its permissions.") from error
+def _aside(path: str) -> str:
+    """Keep what stands there under another name, which is given back; empty where nothing does."""
+    if not os.path.lexists(path):
+        return ""
+    aside = unused(path + ".aside")
+    try:
+        os.rename(path, aside)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be put aside: {reason(error)}; look at its permissions.") from error
+    return aside
 
 
 def unused(path: str) -> str:

@@ -521,15 +521,32 @@ def test_a_ledger_that_is_none_is_74(verb: str, home: Home, here: Callable[..., 
     assert (home.state / "ledger.sqlite").read_bytes() == b"not a database" * 500
 
 
-@pytest.mark.parametrize("verb", ["collect", "import", "report", "render"])
-@pytest.mark.parametrize("content", [b"", b"no RRD", b"RRD\0" + b"0003\0" + b"x" * 3000], ids=["empty", "text", "torn"])
-def test_an_rrd_that_is_none_is_74(verb: str, content: bytes, home: Home, here: Callable[..., str]) -> None:
+NO_RRD = pytest.mark.parametrize("content", [b"", b"no RRD", b"RRD\0" + b"0003\0" + b"x" * 3000], ids=["empty", "text", "torn"])
+
+
+@pytest.mark.parametrize("verb", ["report", "render"])
+@NO_RRD
+def test_an_rrd_that_is_none_is_74_for_who_only_reads(verb: str, content: bytes, home: Home, here: Callable[..., str]) -> None:
+    home.collected()
+    (home.state / "outbound.rrd").write_bytes(content)
+
+    assert "outbound.rrd" in here(74, verb, *home.settings)
+    assert (home.state / "outbound.rrd").read_bytes() == content
+
+
+@pytest.mark.parametrize("verb", ["collect", "import"])
+@NO_RRD
+def test_an_rrd_that_is_none_is_made_anew_by_who_writes(
+    verb: str, content: bytes, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     home.collected()
     (home.state / "outbound.rrd").write_bytes(content)
     rest = [str(home.log)] if verb == "import" else []
 
-    assert "outbound.rrd" in here(74, verb, *home.settings, *rest)
-    assert (home.state / "outbound.rrd").read_bytes() == content
+    assert cli.main([verb, *home.settings, *rest]) == 0
+    assert "made anew from what is kept beside it" in capsys.readouterr().err
+    assert (home.state / "outbound.rrd.aside-1").read_bytes() == content
+    assert home.verified() == 3
 
 
 @pytest.mark.parametrize("verb", ["collect", "import"])

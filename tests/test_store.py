@@ -253,16 +253,74 @@ def test_nothing_is_written_in_place_without_a_snapshot_that_could_mend_it(tmp_p
         assert Path(store.snapshot.path + ".aside-1").read_text() == "somebody's notes\n"
 
 
-def a_text(path: Path) -> None:
+def overwritten(path: Path) -> None:
     path.write_text("minutes of the meeting\n")
 
 
-def nothing(path: Path) -> None:
+def without_its_first_block(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.write(bytes(4096))
+
+
+def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def a_cut_rrd(path: Path) -> None:
+def cut_off_in_its_head(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def cut_off(path: Path) -> None:
     os.truncate(path, 5000)
+
+
+DAMAGED = (overwritten, without_its_first_block, empty, cut_off_in_its_head, cut_off)
+
+
+@pytest.mark.parametrize("what", DAMAGED, ids=lambda what: what.__name__)
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_damaged_rrd_is_made_anew_exactly_and_kept_aside(what: Callable[[Path], None], snapshot: bool, tmp_path: Path) -> None:
+    minutes = 3000 if snapshot else 200
+    found = filled(tmp_path, minutes)
+    rrd, end = tmp_path / "outbound.rrd", BEGIN + 60 * minutes
+    what(rrd)
+    before = rrd.read_bytes()
+    with writing(tmp_path) as (ledger, store):
+        assert os.path.exists(store.snapshot.path) == snapshot
+        store.settle(ledger)
+        (notice,) = store.notices
+        store.settle(ledger)
+        assert store.notices == [notice], "it is said once"
+        count(ledger, {end: counts(9)}, end + 60)
+        write(ledger, store, end + 60)
+    assert notice.startswith(f"{rrd} is ")
+    assert f"{rrd}.aside-1" in notice
+    assert Path(f"{rrd}.aside-1").read_bytes() == before
+    assert_holds(tmp_path, found | {end: counts(9)}, end + 60)
+
+
+def test_a_damaged_rrd_that_cannot_be_made_anew_stays_where_it_is(tmp_path: Path) -> None:
+    with writing(tmp_path) as (ledger, store):
+        for day in range(1, 7):
+            until = BEGIN + DAY * day
+            count(ledger, {until - 60: counts(day)}, until)
+            write(ledger, store, until)
+        os.unlink(store.snapshot.path)
+        os.truncate(store.rrd.path, 5000)
+        with pytest.raises(StoreError, match=r"is damaged \(.*\) and .*\.snapshot cannot replace it; restore one of them"):
+            store.settle(ledger)
+        assert os.path.getsize(store.rrd.path) == 5000
+        assert not os.path.exists(store.rrd.path + ".aside-1")
+
+
+def test_what_stands_in_the_place_of_an_rrd_that_never_was_is_left_alone(tmp_path: Path) -> None:
+    rrd = tmp_path / "outbound.rrd"
+    rrd.write_text("minutes of the meeting\n")
+    with writing(tmp_path) as (ledger, store):
+        count(ledger, {BEGIN: counts(1)}, BEGIN + 60)
+        with pytest.raises(StoreError, match=r"is no RRD; move it away, then it is made anew"):
+            store.settle(ledger)
+    assert rrd.read_text() == "minutes of the meeting\n"
 
 
 def a_directory(path: Path) -> None:
@@ -284,7 +342,7 @@ def other_archives(path: Path) -> None:
     rrdtool.create(str(path), "--step", "60", *sources, "RRA:AVERAGE:0:1:10")
 
 
-FOREIGN = (a_text, nothing, a_cut_rrd, a_directory, another_step, another_schema, other_archives)
+FOREIGN = (a_directory, another_step, another_schema, other_archives)
 
 
 def all_of(path: Path) -> bytes | list[str]:
