@@ -298,6 +298,22 @@ def test_the_timer_draws_at_low_priority(running: Box) -> None:
     assert "rror" not in running.journal(RENDER)
 
 
+def test_who_draws_reads_the_counts_and_can_neither_change_them_nor_read_the_log(running: Box) -> None:
+    state = "/var/lib/dane-mailgraph"
+    connect(running)
+    counted(running, max(verified(running), 1))
+    tried = f"test -r {state}/ledger.sqlite; test -w {state}; touch {state}/x; cat {LOG}; ls /run/log/journal"
+    drop_in(running, f"ExecStartPre=/bin/sh -xc '{tried.replace(';', '; echo $$?;')}; echo $$?'", unit=RENDER)
+    page = running / "/var/cache/dane-mailgraph/index.html"
+    page.unlink(missing_ok=True)
+    running.run("systemctl", "start", RENDER)
+    said = running.journal(RENDER)
+
+    assert re.findall(r"^\d$", said, re.MULTILINE)[-5:] == ["0", "1", "1", "1", "2"], said
+    assert page.exists()
+    assert running.show(RENDER, "Result") == "success"
+
+
 def test_what_is_taken_away_is_out_of_reach(running: Box) -> None:
     """Not only said in the unit: tried in its namespaces, as its user."""
     pid = running.show(SERVICE, "MainPID")
