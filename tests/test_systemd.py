@@ -465,11 +465,15 @@ def test_the_lines_of_cron_do_the_same_where_no_systemd_runs(box: Box, installed
 
 
 def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None:
+    drop_in(box, "ExecStart=", "ExecStart=/bin/false", unit=RENDER)
     box.run("systemctl", "enable", "--now", SERVICE, TIMER)
+    box.run("systemctl", "start", RENDER, check=False)
+    until(lambda: box.show(RENDER, "ActiveState") == "failed", "it does not fail")
     said = make(box, "uninstall").stdout
 
     assert said.startswith("Removed. Left are the counts in /var/lib/dane-mailgraph")
     assert box.run("systemctl", "is-active", SERVICE, TIMER, check=False).stdout.split() == ["inactive", "inactive"]
+    assert "dane-mailgraph" not in box.says("systemctl", "list-units", "--all", "--plain", "--no-legend", "dane-mailgraph*")
     folders = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var")
     left = box.says("find", *folders, "-name", "*dane*mailgraph*")
     ours = (SOURCE, "/run/systemd/system/", "/root/.cache/")

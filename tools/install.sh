@@ -35,6 +35,9 @@ if [ "$what" = uninstall ]; then
     if systemd_runs; then
         # shellcheck disable=SC2086
         systemctl --quiet disable --now $units 2>/dev/null || true
+        # A unit that has failed would stay, as not-found.
+        # shellcheck disable=SC2086
+        systemctl reset-failed $units 2>/dev/null || true
     fi
     for unit in $units; do
         rm -f "/etc/systemd/system/$unit"
