@@ -242,7 +242,9 @@ def _must_be_there(path: str) -> None:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _nothing_yet(path) from error
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {reason(error)}; look at its permissions.") from error
+        barred = isinstance(error, PermissionError)
+        step = "run this as root or as a user of the group of its folder" if barred else "look at its permissions"
+        raise StoreError(f"{path} cannot be read: {reason(error)}; {step}.") from error
 
 
 def _nothing_yet(path: str) -> StoreError:

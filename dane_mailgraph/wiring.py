@@ -31,7 +31,7 @@ def locked(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool
     path = os.path.join(state_dir, "lock")
     try:
         if make:
-            os.makedirs(state_dir, mode=0o755, exist_ok=True)
+            os.makedirs(state_dir, mode=0o750, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that counts.") from error

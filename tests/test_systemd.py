@@ -91,8 +91,21 @@ def connect(box: Box, times: int = 1) -> None:
 
 
 def verified(box: Box) -> int:
-    """How many are counted: as any user of the machine asks."""
-    ask = ("runuser", "-u", "nobody", "--", "dane-mailgraph", "report", "--since", "2d", "--format", "csv")
+    """How many are counted: as one asks who may read the counts and nothing more."""
+    ask = (
+        "runuser",
+        "-u",
+        "nobody",
+        "-g",
+        "dane-mailgraph",
+        "--",
+        "dane-mailgraph",
+        "report",
+        "--since",
+        "2d",
+        "--format",
+        "csv",
+    )
     done = box.run(*ask, check=False)
     found = [line for line in done.stdout.splitlines() if ",connections,verified," in line]
     return int(found[0].rpartition(",")[2] or 0) if found else -1
@@ -126,7 +139,7 @@ def test_what_is_installed_belongs_to_whom_it_should(box: Box, installed: str) -
     )
 
     assert said.splitlines() == [
-        "dane-mailgraph:dane-mailgraph 755 /var/lib/dane-mailgraph",
+        "dane-mailgraph:dane-mailgraph 750 /var/lib/dane-mailgraph",
         "dane-mailgraph:dane-mailgraph 755 /var/cache/dane-mailgraph",
         "root:root 644 /etc/dane-mailgraph.conf",
     ]
@@ -312,6 +325,21 @@ def test_who_draws_reads_the_counts_and_can_neither_change_them_nor_read_the_log
     assert re.findall(r"^\d$", said, re.MULTILINE)[-5:] == ["0", "1", "1", "1", "2"], said
     assert page.exists()
     assert running.show(RENDER, "Result") == "success"
+
+
+def test_to_whom_mail_goes_is_not_for_every_user_and_a_picture_leaves_it_so(running: Box) -> None:
+    running.run("chmod", "755", "/var/lib/dane-mailgraph")  # an earlier version's
+    running.run("systemctl", "restart", SERVICE)
+    running.run("systemctl", "start", RENDER)
+    done = running.run("runuser", "-u", "nobody", "--", "dane-mailgraph", "report", "--by", "relay", check=False)
+
+    assert (done.returncode, done.stdout) == (74, "")
+    assert done.stderr == (
+        "dane-mailgraph: /var/lib/dane-mailgraph/ledger.sqlite cannot be read: Permission denied; "
+        "run this as root or as a user of the group of its folder.\n"
+    )
+    assert running.says("stat", "-c", "%a", "/var/lib/dane-mailgraph") == "750"
+    assert running.run("runuser", "-u", "nobody", "--", "cat", "/var/cache/dane-mailgraph/index.html").stdout.startswith("<!")
 
 
 def test_what_is_taken_away_is_out_of_reach(running: Box) -> None:

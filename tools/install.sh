@@ -78,7 +78,9 @@ for group in adm systemd-journal; do
     fi
 done
 group=$(id -gn "$user")
-for folder in /var/lib/dane-mailgraph /var/cache/dane-mailgraph /var/cache/dane-mailgraph-matplotlib; do
+# The page is for a web server; to whom mail goes is not for every user of the machine.
+[ -d /var/lib/dane-mailgraph ] || install -d -m 750 -o "$user" -g "$group" /var/lib/dane-mailgraph
+for folder in /var/cache/dane-mailgraph /var/cache/dane-mailgraph-matplotlib; do
     [ -d "$folder" ] || install -d -m 755 -o "$user" -g "$group" "$folder"
 done
 
