@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from .counted import COUNTED
-from .errors import BusyError, StoreError, reason
+from .errors import BusyError, ConfigError, StoreError, reason
 from .intervals import Interval
 
 SCHEMA = 1
@@ -113,10 +113,10 @@ class Ledger:
         return self.get("begin") is None and self.get("seen") is None
 
     def agree(self, step: int) -> None:
-        """Remember how long the intervals are; raises StoreError where they are of another length."""
+        """Remember how long the intervals are; raises ConfigError where they are of another length."""
         said = self.get("step")
         if said is not None and said != step and self.get("begin") is not None:
-            raise StoreError(
+            raise ConfigError(
                 f"{self.path} counts in steps of {said} seconds, the setting step says {step}; "
                 "set it back, or use another state_dir."
             )

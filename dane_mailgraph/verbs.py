@@ -59,9 +59,14 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
                 settings = before  # the next tick takes hold of its store again
                 tell(f"{error} The configuration of before stays in force.")
 
-        with suppress(StoreError):  # the first tick says so; a store that is another's to write ends it here
+        def speak(sentence: str) -> None:
+            tell(sentence)
+            daemon.tell_systemd(f"STATUS={printable(sentence)}")
+
+        # The first tick says so. What waiting cannot mend ends it here: a store that is another's to write, another step.
+        with suppress(StoreError):
             take_hold(make=True)
-        daemon.run(tick, reload, heard, daemon.Voice(tell))
+        daemon.run(tick, reload, heard, daemon.Voice(speak))
 
 
 def _collect(settings: Config, options: argparse.Namespace) -> None:

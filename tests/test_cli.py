@@ -549,12 +549,12 @@ def test_an_rrd_that_is_none_is_made_anew_by_who_writes(
     assert home.verified() == 3
 
 
-@pytest.mark.parametrize("verb", ["collect", "import"])
-def test_another_step_than_the_stores_is_74(verb: str, home: Home, here: Callable[..., str]) -> None:
+@pytest.mark.parametrize("verb", ["run", "collect", "import"])
+def test_another_step_than_the_stores_is_a_wrong_configuration(verb: str, home: Home) -> None:
     home.collected()
     rest = [str(home.log)] if verb == "import" else []
 
-    assert "steps of 60 seconds, the setting step says 300" in here(74, verb, *home.settings, "--step", "300", *rest)
+    assert "steps of 60 seconds, the setting step says 300" in home.fails(78, verb, "--step", "300", *rest)
 
 
 def test_reading_takes_the_step_of_the_store(home: Home) -> None:

@@ -138,6 +138,8 @@ def test_run_ends_quietly_with_0_when_it_is_told_to(log: bool, number: int, tmp_
         process = subprocess.Popen([sys.executable, "-m", "dane_mailgraph", *history.arguments("run")], stdout=out, stderr=out)
     try:
         assert systemd.recv(99) == b"READY=1", "also where there is trouble: it is said, and tried again"
+        if not log:
+            assert systemd.recv(999) == f"STATUS={said.read_text().removeprefix('dane-mailgraph: ')}".encode().rstrip()
         assert systemd.recv(99) == b"WATCHDOG=1"
         began = time.monotonic()
         process.send_signal(number)
@@ -180,7 +182,7 @@ class Running:
 
     def wait_for(self, word: bytes) -> None:
         until = time.monotonic() + 20
-        while self.systemd.recv(99) != word:
+        while not self.systemd.recv(999).startswith(word):
             assert time.monotonic() < until
 
     def reload(self) -> str:
@@ -234,3 +236,12 @@ def test_a_store_that_cannot_be_had_leaves_the_one_of_before_in_force(running: R
     running.wait_for(b"WATCHDOG=1")
     running.wait_for(b"WATCHDOG=1")
     assert (running.folder / "state" / "ledger.sqlite").exists(), "it is still the old one that is kept"
+
+
+def test_systemd_is_told_what_keeps_a_service_from_counting_and_when_it_is_over(running: Running) -> None:
+    os.rename(running.folder / "state", running.folder / "elsewhere")
+    (running.folder / "state").write_text("in the way")
+    running.wait_for(f"STATUS={running.folder / 'state'} cannot be written: ".encode())
+    (running.folder / "state").unlink()
+    os.rename(running.folder / "elsewhere", running.folder / "state")
+    running.wait_for(b"STATUS=All is well again")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dane_mailgraph.counted import COUNTED
-from dane_mailgraph.errors import BusyError, MailgraphError, StoreError
+from dane_mailgraph.errors import BusyError, ConfigError, MailgraphError, StoreError
 from dane_mailgraph.intervals import Interval
 from dane_mailgraph.ledger import Gap, Ledger
 
@@ -192,7 +192,7 @@ def test_intervals_of_another_length_are_not_mixed_in(path: str) -> None:
         with ledger.transaction():
             ledger.set("begin", 0)
         ledger.agree(10)
-        with pytest.raises(StoreError, match="counts in steps of 10 seconds"):
+        with pytest.raises(ConfigError, match="counts in steps of 10 seconds"):
             ledger.agree(60)
 
 

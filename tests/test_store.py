@@ -396,7 +396,7 @@ def test_a_step_other_than_the_ledgers_is_refused_before_anything_is_counted(tmp
     history.step = 10
     (history.state / "outbound.rrd").unlink()
     done = command(history, "collect")
-    assert (done.returncode, done.stderr.count("\n")) == (74, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
     assert "steps of 60 seconds" in done.stderr
     history.step = 60
     history.must("collect")

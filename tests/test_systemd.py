@@ -293,6 +293,32 @@ def test_a_wrong_configuration_is_not_tried_again(box: Box, installed: str) -> N
         box.run("systemctl", "reset-failed", SERVICE)
 
 
+def test_a_step_that_does_not_fit_the_store_is_not_tried_again(running: Box) -> None:
+    conf = running / "/etc/dane-mailgraph.conf"
+    kept, before = conf.read_text(), max(verified(running), 0)
+    connect(running)
+    counted(running, before + 1)
+    drop_in(running, "RestartSec=100ms")
+    try:
+        conf.write_text("step = 300\n")
+        assert running.run("systemctl", "restart", SERVICE, check=False).returncode == 1
+        until(lambda: running.show(SERVICE, "ActiveState") == "failed", "it does not give up")
+        time.sleep(1)
+        assert (running.show(SERVICE, "ExecMainStatus"), running.show(SERVICE, "NRestarts")) == ("78", "0")
+        assert "counts in steps of 60 seconds, the setting step says 300; set it back" in running.journal(SERVICE)
+    finally:
+        conf.write_text(kept)
+        running.run("systemctl", "reset-failed", SERVICE)
+
+
+def test_status_tells_what_keeps_a_service_from_counting(running: Box) -> None:
+    running.run("mv", LOG, f"{LOG}.away")
+    until(lambda: LOG in running.show(SERVICE, "StatusText"), "it is not told")
+    assert running.show(SERVICE, "ActiveState") == "active"
+    running.run("mv", f"{LOG}.away", LOG)
+    until(lambda: running.show(SERVICE, "StatusText").startswith("All is well again"), "it is not over")
+
+
 def test_the_timer_draws_at_low_priority(running: Box) -> None:
     connect(running)
     counted(running, max(verified(running), 1))
