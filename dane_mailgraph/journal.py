@@ -254,6 +254,12 @@ def _translated(said: str, status: int) -> SourceError:
     last = said.rpartition("\n")[2].rstrip(".") or f"it ended with {status}"
     if "permission" in said.lower():
         return SourceError(f"The journal cannot be read: {last}; run as a user of the group systemd-journal.")
+    if "seek to cursor" in said:
+        forget = f"DELETE FROM state WHERE name = '{Journal.bookmark}'"
+        return SourceError(
+            f"The journal cannot be read from the bookmark in ledger.sqlite on: {last}; stop the counter and forget it, "
+            f'`sqlite3 ledger.sqlite "{forget}"` in state_dir, then it goes on behind the newest interval that is counted.'
+        )
     return SourceError(f"The journal cannot be read: {last}; see whether `journalctl --system --verify` finds it whole.")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -356,6 +359,26 @@ def test_a_journalctl_that_fails_is_said_in_one_sentence_and_nothing_is_counted(
     assert host.counted == {}
     host.entries.write_text(kept)
     host.changed()
+    host.settles()
+
+
+def test_a_bookmark_that_is_no_cursor_is_said_and_counting_goes_on_when_it_is_forgotten(host: Journald) -> None:
+    host.connect(3)
+    host.collect()
+    host.now += 120
+    host.collect()
+    with host.ledger.transaction():
+        host.ledger.set(Journal.bookmark, ["nonsense", host.now])
+    host.connect(2)
+
+    said = refused(host)
+    assert said.startswith(
+        "The journal cannot be read from the bookmark in ledger.sqlite on: Failed to seek to cursor: Invalid argument; "
+    )
+    (forget,) = re.findall(r'`sqlite3 ledger\.sqlite "(.*)"`', said)
+    with closing(sqlite3.connect(host.ledger.path)) as ledger, ledger:
+        ledger.execute(forget)
+    host.restart()
     host.settles()
 
 
