@@ -406,6 +406,8 @@ class History:
             if self.chance.random() < 0.7:
                 self.writer.append(self.now, self.chance.randrange(1, 4), old)
         self.now += HOUR
+        # Else hours might lie between the old log and the first line of the log, and what lies between them is unknown.
+        self.writer.append(self.now, 2)
         self.killed(["import", str(old)], times=self.chance.randrange(3, 12))
         self.must("import", str(old))
 
