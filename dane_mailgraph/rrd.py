@@ -1,4 +1,4 @@
-"""rrdtool: an RRD of our data sources and archives, to be made, written, read and drawn from."""
+"""An RRD of our data sources and archives, to be made, written, read and drawn from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import rrdtool
-
+from . import librrd
 from .counted import COUNTED
 from .errors import StoreError, reason
 from .series import ARCHIVES, DAY, HOUR, MINUTE, PEAKS, UNKNOWN, Row, Series, Span, together
@@ -21,7 +20,7 @@ OBSERVED = "observed"
 SOURCES = (*(each.source for each in COUNTED), OBSERVED)
 
 _AT_ONCE = 500
-"""Values in one call of rrdtool.update: 400,000 crash it, a few hundred cost a microsecond each."""
+"""Values in one call of update: 400,000 crash it, a few hundred cost a microsecond each."""
 
 _PATIENCE = 5.0
 """Seconds to wait for a lock: rrdtool's readers lock too, for milliseconds."""
@@ -108,7 +107,7 @@ class RRD:
         """Make it, filled up to `begin` with what is not observed."""
         start = begin - begin % _ALIGNED
         archives = [f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in self._schema()]
-        _call(rrdtool.create, self.path, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
+        _call(librrd.create, self.path, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
         nothing = ":".join("0" for _ in SOURCES)
         self.update(f"{at + self.step}:{nothing}" for at in range(start, begin, self.step))
 
@@ -117,7 +116,7 @@ class RRD:
         facts = self.facts()
         missing = [source for source in SOURCES if facts and source not in facts.sources]
         if missing:
-            _call(rrdtool.tune, self.path, *(self._source(source) for source in missing))
+            _call(librrd.tune, self.path, *(self._source(source) for source in missing))
 
     def _source(self, name: str) -> str:
         # ABSOLUTE: the only type whose totals stay exact at every resolution (measured: below 3e-16).
@@ -138,10 +137,10 @@ class RRD:
         for value in values:
             batch.append(value)
             if len(batch) == _AT_ONCE:
-                _call(rrdtool.update, self.path, *template, *batch)
+                _call(librrd.update, self.path, *template, *batch)
                 batch.clear()
         if batch:
-            _call(rrdtool.update, self.path, *template, *batch)
+            _call(librrd.update, self.path, *template, *batch)
 
     # ---- reading ----
 
@@ -155,7 +154,7 @@ class RRD:
     @property
     def _last(self) -> int:
         """The same without another look at all that the RRD says of itself: a tenth of the time. 0 where there is none."""
-        return int(_call(rrdtool.last, self.path)) if self._known else self.last or 0
+        return int(_call(librrd.last, self.path)) if self._known else self.last or 0
 
     def rows(self, archive: int, start: int, until: int) -> list[Row]:
         """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
@@ -248,7 +247,7 @@ class RRD:
             if isinstance(zone, ZoneInfo):  # rrdtool knows no zone but the process's
                 os.environ["TZ"] = zone.key
                 time.tzset()
-            image: bytes = _call(rrdtool.graphv, "-", *arguments)["image"]
+            image: bytes = _call(librrd.graphv, "-", *arguments)["image"]
             return image
         finally:
             if before is None:
@@ -260,13 +259,13 @@ class RRD:
 
 def described(path: str) -> dict[str, Any]:
     """All that an RRD, ours or not, says of itself, by rrdtool's names; raises StoreError."""
-    info: dict[str, Any] = _call(rrdtool.info, path)
+    info: dict[str, Any] = _call(librrd.info, path)
     return info
 
 
 def rates(path: str, kind: str, row: int, start: int, until: int) -> tuple[tuple[str, ...], list[tuple[float | None, ...]]]:
     """The data sources of an RRD, ours or not, and their rates a second in the rows of one archive; raises StoreError."""
-    (got, _, step), names, values = _call(rrdtool.fetch, path, kind, "-s", str(start), "-e", str(until - row), "-r", str(row))
+    (got, _, step), names, values = _call(librrd.fetch, path, kind, "-s", str(start), "-e", str(until - row), "-r", str(row))
     if (got, step, len(values)) != (start, row, (until - start) // row):
         raise StoreError(f"{path} has no rows of {row} seconds at {start}; it is not of this version, move it away.")
     return tuple(names), list(values)
@@ -277,7 +276,7 @@ def _call(function: Callable[..., Any], path: str, *arguments: str) -> Any:
     while True:
         try:
             return function(path, *arguments)
-        except (rrdtool.OperationalError, rrdtool.ProgrammingError) as error:
+        except librrd.Refused as error:
             said = str(error)
             if "could not lock" in said and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -60,6 +60,13 @@ class _Pygtail(Pygtail):  # type: ignore[misc]
     def __del__(self) -> None:
         """Do not open the file only to close it: it may be gone, or half compressed."""
 
+    @property
+    def answer(self) -> str | None:
+        """The rotated file; 0.6.1, which Debian has, and 0.14 call it differently."""
+        said = vars(self)
+        path: str | None = said["rotated_logfile"] if "rotated_logfile" in said else said["_rotated_logfile"]
+        return path
+
 
 class Log:
     """A log that is followed by its name through every rotation."""
@@ -258,8 +265,7 @@ class Log:
         """Which file pygtail takes for the bookmarked one."""
         with redirect_stderr(io.StringIO()), suppress(OSError, ValueError, EOFError, StoreError):  # what it warns of is seen here
             self.keep(place)
-            answer: str | None = _Pygtail(self.path, offset_file=self._offset_file, copytruncate=False).rotated_logfile
-            return answer
+            return _Pygtail(self.path, offset_file=self._offset_file, copytruncate=False).answer
         return None
 
 

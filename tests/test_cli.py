@@ -637,7 +637,7 @@ else:
 
 
 @pytest.mark.parametrize("begins", ["-m", str(Path(sys.executable).with_name("dane-mailgraph"))], ids=["module", "command"])
-@pytest.mark.parametrize("name", ["dane_mailgraph.cli", "rrdtool", "dane_mailgraph.ledger", "dane_mailgraph.explain"])
+@pytest.mark.parametrize("name", ["dane_mailgraph.cli", "ctypes", "dane_mailgraph.ledger", "dane_mailgraph.explain"])
 def test_ctrl_c_while_modules_are_imported_ends_it_quietly(begins: str, name: str, home: Home) -> None:
     if begins != "-m" and not os.path.exists(begins):
         pytest.skip("this interpreter has the package not installed")
