@@ -11,6 +11,17 @@ def main() -> int:
         return command_line()
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "dane_mailgraph"):
+            raise
+        package = {"dns": "dnspython"}.get(package, package)
+        print(
+            f"dane-mailgraph: The Python package {package} is missing; on Debian run `apt install python3-{package}`, elsewhere "
+            f"`{sys.executable} -m pip install {package}`.",
+            file=sys.stderr,
+        )
+        return 1
 
 
 if __name__ == "__main__":

@@ -647,6 +647,55 @@ def test_ctrl_c_while_modules_are_imported_ends_it_quietly(begins: str, name: st
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, b"", b"")
 
 
+WITHOUT = """
+import runpy, sys
+missing, *sys.argv = sys.argv[1:]
+def gone(event, about):
+    if event == "ctypes.dlopen" and about[0] == missing:
+        raise OSError(f"{missing}: cannot open shared object file: No such file or directory")
+sys.addaudithook(gone)
+sys.modules[missing] = None
+runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "verb", "status", "mends"),
+    [
+        ("librrd.so.8", "collect", 74, "apt install librrd8"),
+        ("librrd.so.8", "report", 74, "apt install librrd8"),
+        ("jinja2", "render", 1, "apt install python3-jinja2"),
+        ("matplotlib", "render", 1, "apt install python3-matplotlib"),
+        ("pygtail", "collect", 1, "apt install python3-pygtail"),
+        ("dns", "doctor", 1, "apt install python3-dnspython"),
+    ],
+)
+def test_what_is_not_installed_is_said_with_what_installs_it(
+    missing: str, verb: str, status: int, mends: str, home: Home
+) -> None:
+    home.done("collect")
+    home.log.write_bytes(home.log.read_bytes() + b"\n")
+    rrd, ledger = ((home.folder / "state" / name).read_bytes() for name in ("outbound.rrd", "ledger.sqlite"))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, missing, *home.command(verb)[2:]], capture_output=True, env=ENVIRONMENT, check=False
+    )
+
+    assert mends in sentence(done.returncode, done.stderr.decode(), status)
+    assert (home.folder / "state" / "outbound.rrd").read_bytes() == rrd
+    assert (home.folder / "state" / "ledger.sqlite").read_bytes() == ledger
+
+
+def test_who_needs_no_store_needs_no_librrd(home: Home) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "librrd.so.8", *home.command("explain", home.log)[2:]],
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout
+
+
 def test_a_full_disk_behind_standard_output_is_said(home: Home) -> None:
     home.log.write_bytes(connections(500))
     home.done("collect")
