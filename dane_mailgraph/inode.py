@@ -42,8 +42,11 @@ def _generation(descriptor: int) -> int:
 
 
 def _born(descriptor: int) -> int:
-    """The birth time; 0 where the file system, the kernel or the C library has none."""
-    import ctypes  # here, since most logs are on file systems with generations
+    """The birth time; 0 where the file system, the kernel, the C library or Python has none."""
+    try:
+        import ctypes  # here, since most logs are on file systems with generations
+    except (ImportError, MemoryError):  # without libffi, or one that needs memory both writable and executable
+        return 0
 
     # os.stat has no birth time on Linux.
     statx = getattr(ctypes.CDLL(None), "statx", None)

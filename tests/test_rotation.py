@@ -164,6 +164,22 @@ def test_a_bookmark_without_a_generation_is_good_for_the_log_that_has_one(host_a
     host.settles()
 
 
+def test_a_log_whose_birth_time_cannot_be_had_is_followed_all_the_same(
+    host_anywhere: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = followed(host_anywhere)
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    host.connect(5)
+    pack(host.rename(), ".gz")
+    host.connect(6)
+    host.collect()
+    monkeypatch.undo()
+    host.connect(7)
+    host.rename()
+    host.connect(8)
+    host.settles()
+
+
 def test_an_empty_log_that_is_rotated_twice_may_get_its_inode_back(host_anywhere: Host) -> None:
     host = host_anywhere
     followed(host).rename()
