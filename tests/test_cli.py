@@ -62,7 +62,7 @@ class Home:
     def run(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = self.command(verb, *rest)
         return subprocess.run(
-            command, input=stdin, capture_output=True, cwd=self.folder, env=ENVIRONMENT, timeout=30, check=False
+            command, input=stdin, capture_output=True, cwd=self.folder, env=ENVIRONMENT, timeout=300, check=False
         )
 
     def done(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> str:
@@ -197,7 +197,7 @@ def test_render_by_a_user_without_a_home_says_nothing_and_leaves_nothing_behind(
     scratch.mkdir()
     environment = {key: value for key, value in ENVIRONMENT.items() if key != "MPLCONFIGDIR" and not key.startswith("XDG_")}
     environment |= {"HOME": "/proc/nowhere", "TMPDIR": str(scratch)}
-    done = subprocess.run(home.command("render"), capture_output=True, env=environment, timeout=60, check=False)
+    done = subprocess.run(home.command("render"), capture_output=True, env=environment, timeout=300, check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert (home.www / "day-connections.png").exists()
@@ -686,7 +686,7 @@ def redirected(command: list[str], where: str, buffered: str = "") -> subprocess
         capture_output=True,
         text=True,
         env=environment,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
