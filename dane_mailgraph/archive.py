@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import bz2
-import fcntl
 import gzip
 import io
 import lzma
 import os
 import stat
-import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from .errors import SourceError, reason
+from .inode import Inode
 
 
 class DamagedError(SourceError):
@@ -41,18 +40,6 @@ class Head(NamedTuple):
     def begins(self, begin: bytes) -> bool:
         """Whether a log that begins so is that log, perhaps longer by now."""
         return len(begin) >= self.length and zlib.crc32(begin[: self.length]) == self.crc
-
-
-_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1
-"""FS_IOC_GETVERSION of linux/fs.h: the generation of an inode, another one each time that the inode is given anew."""
-
-
-def _generation(raw: io.RawIOBase) -> int:
-    """0 where the file system has none; those that reuse inodes soon (ext4, xfs) have it, tmpfs and NFS do not."""
-    try:
-        return int.from_bytes(fcntl.ioctl(raw.fileno(), _GETVERSION, bytes(8))[:4], sys.byteorder)
-    except OSError:
-        return 0
 
 
 class _Zstandard(io.RawIOBase):
@@ -103,8 +90,7 @@ class Opened:
     def __init__(self, name: str, raw: io.RawIOBase) -> None:
         self.name = name
         self.status = os.fstat(raw.fileno())
-        self.identity = self.status.st_ino, _generation(raw)
-        """What no two files have, one after the other, on file systems with generations."""
+        self.inode = Inode.of(raw.fileno())
         self.dated = stat.S_ISREG(self.status.st_mode)
         """Its modification time says when its last line was written."""
         self._raw = raw

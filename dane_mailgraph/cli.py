@@ -6,12 +6,12 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import __version__, config
 from .destinations import REMEMBERED
 from .errors import MailgraphError, StoreError, UsageError
-from .terminal import open_streams, tell, unprinted
+from .terminal import discard_unwritten, open_streams, tell, unprinted
 from .verbs import VERBS, Verb, settings_in_force
 
 
@@ -20,23 +20,33 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     open_streams()
     try:
-        options = parser().parse_args(arguments)
-        verb: Verb = options.verb
-        status = verb(settings_in_force(options), options)
+        try:
+            options = parser().parse_args(arguments)
+            verb: Verb = options.verb
+            status = verb(settings_in_force(options), options) or 0
+        except SystemExit:  # --help and --version print, too
+            sys.stdout.flush()
+            raise
         sys.stdout.flush()
     except MailgraphError as error:
         tell(str(error))
-        return error.status
+        status = error.status
     except OSError as error:
         tell(str(unprinted(error)))
-        return StoreError.status
-    return status or 0
+        status = StoreError.status
+    finally:
+        discard_unwritten()
+    return status
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         tell(f"{message}; see `{self.prog} --help`.")
         self.exit(UsageError.status)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help or version; argparse's own ignores an output that cannot be written."""
+        print(message, end="", file=file or sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 
-from .errors import MailgraphError
+from .errors import MailgraphError, reason
+from .terminal import tell
 
 GRID = 1
 """Seconds between two ticks; one that finds nothing new costs a stat(2)."""
@@ -28,7 +28,7 @@ def tell_systemd(state: str) -> None:
             notify.connect("\0" + address[1:] if address.startswith("@") else address)
             notify.send(state.encode())
         except OSError as error:
-            print(f"systemd cannot be told {state!r}: {error}", file=sys.stderr)
+            tell(f"systemd cannot be told {state!r}: {reason(error)}; look at {address}.")
 
 
 def alive() -> None:

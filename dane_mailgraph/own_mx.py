@@ -32,6 +32,9 @@ _NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?")
 _PATIENCE = 15
 """Seconds for a live answer: postscreen(8) lets a client wait 6 s for its greeting (postscreen_greet_wait)."""
 
+_NAMES = "oneline,-esc_msb"
+"""How names are written: `CN = x`, by every version; the default is `CN=x` from OpenSSL 3.2 on."""
+
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s[^-]*-----END CERTIFICATE-----")
 _BLOCK = re.compile(rf"-----BEGIN [A-Z ]*(PRIVATE KEY)-----|({_CERTIFICATE.pattern})")
 
@@ -240,7 +243,7 @@ def _chain(path: str, group: list[str], name: str) -> Chain | None:
 
 
 def _certificate(pem: str) -> Certificate | None:
-    said = ask("openssl", "x509", "-noout", "-subject", "-dates", "-pubkey", stdin=pem)
+    said = ask("openssl", "x509", "-noout", "-subject", "-nameopt", _NAMES, "-dates", "-pubkey", stdin=pem)
     if said is None or said.status:
         return None
     fields = dict(re.findall(r"^(subject|notBefore|notAfter)=\s*(.*)$", said.out, re.MULTILINE))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from .archive import Head, Opened
 from .errors import SourceError
+from .inode import Inode
 from .syslog import Blocks, stamped
 
 LINGERS = 3600
@@ -31,7 +32,7 @@ class Place(NamedTuple):
     done: bool = False
     """It has been read to its end for good, and is only remembered so as not to be read again."""
     generation: int = 0
-    """Of its inode: see `archive.Opened.identity`."""
+    """Of its inode: see `inode.Inode`."""
 
     @property
     def head(self) -> Head:
@@ -61,7 +62,7 @@ def holds(log: Opened, place: Place) -> bool:
 
 def is_at(log: Opened, place: Place) -> bool:
     """Whether an open file is the very one that was bookmarked, whatever it holds now."""
-    return log.identity == (place.inode, place.generation)
+    return log.inode.may_be(Inode(place.inode, place.generation))
 
 
 class Piece:
@@ -127,12 +128,12 @@ class Piece:
         untouched = self.was is not None and self.was.left is not None and not consumed and not self._done
         return Place(
             self._path,
-            self._log.identity[0],
+            self._log.inode.number,
             offset,
             *Head.of(self._log.begin[:offset]),
             self.blocks.inside,
             self._carried[consumed:].decode("latin-1"),
             self.was.left if self.was and untouched else self._left,
             self._done,
-            self._log.identity[1],
+            self._log.inode.generation,
         )

@@ -1,7 +1,7 @@
 """pygtail: a log followed through its rotations, with bookmarks.
 
 pygtail keeps an offset file and names the file that logrotate or savelog has put in the log's place. What it
-does not do is done around it. A file is known again by its inode and that inode's generation or, when it was
+does not do is done around it. A file is known again by its inode (see `inode`) or, when it was
 copied or compressed, by its first lines. So whatever stands beside the log either has been the log before,
 and is read on from where it was left, or is new, and is read from its beginning.
 """
@@ -150,7 +150,7 @@ class Log:
         """The log, of which nothing has been read yet but what is before this byte."""
         path = os.path.realpath(self.path)
         self._sight = self._look(())
-        return Piece(log, path, Place(path, log.identity[0], offset, 0, 0, False), latest=int(log.status.st_mtime))
+        return Piece(log, path, Place(path, log.inode.number, offset, 0, 0, False), latest=int(log.status.st_mtime))
 
     def after(self, places: Bookmark, read: list[Piece], now: int) -> Bookmark:
         """The bookmark when these pieces have been read."""
@@ -234,7 +234,7 @@ class Log:
         """The files of which nothing has been read, oldest first; what is damaged is lost."""
         last, parts = places[-1], []
         heads = {*(place.head for place in places), *map(_head, known)} - {Head.of(b"")}
-        identities = {log.identity for log in known}
+        inodes = {log.inode for log in known}
         for each in in_order(each for each in files if (each.rotated and each.changed >= since) or each.inode == last.inode):
             recent = each.rotated and each.changed >= since
             try:
@@ -243,7 +243,7 @@ class Log:
                 parts += [_Part(None)] if recent else []
                 continue
             empty = not last.length and is_at(log, last)  # so it was when it was looked at as the log
-            old = log.identity in identities or any(is_at(log, place) and holds(log, place) for place in places)
+            old = log.inode in inodes or any(is_at(log, place) and holds(log, place) for place in places)
             head = _head(log)
             if empty or (recent and not old and head not in heads):
                 heads |= {head} if head.length else set()
@@ -256,9 +256,9 @@ class Log:
         for each in self._sight[1]:
             if each.rotated and each.inode != live.inode and (not each.compressed or each.changed >= _nanoseconds(now - _COARSE)):
                 with suppress(SourceError), opened(each.path) as log:
-                    inode, generation = log.identity
+                    number, generation = log.inode
                     head, done = Head.of(log.begin[: each.size]), log.compressed
-                    passed.append(Place(live.path, inode, each.size, *head, False, "", now, done, generation))
+                    passed.append(Place(live.path, number, each.size, *head, False, "", now, done, generation))
         return passed
 
     def _pygtail(self, place: Place) -> str | None:

@@ -203,7 +203,7 @@ def _tlsa(settings: Config, options: argparse.Namespace) -> None:
 def _config(settings: Config, options: argparse.Namespace) -> None:
     """print the effective configuration as a file"""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # as it is read; a path may be any bytes
     print(config.printed(settings))
 
 

@@ -62,19 +62,45 @@ class Authority:
         self.folder, self.path, self._key = folder, folder / "ca.pem", folder / "ca.key"
         subject = ("-subj", "/CN=Test CA", "-days", "3650")
         call("openssl", "req", "-x509", *_NEW, "-keyout", self._key, "-out", self.path, *subject)
+        (folder / "ca.conf").write_text(_CA.format(folder=folder))
+        (folder / "ca.index").touch()
 
     def issue(self, stem: str, name: str = NAME, *, days: int = 90, key: Path | None = None) -> tuple[Path, Path]:
-        """Key and certificate, the certificate followed by the authority's."""
+        """Key and certificate, the certificate followed by the authority's; it has expired where `days` is negative."""
         private, request, bare, chain = (self.folder / f"{stem}.{each}" for each in ("key", "csr", "bare", "pem"))
         new = ("-key", key) if key else (*_NEW, "-keyout", private)
         call("openssl", "req", *new, "-out", request, "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
-        signed = ("-CA", self.path, "-CAkey", self._key, "-CAcreateserial", "-copy_extensions", "copy", "-days", str(days))
-        call("openssl", "x509", "-req", "-in", request, *signed, "-out", bare)
+        # `openssl ca` takes two dates in every version; `openssl x509` takes a past one by a negative -days in some only.
+        now = int(time.time())
+        begins, ends = (_asn1(min(now, now + (days - 1) * 86400)), _asn1(now + days * 86400))
+        signed = ("-config", self.folder / "ca.conf", "-startdate", begins, "-enddate", ends)
+        call("openssl", "ca", "-batch", "-notext", *signed, "-in", request, "-out", bare)
         chain.write_text(bare.read_text() + self.path.read_text())
         return key or private, chain
 
 
 _NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+_CA = """
+[ca]
+default_ca = authority
+[authority]
+certificate = {folder}/ca.pem
+private_key = {folder}/ca.key
+database = {folder}/ca.index
+new_certs_dir = {folder}
+default_md = sha256
+rand_serial = yes
+policy = names
+unique_subject = no
+copy_extensions = copy
+[names]
+commonName = supplied
+"""
+
+
+def _asn1(at: int) -> str:
+    return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(at))
 
 
 # ---- DNS ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from threading import Timer
 
 import pytest
 import zstandard
+from servers import NAME, Authority
 
 import dane_mailgraph
 from dane_mailgraph import cli
@@ -60,7 +62,7 @@ class Home:
     def run(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = self.command(verb, *rest)
         return subprocess.run(
-            command, input=stdin, capture_output=True, cwd=self.folder, env=ENVIRONMENT, timeout=30, check=False
+            command, input=stdin, capture_output=True, cwd=self.folder, env=ENVIRONMENT, timeout=300, check=False
         )
 
     def done(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> str:
@@ -195,7 +197,7 @@ def test_render_by_a_user_without_a_home_says_nothing_and_leaves_nothing_behind(
     scratch.mkdir()
     environment = {key: value for key, value in ENVIRONMENT.items() if key != "MPLCONFIGDIR" and not key.startswith("XDG_")}
     environment |= {"HOME": "/proc/nowhere", "TMPDIR": str(scratch)}
-    done = subprocess.run(home.command("render"), capture_output=True, env=environment, timeout=60, check=False)
+    done = subprocess.run(home.command("render"), capture_output=True, env=environment, timeout=300, check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert (home.www / "day-connections.png").exists()
@@ -696,23 +698,95 @@ def test_who_needs_no_store_needs_no_librrd(home: Home) -> None:
     assert (done.returncode, done.stderr) == (0, b"") and done.stdout
 
 
-def test_a_full_disk_behind_standard_output_is_said(home: Home) -> None:
+@pytest.fixture(scope="module")
+def printing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Each verb that prints on standard output, and `--help` and `--version`: the command."""
+    home = Home(tmp_path_factory.mktemp("printing"))
     home.log.write_bytes(connections(500))
-    home.done("collect")
-    for verb, *rest in (["config"], ["report"], ["explain", str(home.log)]):
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run(home.command(verb, *rest), stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False)
+    home.collected()
+    commands = {
+        "collect": home.command("collect", "-v"),
+        "import": home.command("import", home.log),
+        "report": home.command("report"),
+        "explain": home.command("explain", home.log),
+        "doctor": home.command("doctor"),
+        "config": home.command("config"),
+        "demo": home.command("demo", home.folder / "demo"),
+        "--help": home.command("collect", "--help"),
+        "--version": [sys.executable, "-m", "dane_mailgraph", "--version"],
+    }
+    if shutil.which("openssl"):
+        _, chain = Authority(home.folder).issue("mail")
+        commands["tlsa"] = home.command("tlsa", chain, "--name", NAME)
+    return commands
 
-        assert "No space left on device" in sentence(done.returncode, done.stderr.decode(), 74)
+
+PRINTING = [*(verb for verb in VERBS if verb not in ("run", "render")), "--help", "--version"]
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_do_no_harm(closed: str, home: Home) -> None:
-    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *home.command("collect", "-v")]
-    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False)
+def redirected(command: list[str], where: str, buffered: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command with its streams redirected by a shell, in an environment that holds almost nothing."""
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+    if not buffered:
+        environment["PYTHONUNBUFFERED"] = "1"
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {where}', "sh", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=600,
+        check=False,
+    )
 
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert home.verified() == 3
+
+@pytest.mark.parametrize(
+    ("where", "why", "buffered"),
+    [
+        (">/dev/full", "No space left on device", "buffered"),
+        (">/dev/full", "No space left on device", ""),
+        (">&-", "Bad file descriptor", "buffered"),
+    ],
+)
+@pytest.mark.parametrize("verb", PRINTING)
+def test_an_output_that_cannot_be_written_is_74(
+    verb: str, where: str, why: str, buffered: str, printing: dict[str, list[str]]
+) -> None:
+    if verb not in printing:
+        pytest.skip("not installed: openssl")
+    if verb == "demo" and not (where == ">/dev/full" and buffered):
+        pytest.skip("it takes long, and ends as the others do")
+    done = redirected(printing[verb], where, buffered)
+
+    assert f"Standard output cannot be written: {why}; " in sentence(done.returncode, done.stderr, 74)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_error_that_cannot_be_said_keeps_its_exit_status(verb: str) -> None:
+    rest = {"import": ["/nowhere"], "tlsa": ["/nowhere", "--name", NAME]}.get(verb, [])
+    command = [sys.executable, "-m", "dane_mailgraph", verb, "--config", "/nowhere/it.conf", *rest]
+
+    assert redirected(command, "2>/dev/full", "buffered").returncode == 78
+    assert redirected([*command, "--nonsense"], "2>&-", "buffered").returncode == 2
+
+
+@pytest.mark.parametrize("where", [">/dev/full 2>/dev/full", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("buffered", ["buffered", ""])
+def test_where_no_stream_can_be_written_the_exit_status_is_left(
+    where: str, buffered: str, printing: dict[str, list[str]]
+) -> None:
+    assert redirected(printing["config"], where, buffered).returncode == 74
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">/dev/full", "2>/dev/full", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("verb", ["collect", "render"])
+def test_who_prints_nothing_needs_no_streams(verb: str, closed: str, home: Home) -> None:
+    home.collected()
+    home.log.write_bytes(home.log.read_bytes() + connections(2, ago=1))
+    done = redirected(home.command(verb), closed, "buffered")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert home.verified() == (5 if verb == "collect" else 3)
 
 
 def test_names_from_outside_cannot_command_the_terminal(home: Home) -> None:

@@ -248,13 +248,14 @@ def test_what_is_printed_gives_the_same_configuration_again(options: dict[str, s
     assert printed(again) == printed(first)
 
 
-def test_a_path_that_is_no_text_is_printed_as_the_bytes_it_is(tmp_path: Path) -> None:
-    path = os.fsdecode(b"/srv/\xff\xfe")
-    arguments = [sys.executable, "-m", "dane_mailgraph", "config", "--config", os.devnull, "--state-dir", path]
-    done = subprocess.run(arguments, capture_output=True, env=environment(PYTHONIOENCODING="utf-8:strict"), check=False)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_path_is_printed_as_the_bytes_it_is_whatever_the_locale(encoding: str, tmp_path: Path) -> None:
+    name = b"/srv/\xff\xfe\xe2\x82\xac"
+    arguments = [sys.executable, "-m", "dane_mailgraph", "config", "--config", os.devnull, "--state-dir", os.fsdecode(name)]
+    done = subprocess.run(arguments, capture_output=True, env=environment(PYTHONIOENCODING=f"{encoding}:strict"), check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"\nstate_dir = /srv/\xff\xfe\n" in done.stdout
+    assert b"\nstate_dir = " + name + b"\n" in done.stdout
 
 
 # ---- the zone -------------------------------------------------------------------------------

@@ -153,6 +153,21 @@ def test_run_ends_quietly_with_0_when_it_is_told_to(log: bool, number: int, tmp_
     assert said.read_text().count("\n") == (0 if log else 1)
 
 
+def test_run_counts_on_where_its_words_cannot_be_written(tmp_path: Path, systemd: socket.socket) -> None:
+    history = Lived(tmp_path, 1)  # without a log, which is said
+    with open("/dev/full", "wb") as full:
+        process = subprocess.Popen([sys.executable, "-m", "dane_mailgraph", *history.arguments("run")], stdout=full, stderr=full)
+    try:
+        assert systemd.recv(99) == b"READY=1"
+        assert systemd.recv(999).startswith(b"STATUS=")
+        assert systemd.recv(99) == b"WATCHDOG=1"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_run_ends_with_78_for_a_setting_that_is_wrong(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dane_mailgraph", *Lived(tmp_path, 1).arguments("run"), "--step=7"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)

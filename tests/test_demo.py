@@ -21,7 +21,7 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")}
     environment["PYTHONPATH"] = str(Path(dane_mailgraph.__file__).parents[1])
     command = [sys.executable, "-m", "dane_mailgraph", "demo", "--config", os.devnull, str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
 
 
 def test_it_ends_with_the_path_of_the_page_also_where_an_earlier_one_was_broken_off(tmp_path: Path) -> None:

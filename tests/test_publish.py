@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from servers import NAME, Authority, call, needs
 
 from dane_mailgraph import cli
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = needs("openssl", "sha256sum")
 
@@ -130,6 +134,16 @@ def test_all_of_it_can_be_pasted_into_a_zone_file(authority: Authority, printed:
 
     assert [re.split(r"\s+IN\s+", line)[1].split("\t")[0] for line in lines] == ["SOA", "TLSA", "TLSA"]
     assert digest(path) in lines[1] + lines[2]
+
+
+def test_a_letter_that_the_locale_does_not_have_is_printed_as_its_escape(authority: Authority) -> None:
+    _, path = authority.issue("\u00e4\u20ac")
+    command = [sys.executable, "-m", "dane_mailgraph", "tlsa", "--config", "/dev/null", path, "--name", NAME]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"/\xe4\\u20ac.pem: CN = " in done.stdout
 
 
 # ---- what would break them ------------------------------------------------------------------

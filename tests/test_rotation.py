@@ -10,10 +10,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from disks import KINDS, disk
 from host import PACK, START, Host, line, pack, rfc3339
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -33,6 +34,18 @@ SAVELOG = shutil.which("savelog")
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
+
+
+@pytest.fixture(params=KINDS)
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder on each kind of file system, one after the other."""
+    with disk(request.param, tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture
+def host_anywhere(folder: Path) -> Host:
+    return Host(folder / "host")
 
 
 def read(piece: Piece) -> None:
@@ -91,23 +104,84 @@ def test_a_new_log_may_have_grown_past_the_old_offset(host: Host, rotate: Callab
     host.settles()
 
 
-def test_a_new_log_may_have_the_inode_of_the_old_one(host: Host) -> None:
+def has_generations(folder: Path) -> bool:
+    """An inode that is given anew can be told from what it was."""
+    (folder / "probe").touch()
+    with opened(str(folder / "probe")) as probe:
+        return probe.inode.generation != 0
+
+
+def give_inode(host: Host, inode: int) -> None:
+    """Make the log anew until it has this inode."""
+    for number in range(50):
+        if host.log.exists():
+            if host.log.stat().st_ino == inode:
+                return
+            host.log.rename(host.folder / f"spare{number}")
+        host.log.touch()
+    pytest.skip("this file system gives no inode twice")
+
+
+def test_a_new_log_may_have_the_inode_of_the_old_one(host_anywhere: Host) -> None:
+    host = host_anywhere
     followed(host).connect(5)
     inode = host.log.stat().st_ino
     pack(host.rename(create=False), ".gz")
     host.now += 5
-    spare = []
-    while not host.log.exists() or host.log.stat().st_ino != inode:
-        if host.log.exists():
-            spare.append(host.log.rename(host.folder / f"spare{len(spare)}"))
-        if len(spare) > 50:
-            pytest.skip("this file system gives no inode twice")
-        host.log.touch()
+    give_inode(host, inode)
     host.connect(60)
     host.settles()
 
 
-def test_an_empty_log_that_is_rotated_twice_may_get_its_inode_back(host: Host) -> None:
+def test_a_new_log_may_have_the_inode_of_the_old_one_and_begin_with_the_same_lines(host_anywhere: Host) -> None:
+    host = host_anywhere
+    if not has_generations(host.folder):
+        pytest.skip("this file system has neither generations nor birth times")
+    same = line(rfc3339(host.now))
+
+    def connect(times: int) -> None:
+        host.truth[host.now - host.now % MINUTE] += times
+        host.write(same * times)
+
+    connect(3)
+    host.collect()
+    connect(4)
+    inode = host.log.stat().st_ino
+    pack(host.rename(create=False), ".gz")
+    give_inode(host, inode)
+    connect(5)
+    host.settles()
+
+
+def test_a_bookmark_without_a_generation_is_good_for_the_log_that_has_one(host_anywhere: Host) -> None:
+    host = followed(host_anywhere)
+    (*before, last) = bookmark(host.ledger.get(host.follower.bookmark))
+    with host.ledger.transaction():
+        host.ledger.set(host.follower.bookmark, [*before, last._replace(generation=0)])
+    host.connect(5)
+    host.rename()
+    host.connect(6)
+    host.settles()
+
+
+def test_a_log_whose_birth_time_cannot_be_had_is_followed_all_the_same(
+    host_anywhere: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = followed(host_anywhere)
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    host.connect(5)
+    pack(host.rename(), ".gz")
+    host.connect(6)
+    host.collect()
+    monkeypatch.undo()
+    host.connect(7)
+    host.rename()
+    host.connect(8)
+    host.settles()
+
+
+def test_an_empty_log_that_is_rotated_twice_may_get_its_inode_back(host_anywhere: Host) -> None:
+    host = host_anywhere
     followed(host).rename()
     host.now += 30
     host.collect()
@@ -120,28 +194,16 @@ def test_an_empty_log_that_is_rotated_twice_may_get_its_inode_back(host: Host) -
     host.now += 60
     host.connect(6)
     host.rename()
-    for number in range(50):
-        if host.log.stat().st_ino == inode:
-            break
-        host.log.rename(host.folder / f"spare{number}")
-        host.log.touch()
-    else:
-        pytest.skip("this file system gives no inode twice")
+    give_inode(host, inode)
     host.now += 60
     host.connect(7)
     host.settles()
 
 
-def has_generations(folder: Path) -> bool:
-    """An inode that is given anew can be told from what it was."""
-    (folder / "probe").touch()
-    with opened(str(folder / "probe")) as probe:
-        return probe.identity[1] != 0
-
-
-def test_a_copy_may_have_the_inode_that_the_log_had_while_it_was_empty(host: Host) -> None:
+def test_a_copy_may_have_the_inode_that_the_log_had_while_it_was_empty(host_anywhere: Host) -> None:
+    host = host_anywhere
     if not has_generations(host.folder):
-        pytest.skip("this file system has no generations of inodes")
+        pytest.skip("this file system has neither generations nor birth times")
     host.touch()
     host.collect()
     inode = host.log.stat().st_ino
@@ -158,7 +220,8 @@ def test_a_copy_may_have_the_inode_that_the_log_had_while_it_was_empty(host: Hos
     host.settles()
 
 
-def test_a_log_with_the_same_first_line_is_another_log(host: Host) -> None:
+def test_a_log_with_the_same_first_line_is_another_log(host_anywhere: Host) -> None:
+    host = host_anywhere
     header = line(rfc3339(START), "reload -- version 3.9.1", "postfix/postfix-script")
     host.write(header)
     host.collect()
@@ -173,7 +236,8 @@ def test_a_log_with_the_same_first_line_is_another_log(host: Host) -> None:
     host.settles()
 
 
-def test_a_log_that_an_editor_has_written_anew_is_the_same_log(host: Host) -> None:
+def test_a_log_that_an_editor_has_written_anew_is_the_same_log(host_anywhere: Host) -> None:
+    host = host_anywhere
     followed(host)
     copy = host.log.with_name("mail.log.tmp")
     shutil.copy2(host.log, copy)
@@ -889,6 +953,8 @@ CONFIGURATIONS = {
 @pytest.mark.skipif(LOGROTATE is None, reason="logrotate is not installed")
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_logrotate_loses_and_doubles_nothing(tmp_path: Path, name: str) -> None:
+    if name == "xz" and not shutil.which("/usr/bin/xz"):
+        pytest.skip("not installed: xz")
     host = Host(tmp_path, now=int(time.time()))
     words = CONFIGURATIONS[name].replace(" compress", "\ncompress").replace(" ", "\n")
     for setting in ("compresscmd", "compressext", "dateformat"):
@@ -930,6 +996,8 @@ def test_logrotate_loses_and_doubles_nothing(tmp_path: Path, name: str) -> None:
 @pytest.mark.skipif(SAVELOG is None, reason="savelog is not installed")
 @pytest.mark.parametrize("options", [[], ["-l"], ["-n"], ["-j"], ["-C"], ["-d"]])
 def test_savelog_loses_and_doubles_nothing(tmp_path: Path, options: list[str]) -> None:
+    if "-j" in options and not shutil.which("bzip2"):
+        pytest.skip("not installed: bzip2")
     host = Host(tmp_path, now=int(time.time()))
 
     def rotate() -> None:
@@ -1197,24 +1265,24 @@ def command(folder: Path, verb: str, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_the_command_counts_through_a_rotation_and_says_nothing(tmp_path: Path) -> None:
-    log = tmp_path / "mail.log"
+def test_the_command_counts_through_a_rotation_and_says_nothing(folder: Path) -> None:
+    log = folder / "mail.log"
 
     def connect(times: int) -> None:
         with log.open("a", encoding="ascii") as file:
             file.write(line(rfc3339(int(time.time()))) * times)
 
-    missing = command(tmp_path, "collect")
+    missing = command(folder, "collect")
     assert missing.returncode == 66 and missing.stderr.count("\n") == 1
     connect(3)
-    assert command(tmp_path, "collect", "-v").stdout.count("counted 3 connections\n") == 1
+    assert command(folder, "collect", "-v").stdout.count("counted 3 connections\n") == 1
     connect(4)
-    pack(log.rename(tmp_path / "mail.log.1"), ".gz")
+    pack(log.rename(folder / "mail.log.1"), ".gz")
     connect(5)
-    done = command(tmp_path, "collect", "-v")
+    done = command(folder, "collect", "-v")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("counted 9 connections\n") == 1
-    assert command(tmp_path, "collect", "-v").stdout.count("counted 0 connections\n") == 1
+    assert command(folder, "collect", "-v").stdout.count("counted 0 connections\n") == 1
 
 
 def test_the_command_says_what_is_lost_in_one_sentence(tmp_path: Path) -> None:
