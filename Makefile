@@ -85,23 +85,23 @@ clean:
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY)/demo: $(INPUTS)
-	@$(SETUP) -e .
+	@$(SETUP) '' -e
 	@touch $@
 
 $(READY)/test: $(INPUTS)
-	@$(SETUP) -e '.[test]'
+	@$(SETUP) test -e
 	@touch $@
 
 $(READY)/fuzz: $(INPUTS)
-	@$(SETUP) -e . atheris
+	@$(SETUP) '' atheris -e
 	@touch $@
 
 $(READY)/tox: $(INPUTS)
-	@$(SETUP) -e '.[test]' 'tox>=4'
+	@$(SETUP) test 'tox>=4' -e
 	@touch $@
 
 build/wheels/ready: $(INPUTS)
-	@sh tools/setup.sh $(SYSTEM_PYTHON) build/wheels/venv build/wheels/venv/ready '.[completions]'
-	@build/wheels/venv/bin/pip -q --disable-pip-version-check wheel -w build/wheels '.[completions]' 'setuptools>=64' wheel 2>>build/setup.log
+	@sh tools/setup.sh $(SYSTEM_PYTHON) build/wheels/venv build/wheels/venv/ready completions
+	@build/wheels/venv/bin/pip -q --disable-pip-version-check wheel -w build/wheels '.[completions,tzdata]' 'setuptools>=64' wheel 2>>build/setup.log
 	@rm -f build/wheels/dane_mailgraph*
 	@touch $@

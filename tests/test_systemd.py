@@ -37,6 +37,11 @@ def make(box: Box, target: str, check: bool = True, **environment: str) -> subpr
     )
 
 
+def told(said: str) -> list[str]:
+    """The lines without those that say how far an installation is, which are more where it takes longer."""
+    return [line for line in said.splitlines() if not line.startswith("| ")]
+
+
 @pytest.fixture(scope="module")
 def box() -> Iterator[Box]:
     """A box with a checkout, wheels and a log that Debian's rsyslog could have written."""
@@ -191,7 +196,7 @@ def test_installing_again_keeps_the_configuration_and_takes_the_new_program(box:
     pid = box.show(SERVICE, "MainPID")
     try:
         said = make(box, "install").stdout
-        assert said.splitlines() == [line for line in installed.splitlines() if not line.startswith("Making ")]
+        assert told(said) == [line for line in told(installed) if not line.startswith("Making ")]
         assert box.says("dane-mailgraph", "--version") == "dane-mailgraph 99"
         assert conf.read_text() == "grace = 1\n"
         assert box.show(SERVICE, "MainPID") not in (pid, "0"), "the new program runs"
@@ -199,6 +204,23 @@ def test_installing_again_keeps_the_configuration_and_takes_the_new_program(box:
     finally:
         conf.write_text(kept)
         version.write_text(before)
+
+
+def test_a_wrong_configuration_is_no_success(box: Box, installed: str) -> None:
+    conf = box / "/etc/dane-mailgraph.conf"
+    kept = conf.read_text()
+    conf.write_text("step = many\n")
+    try:
+        done = make(box, "install", check=False)
+    finally:
+        conf.write_text(kept)
+    assert done.returncode == 2
+    assert "To start it" not in done.stdout
+    wrong, what_to_do, _ = done.stderr.splitlines()
+    assert wrong.startswith("/etc/dane-mailgraph.conf")
+    assert what_to_do == (
+        "It is installed in /opt/dane-mailgraph but would not start: mend what is said above, then run make install again."
+    )
 
 
 @pytest.mark.parametrize("prefix", ["/usr/local", "/", "", "/srv/../usr", "/home/me/dane", "/opt/a b", "/etc"])

@@ -63,7 +63,7 @@ esac
 # What an older build has left in the checkout would be installed with this one.
 rm -rf build/lib build/bdist.*
 ready=$prefix/for-$("$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
-sh tools/setup.sh "$python" "$prefix" "$ready" '.[completions]'
+sh tools/setup.sh "$python" "$prefix" "$ready" completions
 
 if ! getent passwd "$user" >/dev/null; then
     useradd --system --user-group --home-dir /var/lib/dane-mailgraph --no-create-home \
@@ -111,11 +111,15 @@ if [ ! -e "$link" ] || [ -L "$link" ]; then
 fi
 if systemd_runs; then
     systemctl daemon-reload
+fi
+# What runs with its older configuration goes on.
+log=$(env -i PATH="$PATH" "$command" config) || die "It is installed in $prefix but would not start: mend what is said above, then run make install again."
+if systemd_runs; then
     systemctl try-restart dane-mailgraph.service || echo 'The service did not start again: see systemctl status dane-mailgraph.'
 fi
 
 echo "Installed in $prefix; its settings are in $conf."
-log=$(env -i PATH="$PATH" "$command" config | sed -n 's/^\(# \)\{0,1\}log = //p') || log=
+log=$(echo "$log" | sed -n 's/^\(# \)\{0,1\}log = //p')
 case $log in
 journal) ;;
 *) [ -z "$log" ] || [ -e "$log" ] || echo "There is no $log here: set log in $conf to the file that Postfix logs to, or to journal." ;;
