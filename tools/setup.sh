@@ -29,13 +29,23 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # A venv of another interpreter or of another place would not run, or run another checkout.
 [ -d "$ready" ] || rm -rf "$venv" || die "Cannot remove $venv: make it yours with chown."
 
-# What is missing, as Debian calls it, and in words.
+# What is missing, as Debian calls it, and in words. rrdtool is the one package to be compiled.
 packages='' words=''
 missing() {
     packages="$packages $1" words="$words${words:+, }$2"
 }
 [ -d "$venv" ] || "$python" -c 'import ensurepip, venv' 2>>"$log" || missing "python$version-venv" "Python's venv module"
-"$python" -c 'import ctypes; ctypes.CDLL("librrd.so.8")' 2>>"$log" || missing librrd8 librrd
+if ! "$venv/bin/python" -c 'import rrdtool' 2>/dev/null; then
+    cc=${CC:-$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("CC") or "cc")')}
+    header() {
+        # shellcheck disable=SC2086
+        { printf '#include <%s>\n' "$1" | $cc -E -x c -I/usr/local/include -; } >/dev/null 2>>"$log"
+    }
+    header stdio.h || missing 'gcc libc6-dev' 'a C compiler'
+    "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+        missing "python$version-dev" "the headers of $python"
+    header rrd.h || [ -e /usr/include/rrd.h ] || missing librrd-dev 'the headers of librrd'
+fi
 
 if [ -n "$packages" ] && command -v apt-get >/dev/null; then
     sudo=''
@@ -76,7 +86,9 @@ mark=$(($(wc -l <"$log") + 1))
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input --retries 2 "$@" >>"$log" 2>&1 </dev/null || {
     said "$no_network" && die "Cannot install the Python packages, because the package index cannot be reached: mend the network, then run make again (see $log)."
     said 'No space left' && die "Cannot install the Python packages, because the disk is full: make room, then run make again (see $log)."
+    said 'rrd.h|Python.h|command .*gcc.* failed|Unable to (compile|link)' &&
+        die "Cannot compile the Python package rrdtool: see what the compiler says in $log, mend it, then run make again."
     die "Cannot install the Python packages: see what pip says in $log, mend it, then run make again."
 }
-"$venv/bin/python" -c 'import dns, jinja2, matplotlib, pygtail, zstandard' >>"$log" 2>&1 ||
+"$venv/bin/python" -c 'import dns, jinja2, matplotlib, pygtail, rrdtool, zstandard' >>"$log" 2>&1 ||
     die "The Python packages are installed but cannot be loaded: see why in $log, then run make clean and make again."
