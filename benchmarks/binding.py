@@ -1,12 +1,10 @@
-"""What a binding of librrd does with the calls that we rely on: `python benchmarks/binding.py [MODULE]`.
+"""What the binding of librrd that this Python has does with the calls that we rely on.
 
-MODULE is `dane_mailgraph.librrd`, or `rrdtool` for the one that this Python has. One line a question, so that the answers
-of two can be laid side by side. docs/house.md has the table.
+One line a question, so that the answers of two can be laid side by side. docs/house.md has the table.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -15,11 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from dane_mailgraph.rrd import RRD
+import rrdtool
 
-rrdtool: Any = importlib.import_module(sys.argv[1] if len(sys.argv) > 1 else "dane_mailgraph.librrd")
+from dane_mailgraph.rrd import RRD, SOURCES
 
 BEGIN = 1_700_006_400
 """A midnight."""
@@ -114,11 +111,15 @@ def main() -> int:
         ours = RRD(str(folder / "ours.rrd"), 60)
         ours.create(BEGIN)
         fetch = ["AVERAGE", "-s", str(BEGIN), "-e", str(end - 60), "-r", "60"]
+        every = ["-s", str(BEGIN), "-e", str(BEGIN + 60000), "--step", "60", "--maxrows", "1000"]
+        every += [f"DEF:v{n}={ours.path}:{name}:AVERAGE:step=60" for n, name in enumerate(SOURCES)]
+        every += [f"XPORT:v{n}" for n in range(len(SOURCES))]
         graph = ["-", "-s", str(end - 3600), "-e", str(end), f"DEF:a={path}:count:AVERAGE", "AREA:a#00795C"]
         calls: dict[str, Callable[[int], object]] = {
             "last": lambda n: rrdtool.last(path),
             "info": lambda n: rrdtool.info(ours.path),
             "fetch": lambda n: rrdtool.fetch(path, *fetch),
+            "xport": lambda n: rrdtool.xport(*every),
             "update": lambda n: rrdtool.update(path, f"{end + 60 * (n + 1)}:1:2"),
             "refused": lambda n: refused(rrdtool.update, path, f"{BEGIN}:1:2"),
             "create": lambda n: rrdtool.create(str(folder / "b.rrd"), "DS:x:ABSOLUTE:120:0:U", "RRA:AVERAGE:0:1:10"),
@@ -137,12 +138,13 @@ def main() -> int:
         print("a Path          ", refused(rrdtool.last, Path(path)))
         missing = str(folder / "none.rrd")
         print("fetch, no file  ", ends(lambda: [refused(rrdtool.fetch, missing, *fetch) for _ in range(10)]))
+        print("xport, no file  ", ends(lambda: rrdtool.xport(f"DEF:a={missing}:x:AVERAGE", "XPORT:a")))
         print("lone surrogate  ", ends(lambda: rrdtool.graphv(*graph, "COMMENT:\udcfc")))
         print("after fork      ", ends(lambda: (rrdtool.info(path), rrdtool.graphv(*graph))))
         print("four threads    ", ends(lambda: together(folder)), "with", together(folder))
         for each, call in calls.items():
             path = made(folder / f"{each}.rrd")
-            left, taken = cost(call, 300 if each == "graphv" else 2000)
+            left, taken = cost(call, 300 if each in ("graphv", "xport") else 2000)
             print(f"{each:16}", f"{left:.0f} bytes stay, {taken:.0f} us a call")
     return 0
 

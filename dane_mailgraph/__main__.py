@@ -2,6 +2,9 @@
 
 import sys
 
+_PACKAGES = {"dns": ("dnspython", "dnspython"), "rrdtool": ("rrdtool", "rrdtool-bindings")}
+"""Module -> what brings it: of Debian, without `python3-`, and of PyPI; elsewhere all three have one name."""
+
 
 def main() -> int:
     """Run the command line; its exit status. Ctrl-C ends it quietly, also while the rest of the program is loaded."""
@@ -13,12 +16,12 @@ def main() -> int:
         return 130  # 128 + SIGINT
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package in ("", "dane_mailgraph"):
+        if package in ("", __package__):
             raise
-        package = {"dns": "dnspython"}.get(package, package)
+        debian, pypi = _PACKAGES.get(package, (package, package))
         print(
-            f"dane-mailgraph: The Python package {package} is missing; on Debian run `apt install python3-{package}`, elsewhere "
-            f"`{sys.executable} -m pip install {package}`.",
+            f"dane-mailgraph: The Python package {package} is missing; on Debian run `apt install python3-{debian}`, elsewhere "
+            f"`{sys.executable} -m pip install {pypi}`.",
             file=sys.stderr,
         )
         return 1

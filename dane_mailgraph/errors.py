@@ -27,12 +27,6 @@ class StoreError(MailgraphError):
     status = 74
 
 
-class MissingError(MailgraphError):
-    """What reads and writes the store is not installed. It says nothing of the store, so it is no StoreError."""
-
-    status = StoreError.status
-
-
 class BusyError(MailgraphError):
     """Another process writes to this store (EX_TEMPFAIL)."""
 

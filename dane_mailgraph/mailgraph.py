@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from .counted import BY_KEY, COUNTED
 from .errors import SourceError, StoreError
 from .ledger import Gap, Ledger
-from .rrd import described, rates
+from .rrd import described, gathered, rates
 from .series import HOUR, MINUTE
 
 SOURCES = {
@@ -155,21 +155,20 @@ def _rows(path: str, info: dict[str, Any], archives: list[_Archive], last: int) 
     finest = archives[0]
     unfinished = last - last % finest.row
     for archive, start, until in reversed(list(zip(archives, takes_over, (unfinished, *takes_over), strict=False))):
-        names, values = rates(path, "AVERAGE", archive.row, start, until)
-        places = [names.index(source) for source in SOURCES]
+        values = rates(path, "AVERAGE", archive.row, start, until, SOURCES)
         for at, value in zip(range(start, until, archive.row), values, strict=True):
-            found = tuple(_believed(value[place]) for place in places)
-            yield _Row(at, at + archive.row, archive.row, found)
+            yield _Row(at, at + archive.row, archive.row, tuple(map(_believed, value)))
     steps = (last - unfinished) // info["step"]
     if steps:
-        yield _Row(unfinished, last, finest.row, tuple(_so_far(info, finest, source, steps) for source in SOURCES))
+        sums = gathered(path)[finest.number]
+        yield _Row(unfinished, last, finest.row, tuple(_so_far(info, finest, sums, source, steps) for source in SOURCES))
 
 
-def _so_far(info: dict[str, Any], archive: _Archive, source: str, steps: int) -> float | None:
+def _so_far(info: dict[str, Any], archive: _Archive, sums: list[float], source: str, steps: int) -> float | None:
     """The rate of the row that is not finished, known by rrdtool's own rule for finished ones: half of it at least."""
-    place = f"rra[{archive.number}].cdp_prep[{info[f'ds[{source}].index']}]"
-    known = steps - info[f"{place}.unknown_datapoints"]
-    return _believed(info[f"{place}.value"] / known) if 2 * known >= steps and info[f"{place}.value"] is not None else None
+    number = info[f"ds[{source}].index"]
+    known = steps - info[f"rra[{archive.number}].cdp_prep[{number}].unknown_datapoints"]
+    return _believed(sums[number] / known) if 2 * known >= steps else None
 
 
 def _believed(rate: float | None) -> float | None:

@@ -1,15 +1,16 @@
-"""An RRD of our data sources and archives, to be made, written, read and drawn from."""
+"""rrdtool: an RRD of our data sources and archives, to be made, written, read and drawn from."""
 
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from . import librrd
 from .counted import COUNTED
 from .errors import StoreError, reason
 from .series import ARCHIVES, DAY, HOUR, MINUTE, PEAKS, UNKNOWN, Row, Series, Span, together
@@ -52,8 +53,8 @@ class RRD:
 
     def __init__(self, path: str, step: int) -> None:
         self.path, self.step = path, step
-        self._known = False
-        """Whether an RRD was there and was found to be ours."""
+        self._ours: tuple[tuple[int, int], tuple[str, ...]] | None = None
+        """Device and inode of the file that was found to be ours, and its data sources."""
 
     # ---- what it is ----
 
@@ -61,7 +62,7 @@ class RRD:
         """What it says of itself; None where there is none. Raises StoreError for what is not ours."""
         try:
             with open(self.path, "r+b" if writing else "rb") as file:
-                magic = file.read(4)
+                magic, status = file.read(4), os.fstat(file.fileno())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -69,13 +70,20 @@ class RRD:
             raise StoreError(f"{self.path} cannot be {how}: {reason(error)}; look at its permissions.") from error
         if magic != b"RRD\0":
             raise DamagedError(self.path, "is no RRD")
+        identity = status.st_dev, status.st_ino
         try:
-            info = described(self.path)
+            # Debian's binding leaves a kilobyte behind at each `info`, so a file is described once.
+            if not self._ours or self._ours[0] != identity:
+                self._ours = identity, self._checked(described(self.path))
+            return Facts(int(_call("last", self.path)), self._ours[1])
         except StoreError as error:
-            if "could not lock" in str(error):
+            if error.__cause__ is None or "could not lock" in str(error):
                 raise
             said = str(error.__cause__).replace(f"'{self.path}'", "it").rstrip(".")
             raise DamagedError(self.path, f"is damaged ({said})") from error
+
+    def _checked(self, info: dict[str, Any]) -> tuple[str, ...]:
+        """The data sources of what is ours; raises StoreError for what is not."""
         step = int(info["step"])
         if step != self.step:
             raise StoreError(
@@ -91,7 +99,7 @@ class RRD:
                 f"{self.path} has other data sources or archives than this version's; "
                 "use the version that wrote it, or another state_dir."
             )
-        return Facts(int(info["last_update"]), sources)
+        return sources
 
     def whole_until(self) -> int:
         """Up to when it is written; 0 where none is, or a damaged one."""
@@ -107,7 +115,7 @@ class RRD:
         """Make it, filled up to `begin` with what is not observed."""
         start = begin - begin % _ALIGNED
         archives = [f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in self._schema()]
-        _call(librrd.create, self.path, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
+        _call("create", self.path, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
         nothing = ":".join("0" for _ in SOURCES)
         self.update(f"{at + self.step}:{nothing}" for at in range(start, begin, self.step))
 
@@ -116,7 +124,7 @@ class RRD:
         facts = self.facts()
         missing = [source for source in SOURCES if facts and source not in facts.sources]
         if missing:
-            _call(librrd.tune, self.path, *(self._source(source) for source in missing))
+            _call("tune", self.path, *(self._source(source) for source in missing))
 
     def _source(self, name: str) -> str:
         # ABSOLUTE: the only type whose totals stay exact at every resolution (measured: below 3e-16).
@@ -137,10 +145,10 @@ class RRD:
         for value in values:
             batch.append(value)
             if len(batch) == _AT_ONCE:
-                _call(librrd.update, self.path, *template, *batch)
+                _call("update", self.path, *template, *batch)
                 batch.clear()
         if batch:
-            _call(librrd.update, self.path, *template, *batch)
+            _call("update", self.path, *template, *batch)
 
     # ---- reading ----
 
@@ -148,13 +156,12 @@ class RRD:
     def last(self) -> int | None:
         """Up to when it is written, epoch seconds; None where there is none yet."""
         facts = self.facts()
-        self._known = facts is not None
         return facts.last if facts else None
 
     @property
     def _last(self) -> int:
         """The same without another look at all that the RRD says of itself: a tenth of the time. 0 where there is none."""
-        return int(_call(librrd.last, self.path)) if self._known else self.last or 0
+        return int(_call("last", self.path)) if self._ours else self.last or 0
 
     def rows(self, archive: int, start: int, until: int) -> list[Row]:
         """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
@@ -232,10 +239,12 @@ class RRD:
 
     def _values_of(self, kind: str, archive: int, start: int, until: int) -> list[tuple[float | None, ...]]:
         """Rates a second of one archive, in the order of `SOURCES`."""
-        names, values = rates(self.path, kind, archive, start, until)
-        if names == SOURCES:
-            return values
-        places = [names.index(source) if source in names else None for source in SOURCES]
+        facts = self.facts()
+        there = facts.sources if facts else SOURCES
+        if there == SOURCES:
+            return rates(self.path, kind, archive, start, until, SOURCES)
+        places = [there.index(source) if source in there else None for source in SOURCES]
+        values = rates(self.path, kind, archive, start, until, there)
         return [tuple(None if place is None else value[place] for place in places) for value in values]
 
     # ---- drawing ----
@@ -247,7 +256,7 @@ class RRD:
             if isinstance(zone, ZoneInfo):  # rrdtool knows no zone but the process's
                 os.environ["TZ"] = zone.key
                 time.tzset()
-            image: bytes = _call(librrd.graphv, "-", *arguments)["image"]
+            image: bytes = _call("graphv", "-", *arguments)["image"]
             return image
         finally:
             if before is None:
@@ -258,25 +267,57 @@ class RRD:
 
 
 def described(path: str) -> dict[str, Any]:
-    """All that an RRD, ours or not, says of itself, by rrdtool's names; raises StoreError."""
-    info: dict[str, Any] = _call(librrd.info, path)
+    """What an RRD, ours or not, says of itself, by rrdtool's names; raises StoreError.
+
+    Debian's binding leaves out every number that is none of whole ones.
+    """
+    info: dict[str, Any] = _call("info", path)
     return info
 
 
-def rates(path: str, kind: str, row: int, start: int, until: int) -> tuple[tuple[str, ...], list[tuple[float | None, ...]]]:
-    """The data sources of an RRD, ours or not, and their rates a second in the rows of one archive; raises StoreError."""
-    (got, _, step), names, values = _call(librrd.fetch, path, kind, "-s", str(start), "-e", str(until - row), "-r", str(row))
-    if (got, step, len(values)) != (start, row, (until - start) // row):
+_GATHERED = re.compile(r"<value>\s*(\S+?)\s*</value>")
+
+
+def gathered(path: str) -> list[list[float]]:
+    """What the newest, unfinished row of each archive has gathered: for each data source the sum of its rates, or NaN.
+
+    `dump` says it with ten digits, by every binding; raises StoreError.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        dumped = os.path.join(folder, "dump")
+        _call("dump", path, dumped)
+        with open(dumped, encoding="utf-8", errors="replace") as file:
+            rows = re.findall(r"<cdp_prep>(.*?)</cdp_prep>", file.read(), re.DOTALL)
+    return [[float(value) for value in _GATHERED.findall(row)] for row in rows]
+
+
+def rates(path: str, kind: str, row: int, start: int, until: int, sources: Iterable[str]) -> list[tuple[float | None, ...]]:
+    """The rates a second of an RRD's data sources, ours or not, in the rows of one archive; raises StoreError.
+
+    By `xport`: a `fetch` that fails, for a writer's lock too, ends the process with Debian's binding (it frees what it
+    never had). Of rows and numbers both say the same.
+    """
+    file = path.replace(":", "\\:")
+    defined = [f"DEF:v{n}={file}:{source}:{kind}:step={row}" for n, source in enumerate(sources)]
+    wanted = [f"XPORT:v{n}" for n in range(len(defined))]
+    times = ("--start", str(start), "--end", str(until), "--step", str(row), "--maxrows", str(max(400, (until - start) // row)))
+    found = _call("xport", path, *times, *defined, *wanted)
+    meta, values = found["meta"], found["data"]
+    if (meta["start"], meta["step"], len(values)) != (start, row, (until - start) // row):
         raise StoreError(f"{path} has no rows of {row} seconds at {start}; it is not of this version, move it away.")
-    return tuple(names), list(values)
+    return list(values)
 
 
-def _call(function: Callable[..., Any], path: str, *arguments: str) -> Any:
+def _call(function: str, path: str, *arguments: str) -> Any:
+    """Call a function of the binding; raises StoreError."""
+    import rrdtool  # where it is missing, what needs no store works all the same
+
     deadline = time.monotonic() + _PATIENCE
+    given = arguments if function == "xport" else (path, *arguments)  # its definitions name the file
     while True:
         try:
-            return function(path, *arguments)
-        except librrd.Refused as error:
+            return getattr(rrdtool, function)(*given)
+        except (rrdtool.OperationalError, rrdtool.ProgrammingError) as error:
             said = str(error)
             if "could not lock" in said and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -11,9 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import rrdtool
 from matplotlib.image import imread
 
-from dane_mailgraph import librrd
 from dane_mailgraph.classic import arguments
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.drawing import Drawing
@@ -115,14 +115,14 @@ def test_where_nothing_was_ever_counted_there_is_a_picture_too(tmp_path: Path) -
 def test_a_category_that_an_older_rrd_does_not_have_is_not_in_the_way(tmp_path: Path, rrd: RRD) -> None:
     older = Store(str(tmp_path), MINUTE).rrd
     names = [name for name in SOURCES if name not in ("sent_unknown", "sent_plaintext")]
-    librrd.create(
+    rrdtool.create(
         older.path,
         *("--step", "60", "--start", str(NOW - HOUR)),
         *(f"DS:{name}:ABSOLUTE:120:0:U" for name in names),
         *(f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in older._schema()),
     )
     values = ":".join("1" for _ in names)
-    librrd.update(older.path, *(f"{at}:{values}" for at in range(NOW - HOUR + 60, NOW + 60, 60)))
+    rrdtool.update(older.path, *(f"{at}:{values}" for at in range(NOW - HOUR + 60, NOW + 60, 60)))
     image = drawn(older, GRAPHS[2])
 
     assert share_of(image, GRAPHS[2].counted[0].light) > 500

@@ -16,7 +16,7 @@ HOUSE = (Path(__file__).parents[1] / "docs" / "house.md").read_text(encoding="ut
 
 HANDS = {
     "sqlite3": "ledger",
-    "ctypes": "librrd",
+    "rrdtool": "rrd",
     "pygtail": "tail",
     "jinja2": "page",
     "matplotlib": "picture",

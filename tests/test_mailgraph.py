@@ -12,11 +12,12 @@ from datetime import timezone
 from pathlib import Path
 
 import pytest
+import rrdtool
 from host import Host, line, rfc3339
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import librrd, report
+from dane_mailgraph import report
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.errors import SourceError, StoreError
 from dane_mailgraph.mailgraph import SOURCES, Stretch
@@ -53,7 +54,7 @@ def created(
 ) -> None:
     """An RRD as mailgraph makes it."""
     each = [f"DS:{name}:{kind}:120:0:U" for name in sources]
-    librrd.create(str(path), "--start", str(begin), "--step", "60", *each, *archives.split())
+    rrdtool.create(str(path), "--start", str(begin), "--step", "60", *each, *archives.split())
 
 
 def fed(
@@ -65,7 +66,7 @@ def fed(
     truth = {at: rate(at) for at in whole if at not in hole}
     values = [f"{at + 60}:{':'.join(map(str, truth.get(at, 'UUUU')))}" for at in whole]
     for n in range(0, len(values), 500):
-        librrd.update(str(path), *values[n : n + 500])
+        rrdtool.update(str(path), *values[n : n + 500])
     return truth
 
 
@@ -161,7 +162,7 @@ def test_a_row_that_is_not_finished_is_known_by_the_same_rule(first: int, unknow
 def test_halves_of_counts_do_not_add_up(tmp_path: Path) -> None:
     path = tmp_path / "old.rrd"
     created(path, BEGIN)
-    librrd.update(str(path), *(f"{BEGIN + 60 * (n + 1)}:{0.3 if n % 8 else 0.36}:0:0:0" for n in range(8 * 100)))
+    rrdtool.update(str(path), *(f"{BEGIN + 60 * (n + 1)}:{0.3 if n % 8 else 0.36}:0:0:0" for n in range(8 * 100)))
     mail = host(tmp_path / "mail", BEGIN + DAY)
     mail.take(path)
     assert carried(mail) == [246, 0, 0, 0]  # rows of 2.46
@@ -197,7 +198,7 @@ def test_before_the_first_and_behind_the_last_known_row_nothing_is_said(tmp_path
     path = tmp_path / "old.rrd"
     truth = fed(path, 960)
     end = BEGIN + 960 * 60
-    librrd.update(str(path), *(f"{end + 60 * n}:U:U:U:U" for n in range(1, 100)))
+    rrdtool.update(str(path), *(f"{end + 60 * n}:U:U:U:U" for n in range(1, 100)))
     mail = host(tmp_path / "mail", BEGIN + 2 * DAY)
     (found,) = mail.take(path).carried
     assert found.stretches == (Stretch(BEGIN, end, 480),)
@@ -344,7 +345,7 @@ def test_what_only_a_damaged_file_can_hold_is_unknown(tmp_path: Path) -> None:
     path = tmp_path / "old.rrd"
     truth = fed(path, 480, hole=range(BEGIN, BEGIN + 1, 60))
     last = BEGIN + 480 * 60
-    librrd.update(str(path), *(f"{last + 60 * (n + 1)}:{'inf' if n == 4 else 0}:0:0:0" for n in range(16)))
+    rrdtool.update(str(path), *(f"{last + 60 * (n + 1)}:{'inf' if n == 4 else 0}:0:0:0" for n in range(16)))
     mail = host(tmp_path / "mail", BEGIN + DAY)
     mail.take(path)
     assert carried(mail, BEGIN + 480)[1:] == total(truth, BEGIN + 480)[1:]

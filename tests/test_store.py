@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import rrdtool
 import torture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import librrd
 from dane_mailgraph import store as stores
 from dane_mailgraph.counted import COUNTED
 from dane_mailgraph.errors import StoreError
@@ -138,7 +138,7 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(tmp_path: P
             old.setattr(sys.modules[name], "SOURCES", (*(each.source for each in fewer), OBSERVED))
         old.setattr("dane_mailgraph.ledger._COLUMNS", tuple(each.source for each in fewer))
         found = filled(tmp_path, 2000)
-    assert new.source not in str(librrd.info(str(tmp_path / "outbound.rrd")))
+    assert new.source not in str(rrdtool.info(str(tmp_path / "outbound.rrd")))
     until = BEGIN + 60 * 2000
     with writing(tmp_path) as (ledger, store):
         store.settle(ledger)
@@ -249,7 +249,7 @@ def test_nothing_is_written_in_place_without_a_snapshot_that_could_mend_it(tmp_p
         Path(store.snapshot.path).write_text("somebody's notes\n")
         count(ledger, {until: counts(9)}, until + 60)
         write(ledger, store, until + 60)
-        assert librrd.last(store.snapshot.path) == until
+        assert rrdtool.last(store.snapshot.path) == until
         assert Path(store.snapshot.path + ".aside-1").read_text() == "somebody's notes\n"
 
 
@@ -330,16 +330,16 @@ def a_directory(path: Path) -> None:
 
 def another_step(path: Path) -> None:
     Store(str(path.parent), 10)
-    librrd.create(str(path), "--step", "10", "DS:verified:ABSOLUTE:20:0:U", "RRA:AVERAGE:0:1:10")
+    rrdtool.create(str(path), "--step", "10", "DS:verified:ABSOLUTE:20:0:U", "RRA:AVERAGE:0:1:10")
 
 
 def another_schema(path: Path) -> None:
-    librrd.create(str(path), "--step", "60", "DS:sent:ABSOLUTE:120:0:U", "RRA:AVERAGE:0:1:10")
+    rrdtool.create(str(path), "--step", "60", "DS:sent:ABSOLUTE:120:0:U", "RRA:AVERAGE:0:1:10")
 
 
 def other_archives(path: Path) -> None:
     sources = (f"DS:{source}:ABSOLUTE:120:0:U" for source in SOURCES)
-    librrd.create(str(path), "--step", "60", *sources, "RRA:AVERAGE:0:1:10")
+    rrdtool.create(str(path), "--step", "60", *sources, "RRA:AVERAGE:0:1:10")
 
 
 FOREIGN = (a_directory, another_step, another_schema, other_archives)
@@ -385,7 +385,7 @@ def command(history: torture.History, verb: str, *more: str) -> subprocess.Compl
 
 
 def total(rrd: Path, source: str) -> int:
-    _, names, rows = librrd.fetch(str(rrd), "AVERAGE", "-r", "60", "-s", "-1d", "-e", "now")
+    _, names, rows = rrdtool.fetch(str(rrd), "AVERAGE", "-r", "60", "-s", "-1d", "-e", "now")
     return round(sum(row[names.index(source)] or 0 for row in rows) * 60)
 
 
@@ -482,7 +482,7 @@ def test_run_goes_on_by_itself_when_the_rrd_is_itself_again(history: torture.Liv
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.wait(3) == 0
-    _, names, rows = librrd.fetch(str(rrd), "AVERAGE", "-r", "1", "-s", "-200s", "-e", "now")
+    _, names, rows = rrdtool.fetch(str(rrd), "AVERAGE", "-r", "1", "-s", "-200s", "-e", "now")
     assert sum(row[names.index("verified")] or 0 for row in rows) == 8
 
 

@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rrdtool
 
-from dane_mailgraph import cli, journal, librrd
+from dane_mailgraph import cli, journal
 from dane_mailgraph.counted import BY_KEY, COUNTED
 from dane_mailgraph.daybook import KEPT, Daybook
 from dane_mailgraph.ledger import Ledger
@@ -294,7 +295,7 @@ def compare(path: str | Path, step: int, truth: dict[int, list[int]], begin: int
 
     All intervals in [begin, last) were read; those before `begin` were not.
     """
-    info = librrd.info(str(path))
+    info = rrdtool.info(str(path))
     if info["last_update"] != last:
         raise Wrong(f"written up to {info['last_update']}, not {last}")
     rows = 0
@@ -310,7 +311,7 @@ def _compare_archive(
 ) -> None:
     until = last - last % size
     start = until - kept * size
-    got, names, values = librrd.fetch(path, kind, "-s", str(start), "-e", str(until - size), "-r", str(size))
+    got, names, values = rrdtool.fetch(path, kind, "-s", str(start), "-e", str(until - size), "-r", str(size))
     if got != (start, until, size):
         raise Wrong(f"{kind} of {size} s: {got} instead of {(start, until, size)}")
     expected: dict[int, list[int]] = {}
@@ -466,7 +467,7 @@ class History:
         torn = state_of(self.state, "writing") is not None
         if only_torn and not torn:
             return
-        last = 0 if torn else librrd.last(str(rrd))
+        last = 0 if torn else rrdtool.last(str(rrd))
         again: list[tuple[str, Callable[[], Any]]] = [
             ("no offset file", lambda: (self.state / "mail.log.offset").unlink(missing_ok=True)),
             ("foreign offset file", lambda: (self.state / "mail.log.offset").write_text("never\nmind\n")),
@@ -481,7 +482,7 @@ class History:
             # What was logged before the log of this name was begun must be in the RRD: the first look does not go further back.
             if self.writer.since < last and self.writer.first is not None and self.writer.settled:
                 again.append(("no ledger", ledger.unlink))
-                if snapshot.exists() and self.writer.since < librrd.last(str(snapshot)):
+                if snapshot.exists() and self.writer.since < rrdtool.last(str(snapshot)):
                     again.append(("only the snapshot", lambda: self._lose(ledger, rrd)))
             for name in ("older ledger", "older RRD", "older snapshot"):
                 if name in self._kept:

@@ -8,7 +8,7 @@ shift 4
 log=$PWD/build/setup.log
 
 # What setup.cfg asks for. fonttools, which matplotlib needs, takes scipy and with it a compiler where munkres is not named.
-debian='python3-venv python3-setuptools python3-wheel python3-pygtail python3-matplotlib python3-munkres
+debian='python3-venv python3-setuptools python3-wheel python3-rrdtool python3-pygtail python3-matplotlib python3-munkres
     python3-jinja2 python3-zstandard python3-dnspython tzdata'
 
 die() {
@@ -63,7 +63,7 @@ fi
 { [ -d "$ready" ] && grep -qx "include-system-site-packages = $distribution" "$venv/pyvenv.cfg"; } ||
     rm -rf "$venv" || die "Cannot remove $venv: make it yours with chown."
 
-# What is missing, as Debian calls it, and in words.
+# What is missing, as Debian calls it, and in words. The binding of rrdtool is the one package to be compiled.
 packages='' words=''
 missing() {
     packages="$packages $1" words="$words${words:+, }$2"
@@ -72,10 +72,20 @@ if $distribution; then
     for package in $debian; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing "$package" "$package"
     done
-elif ! [ -d "$venv" ]; then
-    "$python" -c 'import ensurepip, venv' 2>>"$log" || missing "python$version-venv" "Python's venv module"
+else
+    [ -d "$venv" ] || "$python" -c 'import ensurepip, venv' 2>>"$log" || missing "python$version-venv" "Python's venv module"
+    if ! "$venv/bin/python" -c 'import rrdtool' 2>/dev/null; then
+        cc=${CC:-$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("CC") or "cc")')}
+        header() {
+            # shellcheck disable=SC2086
+            { printf '#include <%s>\n' "$1" | $cc -E -x c -I/usr/local/include -; } >/dev/null 2>>"$log"
+        }
+        header stdio.h || missing 'gcc libc6-dev' 'a C compiler'
+        "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+            missing "python$version-dev" "the headers of $python"
+        header rrd.h || [ -e /usr/include/rrd.h ] || missing librrd-dev 'the headers of librrd'
+    fi
 fi
-"$python" -c 'import ctypes; ctypes.CDLL("librrd.so.8")' 2>>"$log" || missing librrd8 librrd
 
 if [ -n "$packages" ] && command -v apt-get >/dev/null; then
     sudo=''
@@ -117,13 +127,15 @@ fi
 if $distribution; then
     set -- --no-build-isolation "$@"
 else
-    extras=$extras${extras:+,}tzdata
+    extras=$extras${extras:+,}rrdtool,tzdata
 fi
 echo "Installing Python packages into $venv"
 logged "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --retries 2 "$@" ".${extras:+[$extras]}" </dev/null || {
     full "$venv" && die "Cannot install the Python packages, because the disk is full: make room, then run make again (see $log)."
     said "$no_network" && die "Cannot install the Python packages, because the package index cannot be reached: mend the network, then run make again (see $log)."
+    said 'rrd.h|Python.h|command .*gcc.* failed|Unable to (compile|link)' &&
+        die "Cannot compile the Python package rrdtool-bindings: see what the compiler says in $log, mend it, then run make again."
     die "Cannot install the Python packages: see what pip says in $log, mend it, then run make again."
 }
-"$venv/bin/python" -c 'import dns, jinja2, matplotlib, pygtail, zstandard' >>"$log" 2>&1 ||
+"$venv/bin/python" -c 'import dns, jinja2, matplotlib, pygtail, rrdtool, zstandard' >>"$log" 2>&1 ||
     die "The Python packages are installed but cannot be loaded: see why in $log, then run make clean and make again."
