@@ -12,7 +12,7 @@ INPUTS = setup.cfg setup.py pyproject.toml tools/setup.sh
 
 
 # What takes long is a matter of disks, browsers and servers more than of Python and its packages.
-SLOW = rotation kills browser doctor own_mx resolver site page demo store time collect invariants cli daybook journal daemon
+SLOW = rotation kills browser doctor own_mx resolver build page demo sync time live_log invariants cli relays journal daemon
 LEFT_OUT = $(SLOW:%=--ignore=tests/test_%.py)
 
 .NOTPARALLEL:

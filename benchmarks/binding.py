@@ -16,7 +16,7 @@ from pathlib import Path
 
 import rrdtool
 
-from dane_mailgraph.rrd import RRD, SOURCES
+from dane_mailgraph.store.rrd import RRD, SOURCES
 
 BEGIN = 1_700_006_400
 """A midnight."""

@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from dane_mailgraph.counted import COUNTED
-from dane_mailgraph.intervals import Interval
-from dane_mailgraph.ledger import Ledger
-from dane_mailgraph.store import Store
+from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.counts import Interval
+from dane_mailgraph.store.ledger import Ledger
+from dane_mailgraph.store.sync import Store
 
 ROUNDS = 3
 DAY = 86400

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .errors import ConfigError, reason
 from .language import Language, language, languages
-from .postfix import Relays
+from .peers import Relays
 
 FILE = "/etc/dane-mailgraph.conf"
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["dane_mailgraph"]):
-    from dane_mailgraph.clock import Clock
-    from dane_mailgraph.counted import BY_KEY, COUNTED
-    from dane_mailgraph.explain import explain
-    from dane_mailgraph.postfix import Relays
-    from dane_mailgraph.sessions import Sessions
-    from dane_mailgraph.syslog import Blocks
-    from dane_mailgraph.tally import Tally
+    from dane_mailgraph.categories import BY_KEY, COUNTED
+    from dane_mailgraph.log.blocks import Blocks
+    from dane_mailgraph.log.clock import Clock
+    from dane_mailgraph.peers import Relays
+    from dane_mailgraph.postfix.explanation import explain
+    from dane_mailgraph.postfix.sessions import Sessions
+    from dane_mailgraph.postfix.tally import Tally
 
 NOW = 1795485600
 RELAYS = Relays("127.0.0.0/8 ::1 unix")

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import zstandard
 
-from dane_mailgraph import collect, whole_logs
-from dane_mailgraph.count import Rules, Step
-from dane_mailgraph.counted import BY_KEY, COUNTED
-from dane_mailgraph.ledger import Ledger
-from dane_mailgraph.postfix import Relays
-from dane_mailgraph.store import Store
-from dane_mailgraph.tail import Log
+from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.counting import live_log, whole_logs
+from dane_mailgraph.counting.step import Rules, Step
+from dane_mailgraph.log.follow import Log
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.store.ledger import Ledger
+from dane_mailgraph.store.sync import Store
 
 VERIFIED = COUNTED.index(BY_KEY["connections.verified"])
 
@@ -85,7 +85,7 @@ class Host:
 
     def collect(self) -> Step:
         self.store.settle(self.ledger)
-        step = collect.collect(self.follower, self.ledger, self.rules, self.now)
+        step = live_log.collect(self.follower, self.ledger, self.rules, self.now)
         self.store.follow(self.ledger, self.now, self.rules.grace)
         self.steps.append(step)
         return step

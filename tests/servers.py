@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dane_mailgraph import resolver
+from dane_mailgraph.dane import resolver
 
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.axis import local, moment, scale, ticks
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.series import DAY, HOUR, SPANS, Span
+from dane_mailgraph.site.axis import local, moment, scale, ticks
+from dane_mailgraph.store.series import SPANS, Span
+from dane_mailgraph.times import DAY, HOUR
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour

@@ -16,15 +16,16 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, Browser
 
-from dane_mailgraph import site
-from dane_mailgraph.counted import BY_KEY, COUNTED
-from dane_mailgraph.destinations import Alarm, Destination, Regression
-from dane_mailgraph.intervals import Interval
+from dane_mailgraph.answer.changes import Regression
+from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.counts import Interval
 from dane_mailgraph.language import language
-from dane_mailgraph.ledger import Ledger
-from dane_mailgraph.series import DAY, HOUR
-from dane_mailgraph.site import Look
-from dane_mailgraph.store import Store
+from dane_mailgraph.site import build
+from dane_mailgraph.site.build import Look
+from dane_mailgraph.store.ledger import Ledger
+from dane_mailgraph.store.relays import Alarm, Destination
+from dane_mailgraph.store.sync import Store
+from dane_mailgraph.times import DAY, HOUR
 
 AXE = Path(__file__).parents[1] / "build" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -51,7 +52,7 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.settle(ledger)
         store.follow(ledger, NOW + 60, 10)
     names = ("mx.plain.example", "@no-tlsa.example", "<img src=/evil onerror=alert(1)>", "a" * 200 + ".example")
-    files = site.build(
+    files = build.build(
         store.rrd,
         NOW + 60,
         Look(HOST, language=language("de"), names_destinations=True),
@@ -60,7 +61,7 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
         regressions=(Regression("was-good.example", NOW - DAY, NOW - HOUR, 9, NOW, {BY_KEY["connections.untrusted"]: 2}),),
         alarms=(Alarm("dnssec", "<script>alert(1)</script>", "The resolver does not validate.", 3, NOW),),
     )
-    site.publish(files, str(folder / "www"))
+    build.publish(files, str(folder / "www"))
     return folder / "www"
 
 

@@ -26,7 +26,7 @@ import zstandard
 from servers import NAME, Authority
 
 import dane_mailgraph
-from dane_mailgraph import cli
+from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import SETTINGS
 
 ROOT = Path(dane_mailgraph.__file__).parents[1]
@@ -72,7 +72,7 @@ class Home:
 
     def collected(self) -> None:
         """A store that has counted the log, made in this process because that is faster."""
-        assert cli.main(["collect", *self.settings]) == 0
+        assert command_line.main(["collect", *self.settings]) == 0
 
     def fails(self, status: int, verb: str, *rest: str | Path) -> str:
         """The one sentence on standard error."""
@@ -105,7 +105,7 @@ def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
     def failing(status: int, *arguments: str) -> str:
         try:
-            returned = cli.main(list(arguments))
+            returned = command_line.main(list(arguments))
         except SystemExit as left:
             returned = int(left.code or 0)
         said = capsys.readouterr()
@@ -264,7 +264,7 @@ def test_the_installed_command_is_the_same(home: Home) -> None:
 
 def helped(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as left:
-        cli.main([*arguments, "--help"])
+        command_line.main([*arguments, "--help"])
     assert left.value.code == 0
     said = capsys.readouterr()
     assert said.err == ""
@@ -545,7 +545,7 @@ def test_an_rrd_that_is_none_is_made_anew_by_who_writes(
     (home.state / "outbound.rrd").write_bytes(content)
     rest = [str(home.log)] if verb == "import" else []
 
-    assert cli.main([verb, *home.settings, *rest]) == 0
+    assert command_line.main([verb, *home.settings, *rest]) == 0
     assert "made anew from what is kept beside it" in capsys.readouterr().err
     assert (home.state / "outbound.rrd.aside-1").read_bytes() == content
     assert home.verified() == 3
@@ -639,7 +639,9 @@ else:
 
 
 @pytest.mark.parametrize("begins", ["-m", str(Path(sys.executable).with_name("dane-mailgraph"))], ids=["module", "command"])
-@pytest.mark.parametrize("name", ["dane_mailgraph.cli", "pygtail", "dane_mailgraph.ledger", "dane_mailgraph.explain"])
+@pytest.mark.parametrize(
+    "name", ["dane_mailgraph.cli.command_line", "pygtail", "dane_mailgraph.store.ledger", "dane_mailgraph.postfix.explanation"]
+)
 def test_ctrl_c_while_modules_are_imported_ends_it_quietly(begins: str, name: str, home: Home) -> None:
     if begins != "-m" and not os.path.exists(begins):
         pytest.skip("this interpreter has the package not installed")

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import dane_mailgraph
-from dane_mailgraph import cli, config
+from dane_mailgraph import config
+from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import SETTINGS, Config, Setting, load, printed
 from dane_mailgraph.errors import ConfigError
 
@@ -96,7 +97,7 @@ def test_the_command_line_knows_each_setting_by_its_three_names(
     path = written(tmp_path, f"{setting.name} = {OTHER[setting.name]}\n")
 
     def said(*arguments: str) -> str:
-        assert cli.main(["config", "--config", path, *arguments]) == 0
+        assert command_line.main(["config", "--config", path, *arguments]) == 0
         lines = [each.removeprefix("# ") for each in capsys.readouterr().out.split("\n")]
         (line,) = [each for each in lines if each.startswith(f"{setting.name} =")]
         return line.partition("=")[2].strip()

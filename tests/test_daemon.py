@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from torture import Lived
 
-from dane_mailgraph import daemon
+from dane_mailgraph.cli import daemon
 from dane_mailgraph.errors import SourceError, StoreError
 
 

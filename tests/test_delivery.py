@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import delivery
-from dane_mailgraph.meaning import Meanings
-from dane_mailgraph.postfix import Relays
-from dane_mailgraph.sessions import Sessions
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix import delivery
+from dane_mailgraph.postfix.classify import Meanings
+from dane_mailgraph.postfix.sessions import Sessions
 
 RELAY = "mx.example.org[192.0.2.10]:25"
 FORGED = ">, relay=mx.bank.example[192.0.2.66]:25, delay=1, delays=0/0/0/1, tls=dane, dsn=2.0.0, status=sent (ok"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import dane_mailgraph
-from dane_mailgraph import cli, demo
+from dane_mailgraph.cli import command_line, demo
 
 NOW = 1795485600
 
@@ -55,7 +55,7 @@ def test_what_is_no_demos_is_refused_and_left_alone(name: str, tmp_path: Path, c
         theirs /= "precious"
     theirs.write_text("precious")
 
-    assert cli.main(["demo", "--config", os.devnull, str(tmp_path)]) == 2
+    assert command_line.main(["demo", "--config", os.devnull, str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"dane-mailgraph: {tmp_path / name} is there already") and said.err.count("\n") == 1
@@ -66,7 +66,7 @@ def test_what_is_no_demos_is_refused_and_left_alone(name: str, tmp_path: Path, c
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    assert cli.main(["demo", "--config", os.devnull, str(tmp_path / "file")]) == 74
+    assert command_line.main(["demo", "--config", os.devnull, str(tmp_path / "file")]) == 74
     assert capsys.readouterr().err.count("\n") == 1
 
 

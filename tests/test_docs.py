@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from dane_mailgraph import cli
+from dane_mailgraph.categories import FAMILIES
+from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import FILE, SETTINGS, Setting
-from dane_mailgraph.counted import FAMILIES
-from dane_mailgraph.explain import explain
-from dane_mailgraph.postfix import Relays
-from dane_mailgraph.syslog import Clock
+from dane_mailgraph.log.heads import Clock
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix.explanation import explain
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ PROGRAM, SETTING = ((ROOT / "man" / name).read_text(encoding="utf-8") for name i
 UNITS = sorted((ROOT / "systemd").iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 
-PARSER = cli.parser()
+PARSER = command_line.parser()
 (_VERBS,) = [action for action in PARSER._actions if isinstance(action, argparse._SubParsersAction)]
 VERBS: dict[str, argparse.ArgumentParser] = _VERBS.choices
 

@@ -16,17 +16,18 @@ import pytest
 from servers import NAME, Authority, call, configured, free_port, nameserver, needs, running
 from test_cli import Home, connections
 
-from dane_mailgraph import cli, facts
+from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import load
-from dane_mailgraph.diagnose import diagnose
-from dane_mailgraph.findings import Verdict
-from dane_mailgraph.own_mx import Target
+from dane_mailgraph.dane.servers import Target
+from dane_mailgraph.doctor import facts
+from dane_mailgraph.doctor.checks import diagnose
+from dane_mailgraph.doctor.findings import Verdict
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A log that has been counted and drawn, where there is no Postfix."""
-    monkeypatch.setattr("dane_mailgraph.command._SBIN", ())
+    monkeypatch.setattr("dane_mailgraph.programs._SBIN", ())
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "test").symlink_to(shutil.which("test") or "/usr/bin/test")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -41,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 def said(home: Home, capsys: pytest.CaptureFixture[str], *rest: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Status, and what is not well by its check."""
     capsys.readouterr()
-    status = cli.main(["doctor", *home.settings, "--format", "json", *rest])
+    status = command_line.main(["doctor", *home.settings, "--format", "json", *rest])
     told = json.loads(capsys.readouterr().out)
     assert [told[verdict.value] for verdict in Verdict] == [
         sum(each["verdict"] == verdict.value for each in told["findings"]) for verdict in Verdict
@@ -61,7 +62,7 @@ def test_a_log_of_another_machine_is_well_without_postfix(home: Home, capsys: py
 
 def test_text_and_its_last_line(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    status = cli.main(["doctor", *home.settings])
+    status = command_line.main(["doctor", *home.settings])
     lines = capsys.readouterr().out.rstrip("\n").split("\n")
 
     assert status == 0
@@ -108,7 +109,7 @@ def test_a_log_that_the_user_who_counts_cannot_read_must_be_mended(home: Home, c
 @pytest.mark.parametrize("option", ["--mx=a b", "--mx=mail:0", "--mx=", "--format=yaml", "file"])
 def test_wrong_usage_is_2(option: str, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        status = cli.main(["doctor", *home.settings, option])
+        status = command_line.main(["doctor", *home.settings, option])
     except SystemExit as left:
         status = int(left.code or 0)
 
@@ -117,7 +118,7 @@ def test_wrong_usage_is_2(option: str, home: Home, capsys: pytest.CaptureFixture
 
 
 def test_names_from_outside_cannot_command_the_terminal(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["doctor", *home.settings, "--log", f"{home.folder}/a\x1b[2Jb"])
+    command_line.main(["doctor", *home.settings, "--log", f"{home.folder}/a\x1b[2Jb"])
 
     assert "\x1b" not in capsys.readouterr().out
 

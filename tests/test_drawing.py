@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.drawing import Drawing, Stretch, numbers, per, visible
-from dane_mailgraph.graphs import GRAPHS, TRUST, Graph
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.palette import DARK, LIGHT
-from dane_mailgraph.series import DAY, HOUR, MINUTE, SPANS, Series, Span
+from dane_mailgraph.site.drawing import Drawing, Stretch, numbers, per, visible
+from dane_mailgraph.site.graphs import GRAPHS, TRUST, Graph
+from dane_mailgraph.site.palette import DARK, LIGHT
+from dane_mailgraph.store.series import SPANS, Series, Span
+from dane_mailgraph.times import DAY, HOUR, MINUTE
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DASH = "\N{EN DASH}"

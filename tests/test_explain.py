@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import dane_mailgraph
-from dane_mailgraph import cli
-from dane_mailgraph.counted import COUNTED
+from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.cli import command_line
 
 TESTS = Path(__file__).parent
 LOGS = sorted([*(TESTS / "lab").glob("*.log"), *(TESTS.parent / "sample_logs").glob("*.log")])
@@ -35,7 +35,7 @@ def line(text: str, program: str = "postfix/smtp", stamp: str = "2024-01-15T12:0
 def explained(*lines: str | bytes, capsys: pytest.CaptureFixture[str], folder: Path, more: tuple[str, ...] = ()) -> list[Any]:
     log = folder / "lines.log"
     log.write_bytes(b"\n".join(each if isinstance(each, bytes) else each.encode() for each in lines))
-    assert cli.main(["explain", "--config", os.devnull, "--time-zone", "UTC", "--format", "json", *more, str(log)]) == 0
+    assert command_line.main(["explain", "--config", os.devnull, "--time-zone", "UTC", "--format", "json", *more, str(log)]) == 0
     said = capsys.readouterr()
     assert said.err == ""
     return [json.loads(each) for each in said.out.split("\n")[:-1]]
@@ -117,7 +117,7 @@ def test_text_is_a_line_a_line_that_no_log_can_use_to_command_the_terminal(
     log = tmp_path / "lines.log"
     log.write_bytes(line(f"Trusted {TLS}").encode() + b"\n" + line("x", "ev\x1b[2Jil").encode() + b"\n" + b"\xff\x85\x0c\n")
 
-    assert cli.main(["explain", "--config", os.devnull, str(log)]) == 0
+    assert command_line.main(["explain", "--config", os.devnull, str(log)]) == 0
     out = capsys.readouterr().out
     assert [each.split()[0] for each in out.split("\n")[:-1]] == ["1", "2", "3"]
     assert all(each.isprintable() for each in out.split("\n"))
@@ -151,7 +151,7 @@ def test_what_is_explained_is_what_import_counts(path: Path, tmp_path: Path, cap
     if time.time() < WRITTEN:
         pytest.skip("the clock of this machine is before these logs, so they are in the future")
     folders = ["--state-dir", str(tmp_path / "state"), "--log", str(tmp_path / "none"), "--config", os.devnull]
-    assert cli.main(["explain", *folders, "--time-zone", "Europe/Berlin", "--format", "json", str(log)]) == 0
+    assert command_line.main(["explain", *folders, "--time-zone", "Europe/Berlin", "--format", "json", str(log)]) == 0
     said = [json.loads(each) for each in capsys.readouterr().out.split("\n")[:-1]]
     sums: Counter[str] = Counter()
     for each in said:
@@ -159,8 +159,8 @@ def test_what_is_explained_is_what_import_counts(path: Path, tmp_path: Path, cap
         times = re.search(r"counted (\d+) times", each["note"])
         sums.update(dict.fromkeys(each["counts"], int(times[1]) if times else 1))
 
-    assert cli.main(["import", *folders, "--time-zone", "Europe/Berlin", str(log)]) == 0
+    assert command_line.main(["import", *folders, "--time-zone", "Europe/Berlin", str(log)]) == 0
     capsys.readouterr()
-    assert cli.main(["report", *folders, "--since", "2000-01-02", "--format", "json"]) == 0
+    assert command_line.main(["report", *folders, "--since", "2000-01-02", "--format", "json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert {each.key: report[each.family][each.name] or 0 for each in COUNTED} == {each.key: sums[each.key] for each in COUNTED}

@@ -12,9 +12,10 @@ from host import START, Host
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import cli, report
-from dane_mailgraph.counted import CONNECTIONS
-from dane_mailgraph.series import DAY, HOUR
+from dane_mailgraph.answer import report
+from dane_mailgraph.categories import CONNECTIONS
+from dane_mailgraph.cli import command_line
+from dane_mailgraph.times import DAY, HOUR
 
 RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -149,11 +150,11 @@ def test_a_rebuilt_store_holds_all_the_logs_and_the_old_one_is_kept(tmp_path: Pa
     host.connect(2, at=START - DAY, to=tmp_path / "old")
     host.connect(3, at=START - HOUR, to=tmp_path / "new")
     there = ["--state-dir", str(tmp_path / "s"), "--log", str(host.log), "--config", "/dev/null"]
-    assert cli.main(["import", str(tmp_path / "new"), *there]) == 0
-    assert cli.main(["import", "--rebuild", str(tmp_path / "old"), str(tmp_path / "new"), *there]) == 0
+    assert command_line.main(["import", str(tmp_path / "new"), *there]) == 0
+    assert command_line.main(["import", "--rebuild", str(tmp_path / "old"), str(tmp_path / "new"), *there]) == 0
     capsys.readouterr()
     since = ["--since", str(START - 2 * DAY), "--until", str(START)]
-    assert cli.main(["report", "--format", "json", *since, *there]) == 0
+    assert command_line.main(["report", "--format", "json", *since, *there]) == 0
 
     assert json.loads(capsys.readouterr().out)["connections"]["verified"] == 5
     assert list((tmp_path / "s").glob("ledger.sqlite.aside*"))

@@ -20,9 +20,10 @@ import torture
 from host import START, TEXT, Host, line, rfc3339
 from torture import ended
 
-from dane_mailgraph import cli, journal
+from dane_mailgraph.cli import command_line
 from dane_mailgraph.errors import SourceError
-from dane_mailgraph.journal import Journal
+from dane_mailgraph.log import journal
+from dane_mailgraph.log.journal import Journal
 
 HERE = Path(__file__).parent / "journal"
 
@@ -498,10 +499,10 @@ def test_the_command_line_counts_the_journal_and_says_what_is_wrong(
 ) -> None:
     host.ledger.__exit__(None, None, None)
     host.connect(3)
-    assert cli.main([*killed, "-v"]) == 0
+    assert command_line.main([*killed, "-v"]) == 0
     assert "counted 3 connections" in capsys.readouterr().out
     host.append("!1 No journal files were opened due to insufficient permissions.")
-    assert cli.main(killed) == 66
+    assert command_line.main(killed) == 66
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -11,14 +11,14 @@ from string import Formatter
 import pytest
 
 import dane_mailgraph
-from dane_mailgraph import axis, page
-from dane_mailgraph.alarms import WARNINGS
-from dane_mailgraph.counted import COUNTED
-from dane_mailgraph.drawing import UNITS
-from dane_mailgraph.graphs import GRAPHS
+from dane_mailgraph.categories import COUNTED
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
-from dane_mailgraph.series import SPANS
-from dane_mailgraph.status import _kinds
+from dane_mailgraph.postfix_warnings import WARNINGS
+from dane_mailgraph.site import axis, page
+from dane_mailgraph.site.drawing import UNITS
+from dane_mailgraph.site.graphs import GRAPHS
+from dane_mailgraph.site.status import _kinds
+from dane_mailgraph.store.series import SPANS
 
 PACKAGE = Path(dane_mailgraph.__file__).parent
 GERMAN = language("de")
@@ -26,7 +26,7 @@ GERMAN = language("de")
 
 def said() -> Iterator[str]:
     """Every text that is said: in the modules, in the template, in the tables."""
-    for module in PACKAGE.glob("*.py"):
+    for module in PACKAGE.rglob("*.py"):
         tree = ast.parse(module.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
@@ -34,7 +34,7 @@ def said() -> Iterator[str]:
                 yield node.args[0].value
             if isinstance(node, ast.Call) and name == "share" and len(node.args) == 5 and isinstance(node.args[1], ast.Constant):
                 yield node.args[1].value
-    template = (PACKAGE / "templates" / "index.html").read_text(encoding="utf-8")
+    template = (PACKAGE / "site" / "templates" / "index.html").read_text(encoding="utf-8")
     for double, single in re.findall(r"""\bsay\((?:"([^"]+)"|'([^']+)')""", template):
         yield double or single
     yield from (text for row in COUNTED for text in (row.label, row.meaning))

@@ -18,12 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opinion import reference
 
-from dane_mailgraph import alarms, delivery, meaning, postfix, syslog
-from dane_mailgraph.clock import Clock
-from dane_mailgraph.counted import BY_KEY, COUNTED, FAMILIES
-from dane_mailgraph.explain import explain
-from dane_mailgraph.postfix import Relays
-from dane_mailgraph.tally import Tally
+from dane_mailgraph import postfix_warnings
+from dane_mailgraph.categories import BY_KEY, COUNTED, FAMILIES
+from dane_mailgraph.log.clock import Clock
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix import classify, clients, delivery, handshake
+from dane_mailgraph.postfix.explanation import explain
+from dane_mailgraph.postfix.tally import Tally
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "sample_logs"
@@ -221,7 +222,7 @@ CIPHER_NAMES = {m[1].decode() for text in TEXTS if (m := re.search(rb" with ciph
 
 
 @pytest.mark.parametrize(
-    "table, names", [(postfix._GROUPS, GROUP_NAMES), (postfix._CIPHERS, CIPHER_NAMES)], ids=["groups", "ciphers"]
+    "table, names", [(handshake._GROUPS, GROUP_NAMES), (handshake._CIPHERS, CIPHER_NAMES)], ids=["groups", "ciphers"]
 )
 def test_every_alternative_of_the_key_exchange_tables_has_a_sample(
     table: tuple[tuple[str, re.Pattern[str]], ...], names: set[str]
@@ -234,7 +235,7 @@ def test_every_alternative_of_the_key_exchange_tables_has_a_sample(
 
 @pytest.mark.parametrize("piece", ["label", "verb"])
 def test_every_label_and_verb_has_a_sample(piece: str) -> None:
-    listed = re.search(rf"\(\?P<{piece}>([^()]*)\)", postfix._SESSION.pattern.decode())
+    listed = re.search(rf"\(\?P<{piece}>([^()]*)\)", handshake._SESSION.pattern.decode())
     assert listed is not None
 
     for word in listed[1].split("|"):
@@ -252,7 +253,7 @@ def test_every_label_is_there_with_every_verb(label: str, verb: str) -> None:
     assert any(f"{label} TLS connection {verb} to ".encode() in text for text in TEXTS)
 
 
-@pytest.mark.parametrize("note", meaning._NOTES, ids=lambda note: note[0].decode())
+@pytest.mark.parametrize("note", classify._NOTES, ids=lambda note: note[0].decode())
 def test_every_note_has_a_sample(note: tuple[bytes, str]) -> None:
     said = {each.note for each in explain([sample.line for sample in ALL], Clock(UTC, LATEST), Relays(IGNORED))}
 
@@ -296,9 +297,9 @@ def test_every_end_of_a_session_has_a_sample(end: str) -> None:
     assert any(re.match(rb"\w+: " + end.encode(), each.line.partition(b"]: ")[2]) for each in samples(IN_ORDER))
 
 
-@pytest.mark.parametrize("warning", alarms.WARNINGS, ids=lambda warning: warning.name)
-def test_every_warning_has_a_sample_and_counts_nowhere(warning: alarms.Warned) -> None:
-    lines = [each for each, text in zip(ALL, SAID, strict=True) if alarms.warned(text) is warning]
+@pytest.mark.parametrize("warning", postfix_warnings.WARNINGS, ids=lambda warning: warning.name)
+def test_every_warning_has_a_sample_and_counts_nowhere(warning: postfix_warnings.Warned) -> None:
+    lines = [each for each, text in zip(ALL, SAID, strict=True) if postfix_warnings.warned(text) is warning]
 
     assert lines
     assert not any(each.keys for each in lines)
@@ -355,12 +356,12 @@ def test_a_cut_tag_and_a_socket_have_samples_that_do_not_count() -> None:
 CATCH_ALL = re.compile(r"(?<!\\)\.[*+{]|\[\^\\n\][*+{]|\\[SWD][*+{]\\?\[")
 
 
-def heads() -> list[tuple[str, str]]:
+def beginnings() -> list[tuple[str, str]]:
     """What each pattern that leads to a count says before the label."""
-    session = postfix._SESSION.pattern.decode()
+    session = handshake._SESSION.pattern.decode()
     found = [("session", session[: session.index("(?P<label>")])]
-    clients = syslog.Clients("(.*)")
-    for name, pattern in (("line", clients._line), ("rfc5424", clients._rfc5424), ("nameless", syslog._NAMELESS)):
+    finder = clients.Clients("(.*)")
+    for name, pattern in (("line", finder._line), ("rfc5424", finder._rfc5424), ("nameless", clients._NAMELESS)):
         text = pattern.pattern.decode()
         assert text.startswith("^") and text.endswith("(.*)$"), name
         found.append((name, text.removesuffix("(.*)$")))
@@ -370,7 +371,7 @@ def heads() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("name, head", heads(), ids=lambda each: each if len(each) < 20 else "")
+@pytest.mark.parametrize("name, head", beginnings(), ids=lambda each: each if len(each) < 20 else "")
 def test_nothing_before_the_label_catches_just_anything(name: str, head: str) -> None:
     assert not CATCH_ALL.search(head), name
 
@@ -383,8 +384,8 @@ SUMMARY = (
 
 @given(st.binary(min_size=1, max_size=80))
 def test_no_text_before_a_summary_leaves_it_a_summary(before: bytes) -> None:
-    assert postfix.session(SUMMARY) is not None
-    assert postfix.session(before + SUMMARY) is None
+    assert handshake.session(SUMMARY) is not None
+    assert handshake.session(before + SUMMARY) is None
 
 
 @given(st.sampled_from(ALL), st.binary(max_size=60))

@@ -21,12 +21,12 @@ from opinion import references
 from test_law import IGNORED, IN_ORDER, LAB, LATEST, UTC, Sample, ids, samples
 from test_receivers import ARRIVED, lines
 
-from dane_mailgraph.clock import Clock
-from dane_mailgraph.counted import BY_KEY, COUNTED
-from dane_mailgraph.explain import explain
-from dane_mailgraph.postfix import Relays
-from dane_mailgraph.sessions import Sessions
-from dane_mailgraph.tally import Tally
+from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.log.clock import Clock
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix.explanation import explain
+from dane_mailgraph.postfix.sessions import Sessions
+from dane_mailgraph.postfix.tally import Tally
 
 RELAYS = Relays(IGNORED)
 EVER = 1 << 40

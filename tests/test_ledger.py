@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.counted import COUNTED
+from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import BusyError, ConfigError, MailgraphError, StoreError
-from dane_mailgraph.intervals import Interval
-from dane_mailgraph.ledger import Gap, Ledger
+from dane_mailgraph.store.ledger import Gap, Ledger
 
 
 def counts(number: int) -> tuple[int, ...]:
@@ -219,7 +219,7 @@ def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
 
 def test_a_column_that_is_new_is_unknown_in_the_rows_of_before(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as old:
-        old.setattr("dane_mailgraph.ledger._COLUMNS", tuple(each.source for each in COUNTED[:-1]))
+        old.setattr("dane_mailgraph.store.ledger._COLUMNS", tuple(each.source for each in COUNTED[:-1]))
         with Ledger(path, writable=True) as ledger, ledger.transaction():
             ledger.add([Interval(0, counts(1)[:-1])])
     for writable in (False, True):

@@ -17,10 +17,10 @@ from host import Host, line, rfc3339
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import report
-from dane_mailgraph.counted import BY_KEY, COUNTED
+from dane_mailgraph.answer import report
+from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.counting.mailgraph import SOURCES, Stretch
 from dane_mailgraph.errors import SourceError, StoreError
-from dane_mailgraph.mailgraph import SOURCES, Stretch
 
 STEPS = (8, 56, 280, 3360)
 """Minutes in a row of mailgraph's archives; each has 198 rows."""

@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 from servers import NAME, Authority, call, free_port, nameserver, needs, running
 
-from dane_mailgraph import own_mx, tlsa
+from dane_mailgraph.dane import servers, tlsa
+from dane_mailgraph.dane.resolver import Resolv
+from dane_mailgraph.dane.servers import Target
+from dane_mailgraph.dane.tlsa import Tlsa
+from dane_mailgraph.doctor import own_mx
+from dane_mailgraph.doctor.own_mx import Mx
+from dane_mailgraph.doctor.postconf import Instance, Service
 from dane_mailgraph.errors import UsageError
-from dane_mailgraph.own_mx import Mx, Target
-from dane_mailgraph.postconf import Instance, Service
-from dane_mailgraph.resolver import Resolv
-from dane_mailgraph.tlsa import Tlsa
 
 HERE = Resolv("", "nameserver 127.0.0.1\n")
 
@@ -60,8 +62,8 @@ def looked(instance: Instance, port: int = 25, name: str = NAME) -> Mx:
     ],
 )
 def test_a_name_and_a_port_are_read(text: str, target: tuple[str, int]) -> None:
-    assert own_mx.target(text) == target
-    assert own_mx.target(text).record == f"_{target[1]}._tcp.{target[0]}"
+    assert servers.target(text) == target
+    assert servers.target(text).record == f"_{target[1]}._tcp.{target[0]}"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_a_name_and_a_port_are_read(text: str, target: tuple[str, int]) -> None:
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no"):
-        own_mx.target(text)
+        servers.target(text)
 
 
 @pytest.mark.parametrize(

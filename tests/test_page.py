@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.counted import BY_KEY, COUNTED
-from dane_mailgraph.destinations import Alarm, Destination, Regression
-from dane_mailgraph.drawing import Drawing
-from dane_mailgraph.graphs import GRAPHS
+from dane_mailgraph.answer.changes import Regression
+from dane_mailgraph.categories import BY_KEY, COUNTED
 from dane_mailgraph.language import ENGLISH, Language, language
-from dane_mailgraph.page import html, icon, stylesheet
-from dane_mailgraph.palette import DARK, LIGHT
-from dane_mailgraph.series import SPANS, Series
-from dane_mailgraph.status import Chapter, Status, figures, shown
+from dane_mailgraph.site.drawing import Drawing
+from dane_mailgraph.site.graphs import GRAPHS
+from dane_mailgraph.site.page import html, icon, stylesheet
+from dane_mailgraph.site.palette import DARK, LIGHT
+from dane_mailgraph.site.status import Chapter, Status, figures, shown
+from dane_mailgraph.store.relays import Alarm, Destination
+from dane_mailgraph.store.series import SPANS, Series
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET
@@ -290,6 +291,6 @@ def test_nothing_from_outside_changes_the_markup(host: str, version: str, relay:
 
 
 def test_the_template_never_says_that_something_is_safe() -> None:
-    template = (Path(__file__).parents[1] / "dane_mailgraph" / "templates" / "index.html").read_text(encoding="utf-8")
+    template = (Path(__file__).parents[1] / "dane_mailgraph" / "site" / "templates" / "index.html").read_text(encoding="utf-8")
 
     assert "safe" not in template and "autoescape" not in template

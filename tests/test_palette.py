@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from dane_mailgraph.counted import COUNTED, FAMILIES, Counted
-from dane_mailgraph.graphs import GRAPHS, Graph
-from dane_mailgraph.palette import DARK, LIGHT, THEMES, Theme
+from dane_mailgraph.categories import COUNTED, FAMILIES, Counted
+from dane_mailgraph.site.graphs import GRAPHS, Graph
+from dane_mailgraph.site.palette import DARK, LIGHT, THEMES, Theme
 
 Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from dane_mailgraph.png import HEAD, About, about, encoded, stamped
+from dane_mailgraph.site.png import HEAD, About, about, encoded, stamped
 
 ROWS = b"\0" + b"\xff\0\0" * 3 + b"\0" + b"\0\0\xff" * 3
 """A red row and a blue one."""

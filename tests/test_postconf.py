@@ -9,8 +9,8 @@ import pytest
 from servers import configured, needs
 from test_diagnose import HEALTHY
 
-from dane_mailgraph import diagnose_postfix, postconf
-from dane_mailgraph.findings import Finding, Verdict
+from dane_mailgraph.doctor import check_postfix, postconf
+from dane_mailgraph.doctor.findings import Finding, Verdict
 
 pytestmark = needs("postconf")
 
@@ -72,7 +72,7 @@ def test_every_instance_is_asked(first: Path, tmp_path: Path) -> None:
 
 
 def test_without_postfix_there_are_no_instances(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("dane_mailgraph.command._SBIN", ())
+    monkeypatch.setattr("dane_mailgraph.programs._SBIN", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert postconf.instances() is None
@@ -99,5 +99,5 @@ def test_the_commands_that_the_doctor_names_mend_a_real_postfix(first: Path) -> 
 
 def _findings() -> list[Finding]:
     facts = HEALTHY._replace(instances=postconf.instances())
-    checks = (diagnose_postfix.presence, diagnose_postfix.settings, diagnose_postfix.authorities, diagnose_postfix.tags)
+    checks = (check_postfix.presence, check_postfix.settings, check_postfix.authorities, check_postfix.tags)
     return [each for check in checks for each in check(facts) if each.verdict is not Verdict.OK]

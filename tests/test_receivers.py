@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dane_mailgraph.clock import Clock
-from dane_mailgraph.explain import Explained, explain
-from dane_mailgraph.postfix import Relays
+from dane_mailgraph.log.clock import Clock
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix.explanation import Explained, explain
 
 WHOLE = Path(__file__).parent / "lab" / "whole"
 TRUTH: dict[str, Any] = json.loads(lzma.decompress((WHOLE / "truth.json.xz").read_bytes()))

@@ -20,13 +20,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import cli
-from dane_mailgraph.counted import COUNTED, FAMILIES
+from dane_mailgraph.answer.report import totals
+from dane_mailgraph.categories import COUNTED, FAMILIES
+from dane_mailgraph.cli import command_line
 from dane_mailgraph.errors import StoreError, UsageError
-from dane_mailgraph.ledger import Ledger
-from dane_mailgraph.report import moment, totals
-from dane_mailgraph.rrd import RRD
-from dane_mailgraph.store import Store
+from dane_mailgraph.store.ledger import Ledger
+from dane_mailgraph.store.rrd import RRD
+from dane_mailgraph.store.sync import Store
+from dane_mailgraph.times import moment
 
 CONTRACT = {
     "connections": ["verified", "trusted", "untrusted", "anonymous", "reused"],
@@ -106,7 +107,7 @@ def counted(folder: Path, events: list[Event], step: int) -> Counted:
     log = folder / "mail.log"
     log.write_text("".join(line(*event) for event in events))
     here = Counted(events, str(folder / "state"), step)
-    assert cli.main(["import", *here.options, "--log", str(folder / "none"), "--grace", "60", str(log)]) == 0
+    assert command_line.main(["import", *here.options, "--log", str(folder / "none"), "--grace", "60", str(log)]) == 0
     return here
 
 
@@ -131,7 +132,7 @@ def long_ago(tmp_path_factory: pytest.TempPathFactory) -> Counted:
 
 def said(here: Counted, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     capsys.readouterr()
-    assert cli.main(["report", *here.options, *more]) == 0
+    assert command_line.main(["report", *here.options, *more]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     return printed.out
@@ -248,7 +249,7 @@ def test_the_whole_of_time_can_be_asked_for(recent: Counted) -> None:
 
 @pytest.mark.parametrize(("since", "until"), [("now", "now"), ("now", "24h"), ("2026-01-02", "2026-01-01")])
 def test_an_empty_range_is_refused(since: str, until: str, recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["report", *recent.options, "--since", since, "--until", until]) == 2
+    assert command_line.main(["report", *recent.options, "--since", since, "--until", until]) == 2
     assert "--until must be later than --since" in capsys.readouterr().err
 
 
@@ -278,13 +279,15 @@ def test_what_only_a_lost_rrd_knew_is_never_left_out_in_silence(
     lost(forgetful)
     capsys.readouterr()
 
-    assert cli.main(["report", *forgetful.options, "--since", "14d", "--format", form]) == 74
+    assert command_line.main(["report", *forgetful.options, "--since", "14d", "--format", form]) == 74
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert "outbound.rrd is gone, and " in err
     (since,) = re.findall(r"keeps nothing from before (\S+);", err)
     begin = moment(since, NOW, None)
-    assert cli.main(["report", *forgetful.options, "--since", since, "--format", form]) == 0, "from there on the ledger knows all"
+    assert command_line.main(["report", *forgetful.options, "--since", since, "--format", form]) == 0, (
+        "from there on the ledger knows all"
+    )
     assert forgetful.report(begin, NOW + 60).totals == {each: forgetful.truth(begin, NOW + 60)[each.key] for each in COUNTED}
     with pytest.raises(StoreError):
         forgetful.report(begin - 1, NOW)
@@ -325,12 +328,12 @@ def test_to_whom_is_told_without_the_rrd(forgetful: Counted, capsys: pytest.Capt
 
 def test_without_the_rrd_the_page_stays_as_it_was(forgetful: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [*forgetful.options, "--output-dir", str(tmp_path / "www"), "--renderer", "rrdtool"]
-    assert cli.main(["render", *options]) == 0
+    assert command_line.main(["render", *options]) == 0
     page = (tmp_path / "www" / "index.html").read_bytes()
     lost(forgetful)
     capsys.readouterr()
 
-    assert cli.main(["render", *options]) == 74
+    assert command_line.main(["render", *options]) == 74
     assert "outbound.rrd is gone, so the page stays as it was; " in capsys.readouterr().err
     assert (tmp_path / "www" / "index.html").read_bytes() == page
 

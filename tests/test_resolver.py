@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from servers import free_port, nameserver, needs
 
-from dane_mailgraph import resolver
-from dane_mailgraph.resolver import Resolv
+from dane_mailgraph.dane import resolver
+from dane_mailgraph.dane.resolver import Resolv
 
 DIGEST = "a3753df33d4074a625b030b9289c50f72815561a3dc85a6c4f0ff5446e5ad64a"
 

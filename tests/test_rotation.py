@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dane_mailgraph.archive import opened
+from dane_mailgraph.answer.report import totals
 from dane_mailgraph.errors import SourceError
-from dane_mailgraph.place import Piece, bookmark
-from dane_mailgraph.report import totals
+from dane_mailgraph.log.files import opened
+from dane_mailgraph.log.position import Piece, bookmark
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 

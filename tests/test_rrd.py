@@ -12,7 +12,7 @@ import pytest
 import rrdtool
 
 from dane_mailgraph.errors import StoreError
-from dane_mailgraph.rrd import RRD, gathered, rates
+from dane_mailgraph.store.rrd import RRD, gathered, rates
 
 BEGIN = 1_700_006_400  # a midnight
 
@@ -81,7 +81,7 @@ def test_a_reader_waits_for_the_writer(path: str, monkeypatch: pytest.MonkeyPatc
         assert holder.stdin and holder.stdout
         holder.stdout.readline()
         with monkeypatch.context() as hurry, pytest.raises(StoreError, match="could not lock"):
-            hurry.setattr("dane_mailgraph.rrd._PATIENCE", 0.0)
+            hurry.setattr("dane_mailgraph.store.rrd._PATIENCE", 0.0)
             rates(path, "AVERAGE", 60, BEGIN, BEGIN + 600, ("count",))
         holder.stdin.close()
 
@@ -90,7 +90,7 @@ def test_a_reader_waits_for_the_writer(path: str, monkeypatch: pytest.MonkeyPatc
 
 LEAK = """
 import os, sys
-from dane_mailgraph.rrd import RRD
+from dane_mailgraph.store.rrd import RRD
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 rrd, at = RRD(sys.argv[1], 60), int(sys.argv[2])

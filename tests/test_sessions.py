@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph import sessions
-from dane_mailgraph.counted import BY_KEY
-from dane_mailgraph.sessions import LONGEST, NEW, SILENT, SLACK, Session, Sessions
+from dane_mailgraph.categories import BY_KEY
+from dane_mailgraph.postfix import sessions
+from dane_mailgraph.postfix.sessions import LONGEST, NEW, SILENT, SLACK, Session, Sessions
 
 PLAINTEXT, UNKNOWN, ENCRYPTED = (BY_KEY[f"deliveries.{name}"] for name in ("plaintext", "unknown", "encrypted"))
 SMTP, PROCESS, PEER, QUEUE = b"mx1 postfix/smtp", b"101", b"mx.example.org[192.0.2.10]:25", b"2CE5121E153"

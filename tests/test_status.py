@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.counted import BY_KEY, COUNTED, FAMILIES
-from dane_mailgraph.destinations import OTHER, Alarm, Destination, Regression
+from dane_mailgraph.answer.changes import Regression
+from dane_mailgraph.categories import BY_KEY, COUNTED, FAMILIES
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.series import SPANS, Series
-from dane_mailgraph.status import LISTED, Chapter, Figure, Status, as_json, check, duration, figures, told
+from dane_mailgraph.site.status import LISTED, Chapter, Figure, Status, as_json, check, duration, figures, told
+from dane_mailgraph.store.relays import OTHER, Alarm, Destination
+from dane_mailgraph.store.series import SPANS, Series
 
 NOW = 1795485600  # 2026-11-24 03:00 CET
 SERIES = Series(NOW - 600, 600, {row: (5,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW)

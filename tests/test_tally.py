@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.clock import Clock
-from dane_mailgraph.counted import COUNTED
-from dane_mailgraph.explain import as_json, as_text, explain
-from dane_mailgraph.intervals import Interval, connections, events
-from dane_mailgraph.postfix import Relays
-from dane_mailgraph.syslog import LONGEST, Blocks
-from dane_mailgraph.tally import KEPT, Tally
+from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.counts import Interval, connections, events
+from dane_mailgraph.log.blocks import LONGEST, Blocks
+from dane_mailgraph.log.clock import Clock
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix.explanation import as_json, as_text, explain
+from dane_mailgraph.postfix.tally import KEPT, Tally
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph import tlsa
-from dane_mailgraph.tlsa import Certificate, Chain, Tlsa
+from dane_mailgraph.dane import tlsa
+from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa
 
 LEAF = Certificate(b"leaf", b"leaf's key", "CN = leaf", 0, 1)
 ISSUER = Certificate(b"issuer", b"issuer's key", "CN = issuer", 0, 1)

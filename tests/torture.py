@@ -33,20 +33,22 @@ from typing import Any
 import pytest
 import rrdtool
 
-from dane_mailgraph import cli, journal
-from dane_mailgraph.counted import BY_KEY, COUNTED
-from dane_mailgraph.daybook import KEPT, Daybook
-from dane_mailgraph.ledger import Ledger
-from dane_mailgraph.rrd import OBSERVED
-from dane_mailgraph.series import DAY, HOUR, Archive
+from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.cli import command_line
+from dane_mailgraph.log import journal
+from dane_mailgraph.store.ledger import Ledger
+from dane_mailgraph.store.relays import KEPT, Daybook
+from dane_mailgraph.store.rrd import OBSERVED
+from dane_mailgraph.store.series import Archive
+from dane_mailgraph.times import DAY, HOUR
 
 EPOCH = 1_700_000_000
 """When the made histories begin."""
 
 SMALL = {
-    "rrd.ARCHIVES": (Archive(None, 2 * DAY), Archive(HOUR, 40 * DAY), Archive(DAY, 400 * DAY)),
-    "rrd.PEAKS": Archive(HOUR, 10 * DAY),
-    "store._RETAINED": 2 * DAY,
+    "store.rrd.ARCHIVES": (Archive(None, 2 * DAY), Archive(HOUR, 40 * DAY), Archive(DAY, 400 * DAY)),
+    "store.rrd.PEAKS": Archive(HOUR, 10 * DAY),
+    "store.sync._RETAINED": 2 * DAY,
 }
 """Archives that a history can fill more than once, in a file that is copied in a millisecond."""
 
@@ -229,7 +231,7 @@ def fork(arguments: list[str], said: Path, *, now: int, before: Hook | None = No
         time.time = lambda: float(now)
         if before:
             before()
-        status = cli.main(arguments)
+        status = command_line.main(arguments)
         sys.setprofile(None)
         sys.stdout.flush()
     except SystemExit as error:
@@ -582,9 +584,10 @@ class Lived(History):
     """A history in true time, with `run` and the command as operators start it."""
 
     LAUNCH = (
-        "import sys; from dane_mailgraph import cli, rrd, store; from dane_mailgraph.series import Archive\n"
-        + "".join(f"{name} = {value!r}\n" for name, value in SMALL.items())
-        + "sys.exit(cli.main(sys.argv[1:]))"
+        "import sys; import dane_mailgraph.store.rrd, dane_mailgraph.store.sync\n"
+        "from dane_mailgraph.cli import command_line; from dane_mailgraph.store.series import Archive\n"
+        + "".join(f"dane_mailgraph.{name} = {value!r}\n" for name, value in SMALL.items())
+        + "sys.exit(command_line.main(sys.argv[1:]))"
     )
 
     def start(self, arguments: list[str], before: Hook | None = None) -> int:

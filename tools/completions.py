@@ -9,7 +9,7 @@ from pathlib import Path
 
 import shtab
 
-from dane_mailgraph import cli
+from dane_mailgraph.cli import command_line
 
 WHERE = {
     "bash": "bash-completion/completions/dane-mailgraph",
@@ -31,7 +31,7 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 def completions(shell: str) -> str:
     """The completion file of a shell."""
-    parser = cli.parser()
+    parser = command_line.parser()
     for action in _actions(parser):
         if action.dest in _FILES | _FOLDERS:
             action.complete = shtab.FILE if action.dest in _FILES else shtab.DIR  # type: ignore[attr-defined]

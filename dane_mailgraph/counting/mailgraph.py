@@ -1,0 +1,219 @@
+"""What a mailgraph patched for DANE has kept in its RRD, carried into a ledger in which nothing is counted yet.
+
+Its archives keep time the more coarsely the older it is, so one row of theirs becomes many intervals of ours. A row is carried as
+a whole count, spread as evenly as whole counts can be: sums over rows stay exact, and no peak appears that was never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, tzinfo
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from ..categories import BY_KEY, COUNTED
+from ..errors import SourceError, StoreError
+from ..store import Gap, Ledger, described, gathered, rates
+from ..times import HOUR, MINUTE
+
+SOURCES = {
+    "verifiedtls": "connections.verified",
+    "trustedtls": "connections.trusted",
+    "untrustedtls": "connections.untrusted",
+    "anonymoustls": "connections.anonymous",
+}
+"""Its data sources, and what we call them; of all else it knows nothing."""
+
+_PLACES = tuple(COUNTED.index(BY_KEY[key]) for key in SOURCES.values())
+
+_IMPOSSIBLE = 10**9
+"""A second: a rate that only a damaged file, or an infinity that rrdtool was given, can hold."""
+
+
+class Stretch(NamedTuple):
+    """A time that is known in rows of one length."""
+
+    start: int
+    until: int
+    row: int
+    """Seconds."""
+
+
+class Carried(NamedTuple):
+    """What was taken over from one RRD."""
+
+    path: str
+    connections: int
+    stretches: tuple[Stretch, ...]
+    """Oldest, that is coarsest, first."""
+    unknown: int
+    """Seconds in between of which it knows nothing."""
+
+    def in_words(self, zone: tzinfo | None) -> str:
+        """What came, and how finely, in a sentence."""
+        begin = _shown(self.stretches[0].start, zone)
+        rows = ", ".join(f"{_length(row)} until {_shown(until, zone)}" for _, until, row in self.stretches)
+        unknown = f"; {_length(self.unknown)} in between are unknown" if self.unknown else ""
+        return f"{self.path} brings {self.connections:,} connections from {begin} on, at a resolution of {rows}{unknown}."
+
+
+class _Row(NamedTuple):
+    start: int
+    until: int
+    archive: int
+    """Seconds in a row of the archive that it is of."""
+    rates: tuple[float | None, ...]
+    """A second, in the order of `SOURCES`; None is unknown."""
+
+
+class _Counts(NamedTuple):
+    start: int
+    until: int
+    counts: tuple[int | None, ...]
+    """In the order of `SOURCES`."""
+
+
+def is_rrd(begin: bytes) -> bool:
+    """Whether a file that begins so is an RRD."""
+    return begin.startswith(b"RRD\0")
+
+
+def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
+    """Count what a mailgraph's RRD holds, inside a transaction; raises SourceError, and StoreError where counting has begun."""
+    if ledger.get("begin") is not None:
+        raise StoreError(
+            f"{path} can only be carried into a store in which nothing is counted yet; "
+            "name another state_dir, or run `dane-mailgraph import --rebuild` with it and all the logs you have."
+        )
+    rows = _known(path, now)
+    counted = list(_whole(rows))
+    ledger.add(_intervals(counted, step))
+    gaps = [Gap(before.until, after.start) for before, after in pairwise(rows) if before.until < after.start]
+    for gap in gaps:
+        ledger.mark(gap)
+    first, end = rows[0].start, rows[-1].until
+    ledger.set("begin", first - first % step)
+    ledger.set("reached", end + -end % step)
+    connections = sum(n or 0 for each in counted for n in each.counts)
+    return Carried(path, connections, tuple(_stretches(rows)), sum(gap.until - gap.start for gap in gaps))
+
+
+def _known(path: str, now: int) -> list[_Row]:
+    """The rows of which something is known, each time in the finest archive that reaches back to it."""
+    try:
+        info = described(path)
+        archives = _archives(path, info)
+        last = info["last_update"] - info["last_update"] % info["step"]
+        rows = [row for row in _rows(path, info, archives, last) if any(rate is not None for rate in row.rates)]
+        written = described(path)["last_update"] != info["last_update"]
+    except StoreError as error:
+        raise SourceError(
+            f"{path} cannot be read as an RRD: {error.__cause__ or error}; name the unpacked file, "
+            "and bring one from another kind of machine over with `rrdtool dump` there and `rrdtool restore` here."
+        ) from error
+    if written:
+        raise SourceError(f"{path} is being written; stop mailgraph first.")
+    if last > now:
+        raise SourceError(f"{path} is written up to a time in the future; look at the clock.")
+    if not rows:
+        raise SourceError(f"{path} holds no counts; import the logs alone.")
+    if rows[-1].until == last:
+        # mailgraph stamps a minute with its beginning, and rrdtool takes a stamp for the end of what it counts: so the
+        # minute that begins with the last stamp is counted already, in the one before it.
+        rows.append(_Row(last, last + info["step"], archives[0].row, (0.0,) * len(SOURCES)))
+    return rows
+
+
+class _Archive(NamedTuple):
+    number: int
+    row: int
+    """Seconds."""
+    kept: int
+    """Seconds."""
+
+
+def _archives(path: str, info: dict[str, Any]) -> list[_Archive]:
+    """Its archives of averages, finest first; raises SourceError for an RRD of another shape."""
+    numbers = range(sum(key.endswith("].cf") for key in info))
+    rows = [(info[f"rra[{n}].pdp_per_row"] * info["step"], info[f"rra[{n}].rows"], n) for n in numbers]
+    averages = [_Archive(n, row, row * kept) for row, kept, n in sorted(rows) if info[f"rra[{n}].cf"] == "AVERAGE"]
+    # One takes over from the next where a row of that begins.
+    nested = all(coarse.row % fine.row == 0 and fine.kept >= 2 * coarse.row for fine, coarse in pairwise(averages))
+    if not averages or not nested or any(info.get(f"ds[{source}].type") != "ABSOLUTE" for source in SOURCES):
+        raise SourceError(
+            f"{path} is an RRD of another shape; expected is mailgraph_dane.rrd, with the data sources {', '.join(SOURCES)} "
+            "of type ABSOLUTE and mailgraph's archives of averages (rows of 8, 56, 280 and 3360 minutes)."
+        )
+    return averages
+
+
+def _rows(path: str, info: dict[str, Any], archives: list[_Archive], last: int) -> Iterator[_Row]:
+    """All rows in order, each time in the finest archive that reaches back to it."""
+    begins = [last - last % each.row - each.kept for each in archives]
+    takes_over = [begin + -begin % coarser.row for begin, coarser in zip(begins, (*archives[1:], archives[-1]), strict=True)]
+    finest = archives[0]
+    unfinished = last - last % finest.row
+    for archive, start, until in reversed(list(zip(archives, takes_over, (unfinished, *takes_over), strict=False))):
+        values = rates(path, "AVERAGE", archive.row, start, until, SOURCES)
+        for at, value in zip(range(start, until, archive.row), values, strict=True):
+            yield _Row(at, at + archive.row, archive.row, tuple(map(_believed, value)))
+    steps = (last - unfinished) // info["step"]
+    if steps:
+        sums = gathered(path)[finest.number]
+        yield _Row(unfinished, last, finest.row, tuple(_so_far(info, finest, sums, source, steps) for source in SOURCES))
+
+
+def _so_far(info: dict[str, Any], archive: _Archive, sums: list[float], source: str, steps: int) -> float | None:
+    """The rate of the row that is not finished, known by rrdtool's own rule for finished ones: half of it at least."""
+    number = info[f"ds[{source}].index"]
+    known = steps - info[f"rra[{archive.number}].cdp_prep[{number}].unknown_datapoints"]
+    return _believed(sums[number] / known) if 2 * known >= steps else None
+
+
+def _believed(rate: float | None) -> float | None:
+    return rate if rate is not None and 0 <= rate < _IMPOSSIBLE else None
+
+
+def _whole(rows: Sequence[_Row]) -> Iterator[_Counts]:
+    """Rates become whole counts; what rounding leaves goes into the next row, so that it never adds up."""
+    rests = [0.0] * len(SOURCES)
+    for row in rows:
+        counts: list[int | None] = [None] * len(row.rates)
+        for place, rate in enumerate(row.rates):
+            if rate is not None:
+                exact = rate * (row.until - row.start) + rests[place]
+                counts[place] = whole = round(exact)
+                rests[place] = exact - whole
+        yield _Counts(row.start, row.until, tuple(counts))
+
+
+def _intervals(rows: Sequence[_Counts], step: int) -> Iterator[tuple[int, tuple[int | None, ...]]]:
+    """Each row's counts as evenly over our intervals as whole counts can be."""
+    for start, until, counts in rows:
+        twice = 2 * (until - start)
+        before = [0] * len(counts)
+        for at in range(start - start % step, until, step):
+            share = 2 * (min(at + step, until) - start)
+            found: list[int | None] = [None] * len(COUNTED)
+            for place, count in enumerate(counts):
+                if count is not None:
+                    due = (count * share + twice // 2) // twice
+                    found[_PLACES[place]] = due - before[place]
+                    before[place] = due
+            yield at, tuple(found)
+
+
+def _stretches(rows: Sequence[_Row]) -> Iterator[Stretch]:
+    """What is known in rows of one length, oldest first."""
+    for archive in dict.fromkeys(row.archive for row in rows):
+        of_it = [row for row in rows if row.archive == archive]
+        yield Stretch(of_it[0].start, of_it[-1].until, archive)
+
+
+def _shown(at: int, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _length(seconds: int) -> str:
+    unit, name = next(each for each in ((HOUR, "h"), (MINUTE, "min"), (1, "s")) if seconds % each[0] == 0)
+    return f"{seconds // unit:,} {name}"

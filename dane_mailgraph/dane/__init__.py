@@ -1,0 +1,24 @@
+"""TLSA records, certificates, resolvers."""
+
+from .certificates import PEM_CERTIFICATE, chain_of, pem_groups
+from .resolver import Answer, Resolv, loopback
+from .servers import SMTP, SUBMISSIONS, Target
+from .tlsa import Chain, Tlsa
+
+__all__ = [
+    "PEM_CERTIFICATE",
+    "SMTP",
+    "SUBMISSIONS",
+    "Answer",
+    "Chain",
+    "Resolv",
+    "Target",
+    "Tlsa",
+    "chain_of",
+    "loopback",
+    "pem_groups",
+    "resolver",
+    "servers",
+    "tlsa",
+    "zone_file",
+]

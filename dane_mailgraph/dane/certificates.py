@@ -1,0 +1,89 @@
+"""openssl(1): certificates and the chains they form."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import tempfile
+
+from ..doctor import _NAMES
+from ..errors import SourceError, reason
+from ..programs import ask
+from .tlsa import Certificate, Chain
+
+PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s[^-]*-----END CERTIFICATE-----")
+_BLOCK = re.compile(rf"-----BEGIN [A-Z ]*(PRIVATE KEY)-----|({PEM_CERTIFICATE.pattern})")
+
+
+def pem_groups(text: str, *, mixed: bool) -> list[list[str]]:
+    """The PEM certificates of a file; in a mixed one (smtpd_tls_chain_files) each private key begins another chain."""
+    groups: list[list[str]] = [[]]
+    for block in _BLOCK.finditer(text):
+        if block[2]:
+            groups[-1].append(block[2])
+        elif mixed:
+            groups.append([])
+    return [group for group in groups if group]
+
+
+# ---- certificates ---------------------------------------------------------------------------
+
+
+def chains(path: str, name: str) -> list[Chain]:
+    """What a PEM file holds for a server of this name: one chain, or several in the form of smtpd_tls_chain_files.
+
+    Raises SourceError.
+    """
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {reason(error)}; name the file of a certificate.") from error
+    first = _BLOCK.search(text)
+    groups = pem_groups(text, mixed=bool(first and first[1]))
+    if first and not groups:
+        raise SourceError(f"{path} holds a private key and no certificate; name the file of the certificate, with its chain.")
+    found = [each for each in (chain_of(path, group, name) for group in groups) if each]
+    if not found and ask("openssl", "version") is None:
+        raise SourceError(f"{path} cannot be read: there is no command openssl; install it.")
+    # A block that was cut off is not among the groups, and the next would be taken for the server's own.
+    if not found or len(found) < len(groups) or sum(map(len, groups)) < text.count("-----BEGIN CERTIFICATE-----"):
+        raise SourceError(f"{path} is damaged or no PEM file of certificates; see what `openssl x509 -noout -text` says of it.")
+    return found
+
+
+def chain_of(path: str, group: list[str], name: str) -> Chain | None:
+    """The chain of these PEM certificates, the server\'s own first; None where one cannot be read."""
+    certificates = [each for each in map(_certificate, group) if each]
+    if len(certificates) < len(group):
+        return None
+    checked = ask("openssl", "x509", "-noout", "-checkhost", name, stdin=group[0])
+    named = checked is not None and "does match" in checked.out
+    return Chain(path, tuple(certificates), named, tuple(_anchors(group)))
+
+
+def _certificate(pem: str) -> Certificate | None:
+    said = ask("openssl", "x509", "-noout", "-subject", "-nameopt", _NAMES, "-dates", "-pubkey", stdin=pem)
+    if said is None or said.status:
+        return None
+    fields = dict(re.findall(r"^(subject|notBefore|notAfter)=\s*(.*)$", said.out, re.MULTILINE))
+    key = re.search(r"-----BEGIN PUBLIC KEY-----\s([^-]*)-----END", said.out)
+    if not key or len(fields) < 3:
+        return None
+    begins, ends = (ssl.cert_time_to_seconds(fields[each]) for each in ("notBefore", "notAfter"))
+    spki = ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----\n{key[1].strip()}\n-----END CERTIFICATE-----")
+    return Certificate(ssl.PEM_cert_to_DER_cert(pem.replace("\r", "")), spki, fields["subject"], begins, ends)
+
+
+def _anchors(group: list[str]) -> list[bool]:
+    """For each certificate of a chain whether the first leads to it, as openssl verifies."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, str(number)) for number in range(len(group))]
+        together = os.path.join(folder, "all")
+        for path, pem in [*zip(paths, group, strict=True), (together, "\n".join(group))]:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(pem + "\n")
+        verify = ("openssl", "verify", "-partial_chain", "-purpose", "sslserver", "-untrusted", together)
+        said = [ask(*verify, "-trusted", each, paths[0]) for each in paths]
+    return [each is not None and each.status == 0 for each in said]

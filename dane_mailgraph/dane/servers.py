@@ -1,0 +1,45 @@
+"""A name and a port that receive mail."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..errors import UsageError
+
+SMTP, SUBMISSIONS = 25, 465
+
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?")
+
+
+class Target(NamedTuple):
+    """A name and a port that receive mail."""
+
+    name: str
+    port: int = SMTP
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.port}"
+
+    @property
+    def record(self) -> str:
+        """Where its TLSA records are."""
+        return f"_{self.port}._tcp.{self.name}"
+
+
+def host(text: str) -> str:
+    """Read the name of a server; raises UsageError."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(f"{text!r} is no name of a server; give one as in --name mail.example.org.")
+    return text.rstrip(".").lower()
+
+
+def target(text: str) -> Target:
+    """Read NAME or NAME:PORT; raises UsageError."""
+    name, colon, port = text.rpartition(":") if re.search(r":\d*$", text) else (text, "", "")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{text!r} is no NAME or NAME:PORT; name a server as in --mx mail.example.org:25.")
+    if colon and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise UsageError(f"{text!r} has no port from 1 to 65535 behind the colon; name a server as in --mx mail.example.org:25.")
+    return Target(name.rstrip(".").lower(), int(port) if colon else SMTP)

@@ -1,0 +1,229 @@
+"""Where Postfix's lines go, and what the end of our log looks like."""
+
+from __future__ import annotations
+
+import glob
+import grp
+import os
+import pwd
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import tzinfo
+from typing import NamedTuple
+
+from ..errors import SourceError
+from ..log import Clock, heads, opened
+from ..peers import Relays
+from ..postfix import explain
+from ..postfix_warnings import warned
+from ..programs import Account, ask
+
+JOURNAL = "journal"
+"""The setting `log` that names no file."""
+
+UNIT = "dane-mailgraph.service"
+
+_END = 1 << 18
+"""Bytes of the log that are looked at: some 1,500 lines."""
+
+_DELIVERY = re.compile(rb"[0-9A-Za-z]+: to=<.* status=(?:sent|deferred|bounced) \(")
+_FOLDED = re.compile(rb"last message repeated \d+ times|message repeated \d+ times: \[(?!.*\]$)")
+"""Repeats that cannot be counted: of which line, or cut."""
+_DROPPED = re.compile(
+    rb"imuxsock lost \d+ messages|begin to drop messages due to rate-limiting|Suppressed \d+ messages from .*postfix"
+)
+
+_SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
+"""SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h."""
+
+
+class End(NamedTuple):
+    """The end of a log, read as the counter reads it."""
+
+    path: str
+    trouble: str = ""
+    """The sentence of the counter, where it cannot be read."""
+    changed: int = 0
+    """When something was last written to it."""
+    lines: int = 0
+    unstamped: int = 0
+    """Lines whose head holds no readable time."""
+    yearless: int = 0
+    """Lines with traditional stamps, which have no zone."""
+    newest: int | None = None
+    """The latest stamp."""
+    postfix: int = 0
+    """Lines of any of Postfix's programs."""
+    nameless: int = 0
+    """Lines of RFC 5424 without the program's name."""
+    deliveries: int = 0
+    connections: int = 0
+    """Lines that count as connections."""
+    folded: int = 0
+    """Repeats that syslog has folded so that they cannot be counted."""
+    dropped: int = 0
+    """Lines in which a logger says that it has lost some."""
+    warnings: Mapping[str, int] = {}
+    """Names of Postfix's warnings that we know (`alarms`) -> how often."""
+
+
+class Routes(NamedTuple):
+    """Who takes what is written to /dev/log."""
+
+    rsyslog: bool
+    files: tuple[str, ...]
+    """Into which files rsyslog's rules put mail.info."""
+    reduced: bool
+    """rsyslog folds repeats (RepeatedMsgReduction)."""
+    journal: bool
+    dropped: int
+    """How often journald said within a week that it has suppressed messages of Postfix's."""
+
+
+# ---- our log --------------------------------------------------------------------------------
+
+
+def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
+    """Read the end of the log, or of the journal."""
+    if path == JOURNAL:
+        return _end_of_journal(zone, ignored, now)
+    try:
+        if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
+            return End(path, f"{path} is a pipe, which holds no old lines; set `log` to the file that Postfix's lines go to.")
+        with opened(path) as log:
+            before = max(0, log.status.st_size - _END)
+            log.skip(before)
+            view = memoryview(bytearray(_END))
+            have = 0
+            while have < _END and (got := log.readinto(view[have:])):
+                have += got
+            changed = int(log.status.st_mtime)
+    except SourceError as error:
+        return End(path, str(error))
+    lines = bytes(view[:have]).split(b"\n")
+    return _read(path, lines[1 if before else 0 :], changed, zone, ignored)
+
+
+def _end_of_journal(zone: tzinfo | None, ignored: Relays, now: int) -> End:
+    said = ask("journalctl", "-q", "--no-pager", "-o", "short-iso", "-n", "1500", "SYSLOG_FACILITY=2")
+    if said is None:
+        return End(JOURNAL, "There is no journalctl here; set `log` to the file that Postfix's lines go to.")
+    if said.status or not said.out:
+        why = said.err or "it holds no line of the mail facility that we may read"
+        return End(JOURNAL, f"The journal cannot be read: {why}; run as root, or as a user of the group systemd-journal.")
+    return _read(JOURNAL, said.out.encode("utf-8", "surrogateescape").split(b"\n"), now, zone, ignored)
+
+
+def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, ignored: Relays) -> End:
+    lines = [line for line in lines if line]
+    clock = Clock(zone, changed)
+    counts: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
+    newest: int | None = None
+    for line in lines:
+        counts["folded"] += bool(_FOLDED.search(line))
+        counts["dropped"] += bool(_DROPPED.search(line))
+        entry = heads.entry(line, clock)
+        if entry is None or entry.at is None:
+            counts["unstamped"] += 1
+            continue
+        newest = entry.at if newest is None else max(newest, entry.at)
+        counts["yearless"] += line[:1].isalpha()
+        counts["nameless"] += not entry.named
+        counts["postfix"] += b"postfix" in line[:200]
+        if entry.program in ("smtp", "lmtp"):
+            counts["deliveries"] += bool(_DELIVERY.match(entry.text))
+            if alarm := warned(entry.text):
+                warnings[alarm.name] += 1
+    connections = _connections(lines, Clock(zone, changed), ignored)
+    return End(path, "", changed, len(lines), newest=newest, connections=connections, warnings=warnings, **counts)
+
+
+def _connections(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> int:
+    return sum(any(key.startswith("connections.") for key in each.counts) for each in explain(lines, clock, ignored))
+
+
+# ---- the loggers ----------------------------------------------------------------------------
+
+
+def routes(root: str = "/") -> Routes:
+    """What the loggers of this machine do with mail.info."""
+    texts = []
+    for path in [os.path.join(root, "etc/rsyslog.conf"), *sorted(glob.glob(os.path.join(root, "etc/rsyslog.d/*.conf")))]:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                texts.append(file.read())
+        except OSError:
+            continue
+    rules = "\n".join(texts)
+    reduced = re.search(r'^\s*(?:\$RepeatedMsgReduction\s+on|.*\bmsgReduction\s*=\s*"?on)', rules, re.MULTILINE | re.IGNORECASE)
+    journal = os.path.exists(os.path.join(root, "run/systemd/journal/socket"))
+    files = tuple(dict.fromkeys(_files(rules)))
+    return Routes(_runs("rsyslogd", root), files, bool(reduced), journal, _suppressed() if journal else 0)
+
+
+def _runs(program: str, root: str) -> bool:
+    """Whether a process has this name; Debian's rsyslogd writes no pid file (-iNONE)."""
+    for path in glob.iglob(os.path.join(root, "proc/[0-9]*/comm")):
+        try:
+            with open(path, "rb") as file:
+                if file.read() == program.encode() + b"\n":
+                    return True
+        except OSError:  # it has ended meanwhile
+            continue
+    return False
+
+
+def _files(rules: str) -> Iterable[str]:
+    for match in re.finditer(r'^\s*([\w*,.;=!]+)\s+(?:-?(/\S+)|action\(.*?\bfile\s*=\s*"(/[^"]+)")', rules, re.MULTILINE):
+        if _takes_mail(match[1]):
+            yield match[2] or match[3]
+
+
+def _takes_mail(selector: str) -> bool:
+    """Whether a selector such as `*.*;auth.none` takes mail.info (heads.conf(5))."""
+    takes = False
+    for part in selector.lower().split(";"):
+        facilities, _, priority = part.partition(".")
+        if {"mail", "*"} & set(facilities.split(",")):
+            takes = priority in ("*", "info", "debug", "=info")
+    return takes
+
+
+def _suppressed() -> int:
+    said = ask("journalctl", "-q", "--no-pager", "-o", "cat", "--since=-7d", f"MESSAGE_ID={_SUPPRESSED}")
+    return len(_DROPPED.findall(said.out.encode())) if said else 0
+
+
+# ---- who counts -----------------------------------------------------------------------------
+
+
+def counter(state_dir: str) -> Account | None:
+    """The user that counts: of the unit, where systemd knows it, else the owner of the state directory."""
+    told: dict[str, str] = {}
+    said = ask("systemctl", "show", UNIT, "-p", "User", "-p", "SupplementaryGroups")
+    if said and not said.status:
+        told = dict(line.split("=", 1) for line in said.out.split("\n") if "=" in line)
+    try:
+        user = pwd.getpwnam(told["User"]) if told.get("User") else pwd.getpwuid(os.stat(state_dir).st_uid)
+    except (OSError, KeyError):
+        return None
+    groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
+    for name in told.get("SupplementaryGroups", "").split():
+        try:
+            groups.add(grp.getgrnam(name).gr_gid)
+        except KeyError:
+            continue
+    return Account(user.pw_name, user.pw_uid, user.pw_gid, tuple(sorted(groups)))
+
+
+def readable(path: str, account: Account) -> bool | None:
+    """Whether that user can read a file; None where only root could tell."""
+    if account.uid == os.geteuid():
+        return os.access(path, os.R_OK)
+    if os.geteuid():
+        return None
+    said = ask("test", "-r", path, account=account)
+    return None if said is None else said.status == 0

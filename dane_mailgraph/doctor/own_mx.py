@@ -1,0 +1,162 @@
+"""openssl(1): the certificates of our own mail servers, beside the TLSA records that are published for them.
+
+The command rather than a package: it is there wherever Debian's Postfix is (by ssl-cert), it is what Postfix
+itself checks chains with, and `s_client` speaks STARTTLS.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ..dane import (
+    PEM_CERTIFICATE,
+    SMTP,
+    SUBMISSIONS,
+    Answer,
+    Chain,
+    Resolv,
+    Target,
+    chain_of,
+    pem_groups,
+    resolver,
+)
+from ..errors import reason
+from ..programs import ask
+from .postconf import Instance, Service
+
+_PORTS = {"smtp": SMTP, "submission": 587, "submissions": SUBMISSIONS, "smtps": SUBMISSIONS}
+"""For machines without /etc/services; and `smtps` is in no newer one."""
+
+_PATIENCE = 15
+"""Seconds for a live answer: postscreen(8) lets a client wait 6 s for its greeting (postscreen_greet_wait)."""
+
+_NAMES = "oneline,-esc_msb"
+"""How names are written: `CN = x`, by every version; the default is `CN=x` from OpenSSL 3.2 on."""
+
+
+class Served(NamedTuple):
+    """What an instance of Postfix has been told to serve on a port."""
+
+    directory: str
+    offers: bool
+    """TLS is on."""
+    sni: bool
+    """Certificates for some names come from elsewhere (tls_server_sni_maps)."""
+    chains: tuple[Chain, ...]
+    troubles: tuple[str, ...]
+    """A sentence for each file that could not be read."""
+
+
+class Mx(NamedTuple):
+    """What is known of one of our own servers."""
+
+    target: Target
+    address: Answer
+    records: Answer
+    served: tuple[Served, ...]
+    live: Chain | None
+    """What answers there now."""
+    silent: str = ""
+    """Why nothing does."""
+
+
+def receivers(instances: Iterable[Instance]) -> list[Target]:
+    """The names by which these instances take mail from others on port 25."""
+    names = [
+        each.said("myhostname").lower()
+        for each in instances
+        if _listeners(each, SMTP) and not _local(each.said("inet_interfaces"))
+    ]
+    return [Target(name) for name in dict.fromkeys(names) if name]
+
+
+def look(target: Target, instances: Sequence[Instance], resolv: Resolv, port: int = 53) -> Mx:
+    """Find out all about one of our servers; `port` is the resolvers'."""
+    address = resolver.look_up(target.name, "A", resolv, port)
+    if not address.records:
+        other = resolver.look_up(target.name, "AAAA", resolv, port)
+        address = other if other.records else address
+    records = resolver.look_up(target.record, "TLSA", resolv, port)
+    served = tuple(_served(each, service, target) for each in instances for service in _listeners(each, target.port))
+    live, silent = _live(target, address)
+    return Mx(target, address, records, served, live, silent)
+
+
+# ---- what Postfix has been told -------------------------------------------------------------
+
+
+def _listeners(instance: Instance, port: int) -> list[Service]:
+    """The services of master.cf that take mail on this port, not only from this machine."""
+    found = []
+    for each in instance.services:
+        host, _, name = each.name.rpartition(":")
+        if each.type == "inet" and each.program in ("smtpd", "postscreen") and not _local(host or "all") and _port(name) == port:
+            found.append(each)
+    return found
+
+
+def _local(interfaces: str) -> bool:
+    words = interfaces.replace(",", " ").split()
+    return all(word in ("loopback-only", "localhost") or resolver.loopback(word.strip("[]")) for word in words)
+
+
+def _port(name: str) -> int | None:
+    if name.isdecimal():
+        return int(name)
+    try:
+        return _PORTS.get(name) or socket.getservbyname(name, "tcp")
+    except OSError:
+        return None
+
+
+def _served(instance: Instance, service: Service, target: Target) -> Served:
+    def said(name: str) -> str:
+        return instance.said(name, service)
+
+    level, old = said("smtpd_tls_security_level"), said("smtpd_use_tls")
+    files = said("smtpd_tls_chain_files").replace(",", " ").split()
+    mixed = bool(files)
+    if not files:
+        named = (said(f"smtpd_tls_{kind}_file") for kind in ("cert", "eccert", "dcert"))
+        files = [each for each in named if each not in ("", "none")]
+    chains: list[Chain] = []
+    troubles = []
+    for path in files:
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                groups = pem_groups(file.read(), mixed=mixed)
+        except OSError as error:
+            troubles.append(f"{path} cannot be read: {reason(error)}")
+            continue
+        found = [each for each in (chain_of(path, group, target.name) for group in groups) if each]
+        chains += found
+        if not found:
+            troubles.append(f"{path} holds no certificate that openssl can read")
+    offers = level not in ("", "none") if level else old == "yes"
+    return Served(instance.directory, offers, bool(said("tls_server_sni_maps")), tuple(chains), tuple(troubles))
+
+
+# ---- what it serves -------------------------------------------------------------------------
+
+
+def _live(target: Target, address: Answer) -> tuple[Chain | None, str]:
+    if not address.records:
+        return None, f"{target.name} has no address"
+    host = address.records[0]
+    where = f"[{host}]:{target.port}" if ":" in host else f"{host}:{target.port}"
+    starttls = () if target.port == SUBMISSIONS else ("-starttls", "smtp")
+    said = ask("openssl", "s_client", "-connect", where, "-servername", target.name, *starttls, "-showcerts", seconds=_PATIENCE)
+    if said is None:
+        return None, "there is no command openssl"
+    group = PEM_CERTIFICATE.findall(said.out)
+    chain = chain_of(f"{target} ({host})", group, target.name) if group else None
+    return chain, "" if chain else f"{where} gives no certificate: {_why(said.err)}"
+
+
+def _why(said: str) -> str:
+    """The words that tell something in OpenSSL's stack of errors."""
+    known = re.search(r"Connection refused|Network is unreachable|No route to host|no answer within \d+ seconds|timed out", said)
+    return known[0] if known else "it offers no TLS"

@@ -1,0 +1,119 @@
+"""How our own things are: ledger, bookmark, RRD, page and disks, only looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..errors import MailgraphError
+from ..log import Log, bookmark
+from ..store import RRD, Ledger, Store
+from ..times import DAY
+
+LEDGER = "ledger.sqlite"
+
+_MARKS = ("late", "skipped", "future", "unreadable", "nameless")
+
+_AUDITED = 7 * DAY
+"""Seconds of which ledger and RRD are compared: the ledger keeps a week at least."""
+
+
+class Disk(NamedTuple):
+    """The file system of a folder, for whoever is not root."""
+
+    path: str
+    free: int
+    """Bytes."""
+    inodes: int | None
+    """None where the file system makes them as it needs them."""
+
+
+class Upkeep(NamedTuple):
+    """What we keep, as it is found."""
+
+    state_dir: str
+    output_dir: str
+    ledger_trouble: str = ""
+    """The sentence of the ledger, where it cannot be read."""
+    newest: int | None = None
+    """When the newest line was written that has been read."""
+    written: int | None = None
+    """Up to when the ledger has put its intervals into the RRD."""
+    writing: bool = False
+    """An update of the RRD is under way, or was cut off."""
+    marks: Mapping[str, int] = {}
+    """What was out of the ordinary since the beginning: `late`, `unreadable`..."""
+    place: tuple[int, int] | None = None
+    """Inode of our log, and the byte up to which it has been read."""
+    live: tuple[int, int] | None = None
+    """Inode and size of our log; None where it is no file."""
+    rrd_trouble: str = ""
+    """The sentence of the RRD, where it cannot be read."""
+    last: int | None = None
+    """Up to when the RRD is written."""
+    compared: int = 0
+    """Intervals in which ledger and RRD were compared."""
+    differing: int = 0
+    """Intervals of which the RRD tells something else than the ledger."""
+    drawn: int | None = None
+    """When index.html was written."""
+    disks: tuple[Disk, ...] = ()
+
+
+def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
+    """Look at everything that we keep; what cannot be read is said in the sentence of whoever read it."""
+    found = Upkeep(state_dir, output_dir, live=_live(log), drawn=_changed(os.path.join(output_dir, "index.html")))
+    found = found._replace(disks=tuple(disk for disk in map(_disk, dict.fromkeys((state_dir, output_dir))) if disk))
+    rrd = Store(state_dir, step).rrd
+    try:
+        found = found._replace(last=rrd.last)
+    except MailgraphError as error:
+        found = found._replace(rrd_trouble=str(error))
+    try:
+        with Ledger(os.path.join(state_dir, LEDGER), writable=False) as ledger:
+            places = bookmark(ledger.get(Log(log, state_dir).bookmark))
+            found = found._replace(
+                newest=ledger.get("newest"),
+                written=ledger.get("written"),
+                writing=ledger.get("writing") is not None,
+                marks={name: ledger.get(name, 0) for name in _MARKS},
+                place=(places[-1].inode, places[-1].offset) if places else None,
+            )
+            if found.last and found.written and not found.writing and not found.rrd_trouble:
+                compared, differing = _audit(ledger, rrd, step, min(found.last, found.written))
+                found = found._replace(compared=compared, differing=differing)
+    except MailgraphError as error:
+        found = found._replace(ledger_trouble=str(error))
+    return found
+
+
+def _audit(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]:
+    start = max(until - _AUDITED, ledger.get("begin", until), ledger.get("forgotten") or 0)
+    start += -start % step
+    rows = rrd.rows(step, start, until)
+    told = list(ledger.intervals(start, until))
+    return len(told), sum(rows[(at - start) // step].counts != counts for at, counts in told)
+
+
+def _live(log: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(log)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return int(os.stat(path).st_mtime)
+    except OSError:
+        return None
+
+
+def _disk(folder: str) -> Disk | None:
+    try:
+        told = os.statvfs(folder)
+    except OSError:
+        return None
+    return Disk(folder, told.f_bavail * told.f_frsize, told.f_favail if told.f_files else None)

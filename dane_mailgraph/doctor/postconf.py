@@ -1,0 +1,146 @@
+"""postconf(1): what each instance of Postfix is told by its main.cf and master.cf."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..programs import Said, ask
+
+USUAL = "/etc/postfix"
+"""The configuration directory that is built into nearly every Postfix."""
+
+SETTINGS = (
+    "mail_version",
+    "compatibility_level",
+    "config_directory",
+    "multi_instance_name",
+    "multi_instance_enable",
+    "multi_instance_directories",
+    "queue_directory",
+    "myhostname",
+    "inet_interfaces",
+    "syslog_name",
+    "maillog_file",
+    "default_transport",
+    "relay_transport",
+    "disable_dns_lookups",
+    "ignore_mx_lookup_error",
+    "info_log_address_format",
+    "dnssec_probe",
+    "tls_append_default_CA",
+    "tls_dane_digests",
+    "tls_server_sni_maps",
+    "smtp_dns_resolver_options",
+    "smtp_dns_support_level",
+    "smtp_host_lookup",
+    "smtp_log_tls_feature_status",
+    "smtp_tls_CAfile",
+    "smtp_tls_CApath",
+    "smtp_tls_connection_reuse",
+    "smtp_tls_dane_insecure_mx_policy",
+    "smtp_tls_loglevel",
+    "smtp_tls_policy_maps",
+    "smtp_tls_security_level",
+    "lmtp_tls_loglevel",
+    "lmtp_tls_security_level",
+    "smtpd_tls_cert_file",
+    "smtpd_tls_chain_files",
+    "smtpd_tls_dcert_file",
+    "smtpd_tls_eccert_file",
+    "smtpd_tls_security_level",
+    "smtpd_use_tls",
+)
+"""What is asked. A parameter that this version of Postfix does not know is absent from the answer."""
+
+
+class Service(NamedTuple):
+    """A line of master.cf."""
+
+    name: str
+    type: str
+    program: str
+    chroot: bool
+    overrides: Mapping[str, str]
+    """Its `-o name=value`."""
+
+    @property
+    def label(self) -> str:
+        """As `postconf -M` and `-P` call it: `relay/unix`."""
+        return f"{self.name}/{self.type}"
+
+
+class Instance(NamedTuple):
+    """One configuration directory; where it cannot be read, `trouble` says why and the rest is empty."""
+
+    directory: str
+    settings: Mapping[str, str]
+    services: tuple[Service, ...]
+    trouble: str = ""
+    disabled: bool = False
+    """It is one of several, and not to be started."""
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """`(3, 7, 11)`; of a snapshot such as 3.12-20260821 the numbers before the date."""
+        return tuple(int(each) for each in re.findall(r"\d+", self.settings.get("mail_version", "").partition("-")[0]))
+
+    @property
+    def flag(self) -> str:
+        """What its commands must be given to mean this one: `-c DIRECTORY `, or nothing for the usual one."""
+        return "" if self.directory in ("", USUAL) else f"-c {shlex.quote(self.directory)} "
+
+    def said(self, name: str, service: Service | None = None) -> str:
+        """The value in force, for a service or for all; empty where Postfix does not know the parameter."""
+        overridden = service.overrides.get(name) if service else None
+        return self.settings.get(name, "") if overridden is None else overridden
+
+
+def instances() -> list[Instance] | None:
+    """All instances, the first as Postfix finds it (MAIL_CONFIG respected); None where there is no Postfix."""
+    first = _instance("")
+    if first is None:
+        return None
+    others = first.settings.get("multi_instance_directories", "").replace(",", " ").split()
+    more = [each for each in map(_instance, others) if each]
+    return [first, *(each._replace(disabled=each.said("multi_instance_enable") == "no") for each in more)]
+
+
+def _instance(directory: str) -> Instance | None:
+    said = _ask(directory, "-x", *SETTINGS)
+    if said is None:
+        return None
+    settings = dict(_pairs(said.out))
+    if said.status:
+        return Instance(directory, settings, (), said.err.rpartition("fatal: ")[2] or f"status {said.status}")
+    services, overrides = _ask(directory, "-M"), _ask(directory, "-x", "-P")
+    found = tuple(_services(services.out if services else "", overrides.out if overrides else "", settings))
+    return Instance(directory or settings.get("config_directory", ""), settings, found)
+
+
+def _ask(directory: str, *words: str) -> Said | None:
+    return ask("postconf", *(("-c", directory) if directory else ()), *words)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """`name = value` of each line."""
+    pairs = (line.partition("=") for line in text.split("\n"))
+    return [(name.strip(), value.strip()) for name, equals, value in pairs if equals]
+
+
+def _services(lines: str, overrides: str, settings: Mapping[str, str]) -> list[Service]:
+    told: dict[str, dict[str, str]] = {}
+    for key, value in _pairs(overrides):
+        service, _, name = key.rpartition("/")
+        told.setdefault(service, {})[name] = value
+    usual = "y" if settings.get("compatibility_level", "0") in ("", "0") else "n"
+    services = []
+    for line in lines.split("\n"):
+        fields = line.split(None, 7)
+        if len(fields) == 8:
+            name, kind, chroot, program = fields[0], fields[1], fields[4], fields[7].split()[0]
+            chrooted = (usual if chroot == "-" else chroot) == "y"
+            services.append(Service(name, kind, program, chrooted, told.get(f"{name}/{kind}", {})))
+    return services

@@ -1,0 +1,5 @@
+"""From store to pictures and a page."""
+
+__all__ = [
+    "build",
+]

@@ -1,0 +1,30 @@
+"""What is kept: the ledger, the RRD, and how one follows the other."""
+
+from .ledger import Gap, Ledger
+from .relays import KEPT, OTHER, Alarm, Daybook, Destination, Seen
+from .rrd import RRD, described, gathered, rates
+from .series import SPANS, Row, Series, Span, together
+from .sync import Store, replace, unused
+
+__all__ = [
+    "KEPT",
+    "OTHER",
+    "RRD",
+    "SPANS",
+    "Alarm",
+    "Daybook",
+    "Destination",
+    "Gap",
+    "Ledger",
+    "Row",
+    "Seen",
+    "Series",
+    "Span",
+    "Store",
+    "described",
+    "gathered",
+    "rates",
+    "replace",
+    "together",
+    "unused",
+]

@@ -1,0 +1,259 @@
+"""sqlite3: what has been counted and how far the log has been read, in one transaction.
+
+The ledger is the commit point of everything: counts and bookmark change together or not at all. It keeps
+its intervals until a snapshot of the RRD holds them, and a good week longer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from ..categories import COUNTED
+from ..counts import Interval
+from ..errors import BusyError, ConfigError, StoreError, reason
+
+SCHEMA = 1
+
+_APPLICATION = 0x44414E45  # "DANE": tells our file from anybody's
+
+_COLUMNS = tuple(each.source for each in COUNTED)
+
+_RELAY = "day INTEGER NOT NULL, relay TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL"
+_TABLES = {
+    "intervals": "(start INTEGER PRIMARY KEY)",
+    "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
+    "state": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "relays": f"({_RELAY}, protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "alarms": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+}
+"""The tables as they are made; columns of categories are added to `intervals` and `relays` as there are new ones."""
+
+_MISSING = {"intervals": "INTEGER", "relays": "INTEGER NOT NULL DEFAULT 0"}
+"""NULL in the intervals of before: what was not looked for is unknown, not zero."""
+
+
+class Gap(NamedTuple):
+    """A stretch of time of which the log is lost: unknown, not zero."""
+
+    start: int
+    until: int
+
+
+class Ledger:
+    """What has been counted. Use it in a `with`; every write belongs into `transaction()`."""
+
+    def __init__(self, path: str, *, writable: bool) -> None:
+        """Open the ledger, or make it where a writer finds none; raises StoreError, BusyError."""
+        self.path = path
+        self._cache: dict[str, Any] = {}
+        with _translated(path):
+            if not writable:
+                _must_be_there(path)
+            uri = f"file:{path.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={'rwc' if writable else 'rw'}"
+            self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
+            try:
+                self._check(writable)
+            except BaseException:
+                self._db.close()
+                raise
+        self._identity = _identity(path)
+
+    def _check(self, writable: bool) -> None:
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        empty = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if application != _APPLICATION and (application or not empty):
+            raise StoreError(f"{self.path} is no ledger of dane-mailgraph; move it away, or name another state_dir.")
+        if empty and not writable:
+            raise _nothing_yet(self.path)
+        if not empty and version != SCHEMA:
+            raise StoreError(f"{self.path} is of version {version}, this program knows {SCHEMA}; use the one that wrote it.")
+        if empty:
+            self._db.execute("PRAGMA auto_vacuum = FULL")
+        if writable:
+            # One file that is whole after every commit, also on its own: no write-ahead log beside it.
+            self._db.execute("PRAGMA journal_mode = DELETE")
+            self._db.execute("PRAGMA synchronous = EXTRA")
+        if writable:
+            self._make(empty)
+        there = self._columns("intervals")
+        self._select = ", ".join(column if writable or column in there else f"NULL AS {column}" for column in _COLUMNS)
+
+    def _make(self, empty: bool) -> None:
+        """Make the tables and columns that are missing: all of them, or those of a later version."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        missing = [(table, column) for table in _MISSING for column in _COLUMNS if column not in self._columns(table)]
+        if missing or not tables.issuperset(_TABLES):
+            with self.transaction():
+                for name, columns in _TABLES.items():
+                    self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
+                for table, column in missing:
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {_MISSING[table]}")
+                if empty:
+                    self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+                    self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _columns(self, table: str) -> set[str]:
+        return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file that was opened is still the one of that name: what is written into another is lost."""
+        return _identity(self.path) == self._identity
+
+    @property
+    def unread(self) -> bool:
+        """Whether no log has been read into it yet."""
+        return self.get("begin") is None and self.get("seen") is None
+
+    def agree(self, step: int) -> None:
+        """Remember how long the intervals are; raises ConfigError where they are of another length."""
+        said = self.get("step")
+        if said is not None and said != step and self.get("begin") is not None:
+            raise ConfigError(
+                f"{self.path} counts in steps of {said} seconds, the setting step says {step}; "
+                "set it back, or use another state_dir."
+            )
+        if said != step:
+            with self.transaction():
+                self.set("step", step)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is committed durably at its end, or none of it."""
+        with _translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._cache.clear()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    # ---- intervals ----
+
+    def add(self, intervals: Iterable[Interval | tuple[int, tuple[int | None, ...]]]) -> None:
+        """Add counts to their intervals; what is unknown (None) takes nothing away from what is known."""
+        names = ", ".join(_COLUMNS)
+        slots = ", ".join("?" * len(_COLUMNS))
+        sums = ", ".join(f"{each} = coalesce({each} + excluded.{each}, {each}, excluded.{each})" for each in _COLUMNS)
+        self._db.executemany(
+            f"INSERT INTO intervals (start, {names}) VALUES (?, {slots}) ON CONFLICT (start) DO UPDATE SET {sums}",
+            ((start, *counts) for start, counts in intervals),
+        )
+
+    def intervals(self, start: int, until: int) -> Iterator[tuple[int, tuple[int | None, ...]]]:
+        """The intervals in [start, until) in which something was counted, in order."""
+        with _translated(self.path):
+            for row in self._db.execute(
+                f"SELECT start, {self._select} FROM intervals WHERE start >= ? AND start < ? ORDER BY start", (start, until)
+            ):
+                yield row[0], row[1:]
+
+    @property
+    def newest(self) -> int | None:
+        """Start of the newest interval in which something was counted."""
+        with _translated(self.path):
+            newest: int | None = self._db.execute("SELECT max(start) FROM intervals").fetchone()[0]
+            return newest
+
+    def forget(self, before: int) -> None:
+        """Drop the intervals and gaps that end before this time, and say so in `forgotten`."""
+        self._db.execute("DELETE FROM intervals WHERE start < ?", (before,))
+        self._db.execute("DELETE FROM gaps WHERE until <= ?", (before,))
+        self.set("forgotten", max(before, self.get("forgotten", before)))
+
+    # ---- gaps ----
+
+    def mark(self, gap: Gap) -> None:
+        """Write down that the log of this time is lost."""
+        self._db.execute(
+            "INSERT INTO gaps VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET until = max(until, excluded.until)", gap
+        )
+
+    def gaps(self, start: int, until: int) -> list[Gap]:
+        """The gaps that touch [start, until)."""
+        with _translated(self.path):
+            rows = self._db.execute("SELECT start, until FROM gaps WHERE until > ? AND start < ? ORDER BY start", (start, until))
+            return [Gap(*row) for row in rows]
+
+    # ---- other tables ----
+
+    def read(self, query: str, *parameters: int) -> list[Any]:
+        """The rows of a query about `relays` and `alarms`; none where an earlier version has made no such table."""
+        with _translated(self.path):
+            if not self._columns("relays"):
+                return []
+            return self._db.execute(query, parameters).fetchall()
+
+    def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Change `relays` or `alarms`; inside a transaction."""
+        self._db.executemany(statement, rows)
+
+    # ---- state ----
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A remembered value; `collect` and `store` say which names there are."""
+        if name not in self._cache:
+            with _translated(self.path):
+                row = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                return default
+            self._cache[name] = json.loads(row[0])
+        return self._cache[name]
+
+    def set(self, name: str, value: Any) -> None:
+        """Remember a value (anything JSON can say); inside a transaction."""
+        self._db.execute(
+            "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, json.dumps(value))
+        )
+        self._cache[name] = value
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise BusyError(f"{path} is in use by another program: {error}; try again when it has finished.") from error
+        raise StoreError(f"{path} cannot be read or written: {error}; look at its permissions and at the free space.") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be understood: {error}; move it away or restore it from a backup.") from error
+
+
+def _must_be_there(path: str) -> None:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _nothing_yet(path) from error
+    except OSError as error:
+        barred = isinstance(error, PermissionError)
+        step = "run this as root or as a user of the group of its folder" if barred else "look at its permissions"
+        raise StoreError(f"{path} cannot be read: {reason(error)}; {step}.") from error
+
+
+def _nothing_yet(path: str) -> StoreError:
+    return StoreError(f"{path} is not there: nothing has been counted yet; run `dane-mailgraph collect` or `import` first.")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

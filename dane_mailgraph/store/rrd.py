@@ -1,0 +1,344 @@
+"""rrdtool: an RRD of our data sources and archives, to be made, written, read and drawn from."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from ..categories import COUNTED
+from ..errors import StoreError, reason
+from ..times import DAY, HOUR, MINUTE
+from .series import ARCHIVES, PEAKS, UNKNOWN, Row, Series, Span, together
+
+OBSERVED = "observed"
+"""A data source of its own: 1 for each step of which the log was read, so that unknown is not zero."""
+
+SOURCES = (*(each.source for each in COUNTED), OBSERVED)
+
+_AT_ONCE = 500
+"""Values in one call of update: 400,000 crash it, a few hundred cost a microsecond each."""
+
+_PATIENCE = 5.0
+"""Seconds to wait for a lock: rrdtool's readers lock too, for milliseconds."""
+
+_ALIGNED = DAY
+"""An RRD begins at a border of its coarsest rows, else the first of them is unknown."""
+
+_AWAY = "move it away, then it is made anew from what is kept beside it"
+
+
+class Facts(NamedTuple):
+    """What an RRD says of itself."""
+
+    last: int
+    """Up to when it is written, epoch seconds."""
+    sources: tuple[str, ...]
+
+
+class DamagedError(StoreError):
+    """What stands there is no whole RRD: torn by a crash, or overwritten."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path} {why}; {_AWAY}.")
+        self.why = why
+
+
+class RRD:
+    """The file at `path`, where there is one."""
+
+    def __init__(self, path: str, step: int) -> None:
+        self.path, self.step = path, step
+        self._ours: tuple[tuple[int, int], tuple[str, ...]] | None = None
+        """Device and inode of the file that was found to be ours, and its data sources."""
+
+    # ---- what it is ----
+
+    def facts(self, *, writing: bool = False) -> Facts | None:
+        """What it says of itself; None where there is none. Raises StoreError for what is not ours."""
+        try:
+            with open(self.path, "r+b" if writing else "rb") as file:
+                magic, status = file.read(4), os.fstat(file.fileno())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            how = "written" if writing else "read"
+            raise StoreError(f"{self.path} cannot be {how}: {reason(error)}; look at its permissions.") from error
+        if magic != b"RRD\0":
+            raise DamagedError(self.path, "is no RRD")
+        identity = status.st_dev, status.st_ino
+        try:
+            # Debian's binding leaves a kilobyte behind at each `info`, so a file is described once.
+            if not self._ours or self._ours[0] != identity:
+                self._ours = identity, self._checked(described(self.path))
+            return Facts(int(_call("last", self.path)), self._ours[1])
+        except StoreError as error:
+            if error.__cause__ is None or "could not lock" in str(error):
+                raise
+            said = str(error.__cause__).replace(f"'{self.path}'", "it").rstrip(".")
+            raise DamagedError(self.path, f"is damaged ({said})") from error
+
+    def _checked(self, info: dict[str, Any]) -> tuple[str, ...]:
+        """The data sources of what is ours; raises StoreError for what is not."""
+        step = int(info["step"])
+        if step != self.step:
+            raise StoreError(
+                f"{self.path} has steps of {step} seconds, the setting step says {self.step}; "
+                "set it back, or use another state_dir."
+            )
+        sources = tuple(key[3:-7] for key in info if key.startswith("ds[") and key.endswith("].index"))
+        kinds = {info[f"ds[{source}].type"] for source in sources}
+        numbers = range(sum(key.endswith("].cf") for key in info))
+        archives = [tuple(info[f"rra[{n}].{each}"] for each in ("cf", "pdp_per_row", "rows")) for n in numbers]
+        if not {OBSERVED} <= set(sources) <= set(SOURCES) or kinds != {"ABSOLUTE"} or archives != self._schema():
+            raise StoreError(
+                f"{self.path} has other data sources or archives than this version's; "
+                "use the version that wrote it, or another state_dir."
+            )
+        return sources
+
+    def whole_until(self) -> int:
+        """Up to when it is written; 0 where none is, or a damaged one."""
+        try:
+            facts = self.facts()
+        except DamagedError:
+            return 0
+        return facts.last if facts else 0
+
+    # ---- making and writing ----
+
+    def create(self, begin: int) -> None:
+        """Make it, filled up to `begin` with what is not observed."""
+        start = begin - begin % _ALIGNED
+        archives = [f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in self._schema()]
+        _call("create", self.path, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
+        nothing = ":".join("0" for _ in SOURCES)
+        self.update(f"{at + self.step}:{nothing}" for at in range(start, begin, self.step))
+
+    def complete(self) -> None:
+        """Add the data sources of this version that it lacks."""
+        facts = self.facts()
+        missing = [source for source in SOURCES if facts and source not in facts.sources]
+        if missing:
+            _call("tune", self.path, *(self._source(source) for source in missing))
+
+    def _source(self, name: str) -> str:
+        # ABSOLUTE: the only type whose totals stay exact at every resolution (measured: below 3e-16).
+        return f"DS:{name}:ABSOLUTE:{2 * self.step}:0:U"
+
+    def _schema(self) -> list[tuple[str, int, int]]:
+        """Kind, steps in a row and rows of each archive.
+
+        Their xff is 0: a broken rule shows as unknown, it is never a total that was scaled in silence.
+        """
+        all_of_them = [*(("AVERAGE", *each) for each in self._archives().items()), ("MAX", HOUR, PEAKS.kept)]
+        return [(kind, seconds // self.step, kept // seconds) for kind, seconds, kept in all_of_them]
+
+    def update(self, values: Iterable[str]) -> None:
+        """Write one value a step, in order: the end of its interval, what `SOURCES` count, all with colons between."""
+        template = ["--template", ":".join(SOURCES)]
+        batch: list[str] = []
+        for value in values:
+            batch.append(value)
+            if len(batch) == _AT_ONCE:
+                _call("update", self.path, *template, *batch)
+                batch.clear()
+        if batch:
+            _call("update", self.path, *template, *batch)
+
+    # ---- reading ----
+
+    @property
+    def last(self) -> int | None:
+        """Up to when it is written, epoch seconds; None where there is none yet."""
+        facts = self.facts()
+        return facts.last if facts else None
+
+    @property
+    def _last(self) -> int:
+        """The same without another look at all that the RRD says of itself: a tenth of the time. 0 where there is none."""
+        return int(_call("last", self.path)) if self._ours else self.last or 0
+
+    def rows(self, archive: int, start: int, until: int) -> list[Row]:
+        """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
+
+        A row that is not over yet is put together from the steps there are of it.
+        """
+        last = self._last
+        complete = last - last % archive
+        rows = self._fetch(archive, start, min(until, complete))
+        if until > complete and start < last:
+            begin = max(start, complete)
+            rows += [together(self._fetch(self.step, begin, last))] if archive > self.step else []
+        return rows + [UNKNOWN] * ((until - start) // archive - len(rows))
+
+    def covering(self, start: int) -> int:
+        """Seconds in a row of the finest archive that reaches back to `start`."""
+        last = self._last
+        for seconds, kept in self._archives().items():
+            if start >= last - last % seconds - kept + seconds:
+                return seconds
+        return DAY
+
+    def series(self, span: Span, at: int) -> Series:
+        """The series of a span that ends at a time; its last bucket is the one that this is in, counted up to it."""
+        bucket = -(-span.bucket // self.step) * self.step
+        full = at - at % bucket
+        until = full if full == at else full + bucket
+        start = until - span.seconds // bucket * bucket
+        archive = max(each for each in self._archives() if bucket % each == 0)
+        rows = self.rows(archive, start, full)
+        each = bucket // archive
+        buckets = [together(rows[n : n + each]) for n in range(0, len(rows), each)]
+        end = -(-at // self.step) * self.step
+        if full < end:
+            rest = self.rows(self.step, full, end)
+            buckets.append(together(rest))
+            rows = rows + rest
+        last = self._last
+        most = _most(row.counts for row in rows) if archive == self.step else self._busiest(start, min(end, last))
+        peaks = {row: None if n is None else n * MINUTE / self.step for row, n in zip(COUNTED, most, strict=True)}
+        return Series.of(start, bucket, buckets, peaks, min(last, end) if last > start else None)
+
+    def _archives(self) -> dict[int, int]:
+        """Seconds in a row -> seconds kept, finest first."""
+        return {row or self.step: kept for row, kept in ARCHIVES}
+
+    def _busiest(self, start: int, until: int) -> list[int | None]:
+        """The most in one step of [start, until): the busiest of each hour, of the last hour all."""
+        full = max(start, until - until % HOUR)
+        rows = [self._most_of_hours(start, full), *(row.counts for row in self._fetch(self.step, full, until))]
+        return _most(rows)
+
+    def _most_of_hours(self, start: int, until: int) -> list[int | None]:
+        last = self._last
+        begin = max(start, last - last % HOUR - PEAKS.kept // HOUR * HOUR)
+        if begin >= until:
+            return [None] * len(COUNTED)
+        *columns, _ = zip(*self._values_of("MAX", HOUR, begin, until), strict=True)
+        most = [_largest(column) for column in columns]
+        return [None if rate is None else round(rate * self.step) for rate in most]
+
+    def _fetch(self, archive: int, start: int, until: int) -> list[Row]:
+        """Rows of one archive, as counts."""
+        last = self._last if start < until else 0
+        oldest = last - last % archive - self._archives()[archive] // archive * archive
+        before = [UNKNOWN] * max(0, (min(oldest, until) - start) // archive)
+        begin = start + len(before) * archive
+        if begin >= until:
+            return before
+        rows = []
+        for value in self._values_of("AVERAGE", archive, begin, until):
+            *counts, observed = [None if rate is None else round(rate * archive) for rate in value]
+            rows.append(Row(observed * self.step, tuple(counts)) if observed else UNKNOWN)
+        return before + rows
+
+    def _values_of(self, kind: str, archive: int, start: int, until: int) -> list[tuple[float | None, ...]]:
+        """Rates a second of one archive, in the order of `SOURCES`."""
+        facts = self.facts()
+        there = facts.sources if facts else SOURCES
+        if there == SOURCES:
+            return rates(self.path, kind, archive, start, until, SOURCES)
+        places = [there.index(source) if source in there else None for source in SOURCES]
+        values = rates(self.path, kind, archive, start, until, there)
+        return [tuple(None if place is None else value[place] for place in places) for value in values]
+
+    # ---- drawing ----
+
+    def graph(self, arguments: list[str], zone: tzinfo | None) -> bytes:
+        """The PNG that `rrdtool graph` makes of these arguments, its times in that zone; raises StoreError."""
+        before = os.environ.get("TZ")
+        try:
+            if isinstance(zone, ZoneInfo):  # rrdtool knows no zone but the process's
+                os.environ["TZ"] = zone.key
+                time.tzset()
+            image: bytes = _call("graphv", "-", *arguments)["image"]
+            return image
+        finally:
+            if before is None:
+                os.environ.pop("TZ", None)
+            else:
+                os.environ["TZ"] = before
+            time.tzset()
+
+
+def described(path: str) -> dict[str, Any]:
+    """What an RRD, ours or not, says of itself, by rrdtool's names; raises StoreError.
+
+    Debian's binding leaves out every number that is none of whole ones.
+    """
+    info: dict[str, Any] = _call("info", path)
+    return info
+
+
+_GATHERED = re.compile(r"<value>\s*(\S+?)\s*</value>")
+
+
+def gathered(path: str) -> list[list[float]]:
+    """What the newest, unfinished row of each archive has gathered: for each data source the sum of its rates, or NaN.
+
+    `dump` says it with ten digits, by every binding; raises StoreError.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        dumped = os.path.join(folder, "dump")
+        _call("dump", path, dumped)
+        with open(dumped, encoding="utf-8", errors="replace") as file:
+            rows = re.findall(r"<cdp_prep>(.*?)</cdp_prep>", file.read(), re.DOTALL)
+    return [[float(value) for value in _GATHERED.findall(row)] for row in rows]
+
+
+def rates(path: str, kind: str, row: int, start: int, until: int, sources: Iterable[str]) -> list[tuple[float | None, ...]]:
+    """The rates a second of an RRD's data sources, ours or not, in the rows of one archive; raises StoreError.
+
+    By `xport`: a `fetch` that fails, for a writer's lock too, ends the process with Debian's binding (it frees what it
+    never had). Of rows and numbers both say the same.
+    """
+    file = path.replace(":", "\\:")
+    defined = [f"DEF:v{n}={file}:{source}:{kind}:step={row}" for n, source in enumerate(sources)]
+    wanted = [f"XPORT:v{n}" for n in range(len(defined))]
+    times = ("--start", str(start), "--end", str(until), "--step", str(row), "--maxrows", str(max(400, (until - start) // row)))
+    found = _call("xport", path, *times, *defined, *wanted)
+    meta, values = found["meta"], found["data"]
+    if (meta["start"], meta["step"], len(values)) != (start, row, (until - start) // row):
+        raise StoreError(f"{path} has no rows of {row} seconds at {start}; it is not of this version, move it away.")
+    return list(values)
+
+
+def _call(function: str, path: str, *arguments: str) -> Any:
+    """Call a function of the binding; raises StoreError."""
+    import rrdtool  # where it is missing, what needs no store works all the same
+
+    deadline = time.monotonic() + _PATIENCE
+    given = arguments if function == "xport" else (path, *arguments)  # its definitions name the file
+    while True:
+        try:
+            return getattr(rrdtool, function)(*given)
+        except (rrdtool.OperationalError, rrdtool.ProgrammingError) as error:
+            said = str(error)
+            if "could not lock" in said and time.monotonic() < deadline:
+                time.sleep(0.01)
+                continue
+            # An empty text is what librrd 1.7.2 says of a full disk.
+            why = said.replace(f"'{path}'", "it").rstrip(".") or "no space left on the device"
+            raise StoreError(
+                f"{path} cannot be read or written: {why}; look at its permissions and at the free space."
+            ) from error
+
+
+def _largest(column: tuple[float | None, ...]) -> float | None:
+    try:
+        # What is unknown is rare, and looking for it takes as long as all the rest.
+        return max(column)  # type: ignore[type-var]
+    except TypeError:
+        return max((rate for rate in column if rate is not None), default=None)
+
+
+def _most(rows: Iterable[Sequence[int | None]]) -> list[int | None]:
+    """The largest of each column."""
+    columns = zip((None,) * len(COUNTED), *rows, strict=True)
+    return [max((n for n in column if n is not None), default=None) for column in columns]

@@ -1,0 +1,113 @@
+"""Table 2: the spans we keep and show; and `Series`, the counts over one span, with totals and shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ..categories import COUNTED, Counted
+from ..times import DAY, HOUR, MINUTE
+
+
+class Span(NamedTuple):
+    """One stretch of time that is drawn, ending now."""
+
+    name: str
+    title: str
+    seconds: int
+    bucket: int
+    """Seconds that one drawn point stands for."""
+    every: int
+    """Seconds after which it is drawn anew: a picture of the year needs no look at every minute."""
+
+
+SPANS = (
+    Span("day", "Last day", DAY, 10 * MINUTE, 10 * MINUTE),
+    Span("week", "Last week", 7 * DAY, HOUR, HOUR),
+    Span("month", "Last month", 31 * DAY, 3 * HOUR, 3 * HOUR),
+    Span("year", "Last year", 366 * DAY, DAY, 6 * HOUR),
+)
+
+
+class Archive(NamedTuple):
+    """One archive of the RRD: how long counts are kept, and how finely."""
+
+    row: int | None
+    """Seconds in a row; None is one step."""
+    kept: int
+    """Seconds."""
+
+
+ARCHIVES = (
+    Archive(None, 15 * DAY),
+    Archive(HOUR, 5 * 366 * DAY),
+    Archive(DAY, 20 * 366 * DAY),
+)
+"""Finest first. A week's or two weeks' window always fits into the first (rows lie on UTC multiples)."""
+
+PEAKS = Archive(HOUR, 400 * DAY)
+"""The busiest step of each hour, for the maximum in the legends of the month and the year."""
+
+
+class Row(NamedTuple):
+    """The counts of one row of an archive, or of several put together."""
+
+    observed: int
+    """How many seconds of it were read from a log."""
+    counts: tuple[int | None, ...]
+    """In the order of `COUNTED`; None is unknown, never 0."""
+
+
+UNKNOWN = Row(0, (None,) * len(COUNTED))
+
+
+def together(rows: Iterable[Row]) -> Row:
+    """Rows as one: what is known of any of them is added up."""
+    observed, sums = 0, UNKNOWN.counts
+    for row in rows:
+        if row.observed:
+            observed += row.observed
+            sums = tuple(b if a is None else a if b is None else a + b for a, b in zip(sums, row.counts, strict=True))
+    return Row(observed, sums)
+
+
+class Series(NamedTuple):
+    """The counts of consecutive buckets of time; None is unknown, never 0."""
+
+    start: int
+    """Epoch second at which the first bucket begins."""
+    step: int
+    """Seconds in a bucket."""
+    counts: dict[Counted, tuple[int | None, ...]]
+    peaks: dict[Counted, float | None]
+    """The most in one minute, over the whole series."""
+    observed: tuple[int, ...] = ()
+    """Seconds of each bucket that were read from a log; nothing given means all of them."""
+    reached: int | None = None
+    """Epoch second up to which counts are in it; None where there are none."""
+
+    @classmethod
+    def of(cls, start: int, step: int, rows: Sequence[Row], peaks: dict[Counted, float | None], reached: int | None) -> Series:
+        """The series of these rows, one a bucket."""
+        columns = zip(*(row.counts for row in rows), strict=True)
+        return cls(start, step, dict(zip(COUNTED, columns, strict=True)), peaks, tuple(row.observed for row in rows), reached)
+
+    @property
+    def until(self) -> int:
+        """Epoch second at which the last bucket ends."""
+        return self.start + self.step * len(next(iter(self.counts.values()), ()))
+
+    def seconds(self, counted: Counted) -> list[int]:
+        """How many seconds of each bucket are known."""
+        observed = self.observed or (self.step,) * len(self.counts[counted])
+        return [0 if n is None else seconds for n, seconds in zip(self.counts[counted], observed, strict=True)]
+
+    def total(self, counted: Counted) -> int | None:
+        """The count over the series; None where nothing of it is known."""
+        known = [n for n in self.counts[counted] if n is not None]
+        return sum(known) if known else None
+
+    def per_minute(self, counted: Counted) -> float | None:
+        """The average over the known part of the series, in counts a minute."""
+        total, seconds = self.total(counted), sum(self.seconds(counted))
+        return total * MINUTE / seconds if total is not None and seconds else None

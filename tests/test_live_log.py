@@ -1,0 +1,328 @@
+"""However a log is cut, ordered, packed or read again, each of its connections is counted once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from host import START, TEXT, VERIFIED, Host, line, pack, rfc3339
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dane_mailgraph.answer.report import totals
+from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.cli import command_line
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+TEXTS = (TEXT, *(TEXT.replace("Verified", status) for status in ("Trusted", "Untrusted", "Anonymous")))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def verified(host: Host, since: int, until: int) -> int | None:
+    return totals(host.store.rrd, host.ledger, since, until).totals[BY_KEY["connections.verified"]]
+
+
+def everything(host: Host) -> tuple[list[tuple[int, tuple[int | None, ...]]], list[tuple[int, int | None]]]:
+    """The ledger's counts of all categories, and the RRD's rows."""
+    return list(host.ledger.intervals(0, 1 << 40)), list(host.rows())
+
+
+# ---- polls, parts, orders -------------------------------------------------------------------
+
+
+class Logged(NamedTuple):
+    """A line that is written."""
+
+    after: int
+    """Seconds since the one before it was."""
+    lag: int
+    """Seconds since its stamp."""
+    cut: int
+    """Bytes of it that are there when the log is read in between."""
+    polled: bool
+
+
+LOGGED = st.builds(
+    Logged,
+    st.one_of(st.integers(0, 15), st.integers(0, 3 * MINUTE), st.integers(0, 2 * HOUR)),
+    st.integers(0, 10),
+    st.integers(0, 200),
+    st.booleans(),
+)
+
+
+def written(host: Host, lines: list[Logged], *, poll: bool) -> str:
+    """Write a log, and read it wherever it says so."""
+    host.now += MINUTE // 2
+    log = host.lines()
+    host.write(log)
+    for each in lines:
+        host.now += each.after
+        text = host.lines(at=host.now - each.lag)
+        log += text
+        host.write(text[: each.cut])
+        if poll and each.polled:
+            host.collect()
+        host.write(text[each.cut :])
+    return log
+
+
+@settings(max_examples=25, deadline=None)
+@given(lines=st.lists(LOGGED, max_size=20))
+def test_any_polls_are_one_poll_are_one_import(lines: list[Logged]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        many, one, imported = (Host(Path(folder) / name) for name in ("many", "one", "imported"))
+        written(many, lines, poll=True)
+        log = written(one, lines, poll=False)
+        many.settles()
+        one.settles()
+        whole = imported.folder / "whole"
+        whole.write_text(log)
+        imported.now = one.now
+        imported.take(whole)
+
+        assert sum(step.late for step in many.steps) == 0
+        assert everything(many) == everything(one)
+        counts, rows = everything(imported)
+        assert counts == everything(one)[0]
+        assert rows == everything(one)[1][: len(rows)]
+        assert {start: count for start, count in rows if count} == dict(one.truth)
+
+
+@settings(max_examples=25, deadline=None)
+@given(lines=st.lists(LOGGED, max_size=20), cuts=st.lists(st.integers(0, 20), max_size=4), chance=st.randoms())
+def test_parts_in_any_order_are_the_whole(lines: list[Logged], cuts: list[int], chance: random.Random) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        whole, parts = Host(Path(folder) / "whole"), Host(Path(folder) / "parts")
+        log = written(whole, lines, poll=False).splitlines(keepends=True)
+        logs = []
+        borders = [0, *sorted(cuts), len(log)]
+        for number, (begin, end) in enumerate(pairwise(borders)):
+            logs.append(path := parts.folder / f"part{number}")
+            content = "".join(log[begin:end]).encode()
+            path.write_bytes(gzip.compress(content) if chance.random() < 0.5 else content)
+        chance.shuffle(logs)
+        parts.now = whole.now
+        whole.take(whole.folder / "log" / "mail.log")
+        parts.take(*logs)
+        for each in (whole, parts):
+            each.now += DAY // 2
+            each.collect() if each is whole else None
+        counts, rows = everything(parts)
+
+        assert counts == everything(whole)[0]
+        assert rows == everything(whole)[1][: len(rows)]
+        assert parts.counted == dict(whole.truth)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    intervals=st.lists(st.lists(st.tuples(st.integers(0, 59), st.sampled_from(TEXTS)), min_size=1, max_size=6), max_size=5),
+    chance=st.randoms(),
+)
+def test_the_order_of_lines_within_an_interval_is_nothing(intervals: list[list[tuple[int, str]]], chance: random.Random) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for name in ("one", "other"):
+            host = Host(Path(folder) / name)
+            for number, lines in enumerate(intervals):
+                host.now = START + number * MINUTE + 59
+                host.write("".join(line(rfc3339(START + number * MINUTE + second), text) for second, text in lines))
+                chance.shuffle(lines)
+            host.touch()
+            host.now += 2 * MINUTE
+            host.collect()
+            found.append(everything(host))
+        assert found[0] == found[1]
+
+
+# ---- nothing twice --------------------------------------------------------------------------
+
+
+def test_import_of_the_live_log_leaves_its_bookmark(host: Host) -> None:
+    host.now += 20
+    host.connect(3)
+    text = host.lines()
+    host.write(text[:70])
+    assert host.take(host.log).counted == 3
+    host.write(text[70:])
+    host.now += 5
+    host.connect(4)
+    step = host.collect()
+    assert (step.counted, step.skipped, step.late) == (5, 0, 0)
+    host.settles()
+
+
+def test_what_is_followed_already_is_not_imported_again(host: Host) -> None:
+    host.connect(3)
+    host.collect()
+    host.now += 5
+    host.connect(4)
+    step = host.take(host.log)
+    assert (step.skipped, host.steps[-1].counted) == (7, 3)
+    host.connect(2)
+    host.settles()
+
+
+def test_a_log_that_was_imported_from_a_copy_is_followed_without_counting_twice(host: Host) -> None:
+    host.connect(3)
+    host.now += 2 * MINUTE + 30
+    host.connect(4)
+    copy = host.folder / "copy"
+    shutil.copy2(host.log, copy)
+    assert host.take(copy).counted == 7
+    host.now += 10
+    host.write(line(rfc3339(host.now)))  # in an interval that is counted already
+    host.now += MINUTE
+    host.connect(5)
+    step = host.collect()
+    assert (step.counted, step.skipped) == (5, 8)
+    host.settles()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_importing_twice_counts_once_and_says_so(host: Host, live: bool) -> None:
+    host.connect(3)
+    host.now += 5 * MINUTE
+    host.connect(4)
+    log = host.log
+    if not live:
+        log = host.folder / "other"
+        host.log.rename(log)
+    assert host.take(log)[1:4] == host.take(log)._replace(counted=7, skipped=0)[1:4]
+    again = host.take(log)
+    assert (again.counted, again.skipped) == (0, 7)
+    assert host.ledger.get("skipped") == 14
+    assert host.counted == dict(host.truth)
+
+
+def test_one_log_under_many_names_is_one_log(host: Host) -> None:
+    host.connect(3)
+    host.now += 30
+    host.connect(4)
+    folder = host.log.parent
+    for name in ("copy", "packed", "bzipped"):
+        shutil.copy2(host.log, folder / name)
+    names = [host.log, folder / "copy", pack(folder / "packed", ".gz"), pack(folder / "bzipped", ".bz2"), folder / "hard"]
+    os.link(host.log, names[-1])
+    names += [folder / "soft", folder / "log" / ".." / "mail.log"]
+    (folder / "log").mkdir()
+    names[-2].symlink_to(host.log)
+    host.now += 30
+    host.connect(2)  # the log is longer than its copies by now
+    for order in (names, names[::-1]):
+        host.take(*order)
+        assert host.counted == dict(host.truth)
+    host.connect(2)
+    host.settles()
+
+
+# ---- what is read back ----------------------------------------------------------------------
+
+
+def test_what_was_written_is_read_back_at_every_resolution(host: Host) -> None:
+    chance = random.Random(3)
+    stamps = sorted(chance.choices(range(START + 20, START + 3 * DAY), k=3000))
+    log = host.folder / "log" / "other"
+    log.write_text("".join(line(rfc3339(at), chance.choice(TEXTS)) for at in stamps))
+    host.now = stamps[-1] + HOUR
+    host.take(log)
+    last, begin = host.store.rrd.last, host.ledger.get("begin")
+    assert last is not None and begin == stamps[0] - stamps[0] % MINUTE
+    written = list(host.ledger.intervals(0, 1 << 40))
+    assert sum(counts[VERIFIED] or 0 for _, counts in written) > 500
+
+    for archive in (MINUTE, HOUR, DAY):
+        start = begin - begin % archive
+        truth: dict[int, list[int]] = {at: [0] * len(COUNTED) for at in range(start, last, archive)}
+        for at, counts in written:
+            for place, count in enumerate(counts):
+                truth[at - at % archive][place] += count or 0
+        rows = host.store.rrd.rows(archive, start, last + -last % archive)
+        assert [row.counts for row in rows] == [tuple(counts) for counts in truth.values()]
+
+
+def test_quiet_is_zero_and_unread_is_null(host: Host) -> None:
+    host.connect(3)
+    host.now += 10 * MINUTE
+    host.connect(2)
+    host.settles()
+    assert verified(host, START, START + MINUTE) == 3
+    assert verified(host, START + MINUTE, START + 10 * MINUTE) == 0
+    assert verified(host, START - HOUR, START) is None
+    assert verified(host, host.now + HOUR, host.now + 2 * HOUR) is None
+    assert verified(host, START - HOUR, START + HOUR) == 5
+
+
+@pytest.mark.parametrize(("apart", "quiet"), [(HOUR, 0), (DAY, None)])
+@pytest.mark.parametrize("together", [True, False])
+def test_between_two_logs_a_short_silence_is_quiet_and_a_long_one_unknown(
+    host: Host, apart: int, quiet: int | None, together: bool
+) -> None:
+    logs = []
+    for name in ("older", "newer"):
+        logs.append(host.folder / name)
+        host.connect(2, to=logs[-1])
+        host.now += 5 * MINUTE
+        host.connect(1, to=logs[-1])
+        host.now += apart
+    lost = [gap for paths in ([logs] if together else [logs[:1], logs[1:]]) for gap in host.take(*paths).lost]
+    end = START + 6 * MINUTE
+    assert lost == ([] if quiet == 0 else [(end, START + 5 * MINUTE + apart)])
+    assert host.counted == dict(host.truth)
+    assert verified(host, end, START + 5 * MINUTE + apart) == quiet
+    assert verified(host, START, host.now) == 6
+    assert len(host.unknown()) == (0 if quiet == 0 else apart // MINUTE - 1)
+
+
+def test_rebuild_counts_anew_and_keeps_the_old_store(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("DANE_MAILGRAPH_")]:
+        monkeypatch.delenv(name)
+    host.now = START - 300 * DAY
+    older = host.log.with_name("mail.log.1")
+    host.connect(4, to=older)
+    host.now += 30
+    host.connect(3)
+    host.collect()
+    host.now += 5 * MINUTE
+    host.connect(2)
+    host.collect()
+    assert sum(host.counted.values()) == 5  # the older log is not
+    host.ledger.__exit__(None, None, None)
+    before = {name: (host.state / name).read_bytes() for name in ("outbound.rrd", "ledger.sqlite")}
+    own = ["--config", os.devnull, "--time-zone", "UTC", "--state-dir", str(host.state), "--log", str(host.log)]
+
+    for times in (1, 2):
+        assert command_line.main(["import", *own, "--rebuild", str(host.log), str(older)]) == 0
+        assert "counted 9 connections" in capsys.readouterr().out
+        for name, content in before.items():
+            assert (host.state / f"{name}.aside-1").read_bytes() == content
+            assert (host.state / f"{name}.aside-{times}").exists()
+        for path in host.state.glob("ledger.sqlite*"):
+            assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    host.start()
+    assert host.counted == dict(host.truth)
+    assert Counter({start: count for start, count in host.rows() if count}) == host.truth
+    assert command_line.main(["import", *own, str(host.log)]) == 0
+    assert "counted 0 connections, skipped 5" in capsys.readouterr().out
+    since, until = (str(START - 300 * DAY + after) for after in (0, HOUR))
+    assert command_line.main(["report", *own, "--format", "json", "--since", since, "--until", until]) == 0
+    assert json.loads(capsys.readouterr().out)["connections"]["verified"] == 9
