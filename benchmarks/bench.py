@@ -37,11 +37,17 @@ class Run(NamedTuple):
 
 def run(command: list[str], status: tuple[int, ...] = (0,)) -> Run:
     """One whole process. The output goes to a pipe: grep stops at the first match when it is /dev/null."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("DANE_MAILGRAPH_")}
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith("DANE_MAILGRAPH_")
+    }
     with tempfile.TemporaryFile() as errors:
         begin = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=env | {"LC_ALL": "C", "TZ": "UTC"}
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=env | {"LC_ALL": "C", "TZ": "UTC"},
         )
         assert process.stdout is not None
         with process.stdout:
@@ -96,7 +102,17 @@ def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, 
         return work / name
 
     def ours() -> list[str]:
-        return [command, "import", str(log), "--year", year, "--state-dir", str(fresh("state")), "--config", str(settings)]
+        return [
+            command,
+            "import",
+            str(log),
+            "--year",
+            year,
+            "--state-dir",
+            str(fresh("state")),
+            "--config",
+            str(settings),
+        ]
 
     # Name, what makes the command, factor from its file to the whole log, exit statuses (1: grep found nothing).
     candidates: list[tuple[str, Callable[[], list[str]], float, tuple[int, ...]]] = [
@@ -110,7 +126,9 @@ def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, 
         head = work / "head.log"
         scale = size / copy_head(log, head, HEAD)
         peer = [mailgraph, "--cat", "-l", str(head), "-t", "syslog", "-y", year]
-        candidates.append(("mailgraph --cat", lambda: [*peer, f"--daemon-rrd={fresh('rrd')}"], scale, (0,)))
+        candidates.append(
+            ("mailgraph --cat", lambda: [*peer, f"--daemon-rrd={fresh('rrd')}"], scale, (0,))
+        )
 
     runs: dict[str, list[Run]] = {name: [] for name, *_ in candidates}
     # The round before the first fills the page cache.
@@ -121,8 +139,12 @@ def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, 
                 runs[name].append(one._replace(cpu=one.cpu * factor, wall=one.wall * factor))
 
     cpu = {name: [one.cpu for one in done] for name, done in runs.items()}
-    print(f"{log}: {size / 1e6:.0f} MB; {rounds} rounds; Python {sys.version.split()[0]}, {os.cpu_count()} CPUs")
-    print(f"\n{'':22} {'cpu s':>8} {'wall s':>8} {'MB/s cpu':>9} {'peak MiB':>9} {'cpu/grep':>9} {'cpu/mailgraph':>14}")
+    print(
+        f"{log}: {size / 1e6:.0f} MB; {rounds} rounds; Python {sys.version.split()[0]}, {os.cpu_count()} CPUs"
+    )
+    print(
+        f"\n{'':22} {'cpu s':>8} {'wall s':>8} {'MB/s cpu':>9} {'peak MiB':>9} {'cpu/grep':>9} {'cpu/mailgraph':>14}"
+    )
     for name, done in runs.items():
         used = median(cpu[name])
         rss = max(one.rss_kib for one in done)
@@ -135,13 +157,29 @@ def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, 
                 row += f" {'-':>{width}}"
         print(row)
     if mailgraph:
-        times = median(b / max(a, 1e-6) for a, b in zip(cpu["dane-mailgraph import"], cpu["mailgraph --cat"], strict=True))
-        print(f"\nAn import takes 1/{times:.0f} of mailgraph's CPU time. mailgraph read at most the first {HEAD / 1e6:.0f} MB,")
-        print("scaled to the whole log; it counts sent and rejected mail, so this compares reading a log, not the same work.")
+        times = median(
+            b / max(a, 1e-6)
+            for a, b in zip(cpu["dane-mailgraph import"], cpu["mailgraph --cat"], strict=True)
+        )
+        print(
+            f"\nAn import takes 1/{times:.0f} of mailgraph's CPU time. mailgraph read at most the first {HEAD / 1e6:.0f} MB,"
+        )
+        print(
+            "scaled to the whole log; it counts sent and rejected mail, so this compares reading a log, not the same work."
+        )
 
     empty = work / "empty.log"
     empty.touch()
-    idle = [command, "collect", "--log", str(empty), "--state-dir", str(fresh("idle")), "--config", str(settings)]
+    idle = [
+        command,
+        "collect",
+        "--log",
+        str(empty),
+        "--state-dir",
+        str(fresh("idle")),
+        "--config",
+        str(settings),
+    ]
     idles = [run(idle) for _ in range(rounds + 1)][1:]
     used, rss = median(one.cpu for one in idles), max(one.rss_kib for one in idles)
     print(f"\ncollect, nothing new: {used * 1000:.0f} ms cpu, peak {rss / 1024:.1f} MiB")
@@ -150,20 +188,44 @@ def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, 
         print("\nCounts not checked: no truth given.")
         return 0
     span = ["--since", iso(truth["since"]), "--until", iso(truth["until"])]
-    report = run([command, "report", "--format", "json", *span, "--state-dir", str(state), "--config", str(settings)])
+    report = run(
+        [
+            command,
+            "report",
+            "--format",
+            "json",
+            *span,
+            "--state-dir",
+            str(state),
+            "--config",
+            str(settings),
+        ]
+    )
     wrong = mismatches(truth, json.loads(report.output))
-    print("\nCounts: " + ("all as logged" if not wrong else "\n  ".join(["NOT as logged:", *wrong])))
+    print(
+        "\nCounts: " + ("all as logged" if not wrong else "\n  ".join(["NOT as logged:", *wrong]))
+    )
     return 1 if wrong else 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--log", type=Path, help="an uncompressed log (default: one of --size bytes is made)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--log", type=Path, help="an uncompressed log (default: one of --size bytes is made)"
+    )
     parser.add_argument("--truth", type=Path, help="its counts, as make_log.py writes them")
     parser.add_argument("--size", type=int, default=1_000_000_000)
-    parser.add_argument("--rfc3339", action="store_true", help="make the log with stamps that have year and zone")
+    parser.add_argument(
+        "--rfc3339", action="store_true", help="make the log with stamps that have year and zone"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--command", default=str(Path(sys.executable).with_name("dane-mailgraph")), help="what is measured")
+    parser.add_argument(
+        "--command",
+        default=str(Path(sys.executable).with_name("dane-mailgraph")),
+        help="what is measured",
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dane-mailgraph-bench-") as name:
         work = Path(name)
@@ -175,7 +237,9 @@ def main() -> int:
             maker = str(Path(__file__).with_name("make_log.py"))
             options = ["--size", str(args.size)] + ["--rfc3339"] * args.rfc3339
             subprocess.run([sys.executable, maker, str(log), str(truth), *options], check=True)
-        return compare(log, json.loads(truth.read_text()) if truth else None, args.command, args.rounds, work)
+        return compare(
+            log, json.loads(truth.read_text()) if truth else None, args.command, args.rounds, work
+        )
 
 
 if __name__ == "__main__":

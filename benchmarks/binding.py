@@ -33,7 +33,9 @@ def made(path: Path, minutes: int = 1000) -> str:
     sources = ["DS:count:ABSOLUTE:120:0:U", "DS:other:ABSOLUTE:120:0:U"]
     rrdtool.create(str(path), "--step", "60", "--start", str(BEGIN), *sources, *archives)
     for first in range(1, minutes + 1, 500):
-        values = [f"{BEGIN + 60 * n}:{n % 7}:{n}" for n in range(first, min(first + 500, minutes + 1))]
+        values = [
+            f"{BEGIN + 60 * n}:{n % 7}:{n}" for n in range(first, min(first + 500, minutes + 1))
+        ]
         rrdtool.update(str(path), "--template", "count:other", *values)
     rrdtool.update(str(path), *(f"{BEGIN + 60 * (minutes + n)}:U:5" for n in range(1, 4)))
     return str(path)
@@ -114,7 +116,15 @@ def main() -> int:
         every = ["-s", str(BEGIN), "-e", str(BEGIN + 60000), "--step", "60", "--maxrows", "1000"]
         every += [f"DEF:v{n}={ours.path}:{name}:AVERAGE:step=60" for n, name in enumerate(SOURCES)]
         every += [f"XPORT:v{n}" for n in range(len(SOURCES))]
-        graph = ["-", "-s", str(end - 3600), "-e", str(end), f"DEF:a={path}:count:AVERAGE", "AREA:a#00795C"]
+        graph = [
+            "-",
+            "-s",
+            str(end - 3600),
+            "-e",
+            str(end),
+            f"DEF:a={path}:count:AVERAGE",
+            "AREA:a#00795C",
+        ]
         calls: dict[str, Callable[[int], object]] = {
             "last": lambda n: rrdtool.last(path),
             "info": lambda n: rrdtool.info(ours.path),
@@ -122,7 +132,9 @@ def main() -> int:
             "xport": lambda n: rrdtool.xport(*every),
             "update": lambda n: rrdtool.update(path, f"{end + 60 * (n + 1)}:1:2"),
             "refused": lambda n: refused(rrdtool.update, path, f"{BEGIN}:1:2"),
-            "create": lambda n: rrdtool.create(str(folder / "b.rrd"), "DS:x:ABSOLUTE:120:0:U", "RRA:AVERAGE:0:1:10"),
+            "create": lambda n: rrdtool.create(
+                str(folder / "b.rrd"), "DS:x:ABSOLUTE:120:0:U", "RRA:AVERAGE:0:1:10"
+            ),
             "graphv": lambda n: rrdtool.graphv(*graph),
         }
         info = rrdtool.info(path)
@@ -137,8 +149,13 @@ def main() -> int:
         print("no file         ", refused(rrdtool.last, str(folder / "none.rrd")))
         print("a Path          ", refused(rrdtool.last, Path(path)))
         missing = str(folder / "none.rrd")
-        print("fetch, no file  ", ends(lambda: [refused(rrdtool.fetch, missing, *fetch) for _ in range(10)]))
-        print("xport, no file  ", ends(lambda: rrdtool.xport(f"DEF:a={missing}:x:AVERAGE", "XPORT:a")))
+        print(
+            "fetch, no file  ",
+            ends(lambda: [refused(rrdtool.fetch, missing, *fetch) for _ in range(10)]),
+        )
+        print(
+            "xport, no file  ", ends(lambda: rrdtool.xport(f"DEF:a={missing}:x:AVERAGE", "XPORT:a"))
+        )
         print("lone surrogate  ", ends(lambda: rrdtool.graphv(*graph, "COMMENT:\udcfc")))
         print("after fork      ", ends(lambda: (rrdtool.info(path), rrdtool.graphv(*graph))))
         print("four threads    ", ends(lambda: together(folder)), "with", together(folder))

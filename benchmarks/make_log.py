@@ -25,7 +25,16 @@ FAMILIES = {
 }
 
 # Weights of the jobs: one line in 17 is then an established line.
-JOBS = {"tls": 60, "plain": 5, "refused": 5, "failed": 2, "hostile": 1, "inbound": 28, "imap": 60, "scan": 25}
+JOBS = {
+    "tls": 60,
+    "plain": 5,
+    "refused": 5,
+    "failed": 2,
+    "hostile": 1,
+    "inbound": 28,
+    "imap": 60,
+    "scan": 25,
+}
 
 LABELS = {"Verified": 14, "Trusted": 62, "Untrusted": 19, "Anonymous": 5}
 
@@ -33,9 +42,24 @@ LABELS = {"Verified": 14, "Trusted": 62, "Untrusted": 19, "Anonymous": 5}
 TLS_1_3 = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange "
 TLS_1_2 = "TLSv1.2 with cipher "
 TAILS = (
-    (TLS_1_3 + "X25519 server-signature RSA-PSS (2048 bits) server-digest SHA256", "tlsv1_3", "ecdh", 40),
-    (TLS_1_3 + "X25519MLKEM768 server-signature ECDSA (prime256v1) server-digest SHA256", "tlsv1_3", "post_quantum", 12),
-    (TLS_1_3 + "ECDHE (P-256) server-signature RSA-PSS (4096 bits) server-digest SHA256", "tlsv1_3", "ecdh", 8),
+    (
+        TLS_1_3 + "X25519 server-signature RSA-PSS (2048 bits) server-digest SHA256",
+        "tlsv1_3",
+        "ecdh",
+        40,
+    ),
+    (
+        TLS_1_3 + "X25519MLKEM768 server-signature ECDSA (prime256v1) server-digest SHA256",
+        "tlsv1_3",
+        "post_quantum",
+        12,
+    ),
+    (
+        TLS_1_3 + "ECDHE (P-256) server-signature RSA-PSS (4096 bits) server-digest SHA256",
+        "tlsv1_3",
+        "ecdh",
+        8,
+    ),
     (TLS_1_3 + "X25519", "tlsv1_3", "ecdh", 5),
     (TLS_1_2 + "ECDHE-RSA-AES256-GCM-SHA384 (256/256 bits)", "tlsv1_2", "ecdh", 25),
     (TLS_1_2 + "DHE-RSA-AES256-SHA (256/256 bits)", "tlsv1_2", "dh", 3),
@@ -50,7 +74,16 @@ REASONS = (
     ("handshake", "Cannot start TLS: handshake failure"),
 )
 
-USERS = ("info", "anna", "hans.mueller", "buchhaltung", "no-reply", "newsletter", "office", "support")
+USERS = (
+    "info",
+    "anna",
+    "hans.mueller",
+    "buchhaltung",
+    "no-reply",
+    "newsletter",
+    "office",
+    "support",
+)
 
 
 class Processes:
@@ -120,25 +153,42 @@ class Mailserver:
         )
 
     def scan(self, number: int) -> None:
-        peer, pid = f"45.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", self.others.next()
+        peer, pid = (
+            f"45.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
+            self.others.next(),
+        )
         self.write(0, f"postfix/smtpd[{pid}]: connect from unknown[{peer}]")
         self.write(
             1,
             f"postfix/smtpd[{pid}]: NOQUEUE: reject: RCPT from unknown[{peer}]: 554 5.7.1 Service unavailable; "
             f"Client host [{peer}] blocked; from=<a@b.example> to=<info@firma.example> proto=ESMTP helo=<User>",
         )
-        self.write(1, f"postfix/smtpd[{pid}]: disconnect from unknown[{peer}] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4")
+        self.write(
+            1,
+            f"postfix/smtpd[{pid}]: disconnect from unknown[{peer}] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4",
+        )
 
     def received(self, peer: str, queue: str, user: str, number: int, tail: str) -> None:
         """What smtpd, cleanup and qmgr say of a mail that comes in."""
         pid = self.others.next()
         self.write(0, f"postfix/smtpd[{pid}]: connect from {peer}")
-        self.write(0, f"postfix/smtpd[{pid}]: Anonymous TLS connection established from {peer}: {tail}")
+        self.write(
+            0, f"postfix/smtpd[{pid}]: Anonymous TLS connection established from {peer}: {tail}"
+        )
         self.write(1, f"postfix/smtpd[{pid}]: {queue}: client={peer}")
-        self.write(1, f"postfix/cleanup[{self.others.next()}]: {queue}: message-id=<{number:08x}.{self.job:x}@{user}.example>")
+        self.write(
+            1,
+            f"postfix/cleanup[{self.others.next()}]: {queue}: message-id=<{number:08x}.{self.job:x}@{user}.example>",
+        )
         sender = f"{user}@kunde{number % 97}.example"
-        self.write(1, f"postfix/qmgr[911]: {queue}: from=<{sender}>, size={number % 90001}, nrcpt=1 (queue active)")
-        self.write(2, f"postfix/smtpd[{pid}]: disconnect from {peer} ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7")
+        self.write(
+            1,
+            f"postfix/qmgr[911]: {queue}: from=<{sender}>, size={number % 90001}, nrcpt=1 (queue active)",
+        )
+        self.write(
+            2,
+            f"postfix/smtpd[{pid}]: disconnect from {peer} ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7",
+        )
 
     def inbound(self, user: str, number: int) -> None:
         host, address, _, tail = self.relays[number % len(self.relays)]
@@ -155,10 +205,18 @@ class Mailserver:
     def outbound(self, kind: str, user: str, number: int) -> None:
         rng, counts = self.rng, self.counts
         popular = 20 if number & 1 else len(self.relays)
-        host, address, label, (tail, protocol, key_exchange, _) = self.relays[rng.randrange(popular)]
+        host, address, label, (tail, protocol, key_exchange, _) = self.relays[
+            rng.randrange(popular)
+        ]
         queue, pid = f"4{self.job:010X}", self.smtp.next()
         tag = "postfix/relay/smtp" if number % 50 == 0 else "postfix/smtp"
-        self.received(f"pool-{number % 9973}.isp.example[198.51.100.{number % 251}]", queue, user, number, TAILS[0][0])
+        self.received(
+            f"pool-{number % 9973}.isp.example[198.51.100.{number % 251}]",
+            queue,
+            user,
+            number,
+            TAILS[0][0],
+        )
         if pid not in self.seen:
             # Of a process of which nothing is known yet, no log tells whether it holds a session.
             self.seen.add(pid)
@@ -172,11 +230,16 @@ class Mailserver:
             self.delivery(second, tag, pid, queue, user, host, relay, status)
             return
         if kind == "plain":
-            host, relay = f"old{number % 29}.example", f"old{number % 29}.example[192.0.2.{100 + number % 29}]:25"
+            host, relay = (
+                f"old{number % 29}.example",
+                f"old{number % 29}.example[192.0.2.{100 + number % 29}]:25",
+            )
             category = "plaintext"
         else:
             relay, reused = f"{host}[{address}]:25", number % 50 == 1
-            text = f"{label} TLS connection {'reused' if reused else 'established'} to {relay}: {tail}"
+            text = (
+                f"{label} TLS connection {'reused' if reused else 'established'} to {relay}: {tail}"
+            )
             self.write(second, f"{tag}[{pid}]: {text}")
             if reused:
                 counts["connections.reused"] += 1
@@ -195,8 +258,21 @@ class Mailserver:
             if kind == "hostile":
                 counts[f"deliveries.{category}"] += 1
                 # A server may say anything: our words, with our tag, as a whole line.
-                quoted = (text, f"postfix/smtp[{pid}]: {text}", f"Jan  5 08:32:02 mx postfix/smtp[{pid}]: {text}")[number % 3]
-                self.delivery(second + 1, tag, pid, queue, user, host, relay, f"2.0.0, status=sent (250 {quoted})")
+                quoted = (
+                    text,
+                    f"postfix/smtp[{pid}]: {text}",
+                    f"Jan  5 08:32:02 mx postfix/smtp[{pid}]: {text}",
+                )[number % 3]
+                self.delivery(
+                    second + 1,
+                    tag,
+                    pid,
+                    queue,
+                    user,
+                    host,
+                    relay,
+                    f"2.0.0, status=sent (250 {quoted})",
+                )
                 self.write(second + 1, f"postfix/qmgr[911]: {queue}: removed")
                 return
         for _ in range(1 if number & 3 else 2):
@@ -206,12 +282,29 @@ class Mailserver:
             user += "2"
         self.write(second + 1, f"postfix/qmgr[911]: {queue}: removed")
 
-    def delivery(self, second: int, tag: str, pid: int, queue: str, user: str, host: str, relay: str, rest: str) -> None:
+    def delivery(
+        self,
+        second: int,
+        tag: str,
+        pid: int,
+        queue: str,
+        user: str,
+        host: str,
+        relay: str,
+        rest: str,
+    ) -> None:
         head = f"{tag}[{pid}]: {queue}: to=<{user}@{host}>, relay={relay}"
         self.write(second, f"{head}, delay=1.2, delays=0.2/0.01/0.6/0.4, dsn={rest}")
 
 
-def make_log(log: str, truth: str, size: int, seed: int = 1, rfc3339: bool = False, start: str = "2026-01-05T00:00:00") -> None:
+def make_log(
+    log: str,
+    truth: str,
+    size: int,
+    seed: int = 1,
+    rfc3339: bool = False,
+    start: str = "2026-01-05T00:00:00",
+) -> None:
     server = Mailserver(seed)
     rng, kinds, weights = server.rng, list(JOBS), list(JOBS.values())
     first = second = timegm(time.strptime(start, "%Y-%m-%dT%H:%M:%S"))
@@ -229,7 +322,9 @@ def make_log(log: str, truth: str, size: int, seed: int = 1, rfc3339: bool = Fal
             now = time.gmtime(second)
             if rfc3339:
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%S", now)
-                block = "".join([f"{stamp}.{n * 1000:06d}+00:00 mx {text}\n" for n, text in enumerate(texts)])
+                block = "".join(
+                    [f"{stamp}.{n * 1000:06d}+00:00 mx {text}\n" for n, text in enumerate(texts)]
+                )
             else:
                 stamp = f"{MONTHS[now.tm_mon - 1]} {now.tm_mday:2d} {now.tm_hour:02d}:{now.tm_min:02d}:{now.tm_sec:02d} mx "
                 block = "".join([f"{stamp}{text}\n" for text in texts])
@@ -239,19 +334,34 @@ def make_log(log: str, truth: str, size: int, seed: int = 1, rfc3339: bool = Fal
             second += 1
     # The year of a stamp without one is told from here.
     os.utime(log, (second, second))
-    counts = {family: {name: server.counts[f"{family}.{name}"] for name in names.split()} for family, names in FAMILIES.items()}
-    facts = {"since": first - first % 60, "until": second - second % -60, "bytes": written, "lines": lines, "counts": counts}
+    counts = {
+        family: {name: server.counts[f"{family}.{name}"] for name in names.split()}
+        for family, names in FAMILIES.items()
+    }
+    facts = {
+        "since": first - first % 60,
+        "until": second - second % -60,
+        "bytes": written,
+        "lines": lines,
+        "counts": counts,
+    }
     with open(truth, "w", encoding="ascii") as out:
         json.dump(facts, out, indent=1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("log")
     parser.add_argument("truth")
     parser.add_argument("--size", type=int, default=1_000_000_000, help="about so many bytes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rfc3339", action="store_true", help="stamps with year and zone instead of the traditional ones")
+    parser.add_argument(
+        "--rfc3339",
+        action="store_true",
+        help="stamps with year and zone instead of the traditional ones",
+    )
     parser.add_argument("--start", default="2026-01-05T00:00:00", help="UTC")
     args = parser.parse_args()
     make_log(args.log, args.truth, args.size, args.seed, args.rfc3339, args.start)

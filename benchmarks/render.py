@@ -19,7 +19,11 @@ from dane_mailgraph.store.sync import Store
 
 ROUNDS = 3
 DAY = 86400
-BOUNDS = {"from scratch": (12.0, 120.0), "every ten minutes": (1.5, 120.0), "nothing new": (0.3, 120.0)}
+BOUNDS = {
+    "from scratch": (12.0, 120.0),
+    "every ten minutes": (1.5, 120.0),
+    "nothing new": (0.3, 120.0),
+}
 """CPU seconds and MiB at most, for matplotlib."""
 
 
@@ -29,7 +33,8 @@ def fill(folder: Path, now: int) -> None:
     with Ledger(str(folder / "ledger.sqlite"), writable=True) as ledger:
         with ledger.transaction():
             rows = (
-                (at, tuple(at // 600 % (7 + place) for place in range(len(COUNTED)))) for at in range(end - 366 * DAY, end, 600)
+                (at, tuple(at // 600 % (7 + place) for place in range(len(COUNTED))))
+                for at in range(end - 366 * DAY, end, 600)
             )
             ledger.add(Interval(at - at % 60, counts) for at, counts in rows)
             ledger.set("begin", end - 366 * DAY)
@@ -54,16 +59,31 @@ def main() -> int:
     broken = []
     with tempfile.TemporaryDirectory(prefix="dane-mailgraph-bench-") as name:
         folder = Path(name)
-        if not os.fork():  # a process inherits our peak across fork and exec (getrusage(2)): ours stays small
+        if (
+            not os.fork()
+        ):  # a process inherits our peak across fork and exec (getrusage(2)): ours stays small
             fill(folder, int(time.time()))
             os._exit(0)
         os.wait()
         print(f"\n{'render':12} {'':20} {'cpu s':>7} {'peak MiB':>9} {'drawn':>6}")
         for renderer in ("matplotlib", "rrdtool"):
             www = folder / renderer
-            command = [sys.executable, "-m", "dane_mailgraph", "render", "--config", os.devnull, "--state-dir", name]
+            command = [
+                sys.executable,
+                "-m",
+                "dane_mailgraph",
+                "render",
+                "--config",
+                os.devnull,
+                "--state-dir",
+                name,
+            ]
             command += ["--output-dir", str(www), "--renderer", renderer]
-            for case, forgotten in (("from scratch", "*.png"), ("every ten minutes", "day-*.png"), ("nothing new", "")):
+            for case, forgotten in (
+                ("from scratch", "*.png"),
+                ("every ten minutes", "day-*.png"),
+                ("nothing new", ""),
+            ):
                 runs, drawn = [], 0
                 for _ in range(ROUNDS):
                     gone = list(www.glob(forgotten)) if forgotten else []

@@ -50,11 +50,35 @@ GREY = "#A6ABB3", "#BDC4CC"
 
 CONNECTIONS = _family(
     "connections",
-    ("verified", "verified", "Verified", *GREEN, "the certificate matched DANE TLSA records, or a demanded name"),
-    ("trusted", "trusted", "Trusted", *BLUE, "the chain ends in a CA we trust, the name was not checked"),
-    ("untrusted", "untrusted", "Untrusted", *YELLOW, "encrypted to a certificate nobody vouches for"),
+    (
+        "verified",
+        "verified",
+        "Verified",
+        *GREEN,
+        "the certificate matched DANE TLSA records, or a demanded name",
+    ),
+    (
+        "trusted",
+        "trusted",
+        "Trusted",
+        *BLUE,
+        "the chain ends in a CA we trust, the name was not checked",
+    ),
+    (
+        "untrusted",
+        "untrusted",
+        "Untrusted",
+        *YELLOW,
+        "encrypted to a certificate nobody vouches for",
+    ),
     ("anonymous", "anonymous", "Anonymous", *VIOLET, "encrypted without any certificate"),
-    ("reused", "reused", "reused", *GREY, "a further delivery over a connection that was kept open"),
+    (
+        "reused",
+        "reused",
+        "reused",
+        *GREY,
+        "a further delivery over a connection that was kept open",
+    ),
 )
 
 PROTOCOLS = _family(
@@ -77,23 +101,83 @@ KEY_EXCHANGE = _family(
 
 DELIVERIES = _family(
     "deliveries",
-    ("dane", "sent_dane", "DANE", *GREEN, "the server was authenticated by DANE (Postfix 3.11 and later say so)"),
-    ("half_dane", "sent_half_dane", "half DANE", *MINT, "TLSA records matched, but the MX lookup was not secure"),
-    ("verified", "sent_verified", "verified", *BLUE, "the server was authenticated, by DANE, a CA or a fingerprint"),
-    ("encrypted", "sent_encrypted", "encrypted", *YELLOW, "over TLS to a server that was not authenticated"),
+    (
+        "dane",
+        "sent_dane",
+        "DANE",
+        *GREEN,
+        "the server was authenticated by DANE (Postfix 3.11 and later say so)",
+    ),
+    (
+        "half_dane",
+        "sent_half_dane",
+        "half DANE",
+        *MINT,
+        "TLSA records matched, but the MX lookup was not secure",
+    ),
+    (
+        "verified",
+        "sent_verified",
+        "verified",
+        *BLUE,
+        "the server was authenticated, by DANE, a CA or a fingerprint",
+    ),
+    (
+        "encrypted",
+        "sent_encrypted",
+        "encrypted",
+        *YELLOW,
+        "over TLS to a server that was not authenticated",
+    ),
     ("plaintext", "sent_plaintext", "plaintext", *RED, "in the clear"),
     ("unknown", "sent_unknown", "unknown", *GREY, "the log does not tell"),
 )
 
 FAILURES = _family(
     "failures",
-    ("certificate", "fail_certificate", "certificate", *RED, "the certificate was not the demanded one"),
-    ("dane_lookup", "fail_dane_lookup", "TLSA lookup", *LILAC, "the TLSA records could not be looked up"),
-    ("dane_required", "fail_dane_required", "DANE missing", *BLUE, "DANE was demanded and is not there"),
-    ("starttls", "fail_starttls", "STARTTLS", *YELLOW, "TLS was demanded and not offered, or refused"),
+    (
+        "certificate",
+        "fail_certificate",
+        "certificate",
+        *RED,
+        "the certificate was not the demanded one",
+    ),
+    (
+        "dane_lookup",
+        "fail_dane_lookup",
+        "TLSA lookup",
+        *LILAC,
+        "the TLSA records could not be looked up",
+    ),
+    (
+        "dane_required",
+        "fail_dane_required",
+        "DANE missing",
+        *BLUE,
+        "DANE was demanded and is not there",
+    ),
+    (
+        "starttls",
+        "fail_starttls",
+        "STARTTLS",
+        *YELLOW,
+        "TLS was demanded and not offered, or refused",
+    ),
     ("handshake", "fail_handshake", "handshake", *ORANGE, "the handshake failed"),
-    ("requiretls", "fail_requiretls", "REQUIRETLS", *NAVY, "the sender demanded what the server cannot (RFC 8689)"),
-    ("local", "fail_local", "our own TLS", *GREY, "our own TLS cannot work: look at its configuration"),
+    (
+        "requiretls",
+        "fail_requiretls",
+        "REQUIRETLS",
+        *NAVY,
+        "the sender demanded what the server cannot (RFC 8689)",
+    ),
+    (
+        "local",
+        "fail_local",
+        "our own TLS",
+        *GREY,
+        "our own TLS cannot work: look at its configuration",
+    ),
 )
 
 FAMILIES: dict[str, tuple[Counted, ...]] = {

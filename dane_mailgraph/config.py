@@ -99,23 +99,60 @@ def _yes_or_no(text: str) -> bool:
 
 SETTINGS = (
     Setting("log", "/var/log/mail.log", "the log that Postfix's lines go to, or `journal`", _path),
-    Setting("state_dir", "/var/lib/dane-mailgraph", "folder of the counts: the RRD, the ledger, the lock", _path),
-    Setting("output_dir", "/var/cache/dane-mailgraph", "folder that the pictures and index.html are written into", _path),
+    Setting(
+        "state_dir",
+        "/var/lib/dane-mailgraph",
+        "folder of the counts: the RRD, the ledger, the lock",
+        _path,
+    ),
+    Setting(
+        "output_dir",
+        "/var/cache/dane-mailgraph",
+        "folder that the pictures and index.html are written into",
+        _path,
+    ),
     Setting("step", "60", "seconds of an interval; fixed once the RRD is there", _step),
-    Setting("grace", "10", "seconds that an interval stays open after its end, for late lines", _number(86400)),
-    Setting("time_zone", "", "zone of stamps that name none, and of the pictures; empty is the system's", _zone),
+    Setting(
+        "grace",
+        "10",
+        "seconds that an interval stays open after its end, for late lines",
+        _number(86400),
+    ),
+    Setting(
+        "time_zone",
+        "",
+        "zone of stamps that name none, and of the pictures; empty is the system's",
+        _zone,
+    ),
     Setting(
         "ignore_relays",
         "127.0.0.0/8 ::1 unix",
         "relays that are not outbound: networks, hosts, .domains; `unix`: sockets",
         _relays,
     ),
-    Setting("relays_per_day", "1000", "relays told apart each day, the rest is put together; 0 keeps none", _number(100_000)),
+    Setting(
+        "relays_per_day",
+        "1000",
+        "relays told apart each day, the rest is put together; 0 keeps none",
+        _number(100_000),
+    ),
     Setting("relays_days", "400", "days for which they are kept", _number(36_500)),
-    Setting("host", "", "name of the mail server, for page and pictures; empty is the system's", str),
+    Setting(
+        "host", "", "name of the mail server, for page and pictures; empty is the system's", str
+    ),
     Setting("language", "en", f"of page and pictures: {' or '.join(languages())}", language),
-    Setting("renderer", "matplotlib", "what draws the pictures: matplotlib, or rrdtool: classic, half the memory", _renderer),
-    Setting("show_destinations", "no", "whether the page names the servers that mail goes to: yes or no", _yes_or_no),
+    Setting(
+        "renderer",
+        "matplotlib",
+        "what draws the pictures: matplotlib, or rrdtool: classic, half the memory",
+        _renderer,
+    ),
+    Setting(
+        "show_destinations",
+        "no",
+        "whether the page names the servers that mail goes to: yes or no",
+        _yes_or_no,
+    ),
 )
 
 
@@ -138,15 +175,23 @@ class Config(NamedTuple):
     texts: Mapping[str, str]
 
 
-def load(path: str | None, environment: Mapping[str, str], options: Mapping[str, str | None]) -> Config:
+def load(
+    path: str | None, environment: Mapping[str, str], options: Mapping[str, str | None]
+) -> Config:
     """Option beats environment beats file beats default; raises ConfigError.
 
     `path` is the file asked for, None for the usual one, which may be absent.
     """
-    given = {name: (text, f"in {path or FILE}, line {line}") for name, (text, line) in _file(path).items()}
+    given = {
+        name: (text, f"in {path or FILE}, line {line}")
+        for name, (text, line) in _file(path).items()
+    }
     for setting in SETTINGS:
         if setting.variable in environment:
-            given[setting.name] = environment[setting.variable], f"in the environment ({setting.variable})"
+            given[setting.name] = (
+                environment[setting.variable],
+                f"in the environment ({setting.variable})",
+            )
         text = options.get(setting.name)
         if text is not None:
             given[setting.name] = text, f"on the command line ({setting.option})"
@@ -160,7 +205,9 @@ def load(path: str | None, environment: Mapping[str, str], options: Mapping[str,
             values[setting.name] = setting.read(text)
         except ValueError as error:
             hint = "; a comment needs a line of its own" if "#" in text else ""
-            raise ConfigError(f"{setting.name} = {text} {where} is wrong: {error}{hint}.") from error
+            raise ConfigError(
+                f"{setting.name} = {text} {where} is wrong: {error}{hint}."
+            ) from error
     return Config(**values, texts=texts)
 
 
@@ -172,9 +219,13 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
     except FileNotFoundError:
         if path is None:
             return {}
-        raise ConfigError(f"{path} is not there; name a configuration file that is, or leave --config out.") from None
+        raise ConfigError(
+            f"{path} is not there; name a configuration file that is, or leave --config out."
+        ) from None
     except OSError as error:
-        raise ConfigError(f"{path or FILE} cannot be read: {reason(error)}; look at its permissions.") from error
+        raise ConfigError(
+            f"{path or FILE} cannot be read: {reason(error)}; look at its permissions."
+        ) from error
     said: dict[str, tuple[str, int]] = {}
     names = [setting.name for setting in SETTINGS]
     for number, line in enumerate(lines, 1):
@@ -189,17 +240,28 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
             from difflib import get_close_matches  # costs every start 2 ms
 
             near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, names, 1))
-            raise ConfigError(f"{where}: there is no setting {name}{near or '; `dane-mailgraph config` lists all.'}")
+            raise ConfigError(
+                f"{where}: there is no setting {name}{near or '; `dane-mailgraph config` lists all.'}"
+            )
         if name in said:
-            raise ConfigError(f"{where} sets {name} a second time, first in line {said[name][1]}; keep one of them.")
+            raise ConfigError(
+                f"{where} sets {name} a second time, first in line {said[name][1]}; keep one of them."
+            )
         said[name] = text, number
     return said
 
 
 def printed(config: Config) -> str:
     """The configuration as a file that gives it again; untouched defaults are commented out."""
-    lines = ["# dane-mailgraph: the configuration in force; what is commented out is the default.", ""]
+    lines = [
+        "# dane-mailgraph: the configuration in force; what is commented out is the default.",
+        "",
+    ]
     for setting in SETTINGS:
         text = config.texts[setting.name]
-        lines += [f"# {setting.sentence}", f"{'# ' if text == setting.default else ''}{setting.name} = {text}".rstrip(), ""]
+        lines += [
+            f"# {setting.sentence}",
+            f"{'# ' if text == setting.default else ''}{setting.name} = {text}".rstrip(),
+            "",
+        ]
     return "\n".join(lines)

@@ -32,7 +32,11 @@ class Relay(NamedTuple):
     def of(cls, text: bytes) -> Relay | None:
         """Read `HOST[ADDRESS]:PORT` or `HOST[PATH]`; None for `none` and what else is no server."""
         match = _RELAY.fullmatch(text)
-        return cls(match["host"].decode("ascii").lower(), match["address"].decode("ascii", "replace")) if match else None
+        return (
+            cls(match["host"].decode("ascii").lower(), match["address"].decode("ascii", "replace"))
+            if match
+            else None
+        )
 
     @property
     def name(self) -> str:

@@ -32,7 +32,9 @@ class Account(NamedTuple):
     groups: tuple[int, ...]
 
 
-def ask(*words: str, stdin: str = "", seconds: float = 10, account: Account | None = None) -> Said | None:
+def ask(
+    *words: str, stdin: str = "", seconds: float = 10, account: Account | None = None
+) -> Said | None:
     """What a program answers, in English; None where there is no such program.
 
     A program that does not answer in time has status 124. With `account` it runs as that user, which only root can ask.

@@ -29,7 +29,9 @@ def moment(text: str, now: int, zone: tzinfo | None) -> int:
             raise ValueError("not from 1970 to 9998")
         return second
     except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"{text} is no time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now.") from error
+        raise UsageError(
+            f"{text} is no time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now."
+        ) from error
 
 
 def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:

@@ -19,7 +19,15 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _SYSTEMD = "/lib/systemd/systemd"
 
-_PROGRAMS = ("unshare", "nsenter", "setpriv", "pivot_root", "journalctl", "systemctl", "dbus-daemon")
+_PROGRAMS = (
+    "unshare",
+    "nsenter",
+    "setpriv",
+    "pivot_root",
+    "journalctl",
+    "systemctl",
+    "dbus-daemon",
+)
 
 _INSIDE = r"""
 set -e
@@ -82,10 +90,14 @@ def why_not() -> str | None:
     missing = [each for each in _PROGRAMS if not shutil.which(each, path=PATH)]
     missing += [] if os.path.exists(_SYSTEMD) else [_SYSTEMD]
     if missing:
-        return f"not installed: {', '.join(missing)} (Debian: systemd, systemd-sysv, dbus, util-linux)"
+        return (
+            f"not installed: {', '.join(missing)} (Debian: systemd, systemd-sysv, dbus, util-linux)"
+        )
     if _cgroups() is None:
         return "no cgroup2 is mounted here"
-    if "\toverlay\n" not in Path("/proc/filesystems").read_text() and not shutil.which("modprobe", path=PATH):
+    if "\toverlay\n" not in Path("/proc/filesystems").read_text() and not shutil.which(
+        "modprobe", path=PATH
+    ):
         return "this kernel has no overlayfs"
     return None
 
@@ -192,15 +204,49 @@ class Box:
 
     def inside(self, *command: str, **environment: str) -> list[str]:
         """The command line that runs a command in the box."""
-        enter = ("nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
-        variables = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", **environment}
-        return [*enter, "env", "-i", *(f"{name}={value}" for name, value in variables.items()), *command]
+        enter = (
+            "nsenter",
+            f"--target={self.pid}",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "--cgroup",
+            "--root",
+            "--wd",
+        )
+        variables = {
+            "PATH": PATH,
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            **environment,
+        }
+        return [
+            *enter,
+            "env",
+            "-i",
+            *(f"{name}={value}" for name, value in variables.items()),
+            *command,
+        ]
 
-    def run(self, *command: str, check: bool = True, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, check: bool = True, timeout: float = 60, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in the box, as root."""
         line = self.inside(*command, **environment)
-        done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
-        assert not check or done.returncode == 0, f"{command}: {done.returncode}: {done.stdout}{done.stderr}"
+        done = subprocess.run(
+            line,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, (
+            f"{command}: {done.returncode}: {done.stdout}{done.stderr}"
+        )
         return done
 
     def says(self, *command: str) -> str:

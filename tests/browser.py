@@ -53,20 +53,32 @@ class Browser:
         self._log = (profile / "chromium.log").open("wb")
         command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile / 'profile'}", "about:blank"]
         self._process = subprocess.Popen(
-            command, preexec_fn=wire, close_fds=False, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            command,
+            preexec_fn=wire,
+            close_fds=False,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
         )
         os.close(theirs)
         os.close(ours)
         self._session = ""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def __enter__(self) -> Browser:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._process.terminate()
         try:
             self._process.wait(10)
@@ -102,11 +114,29 @@ class Browser:
         found: dict[str, Any] = json.loads(text)
         return found
 
-    def show(self, url: str, *, width: int = 1280, height: int = 900, scale: float = 1, theme: str = "light") -> None:
+    def show(
+        self,
+        url: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        scale: float = 1,
+        theme: str = "light",
+    ) -> None:
         """Load a page and wait until it is whole; `events` begins anew."""
         phone = width < 500
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone)
-        self.call("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=phone,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            media="",
+            features=[{"name": "prefers-color-scheme", "value": theme}],
+        )
         self.call("Network.setCacheDisabled", cacheDisabled=True)
         self.events.clear()
         self.call("Page.navigate", url=url)
@@ -115,7 +145,9 @@ class Browser:
 
     def evaluate(self, expression: str) -> Any:
         """What an expression of JavaScript gives, or the promise that it is."""
-        said = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        said = self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
         assert "exceptionDetails" not in said, said["exceptionDetails"]
         return said["result"].get("value")
 
@@ -126,7 +158,9 @@ class Browser:
 
     def pdf(self, path: Path) -> None:
         """The page as it is printed."""
-        said = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=False)
+        said = self.call(
+            "Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=False
+        )
         path.write_bytes(base64.b64decode(said["data"]))
 
     def of(self, method: str) -> list[dict[str, Any]]:

@@ -47,13 +47,17 @@ def disk(kind: str, folder: Path) -> Iterator[Path]:
 def _mounted(stack: ExitStack, folder: Path, *options: str) -> Path:
     folder.mkdir()
     _call("mount", *options, str(folder))
-    stack.callback(subprocess.run, ["umount", "-l", str(folder)], check=True, env={**os.environ, "PATH": _PATH})
+    stack.callback(
+        subprocess.run, ["umount", "-l", str(folder)], check=True, env={**os.environ, "PATH": _PATH}
+    )
     return folder
 
 
 def _call(*words: str) -> None:
     if not shutil.which(words[0], path=_PATH):
         pytest.skip(f"not installed: {words[0]}")
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PATH": _PATH}, check=False)
+    done = subprocess.run(
+        words, capture_output=True, text=True, env={**os.environ, "PATH": _PATH}, check=False
+    )
     if done.returncode:
         pytest.skip(f"{' '.join(words)}: {done.stderr.strip()}")

@@ -51,7 +51,11 @@ def one(data: bytes) -> None:
     assert whole == single, (whole, single)
     said = [0] * len(COUNTED)
     for explained in explain(lines, clock(), RELAYS):
-        times = int(explained.note.split("counted ")[1].split()[0]) if ", counted " in explained.note else 1
+        times = (
+            int(explained.note.split("counted ")[1].split()[0])
+            if ", counted " in explained.note
+            else 1
+        )
         for key in explained.counts:
             if explained.time is not None and explained.time <= NOW + 120:
                 said[COUNTED.index(BY_KEY[key])] += times

@@ -31,7 +31,12 @@ TEXT = (
     "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
 )
 
-PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
+PACK = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.compress,
+}
 
 
 def rfc3339(at: int) -> str:
@@ -59,7 +64,15 @@ def pack(path: Path, suffix: str) -> Path:
 class Host:
     """Counts what it logs; `truth` is what must be found, by minute."""
 
-    def __init__(self, folder: Path, *, now: int = START, step: int = 60, grace: int = 10, zone: tzinfo = timezone.utc) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        now: int = START,
+        step: int = 60,
+        grace: int = 10,
+        zone: tzinfo = timezone.utc,
+    ) -> None:
         self.folder, self.now, self.zone = folder, now, zone
         self.log = folder / "log" / "mail.log"
         self.log.parent.mkdir(parents=True)
@@ -75,7 +88,9 @@ class Host:
 
     def start(self) -> None:
         self.ledger = Ledger(str(self.state / "ledger.sqlite"), writable=True)
-        self.ledger._db.execute("PRAGMA synchronous = OFF")  # power does not fail here, and a disk is slow
+        self.ledger._db.execute(
+            "PRAGMA synchronous = OFF"
+        )  # power does not fail here, and a disk is slow
         self.store = Store(str(self.state), self.rules.step)
         self.follower = Log(str(self.log), str(self.state))
 
@@ -93,7 +108,9 @@ class Host:
     def take(self, *paths: Path | str, year: int | None = None) -> Step:
         """Import logs."""
         names = [str(path) for path in paths]
-        step = whole_logs.import_logs(names, self.follower, self.ledger, self.rules, self.now, year, lambda _: None)
+        step = whole_logs.import_logs(
+            names, self.follower, self.ledger, self.rules, self.now, year, lambda _: None
+        )
         self.store.follow(self.ledger, self.now, self.rules.grace)
         return step
 
@@ -113,7 +130,9 @@ class Host:
 
     def line(self, at: int) -> str:
         self._serial += 1
-        return line(rfc3339(at), f"{TEXT.replace('mx.', f'mx{self._serial}.')} server-digest {self._serial}")
+        return line(
+            rfc3339(at), f"{TEXT.replace('mx.', f'mx{self._serial}.')} server-digest {self._serial}"
+        )
 
     def connect(self, times: int = 1, at: int | None = None, to: Path | None = None) -> None:
         self.write(self.lines(times, at), to)
@@ -133,7 +152,11 @@ class Host:
         os.utime(self.log, (self.now, self.now))
 
     def shift(self) -> None:
-        numbered = [path for path in self.log.parent.iterdir() if path.name.removeprefix("mail.log.").split(".")[0].isdecimal()]
+        numbered = [
+            path
+            for path in self.log.parent.iterdir()
+            if path.name.removeprefix("mail.log.").split(".")[0].isdecimal()
+        ]
         for path in sorted(numbered, key=lambda path: -int(path.name.split(".")[2])):
             _, _, number, *packed = path.name.split(".")
             path.rename(path.with_name(".".join(["mail.log", str(int(number) + 1), *packed])))

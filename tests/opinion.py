@@ -32,7 +32,13 @@ class Opinion(NamedTuple):
 
 NOTHING = Opinion()
 LABELS = (b"Verified", b"Trusted", b"Untrusted", b"Anonymous")
-PROTOCOLS = {b"SSLv3": "sslv3", b"TLSv1": "tlsv1", b"TLSv1.1": "tlsv1_1", b"TLSv1.2": "tlsv1_2", b"TLSv1.3": "tlsv1_3"}
+PROTOCOLS = {
+    b"SSLv3": "sslv3",
+    b"TLSv1": "tlsv1",
+    b"TLSv1.1": "tlsv1_1",
+    b"TLSv1.2": "tlsv1_2",
+    b"TLSv1.3": "tlsv1_3",
+}
 MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 DIGITS = b"0123456789"
@@ -83,7 +89,11 @@ def said_in_traditional(line: bytes) -> Said | None:
     if not host or host.endswith(b":") or not space or not tag.endswith(b"]:"):
         return None
     name, bracket, pid = tag.removesuffix(b"]:").partition(b"[")
-    return Said(at, host, name, pid, text) if bracket and pid and only(pid, DIGITS) and client(name) else None
+    return (
+        Said(at, host, name, pid, text)
+        if bracket and pid and only(pid, DIGITS) and client(name)
+        else None
+    )
 
 
 def said_in_rfc5424(line: bytes) -> Said | None:
@@ -135,17 +145,30 @@ def after_structured_data(rest: bytes) -> bytes | None:
 
 def client(name: bytes) -> bool:
     """A syslog_name, a slash, and the program smtp or lmtp."""
-    return name.endswith((b"/smtp", b"/lmtp")) and all(c > 32 and c not in (0x5B, 0x7F) for c in name)
+    return name.endswith((b"/smtp", b"/lmtp")) and all(
+        c > 32 and c not in (0x5B, 0x7F) for c in name
+    )
 
 
 def traditional_stamp(stamp: bytes) -> int | None:
     day = stamp[4:6].replace(b" ", b"0") if stamp[4:5] == b" " else stamp[4:6]
     shape = number(day, 2) and stamp[6:7] == b" " and stamp[9:10] == b":" and stamp[12:13] == b":"
-    if stamp[:3] not in MONTHS or not shape or not all(number(stamp[at : at + 2], 2) for at in (7, 10, 13)):
+    if (
+        stamp[:3] not in MONTHS
+        or not shape
+        or not all(number(stamp[at : at + 2], 2) for at in (7, 10, 13))
+    ):
         return None
     try:
         # In which year is not said; all logs here are of one, and in UTC.
-        at = datetime(2024, 1 + MONTHS.index(stamp[:3]), int(day), int(stamp[7:9]), int(stamp[10:12]), tzinfo=UTC)
+        at = datetime(
+            2024,
+            1 + MONTHS.index(stamp[:3]),
+            int(day),
+            int(stamp[7:9]),
+            int(stamp[10:12]),
+            tzinfo=UTC,
+        )
     except ValueError:
         return None
     return int(at.timestamp()) + min(int(stamp[13:15]), 59)
@@ -153,9 +176,16 @@ def traditional_stamp(stamp: bytes) -> int | None:
 
 def rfc3339_stamp(stamp: bytes) -> int | None:
     date, time, rest = stamp[:10], stamp[11:19], stamp[19:]
-    if stamp[10:11] not in (b"T", b"t") or [date[4:5], date[7:8], time[2:3], time[5:6]] != [b"-", b"-", b":", b":"]:
+    if stamp[10:11] not in (b"T", b"t") or [date[4:5], date[7:8], time[2:3], time[5:6]] != [
+        b"-",
+        b"-",
+        b":",
+        b":",
+    ]:
         return None
-    if not number(date[:4], 4) or not all(number(each, 2) for each in (date[5:7], date[8:], time[:2], time[3:5], time[6:])):
+    if not number(date[:4], 4) or not all(
+        number(each, 2) for each in (date[5:7], date[8:], time[:2], time[3:5], time[6:])
+    ):
         return None
     if rest[:1] in (b".", b","):
         fraction = len(rest[1:]) - len(rest[1:].lstrip(DIGITS))
@@ -165,13 +195,26 @@ def rfc3339_stamp(stamp: bytes) -> int | None:
     east = timedelta()
     if rest[:1] in (b"+", b"-"):
         digits = rest[1:3] + rest[-2:]
-        if not number(digits, 4) or len(rest) not in (5, 6) or (len(rest) == 6 and rest[3:4] != b":"):
+        if (
+            not number(digits, 4)
+            or len(rest) not in (5, 6)
+            or (len(rest) == 6 and rest[3:4] != b":")
+        ):
             return None
-        east = timedelta(hours=int(digits[:2]), minutes=int(digits[2:])) * (1 if rest[:1] == b"+" else -1)
+        east = timedelta(hours=int(digits[:2]), minutes=int(digits[2:])) * (
+            1 if rest[:1] == b"+" else -1
+        )
     elif rest not in (b"", b"Z", b"z"):
         return None
     try:
-        at = datetime(int(date[:4]), int(date[5:7]), int(date[8:]), int(time[:2]), int(time[3:5]), tzinfo=timezone(east))
+        at = datetime(
+            int(date[:4]),
+            int(date[5:7]),
+            int(date[8:]),
+            int(time[:2]),
+            int(time[3:5]),
+            tzinfo=timezone(east),
+        )
     except ValueError:
         return None
     if not datetime(2000, 1, 1, tzinfo=UTC) <= at < datetime(9999, 1, 1, tzinfo=UTC):
@@ -187,7 +230,12 @@ def unwrapped(text: bytes) -> tuple[int, bytes]:
         facility, dot, severity = origin.partition(b".")
         small = LETTERS.lower()
         good = bracket and space and dot and serial and facility and severity
-        if not good or not only(serial, DIGITS) or not only(facility, small + DIGITS) or not only(severity, small):
+        if (
+            not good
+            or not only(serial, DIGITS)
+            or not only(facility, small + DIGITS)
+            or not only(severity, small)
+        ):
             return 1, text
         text = rest
     if text.startswith(b"message repeated "):
@@ -226,7 +274,9 @@ def server(text: bytes) -> tuple[bytes, str, bytes] | None:
         return None
     place, percent, zone = address.partition(b"%")
     zoned = not percent or (zone and only(zone, LETTERS + DIGITS + b"._-"))
-    if not (zoned and address_like(place)) and (b"/" not in address or any(c in BLANKS + b"[" for c in address)):
+    if not (zoned and address_like(place)) and (
+        b"/" not in address or any(c in BLANKS + b"[" for c in address)
+    ):
         return None
     if rest.startswith(b":") and not rest.startswith(b": "):
         port, colon, rest = rest[1:].partition(b":")
@@ -247,9 +297,22 @@ def session(label: bytes, reused: bool, rest: bytes) -> Announced | None:
     cipher, space, rest = rest.partition(b" ")
     bits, words2, tail = rest.partition(b" bits)")
     used, slash, all_bits = bits.removeprefix(b"(").partition(b"/")
-    if protocol not in PROTOCOLS or not words or not space or not cipher or any(c in BLANKS for c in cipher):
+    if (
+        protocol not in PROTOCOLS
+        or not words
+        or not space
+        or not cipher
+        or any(c in BLANKS for c in cipher)
+    ):
         return None
-    if not (bits.startswith(b"(") and words2 and slash and used and all_bits and only(used + all_bits, DIGITS)):
+    if not (
+        bits.startswith(b"(")
+        and words2
+        and slash
+        and used
+        and all_bits
+        and only(used + all_bits, DIGITS)
+    ):
         return None
     if tail and not tail.startswith(b" "):
         return None
@@ -262,7 +325,11 @@ def session(label: bytes, reused: bool, rest: bytes) -> Announced | None:
         exchange = by_group(tail.split(b" ")[2].decode("latin-1")) if named else "unknown"
     else:
         exchange = by_cipher(cipher.decode("latin-1"))
-    keys = (f"connections.{label.decode().lower()}", f"protocols.{PROTOCOLS[protocol]}", f"key_exchange.{exchange}")
+    keys = (
+        f"connections.{label.decode().lower()}",
+        f"protocols.{PROTOCOLS[protocol]}",
+        f"key_exchange.{exchange}",
+    )
     return Announced(label, reused, relay, True, keys)
 
 
@@ -304,14 +371,27 @@ def by_cipher(name: str) -> str:
         return "ecdh"
     if words[0] in ("DHE", "DH", "EDH", "ADH"):
         return "dh"
-    carried = words[0].rstrip("0123456789") in ("AES", "CAMELLIA", "ARIA", "SEED", "IDEA", "DES", "RC", "NULL")
+    carried = words[0].rstrip("0123456789") in (
+        "AES",
+        "CAMELLIA",
+        "ARIA",
+        "SEED",
+        "IDEA",
+        "DES",
+        "RC",
+        "NULL",
+    )
     return "rsa" if carried and len(words) > 1 else "unknown"
 
 
 # ---- recipients -----------------------------------------------------------------------------
 
 SHORT = b"0123456789ABCDEF"
-LONG = bytes(each for each in b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if each not in b"AEIOUaeiou")
+LONG = bytes(
+    each
+    for each in b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    if each not in b"AEIOUaeiou"
+)
 
 SENT = {
     b"dane": "dane",
@@ -331,12 +411,21 @@ SENT = {
 FAILED = (
     ("certificate", b"Server certificate not verified", b"Server certificate not trusted"),
     ("dane_lookup", b"TLSA lookup error for "),
-    ("dane_required", b"no TLSA records found", b"non DNSSEC destination", b"TLSA records unusable"),
+    (
+        "dane_required",
+        b"no TLSA records found",
+        b"non DNSSEC destination",
+        b"TLSA records unusable",
+    ),
     ("dane_required", b"Verification not possible, MX RRset is insecure"),
     ("starttls", b"TLS is required, but was not offered by host "),
     ("handshake", b"Cannot start TLS: handshake failure"),
     ("requiretls", b"Sender requested REQUIRETLS, but"),
-    ("local", b"TLS is required, but our TLS engine is unavailable", b"TLS is required, but unavailable"),
+    (
+        "local",
+        b"TLS is required, but our TLS engine is unavailable",
+        b"TLS is required, but unavailable",
+    ),
     ("local", b"client TLS configuration problem"),
 )
 
@@ -399,15 +488,35 @@ def fields(text: bytes) -> Recipient | None:
     """`RELAY[, conn_use=N], delay=D[, delays=A/B/C/D][, tls=T][, dsn=X.Y.Z], status=S (REASON)`."""
     found: dict[bytes, bytes] = {}
     relay, _, text = cut_at(text)
-    for name, digits in ((b"conn_use", DIGITS), (b"delay", NUMBER), (b"delays", NUMBER + b"/"), (b"tls", None), (b"dsn", NUMBER)):
+    for name, digits in (
+        (b"conn_use", DIGITS),
+        (b"delay", NUMBER),
+        (b"delays", NUMBER + b"/"),
+        (b"tls", None),
+        (b"dsn", NUMBER),
+    ):
         if text.startswith(name + b"="):
             found[name], comma, text = cut_at(text[len(name) + 1 :])
-            if not comma or not found[name] or (digits is not None and not only(found[name], digits)):
+            if (
+                not comma
+                or not found[name]
+                or (digits is not None and not only(found[name], digits))
+            ):
                 return None
     status, words, reason = text.removeprefix(b"status=").partition(b" (")
-    if not relay or any(c in BLANKS for c in relay) or b"delay" not in found or not text.startswith(b"status=") or not words:
+    if (
+        not relay
+        or any(c in BLANKS for c in relay)
+        or b"delay" not in found
+        or not text.startswith(b"status=")
+        or not words
+    ):
         return None
-    if not status or not only(status, LETTERS + b"-") or any(c in BLANKS for c in found.get(b"tls", b"")):
+    if (
+        not status
+        or not only(status, LETTERS + b"-")
+        or any(c in BLANKS for c in found.get(b"tls", b""))
+    ):
         return None
     if len(found.get(b"conn_use", b"")) > 9:
         return None
@@ -418,7 +527,9 @@ def fields(text: bytes) -> Recipient | None:
         took = float(delays[2]) + float(delays[3])
     except ValueError:
         took = float("inf")
-    return Recipient(relay, int(found.get(b"conn_use", b"1")), took, found.get(b"tls", b""), status, reason)
+    return Recipient(
+        relay, int(found.get(b"conn_use", b"1")), took, found.get(b"tls", b""), status, reason
+    )
 
 
 NUMBER = DIGITS + b"."
@@ -437,7 +548,12 @@ def is_local(relay: bytes) -> bool:
 
 def failure(reason: bytes) -> str | None:
     words, refused, _ = reason.partition(b" refused to start TLS")
-    if refused and words.startswith(b"TLS is required, but host ") and words.count(b" ") == 5 and not words.endswith(b" "):
+    if (
+        refused
+        and words.startswith(b"TLS is required, but host ")
+        and words.count(b" ") == 5
+        and not words.endswith(b" ")
+    ):
         return "starttls"
     return next((name for name, *begins in FAILED if reason.startswith(tuple(begins))), None)
 
@@ -455,11 +571,17 @@ class Holds(NamedTuple):
 
 VAGUE = b"TLS connection established to ", b"TLS connection reused to "
 
-BREAKS = (b"lost connection with ", b"local data error while talking to ", b"Cannot start TLS: handshake failure")
+BREAKS = (
+    b"lost connection with ",
+    b"local data error while talking to ",
+    b"Cannot start TLS: handshake failure",
+)
 
 
 def breaks(rest: bytes) -> bool:
-    timeout = rest.startswith(b"conversation with ") and rest[18:].partition(b" ")[2].startswith(b"timed out while ")
+    timeout = rest.startswith(b"conversation with ") and rest[18:].partition(b" ")[2].startswith(
+        b"timed out while "
+    )
     return rest.startswith(BREAKS) or timeout
 
 
@@ -499,8 +621,12 @@ class Reader:
             major, _, minor = line.partition(b" -- version ")[2].partition(b",")[0].partition(b".")
             late = (int(major), int(minor.partition(b".")[0])) >= (3, 5)
             (self.quoting.add if late else self.quoting.discard)((host, name + b"/"))
-            for process in [each for each in self.holds if each[0] == host and each[1].startswith(name + b"/")]:
-                if process[1].count(b"/") > name.count(b"/") + 1:  # perhaps of another Postfix, that goes on
+            for process in [
+                each for each in self.holds if each[0] == host and each[1].startswith(name + b"/")
+            ]:
+                if (
+                    process[1].count(b"/") > name.count(b"/") + 1
+                ):  # perhaps of another Postfix, that goes on
                     holds = self.holds[process]
                     self.holds[process] = holds._replace(session=holds.session._replace(label=b""))
                 else:
@@ -520,7 +646,9 @@ class Reader:
             self.tell.add(process[:2])
             return Opinion(announced.keys, times) if announced.outbound else NOTHING
         if text.startswith(VAGUE) or text.partition(b" ")[2].startswith(VAGUE):
-            self.holds[process] = Holds(Announced(b"", b"reused to" in text[:40], b"", True, ()), said.at, b"")
+            self.holds[process] = Holds(
+                Announced(b"", b"reused to" in text[:40], b"", True, ()), said.at, b""
+            )
             self.tell.add(process[:2])
         queued = queue_id(text)
         if queued is None:
@@ -539,7 +667,9 @@ class Reader:
         quotes = process[:2] in self.eleven or any(
             said.host == host and said.name.startswith(name) for host, name in self.quoting
         )
-        if quotes or (len(ways) == 1 and len(text) < 2000):  # where Postfix cuts, another way may have been cut off
+        if quotes or (
+            len(ways) == 1 and len(text) < 2000
+        ):  # where Postfix cuts, another way may have been cut off
             if len(ways) == 1 and ways[0].tls:
                 self.eleven.add(process[:2])
             return self.recipient(said, process, queue, ways[0], times)
@@ -548,10 +678,21 @@ class Reader:
         opinions = [self.recipient(said, process, queue, way, times) for way in ways if way.tls]
         if holds is not None:
             self.holds[process] = holds if holds.queue else holds._replace(queue=queue)
-        agreed = {each.keys for each in opinions} if len(opinions) == len(ways) and len(text) < 2000 else set()
+        agreed = (
+            {each.keys for each in opinions}
+            if len(opinions) == len(ways) and len(text) < 2000
+            else set()
+        )
         return Opinion(("deliveries.unknown",), times, ((), *(agreed if len(agreed) == 1 else ())))
 
-    def recipient(self, said: Said, process: tuple[bytes, bytes, bytes], queue: bytes, way: Recipient, times: int) -> Opinion:
+    def recipient(
+        self,
+        said: Said,
+        process: tuple[bytes, bytes, bytes],
+        queue: bytes,
+        way: Recipient,
+        times: int,
+    ) -> Opinion:
         carried = self.carried(said, process, queue, way)
         if is_local(way.relay):
             return NOTHING
@@ -564,19 +705,29 @@ class Reader:
         if feature in SENT:
             return Opinion((f"deliveries.{SENT[feature]}",), times)
         first, *others = carried
-        more = [f"deliveries.{SENT[each]}" for each in (feature.rpartition(b":")[2],) if each in SENT and b":" in feature]
+        more = [
+            f"deliveries.{SENT[each]}"
+            for each in (feature.rpartition(b":")[2],)
+            if each in SENT and b":" in feature
+        ]
         return Opinion((first,), times, tuple((each,) for each in (*others, *more)))
 
-    def carried(self, said: Said, process: tuple[bytes, bytes, bytes], queue: bytes, way: Recipient) -> list[str]:
+    def carried(
+        self, said: Said, process: tuple[bytes, bytes, bytes], queue: bytes, way: Recipient
+    ) -> list[str]:
         """What a delivery went over, as far as TLS lines tell: the right answers."""
         if way.uses >= 2:
             self.uses.add(process[:2])
         holds = self.holds.get(process)
         if holds is not None:
             session, at, known = holds
-            label = "deliveries.verified" if session.label == b"Verified" else "deliveries.encrypted"
+            label = (
+                "deliveries.verified" if session.label == b"Verified" else "deliveries.encrypted"
+            )
             begun = said.at - way.took
-            uses = (way.uses >= 2) == session.reused or (session.reused and process[:2] not in self.uses)
+            uses = (way.uses >= 2) == session.reused or (
+                session.reused and process[:2] not in self.uses
+            )
             if not session.label and known in (b"", queue) and begun - 10 <= at <= said.at + 10:
                 return ["deliveries.unknown", "deliveries.plaintext"]
             if session.relay == way.relay and known in (b"", queue) and uses:
@@ -592,10 +743,16 @@ class Reader:
     def without(self, said: Said, process: tuple[bytes, bytes, bytes], way: Recipient) -> list[str]:
         clear, unknown = "deliveries.plaintext", "deliveries.unknown"
         begun = said.at - way.took
-        fresh = any(process[0] == host and process[1].startswith(name) for host, name in self.started)
+        fresh = any(
+            process[0] == host and process[1].startswith(name) for host, name in self.started
+        )
         assert self.first is not None
         if not self.tell or (begun < self.first - 1 and not fresh):
             return [unknown]  # loglevel 0, or the beginning of the log
-        if process[:2] not in self.tell or way.took > 1700 or (begun < self.first + 3 + way.took / 10 and not fresh):
+        if (
+            process[:2] not in self.tell
+            or way.took > 1700
+            or (begun < self.first + 3 + way.took / 10 and not fresh)
+        ):
             return [unknown, clear]
         return [clear, unknown] if way.took > 900 else [clear]

@@ -65,11 +65,25 @@ class Authority:
         (folder / "ca.conf").write_text(_CA.format(folder=folder))
         (folder / "ca.index").touch()
 
-    def issue(self, stem: str, name: str = NAME, *, days: int = 90, key: Path | None = None) -> tuple[Path, Path]:
+    def issue(
+        self, stem: str, name: str = NAME, *, days: int = 90, key: Path | None = None
+    ) -> tuple[Path, Path]:
         """Key and certificate, the certificate followed by the authority's; it has expired where `days` is negative."""
-        private, request, bare, chain = (self.folder / f"{stem}.{each}" for each in ("key", "csr", "bare", "pem"))
+        private, request, bare, chain = (
+            self.folder / f"{stem}.{each}" for each in ("key", "csr", "bare", "pem")
+        )
         new = ("-key", key) if key else (*_NEW, "-keyout", private)
-        call("openssl", "req", *new, "-out", request, "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
+        call(
+            "openssl",
+            "req",
+            *new,
+            "-out",
+            request,
+            "-subj",
+            f"/CN={name}",
+            "-addext",
+            f"subjectAltName=DNS:{name}",
+        )
         # `openssl ca` takes two dates in every version; `openssl x509` takes a past one by a negative -days in some only.
         now = int(time.time())
         begins, ends = (_asn1(min(now, now + (days - 1) * 86400)), _asn1(now + days * 86400))
@@ -139,16 +153,23 @@ remote-control:
 
 
 @contextmanager
-def nameserver(folder: Path, records: str, unsigned: str = "", *, validating: bool = True, forged: str = "") -> Iterator[int]:
+def nameserver(
+    folder: Path, records: str, unsigned: str = "", *, validating: bool = True, forged: str = ""
+) -> Iterator[int]:
     """An unbound that is its own Internet: a signed root with these records, and `unsigned.` below it. Its port.
 
     The text `forged` is put in place of `ORIGINAL` after signing.
     """
     (folder / "root.zone").write_text(
-        _SOA.format(zone=".") + "ns. 60 IN A 127.0.0.1\nunsigned. 60 IN NS ns.\n" + records, encoding="ascii"
+        _SOA.format(zone=".") + "ns. 60 IN A 127.0.0.1\nunsigned. 60 IN NS ns.\n" + records,
+        encoding="ascii",
     )
-    (folder / "unsigned.zone").write_text(_SOA.format(zone="unsigned.") + unsigned, encoding="ascii")
-    key = call("ldns-keygen", "-k", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", ".", cwd=folder).strip()
+    (folder / "unsigned.zone").write_text(
+        _SOA.format(zone="unsigned.") + unsigned, encoding="ascii"
+    )
+    key = call(
+        "ldns-keygen", "-k", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", ".", cwd=folder
+    ).strip()
     call("ldns-signzone", "-o", ".", "-f", "root.signed", "root.zone", key, cwd=folder)
     if forged:
         signed = (folder / "root.signed").read_text()
@@ -157,15 +178,20 @@ def nameserver(folder: Path, records: str, unsigned: str = "", *, validating: bo
     port = free_port()
     modules = "validator iterator" if validating else "iterator"
     (folder / "unbound.conf").write_text(
-        _UNBOUND.format(port=port, folder=folder, key=folder / f"{key}.key", modules=modules), encoding="ascii"
+        _UNBOUND.format(port=port, folder=folder, key=folder / f"{key}.key", modules=modules),
+        encoding="ascii",
     )
     unbound = shutil.which("unbound", path=PATH) or "unbound"
     with (folder / "unbound.log").open("wb") as log:
-        server = subprocess.Popen([unbound, "-d", "-c", str(folder / "unbound.conf")], stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [unbound, "-d", "-c", str(folder / "unbound.conf")], stdout=log, stderr=log
+        )
         try:
             deadline = time.monotonic() + 20
             while not resolver.ask("ns", "A", "127.0.0.1", port).known:
-                assert server.poll() is None and time.monotonic() < deadline, (folder / "unbound.log").read_text()
+                assert server.poll() is None and time.monotonic() < deadline, (
+                    folder / "unbound.log"
+                ).read_text()
             yield port
         finally:
             server.terminate()

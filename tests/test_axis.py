@@ -50,7 +50,15 @@ def test_a_day_has_a_tick_every_three_hours_and_the_date_at_midnight() -> None:
 
 
 def test_a_week_has_a_tick_at_each_local_midnight() -> None:
-    assert labels(NOW - 7 * DAY, NOW) == ["Wed 18", "Thu 19", "Fri 20", "Sat 21", "Sun 22", "Mon 23", "Tue 24"]
+    assert labels(NOW - 7 * DAY, NOW) == [
+        "Wed 18",
+        "Thu 19",
+        "Fri 20",
+        "Sat 21",
+        "Sun 22",
+        "Mon 23",
+        "Tue 24",
+    ]
 
 
 def test_a_month_names_the_mondays_and_marks_the_days_between() -> None:
@@ -60,7 +68,20 @@ def test_a_month_names_the_mondays_and_marks_the_days_between() -> None:
 
 
 def test_a_year_has_a_tick_at_the_first_of_each_month_and_the_year_in_january() -> None:
-    expected = ["Dec", "Jan 2026", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov"]
+    expected = [
+        "Dec",
+        "Jan 2026",
+        "Feb",
+        "Mar",
+        "Apr",
+        "May",
+        "Jun",
+        "Jul",
+        "Aug",
+        "Sep",
+        "Oct",
+        "Nov",
+    ]
     assert labels(NOW - 366 * DAY, NOW) == expected
 
 
@@ -94,23 +115,41 @@ def test_a_day_that_the_calendar_leaves_out_has_no_ticks() -> None:
     # In Samoa the 30th of December 2011 did not happen.
     apia = ZoneInfo("Pacific/Apia")
     until = epoch(apia, 2011, 12, 31, 6)
-    assert labels(until - DAY, until, apia) == ["06:00", "09:00", "12:00", "15:00", "18:00", "21:00", "31 Dec", "03:00", "06:00"]
+    assert labels(until - DAY, until, apia) == [
+        "06:00",
+        "09:00",
+        "12:00",
+        "15:00",
+        "18:00",
+        "21:00",
+        "31 Dec",
+        "03:00",
+        "06:00",
+    ]
 
 
 @pytest.mark.usefixtures("new_york")
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: span.name)
 def test_no_zone_is_the_local_time_of_the_system(span: Span) -> None:
-    for until in (NOW, epoch(ZoneInfo("America/New_York"), 2026, 3, 8, 12), epoch(ZoneInfo("America/New_York"), 2026, 11, 1, 12)):
+    for until in (
+        NOW,
+        epoch(ZoneInfo("America/New_York"), 2026, 3, 8, 12),
+        epoch(ZoneInfo("America/New_York"), 2026, 11, 1, 12),
+    ):
         assert ticks(until - span.seconds, until, None, ENGLISH) == ticks(
             until - span.seconds, until, ZoneInfo("America/New_York"), ENGLISH
         )
 
 
-zones = st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "Africa/Cairo"])
+zones = st.sampled_from(
+    ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "Africa/Cairo"]
+)
 
 
 @given(st.integers(1_000_000_000, 2_500_000_000), st.sampled_from(SPANS), zones)
-def test_ticks_lie_within_the_axis_in_order_and_leave_room_for_their_labels(until: int, span: Span, name: str) -> None:
+def test_ticks_lie_within_the_axis_in_order_and_leave_room_for_their_labels(
+    until: int, span: Span, name: str
+) -> None:
     marks = ticks(until - span.seconds, until, ZoneInfo(name), ENGLISH)
     at = [mark.at for mark in marks]
     assert at == sorted(set(at))
@@ -161,7 +200,10 @@ def test_labels_are_written_as_the_language_does() -> None:
     german = language("de")
 
     assert [label for _, label in scale(0.3, german)] == ["0", "0,1", "0,2", "0,3"]
-    assert [tick.label for tick in ticks(NOW - 7 * DAY, NOW, BERLIN, german)][:2] == ["Mi 18", "Do 19"]
+    assert [tick.label for tick in ticks(NOW - 7 * DAY, NOW, BERLIN, german)][:2] == [
+        "Mi 18",
+        "Do 19",
+    ]
     assert "24. Nov" in [tick.label for tick in ticks(NOW - DAY, NOW, BERLIN, german)]
 
 

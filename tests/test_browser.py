@@ -30,7 +30,8 @@ from dane_mailgraph.times import DAY, HOUR
 AXE = Path(__file__).parents[1] / "build" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
 pytestmark = pytest.mark.skipif(
-    not CHROMIUM or not AXE.exists(), reason="there is no chromium or no axe-core here; `make test-browser` installs both"
+    not CHROMIUM or not AXE.exists(),
+    reason="there is no chromium or no axe-core here; `make test-browser` installs both",
 )
 
 NOW = 1795485600
@@ -45,21 +46,43 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Ledger(str(folder / "ledger.sqlite"), writable=True) as ledger:
         ledger._db.execute("PRAGMA synchronous = OFF")  # power does not fail here
         with ledger.transaction():
-            ledger.add(Interval(at, one) for at in range(NOW - 3 * DAY, NOW, 600) if not 5 * HOUR < NOW - at < 9 * HOUR)
+            ledger.add(
+                Interval(at, one)
+                for at in range(NOW - 3 * DAY, NOW, 600)
+                if not 5 * HOUR < NOW - at < 9 * HOUR
+            )
             ledger.set("begin", NOW - 3 * DAY)
             ledger.set("reached", NOW)
         store = Store(str(folder), 60)
         store.settle(ledger)
         store.follow(ledger, NOW + 60, 10)
-    names = ("mx.plain.example", "@no-tlsa.example", "<img src=/evil onerror=alert(1)>", "a" * 200 + ".example")
+    names = (
+        "mx.plain.example",
+        "@no-tlsa.example",
+        "<img src=/evil onerror=alert(1)>",
+        "a" * 200 + ".example",
+    )
     files = build.build(
         store.rrd,
         NOW + 60,
         Look(HOST, language=language("de"), names_destinations=True),
         newest=NOW - 2 * HOUR,
-        destinations=tuple(Destination(name, NOW - DAY, NOW, {BY_KEY["deliveries.plaintext"]: 3}) for name in names),
-        regressions=(Regression("was-good.example", NOW - DAY, NOW - HOUR, 9, NOW, {BY_KEY["connections.untrusted"]: 2}),),
-        alarms=(Alarm("dnssec", "<script>alert(1)</script>", "The resolver does not validate.", 3, NOW),),
+        destinations=tuple(
+            Destination(name, NOW - DAY, NOW, {BY_KEY["deliveries.plaintext"]: 3}) for name in names
+        ),
+        regressions=(
+            Regression(
+                "was-good.example",
+                NOW - DAY,
+                NOW - HOUR,
+                9,
+                NOW,
+                {BY_KEY["connections.untrusted"]: 2},
+            ),
+        ),
+        alarms=(
+            Alarm("dnssec", "<script>alert(1)</script>", "The resolver does not validate.", 3, NOW),
+        ),
     )
     build.publish(files, str(folder / "www"))
     return folder / "www"
@@ -108,7 +131,11 @@ def nothing_is_wrong(browser: Browser, url: str) -> None:
     assert requests and [each for each in requests if not each.startswith(url)] == []
     assert [each["url"] for each in answers if each["status"] != 200] == []
     assert browser.of("Network.loadingFailed") == []
-    assert [*browser.of("Log.entryAdded"), *browser.of("Runtime.consoleAPICalled"), *browser.of("Runtime.exceptionThrown")] == []
+    assert [
+        *browser.of("Log.entryAdded"),
+        *browser.of("Runtime.consoleAPICalled"),
+        *browser.of("Runtime.exceptionThrown"),
+    ] == []
     assert browser.of("Page.javascriptDialogOpening") == []
 
 
@@ -122,7 +149,11 @@ def test_every_picture_loads_nothing_fails_and_nothing_leaves(
     pictures = load_all_pictures(browser)
     names = {Path(each["file"].partition("?")[0]).name for each in pictures}
 
-    assert names == {path.name for path in www.glob("*.png") if path.name.endswith("-dark.png") == (theme == "dark")}
+    assert names == {
+        path.name
+        for path in www.glob("*.png")
+        if path.name.endswith("-dark.png") == (theme == "dark")
+    }
     assert all(each["natural"] == 1280 and abs(each["ratio"]) < 0.01 for each in pictures)
     nothing_is_wrong(browser, url)
 
@@ -140,17 +171,26 @@ def test_a_forged_name_is_text(browser: Browser, url: str) -> None:
 
     assert browser.evaluate("document.querySelector('h1 strong').textContent") == HOST
     assert HOST in browser.evaluate("document.title")
-    assert browser.evaluate("document.querySelectorAll('script, b, [onmouseover], [onerror], [src=\"/evil\"]').length") == 0
+    assert (
+        browser.evaluate(
+            "document.querySelectorAll('script, b, [onmouseover], [onerror], [src=\"/evil\"]').length"
+        )
+        == 0
+    )
     assert "<img src=/evil onerror=alert(1)>" in browser.evaluate("document.body.textContent")
     nothing_is_wrong(browser, url)
 
 
 def test_the_policy_is_in_force(browser: Browser, url: str) -> None:
     browser.show(url)
-    browser.evaluate("document.body.appendChild(document.createElement('script')).textContent = 'document.title = 1'")
+    browser.evaluate(
+        "document.body.appendChild(document.createElement('script')).textContent = 'document.title = 1'"
+    )
 
     assert browser.evaluate("document.title") != "1"
-    assert any("Content Security Policy" in each["entry"]["text"] for each in browser.of("Log.entryAdded"))
+    assert any(
+        "Content Security Policy" in each["entry"]["text"] for each in browser.of("Log.entryAdded")
+    )
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -161,16 +201,22 @@ def test_axe_finds_nothing(width: int, theme: str, browser: Browser, url: str) -
     browser.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     # A page on the wall must stay fresh, and without a script only meta refresh can do that.
     options = "{preload: false, rules: {'meta-refresh': {enabled: false}}}"
-    said = json.loads(browser.evaluate(f"axe.run(document, {options}).then(found => JSON.stringify(found))"))
+    said = json.loads(
+        browser.evaluate(f"axe.run(document, {options}).then(found => JSON.stringify(found))")
+    )
 
-    assert [(each["id"], each["impact"], each["nodes"][0]["html"]) for each in said["violations"]] == []
+    assert [
+        (each["id"], each["impact"], each["nodes"][0]["html"]) for each in said["violations"]
+    ] == []
     assert len(said["passes"]) > 20
 
 
 def test_the_keyboard_reaches_the_numbers(browser: Browser, url: str) -> None:
     def press(key: str, code: int) -> None:
         for kind in ("rawKeyDown", "keyUp"):
-            browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            browser.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
+            )
 
     browser.show(url)
     press("Tab", 9)
@@ -181,20 +227,33 @@ def test_the_keyboard_reaches_the_numbers(browser: Browser, url: str) -> None:
         press("Tab", 9)
         if browser.evaluate("document.activeElement.tagName") == "SUMMARY":
             break
-    browser.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    browser.call(
+        "Input.dispatchKeyEvent",
+        type="keyDown",
+        key="Enter",
+        code="Enter",
+        windowsVirtualKeyCode=13,
+        text="\r",
+    )
     assert browser.evaluate("document.activeElement.parentElement.open")
 
 
 def test_it_prints_light_without_what_is_only_for_the_screen(browser: Browser, url: str) -> None:
     browser.show(url, theme="dark")
     load_all_pictures(browser)
-    browser.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    browser.call(
+        "Emulation.setEmulatedMedia",
+        media="print",
+        features=[{"name": "prefers-color-scheme", "value": "dark"}],
+    )
     for _ in range(50):  # a browser takes its time to choose another file
         if not any("-dark" in each["file"] for each in load_all_pictures(browser)):
             break
 
     assert not any("-dark" in each["file"] for each in load_all_pictures(browser))
-    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    )
     assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
 
 
@@ -204,5 +263,9 @@ def test_from_a_folder_without_a_web_server_it_is_the_same(browser: Browser, www
     pictures = load_all_pictures(browser)
 
     assert all(each["natural"] == 1280 for each in pictures)
-    assert browser.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") == "8px"
-    assert [each for each in browser.of("Log.entryAdded") if each["entry"]["level"] == "error"] == []
+    assert (
+        browser.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") == "8px"
+    )
+    assert [
+        each for each in browser.of("Log.entryAdded") if each["entry"]["level"] == "error"
+    ] == []

@@ -35,7 +35,9 @@ LOOK = Look("mail.example.org")
 def state(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store that has counted a few connections of the last hour."""
     folder = tmp_path_factory.mktemp("counted")
-    stamps = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW - ago)) for ago in range(3600, 600, -60))
+    stamps = (
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW - ago)) for ago in range(3600, 600, -60)
+    )
     log = folder / "mail.log"
     log.write_text("".join(f"{stamp} mail postfix/smtp[7]: Verified {TLS}\n" for stamp in stamps))
     folders = ["--state-dir", str(folder / "state"), "--log", str(folder / "none")]
@@ -62,7 +64,10 @@ class Growing:
 
     def __init__(self, folder: Path, step: int = 60) -> None:
         self.folder, self.at = folder, BEGIN
-        self.store, self.ledger = Store(str(folder), step), Ledger(str(folder / "ledger.sqlite"), writable=True)
+        self.store, self.ledger = (
+            Store(str(folder), step),
+            Ledger(str(folder / "ledger.sqlite"), writable=True),
+        )
         self.ledger._db.execute("PRAGMA synchronous = OFF")  # power does not fail here
         self.www = folder / "www"
 
@@ -78,9 +83,16 @@ class Growing:
 
     def render(self, now: int | None = None, look: Look = LOOK) -> list[str]:
         """The pictures that were drawn."""
-        files = build.build(self.store.rrd, self.at + 60 if now is None else now, look, build.standing(str(self.www)))
+        files = build.build(
+            self.store.rrd,
+            self.at + 60 if now is None else now,
+            look,
+            build.standing(str(self.www)),
+        )
         build.publish(files, str(self.www))
-        return sorted(name for name, content in files.items() if name.endswith(".png") and content is not None)
+        return sorted(
+            name for name, content in files.items() if name.endswith(".png") and content is not None
+        )
 
 
 @pytest.fixture
@@ -100,7 +112,11 @@ class References(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
-            if name in ("src", "href", "srcset", "data") and value and not value.startswith(("#", "data:")):
+            if (
+                name in ("src", "href", "srcset", "data")
+                and value
+                and not value.startswith(("#", "data:"))
+            ):
                 self.found.add(value.partition("?")[0])
 
 
@@ -127,21 +143,33 @@ def full_disk(free: int) -> Iterator[None]:
 # ---- building -------------------------------------------------------------------------------
 
 
-def test_the_same_store_and_the_same_moment_give_the_same_bytes(state: str, files: dict[str, bytes]) -> None:
+def test_the_same_store_and_the_same_moment_give_the_same_bytes(
+    state: str, files: dict[str, bytes]
+) -> None:
     assert build.build(Store(state, 60).rrd, NOW, LOOK) == files
 
 
-def test_the_page_comes_last_and_refers_to_every_file_and_to_nothing_else(files: dict[str, bytes]) -> None:
+def test_the_page_comes_last_and_refers_to_every_file_and_to_nothing_else(
+    files: dict[str, bytes],
+) -> None:
     *others, last = files
 
     assert last == build.PAGE == "index.html"
     assert References(files[last]).found == set(others)
-    assert all(files[name].startswith(b"\x89PNG\r\n\x1a\n") for name in others if name.endswith(".png"))
+    assert all(
+        files[name].startswith(b"\x89PNG\r\n\x1a\n") for name in others if name.endswith(".png")
+    )
 
 
 def test_file_names_are_stable_for_those_who_embed_them(files: dict[str, bytes]) -> None:
     for span in ("day", "week", "month", "year"):
-        for name in ("connections", "connections-dark", "connections-share", "connections-share-dark", "protocols"):
+        for name in (
+            "connections",
+            "connections-dark",
+            "connections-share",
+            "connections-share-dark",
+            "protocols",
+        ):
             assert f"{span}-{name}.png" in files
 
 
@@ -150,18 +178,35 @@ def test_the_page_says_what_was_counted_and_where(files: dict[str, bytes]) -> No
 
     assert "mail.example.org" in page
     assert "of 50; " in page
-    assert json.loads(files["status.json"])["last_24_hours"]["verified_connections"] == {"now": 1.0, "before": None, "of": 50}
+    assert json.loads(files["status.json"])["last_24_hours"]["verified_connections"] == {
+        "now": 1.0,
+        "before": None,
+        "of": 50,
+    }
 
 
 def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: dict[str, bytes]) -> None:
-    drawn = {name.removeprefix("day-") for name in files if name.startswith("day-") and not name.endswith("-dark.png")}
+    drawn = {
+        name.removeprefix("day-")
+        for name in files
+        if name.startswith("day-") and not name.endswith("-dark.png")
+    }
 
-    assert drawn == {"connections.png", "connections-share.png", "protocols.png", "key-exchange.png"}
+    assert drawn == {
+        "connections.png",
+        "connections-share.png",
+        "protocols.png",
+        "key-exchange.png",
+    }
 
 
 @pytest.mark.parametrize("renderer", ["matplotlib", "rrdtool"])
-def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(renderer: str, tmp_path: Path) -> None:
-    empty = whole(build.build(Store(str(tmp_path / "nowhere"), 60).rrd, NOW, LOOK._replace(renderer=renderer)))
+def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(
+    renderer: str, tmp_path: Path
+) -> None:
+    empty = whole(
+        build.build(Store(str(tmp_path / "nowhere"), 60).rrd, NOW, LOOK._replace(renderer=renderer))
+    )
 
     assert len([name for name in empty if name.endswith(".png")]) == 16
     assert "Nothing has been counted yet" in empty[build.PAGE].decode()
@@ -172,14 +217,26 @@ def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(rendere
 def test_a_destination_is_on_the_page_and_in_the_json_or_in_neither(state: str) -> None:
     one = Destination("partner.example", NOW - 600, NOW - 60, {BY_KEY["deliveries.plaintext"]: 2})
     for shown in (False, True):
-        files = whole(build.build(Store(state, 60).rrd, NOW, LOOK._replace(names_destinations=shown), destinations=(one,)))
-        assert [b"partner.example" in files[name] for name in ("index.html", "status.json")] == [shown, shown]
+        files = whole(
+            build.build(
+                Store(state, 60).rrd,
+                NOW,
+                LOOK._replace(names_destinations=shown),
+                destinations=(one,),
+            )
+        )
+        assert [b"partner.example" in files[name] for name in ("index.html", "status.json")] == [
+            shown,
+            shown,
+        ]
 
 
 # ---- what need not be drawn again -----------------------------------------------------------
 
 
-def test_a_picture_whose_newest_pixel_is_the_same_is_not_drawn_again_and_its_file_not_touched(growing: Growing) -> None:
+def test_a_picture_whose_newest_pixel_is_the_same_is_not_drawn_again_and_its_file_not_touched(
+    growing: Growing,
+) -> None:
     growing.count(BEGIN + 7 * HOUR + 120)
     assert len(growing.render()) == 32
     before = {path.name: path.stat().st_mtime_ns for path in growing.www.iterdir()}
@@ -214,7 +271,10 @@ def test_what_looks_different_is_drawn_again(growing: Growing) -> None:
     everything = growing.render()
 
     assert growing.render(look=LOOK._replace(host="other.example")) == everything
-    assert growing.render(look=LOOK._replace(host="other.example", language=language("de"))) == everything
+    assert (
+        growing.render(look=LOOK._replace(host="other.example", language=language("de")))
+        == everything
+    )
     assert growing.render(look=LOOK._replace(renderer="rrdtool")) == everything
     assert growing.render(look=LOOK._replace(renderer="rrdtool")) == []
 
@@ -266,7 +326,9 @@ def test_the_first_minutes_are_drawn_at_once(growing: Growing) -> None:
 
 @pytest.mark.parametrize("renderer", ["matplotlib", "rrdtool"])
 @pytest.mark.parametrize("step", [1, 60, 3600])
-def test_every_step_and_every_renderer_makes_a_site(renderer: str, step: int, tmp_path: Path) -> None:
+def test_every_step_and_every_renderer_makes_a_site(
+    renderer: str, step: int, tmp_path: Path
+) -> None:
     growing = Growing(tmp_path, step)
     with growing.ledger:
         growing.count(BEGIN + 2 * HOUR)
@@ -280,7 +342,9 @@ def test_numbers_are_the_same_in_every_span_that_holds_them_all(growing: Growing
     growing.render()
     said = json.loads((growing.www / "status.json").read_text())
 
-    assert [span["deliveries"]["plaintext"]["total"] for span in said["spans"].values()] == [18 * 60] * 4
+    assert [span["deliveries"]["plaintext"]["total"] for span in said["spans"].values()] == [
+        18 * 60
+    ] * 4
     assert said["last_24_hours"]["plaintext_deliveries"]["of"] == 6 * 18 * 60
 
 
@@ -325,7 +389,9 @@ def test_pictures_stand_before_the_page_that_shows_them(tmp_path: Path) -> None:
     build.publish(SMALL, str(tmp_path))
     written = {name: (tmp_path / name).stat().st_mtime_ns for name in SMALL}
 
-    assert sorted(written, key=lambda name: written[name])[-1] == "index.html" or len(set(written.values())) < len(written)
+    assert sorted(written, key=lambda name: written[name])[-1] == "index.html" or len(
+        set(written.values())
+    ) < len(written)
     assert max(written.values()) == written["index.html"]
 
 

@@ -57,15 +57,27 @@ POSTFIX = Instance("/etc/postfix", GOOD, (SMTP, Service("tlsmgr", "unix", "tlsmg
 
 
 def certificate(name: str, *, ends: int = NOW + 60 * DAY) -> Certificate:
-    return Certificate(f"certificate of {name}".encode(), f"key of {name}".encode(), f"CN = {name}", NOW - DAY, ends)
+    return Certificate(
+        f"certificate of {name}".encode(),
+        f"key of {name}".encode(),
+        f"CN = {name}",
+        NOW - DAY,
+        ends,
+    )
 
 
-LEAF, AUTHORITY, NEXT = certificate("mail.example.org"), certificate("the CA"), certificate("the next key")
+LEAF, AUTHORITY, NEXT = (
+    certificate("mail.example.org"),
+    certificate("the CA"),
+    certificate("the next key"),
+)
 CHAIN = Chain("/etc/ssl/mail.pem", (LEAF, AUTHORITY), True, (True, True))
 
 
 def zone(*records: Tlsa) -> tuple[str, ...]:
-    return tuple(f"{each.usage} {each.selector} {each.matching} {each.data.hex()}" for each in records)
+    return tuple(
+        f"{each.usage} {each.selector} {each.matching} {each.data.hex()}" for each in records
+    )
 
 
 def answer(question: str, *records: str, secure: bool = True, code: str = "NOERROR") -> Answer:
@@ -91,7 +103,9 @@ HEALTHY = Facts(
     chroots={"/var/spool/postfix": RESOLV._replace(path=CHROOT)},
     libc=(2, 36),
     mx=(MX,),
-    end=End(LOG, "", NOW - 5, lines=900, newest=NOW - 5, postfix=900, deliveries=40, connections=30),
+    end=End(
+        LOG, "", NOW - 5, lines=900, newest=NOW - 5, postfix=900, deliveries=40, connections=30
+    ),
     routes=Routes(True, (LOG,), False, True, 0),
     same={LOG: True},
     account=Account("dane-mailgraph", 998, 998, (4, 998)),
@@ -115,13 +129,23 @@ HEALTHY = Facts(
 
 def postfix(*services: Service, **settings: str) -> Facts:
     """One setting is another, or there are more services."""
-    return HEALTHY._replace(instances=(POSTFIX._replace(settings={**GOOD, **settings}, services=(*POSTFIX.services, *services)),))
+    return HEALTHY._replace(
+        instances=(
+            POSTFIX._replace(
+                settings={**GOOD, **settings}, services=(*POSTFIX.services, *services)
+            ),
+        )
+    )
 
 
 def without(setting: str) -> Facts:
     """A Postfix that does not know a setting yet."""
     return HEALTHY._replace(
-        instances=(POSTFIX._replace(settings={name: value for name, value in GOOD.items() if name != setting}),)
+        instances=(
+            POSTFIX._replace(
+                settings={name: value for name, value in GOOD.items() if name != setting}
+            ),
+        )
     )
 
 
@@ -139,7 +163,9 @@ def mx(**changed: Any) -> Facts:
 
 def published(*records: Tlsa, chain: Chain = CHAIN, **changed: Any) -> Facts:
     served = (MX.served[0]._replace(chains=(chain,)),)
-    return mx(records=answer(MX.records.question, *zone(*records), **changed), served=served, live=chain)
+    return mx(
+        records=answer(MX.records.question, *zone(*records), **changed), served=served, live=chain
+    )
 
 
 def wrong(facts: Facts) -> list[Finding]:
@@ -216,14 +242,23 @@ def test_every_rule_has_a_value_and_a_verdict_here_and_is_asked_of_postfix() -> 
     assert set(SETTING) <= set(SETTINGS)
 
 
-@pytest.mark.parametrize(("name", "value", "verdict"), [(name, *each) for name, values in SETTING.items() for each in values])
-def test_a_setting_is_judged_and_its_remedy_sets_it(name: str, value: str, verdict: Verdict) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "verdict"),
+    [(name, *each) for name, values in SETTING.items() for each in values],
+)
+def test_a_setting_is_judged_and_its_remedy_sets_it(
+    name: str, value: str, verdict: Verdict
+) -> None:
     found = wrong(postfix(**{name: value}))
 
-    assert [(each.check, each.verdict, each.about) for each in found] == [(name, verdict, "/etc/postfix")] * (verdict is not OK)
+    assert [(each.check, each.verdict, each.about) for each in found] == [
+        (name, verdict, "/etc/postfix")
+    ] * (verdict is not OK)
     for each in found:
         wanted = next(rule.wanted for rule in RULES if rule.setting == name)
-        assert each.remedy == (f"postconf -e '{name} = {wanted}' && postfix reload" if wanted else f"postconf {name}")
+        assert each.remedy == (
+            f"postconf -e '{name} = {wanted}' && postfix reload" if wanted else f"postconf {name}"
+        )
         assert each.found == f"it is {value or 'empty'}" and each.why.endswith(".")
 
 
@@ -235,7 +270,10 @@ def test_a_setting_that_this_postfix_does_not_know_is_not_missed(name: str) -> N
 def test_what_a_policy_map_can_still_make_right_is_a_warning() -> None:
     found = wrong(postfix(smtp_tls_security_level="may", smtp_tls_policy_maps="hash:/x"))
 
-    assert [(each.check, each.verdict) for each in found] == [("smtp_tls_security_level", WARN), ("smtp_tls_policy_maps", WARN)]
+    assert [(each.check, each.verdict) for each in found] == [
+        ("smtp_tls_security_level", WARN),
+        ("smtp_tls_policy_maps", WARN),
+    ]
 
 
 def test_lmtp_that_uses_tls_must_log_it() -> None:
@@ -248,7 +286,11 @@ def test_lmtp_that_uses_tls_must_log_it() -> None:
 def test_an_override_in_master_cf_is_judged_for_its_service(name: str, verdict: Verdict) -> None:
     (found,) = wrong(postfix(service(name, smtp_tls_loglevel="0")))
 
-    assert (found.check, found.verdict, found.about) == ("smtp_tls_loglevel", verdict, f"{name}/unix in /etc/postfix")
+    assert (found.check, found.verdict, found.about) == (
+        "smtp_tls_loglevel",
+        verdict,
+        f"{name}/unix in /etc/postfix",
+    )
     assert found.remedy == f"postconf -P '{name}/unix/smtp_tls_loglevel=1' && postfix reload"
 
 
@@ -259,21 +301,35 @@ def test_an_override_that_makes_it_right_is_well() -> None:
 
 
 def test_another_instance_is_named_in_the_remedy() -> None:
-    out = POSTFIX._replace(directory="/etc/postfix-out", settings={**GOOD, "smtp_tls_loglevel": "0"})
+    out = POSTFIX._replace(
+        directory="/etc/postfix-out", settings={**GOOD, "smtp_tls_loglevel": "0"}
+    )
     (found,) = wrong(HEALTHY._replace(instances=(POSTFIX, out)))
 
     assert found.about == "/etc/postfix-out"
-    assert found.remedy == "postconf -c /etc/postfix-out -e 'smtp_tls_loglevel = 1' && postfix -c /etc/postfix-out reload"
+    assert (
+        found.remedy
+        == "postconf -c /etc/postfix-out -e 'smtp_tls_loglevel = 1' && postfix -c /etc/postfix-out reload"
+    )
 
 
 SCARCE = published(of(LEAF))
-EXPIRED = CHAIN._replace(certificates=(certificate("mail.example.org", ends=NOW - DAY), AUTHORITY), anchors=(False, False))
+EXPIRED = CHAIN._replace(
+    certificates=(certificate("mail.example.org", ends=NOW - DAY), AUTHORITY),
+    anchors=(False, False),
+)
 PROBE = HEALTHY.probes[0]
 
 CASES = {
     # ---- Postfix ----
     "unconfigured": Case(
-        HEALTHY._replace(instances=(Instance("/etc/postfix", {}, (), "open /etc/postfix/main.cf: No such file or directory"),)),
+        HEALTHY._replace(
+            instances=(
+                Instance(
+                    "/etc/postfix", {}, (), "open /etc/postfix/main.cf: No such file or directory"
+                ),
+            )
+        ),
         "postfix",
         FAIL,
         "open /etc/postfix/main.cf: No such file or directory",
@@ -281,13 +337,23 @@ CASES = {
     ),
     "too old for DANE": Case(postfix(mail_version="2.10.1"), "postfix", FAIL, "Postfix 2.10.1"),
     "half-DANE bug": Case(postfix(mail_version="3.7.3"), "postfix", WARN, "Postfix 3.7.3"),
-    "no CA": Case(postfix(smtp_tls_CAfile=""), "authorities", WARN, "no CA is configured", "smtp_tls_CAfile"),
+    "no CA": Case(
+        postfix(smtp_tls_CAfile=""), "authorities", WARN, "no CA is configured", "smtp_tls_CAfile"
+    ),
     "no tlsmgr": Case(
-        HEALTHY._replace(instances=(POSTFIX._replace(services=(SMTP,)),)), "tlsmgr", FAIL, "master.cf has none", "-M tlsmgr/unix"
+        HEALTHY._replace(instances=(POSTFIX._replace(services=(SMTP,)),)),
+        "tlsmgr",
+        FAIL,
+        "master.cf has none",
+        "-M tlsmgr/unix",
     ),
     "a tag with a blank": Case(postfix(syslog_name="my mta"), "syslog_name", FAIL, "it is my mta"),
     "a service's tag": Case(
-        postfix(service("relay", syslog_name="a[b")), "syslog_name", FAIL, "it is a[b", "-P 'relay/unix/syslog_name=postfix'"
+        postfix(service("relay", syslog_name="a[b")),
+        "syslog_name",
+        FAIL,
+        "it is a[b",
+        "-P 'relay/unix/syslog_name=postfix'",
     ),
     # ---- the resolver ----
     "no AD bit": Case(
@@ -298,13 +364,21 @@ CASES = {
         "apt-get install unbound",
     ),
     "no answer": Case(
-        HEALTHY._replace(probes=(PROBE, Answer(". NS", "192.0.2.53", "", False, (), "no answer within 3 seconds"))),
+        HEALTHY._replace(
+            probes=(
+                PROBE,
+                Answer(". NS", "192.0.2.53", "", False, (), "no answer within 3 seconds"),
+            )
+        ),
         "resolver",
         FAIL,
         "it does not answer `. NS`: no answer within 3 seconds",
     ),
     "a resolver elsewhere": Case(
-        HEALTHY._replace(probes=(PROBE._replace(server="192.0.2.53"),)), "resolver", WARN, "it validates, but is another machine"
+        HEALTHY._replace(probes=(PROBE._replace(server="192.0.2.53"),)),
+        "resolver",
+        WARN,
+        "it validates, but is another machine",
     ),
     "another chroot": Case(
         HEALTHY._replace(chroots={"/var/spool/postfix": Resolv(CHROOT, "nameserver 192.0.2.53\n")}),
@@ -320,7 +394,11 @@ CASES = {
         "it cannot be read: Permission denied",
     ),
     "glibc takes the AD bit": Case(
-        postfix(mail_version="3.4.10"), "trust-ad", FAIL, "glibc 2.36 takes the AD bit away from this Postfix", "options trust-ad"
+        postfix(mail_version="3.4.10"),
+        "trust-ad",
+        FAIL,
+        "glibc 2.36 takes the AD bit away from this Postfix",
+        "options trust-ad",
     ),
     # ---- the log ----
     "maillog_file elsewhere": Case(
@@ -331,10 +409,17 @@ CASES = {
         "set `log = /var/log/postfix.log`",
     ),
     "a container": Case(
-        postfix(maillog_file="/dev/stdout"), "log", FAIL, "Postfix logs to /dev/stdout", "maillog_file = /var/log/mail.log"
+        postfix(maillog_file="/dev/stdout"),
+        "log",
+        FAIL,
+        "Postfix logs to /dev/stdout",
+        "maillog_file = /var/log/mail.log",
     ),
     "rsyslog elsewhere": Case(
-        HEALTHY._replace(routes=Routes(True, ("/var/log/maillog",), False, True, 0), same={"/var/log/maillog": False}),
+        HEALTHY._replace(
+            routes=Routes(True, ("/var/log/maillog",), False, True, 0),
+            same={"/var/log/maillog": False},
+        ),
         "log",
         FAIL,
         f"rsyslog writes mail to /var/log/maillog, we read {LOG}",
@@ -355,7 +440,10 @@ CASES = {
         "apt-get install rsyslog",
     ),
     "an unknown logger": Case(
-        HEALTHY._replace(routes=Routes(False, (), False, False, 0)), "log", SKIP, f"who writes {LOG} cannot be told"
+        HEALTHY._replace(routes=Routes(False, (), False, False, 0)),
+        "log",
+        SKIP,
+        f"who writes {LOG} cannot be told",
     ),
     "no log": Case(
         end(trouble=f"{LOG} is not there; set `log` to the file."),
@@ -372,16 +460,38 @@ CASES = {
         "adduser dane-mailgraph adm",
     ),
     "nobody knows who counts": Case(
-        HEALTHY._replace(account=None), "reading", SKIP, "whether the user that counts can read it cannot be told", "run as root"
+        HEALTHY._replace(account=None),
+        "reading",
+        SKIP,
+        "whether the user that counts can read it cannot be told",
+        "run as root",
     ),
-    "an old log": Case(end(newest=NOW - 3 * DAY), "lines", FAIL, "its newest line is 3 days old", "postconf maillog_file"),
+    "an old log": Case(
+        end(newest=NOW - 3 * DAY),
+        "lines",
+        FAIL,
+        "its newest line is 3 days old",
+        "postconf maillog_file",
+    ),
     "a log of the future": Case(
-        end(newest=NOW + 7300), "lines", FAIL, "its newest line is 2 hours ahead of the clock", "timedatectl"
+        end(newest=NOW + 7300),
+        "lines",
+        FAIL,
+        "its newest line is 2 hours ahead of the clock",
+        "timedatectl",
     ),
-    "no stamps": Case(end(newest=None), "lines", FAIL, "none of its last 900 lines begins with a time", "explain"),
-    "some without a stamp": Case(end(unstamped=3), "lines", WARN, "3 of its last 900 lines have no readable time", "explain"),
-    "somebody else's": Case(end(postfix=0), "lines", WARN, "none of its last 900 lines is Postfix's", "explain"),
-    "an empty log": Case(end(lines=0, newest=None, deliveries=0, connections=0), "lines", WARN, "it is empty"),
+    "no stamps": Case(
+        end(newest=None), "lines", FAIL, "none of its last 900 lines begins with a time", "explain"
+    ),
+    "some without a stamp": Case(
+        end(unstamped=3), "lines", WARN, "3 of its last 900 lines have no readable time", "explain"
+    ),
+    "somebody else's": Case(
+        end(postfix=0), "lines", WARN, "none of its last 900 lines is Postfix's", "explain"
+    ),
+    "an empty log": Case(
+        end(lines=0, newest=None, deliveries=0, connections=0), "lines", WARN, "it is empty"
+    ),
     "another zone": Case(
         end(yearless=900, changed=NOW - 5, newest=NOW - 5 - 7200),
         "time zone",
@@ -389,18 +499,43 @@ CASES = {
         "the newest stamp is 2 hours behind the file's own time",
         "time_zone",
     ),
-    "no name": Case(end(nameless=9), "connections", FAIL, "9 lines have lost the program's name", "RSYSLOG_FileFormat"),
-    "no connection": Case(
-        end(connections=0), "connections", FAIL, "40 deliveries, but no TLS connection", "postconf smtp_tls_loglevel"
+    "no name": Case(
+        end(nameless=9),
+        "connections",
+        FAIL,
+        "9 lines have lost the program's name",
+        "RSYSLOG_FileFormat",
     ),
-    "no mail": Case(end(connections=0, deliveries=0), "connections", SKIP, "no delivery in the last 900 lines"),
+    "no connection": Case(
+        end(connections=0),
+        "connections",
+        FAIL,
+        "40 deliveries, but no TLS connection",
+        "postconf smtp_tls_loglevel",
+    ),
+    "no mail": Case(
+        end(connections=0, deliveries=0), "connections", SKIP, "no delivery in the last 900 lines"
+    ),
     "folded": Case(
-        end(folded=2), "repeats", WARN, "2 lines are folded repeats that cannot be counted", "$RepeatedMsgReduction off"
+        end(folded=2),
+        "repeats",
+        WARN,
+        "2 lines are folded repeats that cannot be counted",
+        "$RepeatedMsgReduction off",
     ),
     "will be folded": Case(
-        HEALTHY._replace(routes=HEALTHY.routes._replace(reduced=True)), "repeats", WARN, "rsyslog folds repeats"
+        HEALTHY._replace(routes=HEALTHY.routes._replace(reduced=True)),
+        "repeats",
+        WARN,
+        "rsyslog folds repeats",
     ),
-    "dropped": Case(end(dropped=1), "rate limit", WARN, "a logger says that it has dropped lines of Postfix's", "RateLimit"),
+    "dropped": Case(
+        end(dropped=1),
+        "rate limit",
+        WARN,
+        "a logger says that it has dropped lines of Postfix's",
+        "RateLimit",
+    ),
     "dropped by journald": Case(
         HEALTHY._replace(routes=HEALTHY.routes._replace(dropped=4)),
         "rate limit",
@@ -410,7 +545,8 @@ CASES = {
     # ---- what we keep ----
     "no ledger": Case(
         kept(
-            ledger_trouble="/var/lib/dane-mailgraph/ledger.sqlite is not there: nothing has been counted yet; run it.", place=None
+            ledger_trouble="/var/lib/dane-mailgraph/ledger.sqlite is not there: nothing has been counted yet; run it.",
+            place=None,
         ),
         "ledger",
         FAIL,
@@ -419,14 +555,25 @@ CASES = {
     ),
     "an empty ledger": Case(kept(written=None), "ledger", WARN, "nothing has been counted yet"),
     "nobody counts": Case(
-        kept(written=NOW - 7200), "ledger", FAIL, "it has counted up to 120 minutes ago", "journalctl -u dane-mailgraph.service"
+        kept(written=NOW - 7200),
+        "ledger",
+        FAIL,
+        "it has counted up to 120 minutes ago",
+        "journalctl -u dane-mailgraph.service",
     ),
     "counted in the future": Case(
-        kept(written=NOW + 7200), "ledger", FAIL, "it has counted up to 120 minutes ahead of the clock"
+        kept(written=NOW + 7200),
+        "ledger",
+        FAIL,
+        "it has counted up to 120 minutes ahead of the clock",
     ),
     "no bookmark": Case(kept(place=None), "bookmark", WARN, "there is none"),
-    "truncated": Case(kept(live=(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"),
-    "no RRD any more": Case(kept(last=None), "rrd", FAIL, "it is gone", "journalctl -u dane-mailgraph.service"),
+    "truncated": Case(
+        kept(live=(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"
+    ),
+    "no RRD any more": Case(
+        kept(last=None), "rrd", FAIL, "it is gone", "journalctl -u dane-mailgraph.service"
+    ),
     "damaged": Case(
         kept(rrd_trouble="/var/lib/dane-mailgraph/outbound.rrd is no RRD; move it away."),
         "rrd",
@@ -435,23 +582,50 @@ CASES = {
         "outbound.rrd.wrong && systemctl restart",
     ),
     "another step": Case(
-        kept(rrd_trouble="/var/lib/dane-mailgraph/outbound.rrd has steps of 30 seconds, the setting step says 60; set it back."),
+        kept(
+            rrd_trouble="/var/lib/dane-mailgraph/outbound.rrd has steps of 30 seconds, the setting step says 60; set it back."
+        ),
         "rrd",
         FAIL,
         "it has steps of 30 seconds, the setting step says 60",
         "set it back",
     ),
-    "another truth": Case(kept(differing=2), "rrd", FAIL, "2 of 1000 intervals differ from the ledger", "outbound.rrd.wrong"),
-    "left out": Case(kept(marks={"future": 12}), "left out", WARN, "12 connections were stamped in the future, counted nowhere"),
-    "no page": Case(kept(drawn=None), "page", WARN, "it is not there", "dane-mailgraph-render.timer"),
+    "another truth": Case(
+        kept(differing=2),
+        "rrd",
+        FAIL,
+        "2 of 1000 intervals differ from the ledger",
+        "outbound.rrd.wrong",
+    ),
+    "left out": Case(
+        kept(marks={"future": 12}),
+        "left out",
+        WARN,
+        "12 connections were stamped in the future, counted nowhere",
+    ),
+    "no page": Case(
+        kept(drawn=None), "page", WARN, "it is not there", "dane-mailgraph-render.timer"
+    ),
     "an old page": Case(kept(drawn=NOW - 7200), "page", WARN, "it was drawn 120 minutes ago"),
-    "a full disk": Case(kept(disks=(Disk("/", 5 << 20, 9),)), "disk", FAIL, "5 MiB free", "df -h -i /"),
-    "no inode": Case(kept(disks=(Disk("/", 5 << 30, 0),)), "disk", FAIL, "5,120 MiB free, no inode left"),
-    "a nearly full disk": Case(kept(disks=(Disk("/", 100 << 20, None),)), "disk", WARN, "100 MiB free"),
+    "a full disk": Case(
+        kept(disks=(Disk("/", 5 << 20, 9),)), "disk", FAIL, "5 MiB free", "df -h -i /"
+    ),
+    "no inode": Case(
+        kept(disks=(Disk("/", 5 << 30, 0),)), "disk", FAIL, "5,120 MiB free, no inode left"
+    ),
+    "a nearly full disk": Case(
+        kept(disks=(Disk("/", 100 << 20, None),)), "disk", WARN, "100 MiB free"
+    ),
     # ---- our own servers ----
-    "a clock that nobody sets": Case(HEALTHY._replace(synchronized=False), "clock", WARN, "it follows no time server", "set-ntp"),
+    "a clock that nobody sets": Case(
+        HEALTHY._replace(synchronized=False), "clock", WARN, "it follows no time server", "set-ntp"
+    ),
     "a clock of which nobody knows": Case(
-        HEALTHY._replace(synchronized=None), "clock", SKIP, "whether it follows a time server cannot be told", "date"
+        HEALTHY._replace(synchronized=None),
+        "clock",
+        SKIP,
+        "whether it follows a time server cannot be told",
+        "date",
     ),
     "a name without an address": Case(
         mx(address=answer("mail.example.org A"), records=answer(MX.records.question), live=MX.live),
@@ -460,17 +634,39 @@ CASES = {
         "this name has no address",
     ),
     "no server": Case(
-        HEALTHY._replace(mx=()), "own MX", SKIP, "no server of our own is known", "doctor --mx mail.example.org:25"
+        HEALTHY._replace(mx=()),
+        "own MX",
+        SKIP,
+        "no server of our own is known",
+        "doctor --mx mail.example.org:25",
     ),
-    "no record": Case(published(code="NXDOMAIN"), "tlsa", WARN, "no TLSA record at _25._tcp.mail.example.org", "IN TLSA 3 1 1 "),
+    "no record": Case(
+        published(code="NXDOMAIN"),
+        "tlsa",
+        WARN,
+        "no TLSA record at _25._tcp.mail.example.org",
+        "IN TLSA 3 1 1 ",
+    ),
     "lookup fails": Case(
-        published(code="SERVFAIL"), "tlsa", FAIL, "_25._tcp.mail.example.org cannot be looked up: SERVFAIL", "delv "
+        published(code="SERVFAIL"),
+        "tlsa",
+        FAIL,
+        "_25._tcp.mail.example.org cannot be looked up: SERVFAIL",
+        "delv ",
     ),
     "not signed": Case(
-        published(of(LEAF), of(NEXT), secure=False), "tlsa", FAIL, f"{of(LEAF)}; {of(NEXT)}, but not signed", "delv "
+        published(of(LEAF), of(NEXT), secure=False),
+        "tlsa",
+        FAIL,
+        f"{of(LEAF)}; {of(NEXT)}, but not signed",
+        "delv ",
     ),
     "address not signed": Case(
-        mx(address=MX.address._replace(secure=False)), "tlsa", FAIL, "mail.example.org A is not signed", "delv mail.example.org A"
+        mx(address=MX.address._replace(secure=False)),
+        "tlsa",
+        FAIL,
+        "mail.example.org A is not signed",
+        "delv mail.example.org A",
     ),
     "another certificate": Case(
         published(of(NEXT)),
@@ -480,11 +676,21 @@ CASES = {
         f"_25._tcp.mail.example.org. IN TLSA 3 1 1 {hashlib.sha256(LEAF.spki).hexdigest()}",
         "mail.example.org:25, /etc/ssl/mail.pem",
     ),
-    "only the current key": Case(SCARCE, "rollover", WARN, "only records of the keys in use", "sha256sum"),
-    "the whole certificate": Case(published(of(LEAF, 3, 0)), "rollover", WARN, f"only {of(LEAF, 3, 0)}", "IN TLSA 3 1 1"),
-    "PKIX-EE beside": Case(published(of(LEAF), of(NEXT), of(LEAF, 1)), "tlsa usage", WARN, f"unusable: {of(LEAF, 1)}"),
+    "only the current key": Case(
+        SCARCE, "rollover", WARN, "only records of the keys in use", "sha256sum"
+    ),
+    "the whole certificate": Case(
+        published(of(LEAF, 3, 0)), "rollover", WARN, f"only {of(LEAF, 3, 0)}", "IN TLSA 3 1 1"
+    ),
+    "PKIX-EE beside": Case(
+        published(of(LEAF), of(NEXT), of(LEAF, 1)), "tlsa usage", WARN, f"unusable: {of(LEAF, 1)}"
+    ),
     "expires": Case(
-        published(of(LEAF), of(NEXT), chain=CHAIN._replace(certificates=(LEAF._replace(ends=NOW + 3 * DAY), AUTHORITY))),
+        published(
+            of(LEAF),
+            of(NEXT),
+            chain=CHAIN._replace(certificates=(LEAF._replace(ends=NOW + 3 * DAY), AUTHORITY)),
+        ),
         "expiry",
         WARN,
         "expires on 2026-11-27",
@@ -497,7 +703,11 @@ CASES = {
         "smtpd_tls_security_level = may",
     ),
     "a file that cannot be read": Case(
-        mx(served=(MX.served[0]._replace(troubles=("/x cannot be read: No such file or directory",)),)),
+        mx(
+            served=(
+                MX.served[0]._replace(troubles=("/x cannot be read: No such file or directory",)),
+            )
+        ),
         "certificate",
         FAIL,
         "/x cannot be read: No such file or directory",
@@ -510,7 +720,14 @@ CASES = {
         "posttls-finger",
     ),
     "an old certificate is served": Case(
-        mx(live=Chain("mail.example.org:25 (192.0.2.1)", (LEAF._replace(der=b"another with the same key"),), True, (True,))),
+        mx(
+            live=Chain(
+                "mail.example.org:25 (192.0.2.1)",
+                (LEAF._replace(der=b"another with the same key"),),
+                True,
+                (True,),
+            )
+        ),
         "served now",
         WARN,
         "CN = mail.example.org, in none of the files",
@@ -541,7 +758,11 @@ def test_one_thing_that_is_wrong_is_said_alone(case: Case) -> None:
 def test_what_is_wrong_has_a_reason_and_a_remedy_each_in_a_sentence(case: Case) -> None:
     for found in wrong(case.facts):
         assert found.why == "" or found.why.endswith(".")
-        assert not found.why or found.why[0].isupper() or found.why.startswith(("`", "rsyslog", "lmtp"))
+        assert (
+            not found.why
+            or found.why[0].isupper()
+            or found.why.startswith(("`", "rsyslog", "lmtp"))
+        )
         if found.verdict in (FAIL, WARN):
             assert found.why and found.remedy
         assert found.found and not found.found.removesuffix("...").endswith(".")
@@ -551,7 +772,11 @@ def test_what_is_wrong_has_a_reason_and_a_remedy_each_in_a_sentence(case: Case) 
 def test_what_postfix_warns_of_is_passed_on(alarm: Warned) -> None:
     (found,) = wrong(end(warnings={alarm.name: 2}))
 
-    assert (found.check, found.verdict, found.found) == ("warnings", WARN, f"Postfix says 2 times: {alarm.text}")
+    assert (found.check, found.verdict, found.found) == (
+        "warnings",
+        WARN,
+        f"Postfix says 2 times: {alarm.text}",
+    )
     assert found.why[1:-1] in alarm.meaning
     assert found.remedy == f"grep '{alarm.text}' {LOG}"
 
@@ -559,18 +784,28 @@ def test_what_postfix_warns_of_is_passed_on(alarm: Warned) -> None:
 def test_without_postfix_its_checks_are_skipped_and_nothing_fails() -> None:
     found = wrong(HEALTHY._replace(instances=None, mx=(), chroots={}, probes=()))
 
-    assert [(each.check, each.verdict) for each in found] == [("postfix", SKIP), ("resolver", SKIP), ("own MX", SKIP)]
+    assert [(each.check, each.verdict) for each in found] == [
+        ("postfix", SKIP),
+        ("resolver", SKIP),
+        ("own MX", SKIP),
+    ]
 
 
 def test_an_instance_that_is_disabled_is_skipped() -> None:
-    off = POSTFIX._replace(directory="/etc/postfix-off", settings={**GOOD, "smtp_tls_loglevel": "0"}, disabled=True)
+    off = POSTFIX._replace(
+        directory="/etc/postfix-off", settings={**GOOD, "smtp_tls_loglevel": "0"}, disabled=True
+    )
     (found,) = wrong(HEALTHY._replace(instances=(POSTFIX, off)))
 
     assert (found.check, found.about, found.verdict) == ("postfix", "/etc/postfix-off", SKIP)
 
 
 def test_an_instance_that_sends_nothing_is_skipped() -> None:
-    (found,) = wrong(HEALTHY._replace(instances=(POSTFIX._replace(services=(), settings={**GOOD, "smtp_tls_loglevel": "0"}),)))
+    (found,) = wrong(
+        HEALTHY._replace(
+            instances=(POSTFIX._replace(services=(), settings={**GOOD, "smtp_tls_loglevel": "0"}),)
+        )
+    )
 
     assert (found.check, found.verdict) == ("sending", SKIP)
 
@@ -578,12 +813,21 @@ def test_an_instance_that_sends_nothing_is_skipped() -> None:
 def test_what_only_root_may_know_is_skipped_for_others() -> None:
     denied = f"{LOG} cannot be read: Permission denied; run as a user who may."
     nobody = end(trouble=denied)._replace(root=False)
-    store = kept(ledger_trouble="x cannot be read: Permission denied; y.", rrd_trouble="z: Permission denied; y.", place=None)
+    store = kept(
+        ledger_trouble="x cannot be read: Permission denied; y.",
+        rrd_trouble="z: Permission denied; y.",
+        place=None,
+    )
     files = mx(served=(MX.served[0]._replace(troubles=("/x cannot be read: Permission denied",)),))
 
     assert [(each.check, each.verdict) for each in wrong(nobody)] == [("reading", SKIP)]
-    assert [(each.check, each.verdict) for each in wrong(store._replace(root=False))] == [("ledger", SKIP), ("rrd", SKIP)]
-    assert [(each.check, each.verdict) for each in wrong(files._replace(root=False))] == [("certificate", SKIP)]
+    assert [(each.check, each.verdict) for each in wrong(store._replace(root=False))] == [
+        ("ledger", SKIP),
+        ("rrd", SKIP),
+    ]
+    assert [(each.check, each.verdict) for each in wrong(files._replace(root=False))] == [
+        ("certificate", SKIP)
+    ]
 
 
 def test_the_journal_is_a_log_too() -> None:
@@ -595,9 +839,14 @@ def test_the_journal_is_a_log_too() -> None:
 
 
 def test_whether_records_are_signed_only_a_validating_resolver_can_tell() -> None:
-    unsigned = published(of(LEAF), of(NEXT), secure=False)._replace(probes=(PROBE._replace(secure=False),))
+    unsigned = published(of(LEAF), of(NEXT), secure=False)._replace(
+        probes=(PROBE._replace(secure=False),)
+    )
 
-    assert [(each.check, each.verdict) for each in wrong(unsigned)] == [("resolver", FAIL), ("tlsa", SKIP)]
+    assert [(each.check, each.verdict) for each in wrong(unsigned)] == [
+        ("resolver", FAIL),
+        ("tlsa", SKIP),
+    ]
 
 
 def test_a_record_of_the_ca_beside_the_key_is_enough_for_a_rollover() -> None:
@@ -615,7 +864,10 @@ def test_each_of_several_certificates_must_be_matched() -> None:
 
 @pytest.mark.parametrize(
     ("chain", "words"),
-    [(CHAIN._replace(named=False), "for another name"), (CHAIN._replace(anchors=(False, False)), "out of date")],
+    [
+        (CHAIN._replace(named=False), "for another name"),
+        (CHAIN._replace(anchors=(False, False)), "out of date"),
+    ],
     ids=["name", "dates"],
 )
 def test_a_trust_anchor_wants_name_and_dates(chain: Chain, words: str) -> None:
@@ -635,18 +887,35 @@ def test_an_expired_certificate_that_matches_by_its_key_is_only_to_be_looked_at(
 def test_records_of_which_none_can_be_used_fail() -> None:
     found = wrong(published(of(LEAF, 1), of(LEAF, 0)))
 
-    assert [(each.check, each.verdict) for each in found] == [("tlsa usage", FAIL), ("tlsa match", FAIL)]
+    assert [(each.check, each.verdict) for each in found] == [
+        ("tlsa usage", FAIL),
+        ("tlsa match", FAIL),
+    ]
 
 
 def test_tls_that_is_off_without_records_is_only_a_pity() -> None:
-    off = mx(served=(MX.served[0]._replace(offers=False),), records=answer("_25._tcp.mail.example.org TLSA"))
+    off = mx(
+        served=(MX.served[0]._replace(offers=False),),
+        records=answer("_25._tcp.mail.example.org TLSA"),
+    )
 
-    assert {(each.check, each.verdict) for each in wrong(off)} == {("tlsa", WARN), ("certificate", WARN)}
+    assert {(each.check, each.verdict) for each in wrong(off)} == {
+        ("tlsa", WARN),
+        ("certificate", WARN),
+    }
 
 
 @pytest.mark.parametrize(
     ("version", "good"),
-    [("3.2.13", False), ("3.2.14", True), ("3.3.8", False), ("3.3.9", True), ("3.4.11", True), ("3.5.0", False), ("3.5.1", True)],
+    [
+        ("3.2.13", False),
+        ("3.2.14", True),
+        ("3.3.8", False),
+        ("3.3.9", True),
+        ("3.4.11", True),
+        ("3.5.0", False),
+        ("3.5.1", True),
+    ],
 )
 def test_postfix_that_keeps_the_ad_bit_itself_needs_no_trust_ad(version: str, good: bool) -> None:
     old = postfix(mail_version=version)
@@ -670,7 +939,12 @@ def test_text_says_what_is_well_in_a_line_and_the_rest_in_three() -> None:
     findings = [
         Finding("postfix", "/etc/postfix", OK, "Postfix 3.7.11"),
         Finding(
-            "smtp_tls_loglevel", "/etc/postfix", FAIL, "it is 0", "Nothing is counted.", "postconf -e 'smtp_tls_loglevel = 1'"
+            "smtp_tls_loglevel",
+            "/etc/postfix",
+            FAIL,
+            "it is 0",
+            "Nothing is counted.",
+            "postconf -e 'smtp_tls_loglevel = 1'",
         ),
         Finding("own MX", "", SKIP, "no server is known"),
     ]
@@ -689,11 +963,18 @@ def test_text_says_what_is_well_in_a_line_and_the_rest_in_three() -> None:
 def test_json_says_the_same() -> None:
     said = json.loads(as_json(wrong(CASES["no answer"].facts)))
 
-    assert {name: said[name] for name in ("ok", "warn", "fail", "skip")} == {"ok": 0, "warn": 0, "fail": 1, "skip": 0}
+    assert {name: said[name] for name in ("ok", "warn", "fail", "skip")} == {
+        "ok": 0,
+        "warn": 0,
+        "fail": 1,
+        "skip": 0,
+    }
     (found,) = said["findings"]
     assert sorted(found) == ["about", "check", "found", "remedy", "verdict", "why"]
     assert (found["verdict"], found["about"]) == ("fail", "192.0.2.53")
 
 
 def test_every_case_is_of_another_kind() -> None:
-    assert len({(case.check, case.verdict, case.found) for case in CASES.values()}) >= len(CASES) - 2
+    assert (
+        len({(case.check, case.verdict, case.found) for case in CASES.values()}) >= len(CASES) - 2
+    )

@@ -30,10 +30,23 @@ from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import SETTINGS
 
 ROOT = Path(dane_mailgraph.__file__).parents[1]
-VERBS = ["run", "collect", "import", "render", "report", "explain", "doctor", "tlsa", "config", "demo"]
+VERBS = [
+    "run",
+    "collect",
+    "import",
+    "render",
+    "report",
+    "explain",
+    "doctor",
+    "tlsa",
+    "config",
+    "demo",
+]
 
 TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
-ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")}
+ENVIRONMENT = {
+    key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")
+}
 ENVIRONMENT["PYTHONPATH"] = str(ROOT)
 
 
@@ -48,21 +61,41 @@ class Home:
     """A folder with a log, and the command run on it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.log, self.state, self.www = folder, folder / "mail.log", folder / "state", folder / "www"
+        self.folder, self.log, self.state, self.www = (
+            folder,
+            folder / "mail.log",
+            folder / "state",
+            folder / "www",
+        )
         self.log.write_bytes(connections(3))
 
     @property
     def settings(self) -> list[str]:
-        folders = ["--state-dir", str(self.state), "--output-dir", str(self.www), "--log", str(self.log)]
+        folders = [
+            "--state-dir",
+            str(self.state),
+            "--output-dir",
+            str(self.www),
+            "--log",
+            str(self.log),
+        ]
         return ["--config", os.devnull, "--time-zone", "UTC", *folders]
 
     def command(self, verb: str, *rest: str | Path) -> list[str]:
         return [sys.executable, "-m", "dane_mailgraph", verb, *self.settings, *map(str, rest)]
 
-    def run(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, verb: str, *rest: str | Path, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
         command = self.command(verb, *rest)
         return subprocess.run(
-            command, input=stdin, capture_output=True, cwd=self.folder, env=ENVIRONMENT, timeout=300, check=False
+            command,
+            input=stdin,
+            capture_output=True,
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            timeout=300,
+            check=False,
         )
 
     def done(self, verb: str, *rest: str | Path, stdin: bytes = b"") -> str:
@@ -81,7 +114,9 @@ class Home:
 
     def verified(self) -> int | None:
         """How many verified connections `report` knows of."""
-        count: int | None = json.loads(self.done("report", "--format", "json", "--since", "2d"))["connections"]["verified"]
+        count: int | None = json.loads(self.done("report", "--format", "json", "--since", "2d"))[
+            "connections"
+        ]["verified"]
         return count
 
 
@@ -120,11 +155,15 @@ def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 def test_collect_counts_what_is_new_and_nothing_twice(home: Home) -> None:
     assert home.done("collect") == ""
-    assert home.done("collect", "--verbose").startswith("read 0 lines (0 bytes), counted 0 connections\nlate 0, skipped 0, ")
+    assert home.done("collect", "--verbose").startswith(
+        "read 0 lines (0 bytes), counted 0 connections\nlate 0, skipped 0, "
+    )
     with home.log.open("ab") as log:
         log.write(connections(2, ago=3))
 
-    assert "read 2 lines" in (said := home.done("collect", "-v")) and "counted 2 connections\n" in said
+    assert (
+        "read 2 lines" in (said := home.done("collect", "-v")) and "counted 2 connections\n" in said
+    )
     assert home.verified() == 5
 
 
@@ -133,7 +172,10 @@ def test_import_counts_and_says_what_it_skipped(home: Home) -> None:
     older.write_bytes(connections(4, ago=7200))
 
     assert home.done("import", older, home.log) == "counted 7 connections\n"
-    assert home.done("import", older) == "counted 0 connections, skipped 4 lines that had been counted before\n"
+    assert (
+        home.done("import", older)
+        == "counted 0 connections, skipped 4 lines that had been counted before\n"
+    )
     assert home.verified() == 7
 
 
@@ -178,7 +220,9 @@ def test_import_year_supplies_the_year_that_stamps_lack(home: Home) -> None:
     log.write_text(f"Mar  4 12:00:00 mail postfix/smtp[7]: Verified {TLS}\n")
     home.done("import", "--year", "2021", log)
 
-    found = json.loads(home.done("report", "--format", "json", "--since", "2021-03-04", "--until", "2021-03-05"))
+    found = json.loads(
+        home.done("report", "--format", "json", "--since", "2021-03-04", "--until", "2021-03-05")
+    )
     assert found["connections"]["verified"] == 1
 
 
@@ -195,9 +239,15 @@ def test_render_by_a_user_without_a_home_says_nothing_and_leaves_nothing_behind(
     home.collected()
     scratch = home.folder / "scratch"
     scratch.mkdir()
-    environment = {key: value for key, value in ENVIRONMENT.items() if key != "MPLCONFIGDIR" and not key.startswith("XDG_")}
+    environment = {
+        key: value
+        for key, value in ENVIRONMENT.items()
+        if key != "MPLCONFIGDIR" and not key.startswith("XDG_")
+    }
     environment |= {"HOME": "/proc/nowhere", "TMPDIR": str(scratch)}
-    done = subprocess.run(home.command("render"), capture_output=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(
+        home.command("render"), capture_output=True, env=environment, timeout=300, check=False
+    )
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert (home.www / "day-connections.png").exists()
@@ -212,25 +262,40 @@ def test_explain_reads_standard_input_or_a_file(home: Home) -> None:
     )
 
     assert by_name == by_dash == by_default
-    assert [json.loads(line)["counts"][0] for line in by_name.splitlines()] == ["connections.verified"] * 3
+    assert [json.loads(line)["counts"][0] for line in by_name.splitlines()] == [
+        "connections.verified"
+    ] * 3
 
 
 @pytest.mark.parametrize(
-    "pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress], ids=["plain", "gz", "bz2", "xz", "zst"]
+    "pack",
+    [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress],
+    ids=["plain", "gz", "bz2", "xz", "zst"],
 )
-def test_import_reads_standard_input_packed_or_not(pack: Callable[[bytes], bytes], home: Home) -> None:
+def test_import_reads_standard_input_packed_or_not(
+    pack: Callable[[bytes], bytes], home: Home
+) -> None:
     assert home.done("import", "-", stdin=pack(connections(5))) == "counted 5 connections\n"
     assert home.verified() == 5
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
-def test_run_tells_systemd_that_it_is_ready_and_ends_quietly_when_told(stop: signal.Signals, home: Home) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, tempfile.TemporaryDirectory() as short:
+def test_run_tells_systemd_that_it_is_ready_and_ends_quietly_when_told(
+    stop: signal.Signals, home: Home
+) -> None:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+        tempfile.TemporaryDirectory() as short,
+    ):
         systemd.bind(f"{short}/notify")
         systemd.settimeout(20)
         environment = {**ENVIRONMENT, "NOTIFY_SOCKET": f"{short}/notify"}
         with subprocess.Popen(
-            home.command("run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+            home.command("run"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
         ) as child:
             try:
                 assert systemd.recv(100) == b"READY=1"
@@ -271,7 +336,9 @@ def helped(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return " ".join(said.out.split())
 
 
-def test_help_names_every_verb_and_every_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_names_every_verb_and_every_setting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
     said = helped(capsys)
 
@@ -290,7 +357,9 @@ def test_each_verb_has_a_help_text_with_every_setting_and_its_default(
 
     assert said.startswith(f"usage: dane-mailgraph {verb} ")
     for setting in SETTINGS:
-        assert f"{setting.option} VALUE {setting.help} (default: {setting.default or 'empty'})" in said
+        assert (
+            f"{setting.option} VALUE {setting.help} (default: {setting.default or 'empty'})" in said
+        )
 
 
 # ---- wrong usage and configuration ----------------------------------------------------------
@@ -331,7 +400,9 @@ def test_wrong_usage_is_2(arguments: list[str], words: str, here: Callable[..., 
         ("--by relay --changes", "--by and --changes are two reports"),
     ],
 )
-def test_an_option_that_another_report_would_ignore_is_2(options: str, words: str, home: Home, here: Callable[..., str]) -> None:
+def test_an_option_that_another_report_would_ignore_is_2(
+    options: str, words: str, home: Home, here: Callable[..., str]
+) -> None:
     home.collected()
 
     assert words in here(2, "report", *home.settings, *options.split())
@@ -344,10 +415,14 @@ def test_a_time_that_is_none_is_2(home: Home) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_wrong_configuration_is_78_for_every_verb(verb: str, home: Home, here: Callable[..., str]) -> None:
+def test_wrong_configuration_is_78_for_every_verb(
+    verb: str, home: Home, here: Callable[..., str]
+) -> None:
     rest = {"import": ["x"], "tlsa": ["x", "--name", "mx"]}.get(verb, [])
 
-    assert "step = 7 on the command line (--step) is wrong" in here(78, verb, *home.settings, "--step", "7", *rest)
+    assert "step = 7 on the command line (--step) is wrong" in here(
+        78, verb, *home.settings, "--step", "7", *rest
+    )
     assert not home.state.exists()
 
 
@@ -369,7 +444,9 @@ def test_the_configuration_file_must_be_one(home: Home, here: Callable[..., str]
         ("/dev/zero", "is no regular file"),
     ],
 )
-def test_a_log_that_cannot_be_read_is_66(verb: str, name: str, words: str, home: Home, here: Callable[..., str]) -> None:
+def test_a_log_that_cannot_be_read_is_66(
+    verb: str, name: str, words: str, home: Home, here: Callable[..., str]
+) -> None:
     (home.folder / "folder").mkdir()
     path = str(home.folder / name)
     log = ["--log", path] if verb == "collect" else [path]
@@ -379,7 +456,9 @@ def test_a_log_that_cannot_be_read_is_66(verb: str, name: str, words: str, home:
 
 
 @pytest.mark.parametrize("verb", ["collect", "import"])
-def test_a_log_that_cannot_be_read_makes_no_store(verb: str, home: Home, here: Callable[..., str]) -> None:
+def test_a_log_that_cannot_be_read_makes_no_store(
+    verb: str, home: Home, here: Callable[..., str]
+) -> None:
     path = str(home.folder / "nowhere.log")
     here(66, verb, *home.settings, *(["--log", path] if verb == "collect" else [path]))
 
@@ -389,12 +468,16 @@ def test_a_log_that_cannot_be_read_makes_no_store(verb: str, home: Home, here: C
     assert home.verified() == 3
 
 
-def test_a_log_that_is_not_there_is_set_or_named_where_it_was(home: Home, here: Callable[..., str]) -> None:
+def test_a_log_that_is_not_there_is_set_or_named_where_it_was(
+    home: Home, here: Callable[..., str]
+) -> None:
     path = str(home.folder / "nowhere.log")
 
     assert "set `log` to" in here(66, "collect", *home.settings, "--log", path)
     for verb in ("import", "explain"):
-        assert here(66, verb, *home.settings, path).endswith(f"{path} is not there; name a log that is.")
+        assert here(66, verb, *home.settings, path).endswith(
+            f"{path} is not there; name a log that is."
+        )
 
 
 @contextmanager
@@ -428,15 +511,21 @@ def test_a_state_dir_that_may_not_be_written_is_74(here: Callable[..., str]) -> 
         log.touch()
         state.mkdir(mode=0o555)
 
-        assert "Permission denied" in here(74, "collect", "--config", os.devnull, "--state-dir", str(state), "--log", str(log))
+        assert "Permission denied" in here(
+            74, "collect", "--config", os.devnull, "--state-dir", str(state), "--log", str(log)
+        )
 
 
-def test_a_state_dir_that_may_not_be_entered_is_not_taken_for_an_empty_one(here: Callable[..., str]) -> None:
+def test_a_state_dir_that_may_not_be_entered_is_not_taken_for_an_empty_one(
+    here: Callable[..., str],
+) -> None:
     with nobody() as folder:
         state = folder / "state"
         state.mkdir(mode=0o000)
 
-        assert "cannot be read: Permission denied; " in here(74, "report", "--config", os.devnull, "--state-dir", str(state))
+        assert "cannot be read: Permission denied; " in here(
+            74, "report", "--config", os.devnull, "--state-dir", str(state)
+        )
 
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -449,7 +538,9 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("harm", ["cut", "flipped"])
 @pytest.mark.parametrize("name", PACKERS)
-def test_a_damaged_archive_is_66_and_nothing_of_it_is_counted(name: str, harm: str, home: Home, here: Callable[..., str]) -> None:
+def test_a_damaged_archive_is_66_and_nothing_of_it_is_counted(
+    name: str, harm: str, home: Home, here: Callable[..., str]
+) -> None:
     packed = bytearray(PACKERS[name](connections(2000)))
     if harm == "cut":
         del packed[len(packed) // 2 :]
@@ -464,11 +555,18 @@ def test_a_damaged_archive_is_66_and_nothing_of_it_is_counted(name: str, harm: s
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n\n\n", b"\0" * 5000, b"\xff\xfe\xfd" * 2000, b"no log at all"], ids=lambda content: repr(content[:9])
+    "content",
+    [b"", b"\n\n\n", b"\0" * 5000, b"\xff\xfe\xfd" * 2000, b"no log at all"],
+    ids=lambda content: repr(content[:9]),
 )
 def test_a_log_of_nothing_or_of_garbage_counts_nothing(content: bytes, home: Home) -> None:
     home.log.write_bytes(content)
-    for verb, *rest in (["collect"], ["import", str(home.log)], ["explain", str(home.log)], ["report"]):
+    for verb, *rest in (
+        ["collect"],
+        ["import", str(home.log)],
+        ["explain", str(home.log)],
+        ["report"],
+    ):
         done = home.run(verb, *rest)
 
         assert done.returncode == 0
@@ -500,7 +598,9 @@ def test_megabytes_without_a_newline_count_nothing(home: Home) -> None:
 
 
 @pytest.mark.parametrize("verb", ["collect", "import"])
-@pytest.mark.parametrize("place", ["/proc/dane-mailgraph", "/proc/1/dane-mailgraph", "mail.log", "mail.log/state"])
+@pytest.mark.parametrize(
+    "place", ["/proc/dane-mailgraph", "/proc/1/dane-mailgraph", "mail.log", "mail.log/state"]
+)
 def test_a_state_dir_that_cannot_be_is_74(verb: str, place: str, home: Home) -> None:
     rest = [str(home.log)] if verb == "import" else []
 
@@ -523,12 +623,16 @@ def test_a_ledger_that_is_none_is_74(verb: str, home: Home, here: Callable[..., 
     assert (home.state / "ledger.sqlite").read_bytes() == b"not a database" * 500
 
 
-NO_RRD = pytest.mark.parametrize("content", [b"", b"no RRD", b"RRD\0" + b"0003\0" + b"x" * 3000], ids=["empty", "text", "torn"])
+NO_RRD = pytest.mark.parametrize(
+    "content", [b"", b"no RRD", b"RRD\0" + b"0003\0" + b"x" * 3000], ids=["empty", "text", "torn"]
+)
 
 
 @pytest.mark.parametrize("verb", ["report", "render"])
 @NO_RRD
-def test_an_rrd_that_is_none_is_74_for_who_only_reads(verb: str, content: bytes, home: Home, here: Callable[..., str]) -> None:
+def test_an_rrd_that_is_none_is_74_for_who_only_reads(
+    verb: str, content: bytes, home: Home, here: Callable[..., str]
+) -> None:
     home.collected()
     (home.state / "outbound.rrd").write_bytes(content)
 
@@ -556,7 +660,9 @@ def test_another_step_than_the_stores_is_a_wrong_configuration(verb: str, home: 
     home.collected()
     rest = [str(home.log)] if verb == "import" else []
 
-    assert "steps of 60 seconds, the setting step says 300" in home.fails(78, verb, "--step", "300", *rest)
+    assert "steps of 60 seconds, the setting step says 300" in home.fails(
+        78, verb, "--step", "300", *rest
+    )
 
 
 def test_reading_takes_the_step_of_the_store(home: Home) -> None:
@@ -602,7 +708,10 @@ def test_reading_does_not_need_the_lock(home: Home) -> None:
 def test_a_reader_that_goes_away_ends_it_quietly(home: Home) -> None:
     home.log.write_bytes(connections(3000))
     with subprocess.Popen(
-        home.command("explain", home.log), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+        home.command("explain", home.log),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
     ) as child:
         assert child.stdout and child.stderr
         assert child.stdout.readline()
@@ -613,7 +722,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(home: Home) -> None:
 
 def test_ctrl_c_ends_it_quietly(home: Home) -> None:
     pipe = subprocess.PIPE
-    with subprocess.Popen(home.command("explain"), env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+    with subprocess.Popen(
+        home.command("explain"), env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=pipe
+    ) as child:
         assert child.stdin and child.stdout and child.stderr
         overdue = Timer(20, child.kill)
         overdue.start()
@@ -638,14 +749,33 @@ else:
 """
 
 
-@pytest.mark.parametrize("begins", ["-m", str(Path(sys.executable).with_name("dane-mailgraph"))], ids=["module", "command"])
 @pytest.mark.parametrize(
-    "name", ["dane_mailgraph.cli.command_line", "pygtail", "dane_mailgraph.store.ledger", "dane_mailgraph.postfix.explanation"]
+    "begins",
+    ["-m", str(Path(sys.executable).with_name("dane-mailgraph"))],
+    ids=["module", "command"],
 )
-def test_ctrl_c_while_modules_are_imported_ends_it_quietly(begins: str, name: str, home: Home) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dane_mailgraph.cli.command_line",
+        "pygtail",
+        "dane_mailgraph.store.ledger",
+        "dane_mailgraph.postfix.explanation",
+    ],
+)
+def test_ctrl_c_while_modules_are_imported_ends_it_quietly(
+    begins: str, name: str, home: Home
+) -> None:
     if begins != "-m" and not os.path.exists(begins):
         pytest.skip("this interpreter has the package not installed")
-    command = [sys.executable, "-c", INTERRUPTED, name, begins, *home.command("explain", home.log)[2:]]
+    command = [
+        sys.executable,
+        "-c",
+        INTERRUPTED,
+        name,
+        begins,
+        *home.command("explain", home.log)[2:],
+    ]
     done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, b"", b"")
@@ -670,12 +800,19 @@ runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
         ("dns", "doctor", "apt install python3-dnspython"),
     ],
 )
-def test_what_is_not_installed_is_said_with_what_installs_it(missing: str, verb: str, mends: str, home: Home) -> None:
+def test_what_is_not_installed_is_said_with_what_installs_it(
+    missing: str, verb: str, mends: str, home: Home
+) -> None:
     home.done("collect")
     home.log.write_bytes(home.log.read_bytes() + b"\n")
-    rrd, ledger = ((home.folder / "state" / name).read_bytes() for name in ("outbound.rrd", "ledger.sqlite"))
+    rrd, ledger = (
+        (home.folder / "state" / name).read_bytes() for name in ("outbound.rrd", "ledger.sqlite")
+    )
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, missing, *home.command(verb)[2:]], capture_output=True, env=ENVIRONMENT, check=False
+        [sys.executable, "-c", WITHOUT, missing, *home.command(verb)[2:]],
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=False,
     )
 
     assert mends in sentence(done.returncode, done.stderr.decode(), 1)
@@ -720,9 +857,16 @@ def printing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 PRINTING = [*(verb for verb in VERBS if verb not in ("run", "render")), "--help", "--version"]
 
 
-def redirected(command: list[str], where: str, buffered: str = "") -> subprocess.CompletedProcess[str]:
+def redirected(
+    command: list[str], where: str, buffered: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a command with its streams redirected by a shell, in an environment that holds almost nothing."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ["HOME"],
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+    }
     if not buffered:
         environment["PYTHONUNBUFFERED"] = "1"
     return subprocess.run(
@@ -754,7 +898,9 @@ def test_an_output_that_cannot_be_written_is_74(
         pytest.skip("it takes long, and ends as the others do")
     done = redirected(printing[verb], where, buffered)
 
-    assert f"Standard output cannot be written: {why}; " in sentence(done.returncode, done.stderr, 74)
+    assert f"Standard output cannot be written: {why}; " in sentence(
+        done.returncode, done.stderr, 74
+    )
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -774,7 +920,9 @@ def test_where_no_stream_can_be_written_the_exit_status_is_left(
     assert redirected(printing["config"], where, buffered).returncode == 74
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">/dev/full", "2>/dev/full", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", ["<&-", ">&-", "2>&-", ">/dev/full", "2>/dev/full", "<&- >&- 2>&-"]
+)
 @pytest.mark.parametrize("verb", ["collect", "render"])
 def test_who_prints_nothing_needs_no_streams(verb: str, closed: str, home: Home) -> None:
     home.collected()
@@ -824,7 +972,11 @@ def test_who_does_not_paint_does_not_pay_for_the_painter(verb: str, home: Home) 
         "print('painter:', sorted({'matplotlib', 'numpy', 'PIL'} & set(sys.modules)), status)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, verb, *home.settings, *rest], capture_output=True, text=True, env=ENVIRONMENT, check=True
+        [sys.executable, "-c", code, verb, *home.settings, *rest],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=True,
     )
 
     assert done.stdout.endswith("painter: [] 0\n")

@@ -62,7 +62,10 @@ def taken(blocks: Blocks) -> list[bytes]:
     return found
 
 
-@given(st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b""))), st.lists(st.integers(1, 40), min_size=1))
+@given(
+    st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b""))),
+    st.lists(st.integers(1, 40), min_size=1),
+)
 def test_reads_of_any_sizes_give_the_same_lines(lines: list[bytes], sizes: list[int]) -> None:
     data = b"".join(line + b"\n" for line in lines)
     blocks = Blocks(source(data, sizes))
@@ -71,8 +74,14 @@ def test_reads_of_any_sizes_give_the_same_lines(lines: list[bytes], sizes: list[
     assert blocks.consumed == len(data)
 
 
-@given(st.binary(), st.binary(max_size=9).map(lambda rest: rest.replace(b"\n", b"")), st.lists(st.integers(1, 9), min_size=1))
-def test_what_follows_the_last_newline_is_left_unread_or_taken_as_asked(data: bytes, rest: bytes, sizes: list[int]) -> None:
+@given(
+    st.binary(),
+    st.binary(max_size=9).map(lambda rest: rest.replace(b"\n", b"")),
+    st.lists(st.integers(1, 9), min_size=1),
+)
+def test_what_follows_the_last_newline_is_left_unread_or_taken_as_asked(
+    data: bytes, rest: bytes, sizes: list[int]
+) -> None:
     whole = data + b"\n" + rest
     waiting, ending = Blocks(source(whole, sizes)), Blocks(source(whole, sizes), to_the_end=True)
 
@@ -87,7 +96,10 @@ def test_lines_end_at_a_newline_and_nowhere_else() -> None:
 
 
 @pytest.mark.parametrize("size", [1 << 12, LONGEST - 1, LONGEST, 1 << 20])
-@pytest.mark.parametrize("length, kept", [(LONGEST - 2, True), (LONGEST - 1, True), (LONGEST, False), (LONGEST + 1, False)])
+@pytest.mark.parametrize(
+    "length, kept",
+    [(LONGEST - 2, True), (LONGEST - 1, True), (LONGEST, False), (LONGEST + 1, False)],
+)
 def test_a_line_is_kept_when_it_and_its_newline_fit(length: int, kept: bool, size: int) -> None:
     long = b"x" * length
     blocks = Blocks(source(b"before\n" + long + b"\nafter\n", [size]))
@@ -120,7 +132,9 @@ def test_a_line_that_is_still_too_long_at_the_end_is_gone_on_with_later() -> Non
 
 @pytest.mark.parametrize("to_the_end", [False, True])
 @pytest.mark.parametrize("length", [LONGEST - 1, LONGEST, LONGEST + 1])
-def test_a_long_line_without_a_newline_does_not_overrun_the_buffer(length: int, to_the_end: bool) -> None:
+def test_a_long_line_without_a_newline_does_not_overrun_the_buffer(
+    length: int, to_the_end: bool
+) -> None:
     lines = taken(Blocks(source(b"x" * length, [1 << 20]), to_the_end=to_the_end))
 
     assert [len(line) for line in lines] in ([], [length])
@@ -132,8 +146,12 @@ def test_nothing_gives_no_block() -> None:
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=200), st.lists(st.integers(1, 50), min_size=1), st.booleans(), st.booleans())
-def test_any_bytes_are_consumed_without_complaint(data: bytes, sizes: list[int], inside: bool, to_the_end: bool) -> None:
+@given(
+    st.binary(max_size=200), st.lists(st.integers(1, 50), min_size=1), st.booleans(), st.booleans()
+)
+def test_any_bytes_are_consumed_without_complaint(
+    data: bytes, sizes: list[int], inside: bool, to_the_end: bool
+) -> None:
     blocks = Blocks(source(data, sizes), inside=inside, to_the_end=to_the_end)
     lines = taken(blocks)
 
@@ -162,7 +180,9 @@ LATEST = epoch("2027-01-01T12:00:00+00:00")
 
 @pytest.mark.parametrize("stamp, at", PADDED)
 def test_a_stamp_is_read_in_every_form(stamp: bytes, at: str) -> None:
-    said = entry(stamp + b" mx1 postfix/smtp[101]: text", Clock(UTC, epoch("2026-12-01T00:00:00+00:00")))
+    said = entry(
+        stamp + b" mx1 postfix/smtp[101]: text", Clock(UTC, epoch("2026-12-01T00:00:00+00:00"))
+    )
 
     assert said is not None
     assert said.at == epoch(at)
@@ -181,9 +201,13 @@ def test_the_counting_patterns_read_the_same_stamps(stamp: bytes, at: str) -> No
 def test_a_process_is_named_by_its_service_and_process_id() -> None:
     traditional = b"Nov 24 00:06:58 mx1 postfix/relay/smtp[101]: text"
     rfc5424 = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/relay/smtp 101 - - text"
-    found = client_lines(bytearray(traditional), bytearray(traditional.replace(b"101", b"102")), bytearray(rfc5424))
+    found = client_lines(
+        bytearray(traditional), bytearray(traditional.replace(b"101", b"102")), bytearray(rfc5424)
+    )
 
-    assert [each[2:4] for each in found] == [(b"mx1 postfix/relay/smtp", number) for number in (b"101", b"102", b"101")]
+    assert [each[2:4] for each in found] == [
+        (b"mx1 postfix/relay/smtp", number) for number in (b"101", b"102", b"101")
+    ]
 
 
 BAD = [
@@ -239,7 +263,15 @@ def test_a_host_that_ends_with_a_colon_is_a_tag() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"-", b"[a]", b'[a b=""]', b'[a b="c" d="e"]', b'[a b="\\"\\]\\\\"][f@32473 g="h i"]', b'[a b="\xff \xe2\x80\xa8"]']
+    "data",
+    [
+        b"-",
+        b"[a]",
+        b'[a b=""]',
+        b'[a b="c" d="e"]',
+        b'[a b="\\"\\]\\\\"][f@32473 g="h i"]',
+        b'[a b="\xff \xe2\x80\xa8"]',
+    ],
 )
 def test_structured_data_is_passed_over(data: bytes) -> None:
     line = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/relay/smtp 101 - " + data + b" text"
@@ -251,7 +283,9 @@ def test_structured_data_is_passed_over(data: bytes) -> None:
     assert (said.program, said.named, said.text) == ("smtp", True, b"text")
 
 
-@pytest.mark.parametrize("data", [b"", b"--", b"[]", b"[a", b'[a b="c]', b"[a b=c]", b'[a ="c"]', b'[a b="]"]'])
+@pytest.mark.parametrize(
+    "data", [b"", b"--", b"[]", b"[a", b'[a b="c]', b"[a b=c]", b'[a ="c"]', b'[a b="]"]']
+)
 def test_broken_structured_data_makes_no_line(data: bytes) -> None:
     line = b"<22>1 2026-11-24T00:06:58Z mx1 postfix/smtp 101 - " + data + b"text"
 
@@ -280,7 +314,11 @@ def test_any_bytes_have_a_time_or_none(line: bytes) -> None:
     entry(line.replace(b"\n", b""), clock)
 
 
-@given(st.from_regex(rb"\A([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([Zz]|[+-]\d\d:?\d\d)?) h p: t\Z"))
+@given(
+    st.from_regex(
+        rb"\A([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([Zz]|[+-]\d\d:?\d\d)?) h p: t\Z"
+    )
+)
 def test_any_stamp_of_the_right_shape_is_a_sane_time_or_none(line: bytes) -> None:
     at = stamp_of(line, Clock(BERLIN, LATEST))
 
@@ -293,40 +331,65 @@ def test_any_stamp_of_the_right_shape_is_a_sane_time_or_none(line: bytes) -> Non
 def resolved(clock: Clock, *stamps: str) -> list[str | None]:
     """Traditional stamps, one after another, as UTC."""
     times = (stamp_of(f"{stamp} mx1 x: y".encode(), clock) for stamp in stamps)
-    return [None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S") for at in times]
+    return [
+        None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        for at in times
+    ]
 
 
 def test_new_year_is_passed_in_order() -> None:
     clock = Clock(UTC, epoch("2027-01-02T00:00:00+00:00"))
 
-    assert resolved(clock, "Dec 31 23:59:59", "Jan  1 00:00:00") == ["2026-12-31T23:59:59", "2027-01-01T00:00:00"]
+    assert resolved(clock, "Dec 31 23:59:59", "Jan  1 00:00:00") == [
+        "2026-12-31T23:59:59",
+        "2027-01-01T00:00:00",
+    ]
 
 
 def test_a_late_line_of_the_old_year_stays_in_it() -> None:
     clock = Clock(UTC, epoch("2027-01-02T00:00:00+00:00"))
-    said = resolved(clock, "Dec 31 23:59:59", "Jan  1 00:00:00", "Dec 31 23:59:58", "Jan  1 00:00:01")
+    said = resolved(
+        clock, "Dec 31 23:59:59", "Jan  1 00:00:00", "Dec 31 23:59:58", "Jan  1 00:00:01"
+    )
 
-    assert said == ["2026-12-31T23:59:59", "2027-01-01T00:00:00", "2026-12-31T23:59:58", "2027-01-01T00:00:01"]
+    assert said == [
+        "2026-12-31T23:59:59",
+        "2027-01-01T00:00:00",
+        "2026-12-31T23:59:58",
+        "2027-01-01T00:00:01",
+    ]
 
 
 def test_new_year_is_midnight_of_the_log_s_own_zone() -> None:
     clock = Clock(BERLIN, epoch("2027-01-02T00:00:00+00:00"))
 
-    assert resolved(clock, "Dec 31 23:59:59", "Jan  1 00:00:00") == ["2026-12-31T22:59:59", "2026-12-31T23:00:00"]
+    assert resolved(clock, "Dec 31 23:59:59", "Jan  1 00:00:00") == [
+        "2026-12-31T22:59:59",
+        "2026-12-31T23:00:00",
+    ]
 
 
 def test_the_first_stamp_is_no_later_than_the_file_was_written() -> None:
     written = epoch("2026-03-01T12:00:00+00:00")
 
     assert resolved(Clock(UTC, written), "Mar  1 11:59:59") == ["2026-03-01T11:59:59"]
-    assert resolved(Clock(UTC, written), "Mar  2 11:00:00") == ["2026-03-02T11:00:00"]  # a zone or a clock may be a day off
+    assert resolved(Clock(UTC, written), "Mar  2 11:00:00") == [
+        "2026-03-02T11:00:00"
+    ]  # a zone or a clock may be a day off
     assert resolved(Clock(UTC, written), "Mar  3 11:00:00") == ["2025-03-03T11:00:00"]
     assert resolved(Clock(UTC, written), "Dec 31 11:00:00") == ["2025-12-31T11:00:00"]
 
 
 def test_a_log_of_several_years_goes_on_from_year_to_year() -> None:
     clock = Clock(UTC, epoch("2026-11-24T00:00:00+00:00"), year=2023)
-    said = resolved(clock, "Mar  1 00:00:00", "Nov  1 00:00:00", "Feb  1 00:00:00", "Dec  1 00:00:00", "Jan  1 00:00:00")
+    said = resolved(
+        clock,
+        "Mar  1 00:00:00",
+        "Nov  1 00:00:00",
+        "Feb  1 00:00:00",
+        "Dec  1 00:00:00",
+        "Jan  1 00:00:00",
+    )
 
     assert [each and each[:4] for each in said] == ["2023", "2023", "2024", "2024", "2025"]
 
@@ -334,12 +397,17 @@ def test_a_log_of_several_years_goes_on_from_year_to_year() -> None:
 def test_the_year_given_is_the_first_line_s() -> None:
     clock = Clock(UTC, LATEST, year=2019)
 
-    assert resolved(clock, "Dec 31 23:00:00", "Jan  1 01:00:00") == ["2019-12-31T23:00:00", "2020-01-01T01:00:00"]
+    assert resolved(clock, "Dec 31 23:00:00", "Jan  1 01:00:00") == [
+        "2019-12-31T23:00:00",
+        "2020-01-01T01:00:00",
+    ]
 
 
 def test_the_29th_of_february_is_in_the_last_leap_year() -> None:
     assert resolved(Clock(UTC, LATEST), "Feb 29 12:00:00") == ["2024-02-29T12:00:00"]
-    assert resolved(Clock(UTC, epoch("2028-06-01T00:00:00+00:00")), "Feb 29 12:00:00") == ["2028-02-29T12:00:00"]
+    assert resolved(Clock(UTC, epoch("2028-06-01T00:00:00+00:00")), "Feb 29 12:00:00") == [
+        "2028-02-29T12:00:00"
+    ]
 
 
 def test_the_29th_of_february_after_the_28th_is_in_the_same_year() -> None:
@@ -365,7 +433,14 @@ def test_the_29th_of_february_of_a_common_year_has_no_time() -> None:
         (
             BERLIN,
             "2026-10-26T00:00:00+00:00",
-            ["Oct 25 01:59:59", "Oct 25 02:30:00", "Oct 25 02:59:59", "Oct 25 02:00:00", "Oct 25 02:50:00", "Oct 25 02:59:59"],
+            [
+                "Oct 25 01:59:59",
+                "Oct 25 02:30:00",
+                "Oct 25 02:59:59",
+                "Oct 25 02:00:00",
+                "Oct 25 02:50:00",
+                "Oct 25 02:59:59",
+            ],
             [
                 "2026-10-24T23:59:59",
                 "2026-10-25T00:30:00",
@@ -378,14 +453,38 @@ def test_the_29th_of_february_of_a_common_year_has_no_time() -> None:
         (
             NEW_YORK,
             "2026-11-02T00:00:00+00:00",
-            ["Nov  1 00:59:59", "Nov  1 01:59:59", "Nov  1 01:00:00", "Nov  1 01:30:00", "Nov  1 02:00:00"],
-            ["2026-11-01T04:59:59", "2026-11-01T05:59:59", "2026-11-01T06:00:00", "2026-11-01T06:30:00", "2026-11-01T07:00:00"],
+            [
+                "Nov  1 00:59:59",
+                "Nov  1 01:59:59",
+                "Nov  1 01:00:00",
+                "Nov  1 01:30:00",
+                "Nov  1 02:00:00",
+            ],
+            [
+                "2026-11-01T04:59:59",
+                "2026-11-01T05:59:59",
+                "2026-11-01T06:00:00",
+                "2026-11-01T06:30:00",
+                "2026-11-01T07:00:00",
+            ],
         ),
         (
             LORD_HOWE,
             "2026-04-06T00:00:00+00:00",
-            ["Apr  5 01:29:59", "Apr  5 01:59:59", "Apr  5 01:30:00", "Apr  5 01:50:00", "Apr  5 01:59:59"],
-            ["2026-04-04T14:29:59", "2026-04-04T14:59:59", "2026-04-04T15:00:00", "2026-04-04T15:20:00", "2026-04-04T15:29:59"],
+            [
+                "Apr  5 01:29:59",
+                "Apr  5 01:59:59",
+                "Apr  5 01:30:00",
+                "Apr  5 01:50:00",
+                "Apr  5 01:59:59",
+            ],
+            [
+                "2026-04-04T14:29:59",
+                "2026-04-04T14:59:59",
+                "2026-04-04T15:00:00",
+                "2026-04-04T15:20:00",
+                "2026-04-04T15:29:59",
+            ],
         ),
     ],
     ids=["Berlin", "New York", "Lord Howe"],
@@ -409,19 +508,36 @@ def test_a_small_step_back_is_disorder_and_not_the_second_pass(seconds: int) -> 
 def test_the_second_pass_cannot_be_later_than_now() -> None:
     clock = Clock(BERLIN, epoch("2026-10-25T00:59:59+00:00"))
 
-    assert resolved(clock, "Oct 25 02:50:00", "Oct 25 02:10:00") == ["2026-10-25T00:50:00", "2026-10-25T00:10:00"]
+    assert resolved(clock, "Oct 25 02:50:00", "Oct 25 02:10:00") == [
+        "2026-10-25T00:50:00",
+        "2026-10-25T00:10:00",
+    ]
 
 
 @pytest.mark.parametrize(
     "zone, stamps, expected",
     [
-        (BERLIN, ["Mar 29 01:59:59", "Mar 29 02:30:00", "Mar 29 03:00:00"], ["00:59:59", "01:30:00", "01:00:00"]),
-        (NEW_YORK, ["Mar  8 01:59:59", "Mar  8 02:30:00", "Mar  8 03:00:00"], ["06:59:59", "07:30:00", "07:00:00"]),
-        (LORD_HOWE, ["Oct  4 01:59:59", "Oct  4 02:10:00", "Oct  4 02:30:00"], ["15:29:59", "15:40:00", "15:30:00"]),
+        (
+            BERLIN,
+            ["Mar 29 01:59:59", "Mar 29 02:30:00", "Mar 29 03:00:00"],
+            ["00:59:59", "01:30:00", "01:00:00"],
+        ),
+        (
+            NEW_YORK,
+            ["Mar  8 01:59:59", "Mar  8 02:30:00", "Mar  8 03:00:00"],
+            ["06:59:59", "07:30:00", "07:00:00"],
+        ),
+        (
+            LORD_HOWE,
+            ["Oct  4 01:59:59", "Oct  4 02:10:00", "Oct  4 02:30:00"],
+            ["15:29:59", "15:40:00", "15:30:00"],
+        ),
     ],
     ids=["Berlin", "New York", "Lord Howe"],
 )
-def test_the_hour_that_spring_leaves_out_is_the_one_after_it(zone: ZoneInfo, stamps: list[str], expected: list[str]) -> None:
+def test_the_hour_that_spring_leaves_out_is_the_one_after_it(
+    zone: ZoneInfo, stamps: list[str], expected: list[str]
+) -> None:
     said = resolved(Clock(zone, LATEST), *stamps)
 
     assert [each and each[11:] for each in said] == expected
@@ -435,7 +551,12 @@ def test_rfc3339_without_an_offset_is_local_time() -> None:
 
 
 def test_rfc3339_without_an_offset_passes_the_repeated_hour_twice() -> None:
-    stamps = ["2026-10-25T02:30:00", "2026-10-25T02:59:59", "2026-10-25T02:00:00", "2026-10-25T03:00:00"]
+    stamps = [
+        "2026-10-25T02:30:00",
+        "2026-10-25T02:59:59",
+        "2026-10-25T02:00:00",
+        "2026-10-25T03:00:00",
+    ]
     said = resolved(Clock(BERLIN, LATEST), *stamps)
 
     assert [each and each[11:] for each in said] == ["00:30:00", "00:59:59", "01:00:00", "02:00:00"]
@@ -443,18 +564,30 @@ def test_rfc3339_without_an_offset_passes_the_repeated_hour_twice() -> None:
 
 def test_an_offset_says_it_all_and_may_change() -> None:
     clock = Clock(BERLIN, LATEST)
-    stamps = ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T02:30:00Z", "2026-10-24T21:30:00-0500"]
+    stamps = [
+        "2026-10-25T02:30:00+02:00",
+        "2026-10-25T02:30:00+01:00",
+        "2026-10-25T02:30:00Z",
+        "2026-10-24T21:30:00-0500",
+    ]
     said = resolved(clock, *stamps)
 
     assert [each and each[11:] for each in said] == ["00:30:00", "01:30:00", "02:30:00", "02:30:00"]
 
 
-@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, LORD_HOWE, UTC, ZoneInfo("Asia/Kathmandu")], ids=str)
+@pytest.mark.parametrize(
+    "zone", [BERLIN, NEW_YORK, LORD_HOWE, UTC, ZoneInfo("Asia/Kathmandu")], ids=str
+)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_stamps_in_order_resolve_to_the_times_they_were_made_of(zone: ZoneInfo, data: st.DataObject) -> None:
+def test_stamps_in_order_resolve_to_the_times_they_were_made_of(
+    zone: ZoneInfo, data: st.DataObject
+) -> None:
     """Any log that is never silent for ten minutes is read back exactly, through changes of clocks and year."""
-    special = [epoch(f"{at}:00+00:00") for at in ("2026-10-24T22:00", "2026-12-31T20:00", "2026-11-01T03:00", "2026-04-04T14:00")]
+    special = [
+        epoch(f"{at}:00+00:00")
+        for at in ("2026-10-24T22:00", "2026-12-31T20:00", "2026-11-01T03:00", "2026-04-04T14:00")
+    ]
     begin = data.draw(st.sampled_from(special) | st.integers(1767225600, 1798761600))
     gaps = data.draw(st.lists(st.integers(0, 600), max_size=60))
     times = [begin + sum(gaps[:n]) for n in range(len(gaps) + 1)]
@@ -468,7 +601,8 @@ def test_stamps_in_order_resolve_to_the_times_they_were_made_of(zone: ZoneInfo, 
 
 
 @pytest.mark.parametrize(
-    "at, crosses", [("2026-10-25T00:30:00", True), ("2026-10-26T12:00:00", False), ("2026-03-29T01:00:00", True)]
+    "at, crosses",
+    [("2026-10-25T00:30:00", True), ("2026-10-26T12:00:00", False), ("2026-03-29T01:00:00", True)],
 )
 def test_a_clock_knows_when_clocks_change(at: str, crosses: bool) -> None:
     when = epoch(at + "+00:00")
@@ -496,7 +630,8 @@ TEXTS = st.sampled_from(
     [
         b"Trusted TLS connection established to mx.example.org[192.0.2.10]:25: TLSv1.3 with cipher X (256/256 bits)",
         b"2CE5121E153: " + SENT.encode(),
-        b"2CE5121E153: " + SENT.encode().replace(b"25,", b"25, conn_use=2,").replace(b", dsn", b", tls=dane, dsn"),
+        b"2CE5121E153: "
+        + SENT.encode().replace(b"25,", b"25, conn_use=2,").replace(b", dsn", b", tls=dane, dsn"),
         b"2CE5121E153: " + SENT.encode() + b">, relay=none, delay=1, dsn=2.0.0, status=bounced (x)",
         b"2CE5121E153: " + SENT.encode()[:40],
         b"2CE5121E153: " + SENT.encode() + b"x" * 2000,
@@ -507,14 +642,31 @@ TEXTS = st.sampled_from(
         ODD,
     ]
 )
-STAMPS = st.sampled_from([b"Nov 24 00:06:58", b"Nov  4 00:06:58", b"2026-11-24T00:06:58.123456+01:00", b"2026-11-24T00:06:58Z"])
+STAMPS = st.sampled_from(
+    [
+        b"Nov 24 00:06:58",
+        b"Nov  4 00:06:58",
+        b"2026-11-24T00:06:58.123456+01:00",
+        b"2026-11-24T00:06:58Z",
+    ]
+)
 HOSTS = st.sampled_from([b"mx1", b"mx1", b"mx2", b"m\xe4x", b"mx.example.org", b"-"])
 TAGS = st.sampled_from(
-    [b"postfix/smtp", b"postfix/lmtp", b"postfix/relay/smtp", b"p+(x/smtp", b"postfix/smtpd", b"postfix/qmgr", b"x"]
+    [
+        b"postfix/smtp",
+        b"postfix/lmtp",
+        b"postfix/relay/smtp",
+        b"p+(x/smtp",
+        b"postfix/smtpd",
+        b"postfix/qmgr",
+        b"x",
+    ]
 )
 LINES = st.one_of(
     st.builds(lambda *parts: b"%s %s %s[101]: %s" % parts, STAMPS, HOSTS, TAGS, TEXTS),
-    st.builds(lambda *parts: b"<22>1 2026-11-24T00:06:58Z %s %s 101 - - %s" % parts, HOSTS, TAGS, TEXTS),
+    st.builds(
+        lambda *parts: b"<22>1 2026-11-24T00:06:58Z %s %s 101 - - %s" % parts, HOSTS, TAGS, TEXTS
+    ),
     st.builds(lambda head, text: head + text, st.binary(max_size=20), TEXTS),
 )
 
@@ -526,7 +678,9 @@ def told(found: list[tuple[bytes, ...]]) -> list[tuple[bytes, ...]]:
 
 @settings(deadline=None)
 @given(st.lists(LINES, max_size=12), st.lists(LINES, max_size=12))
-def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(before: list[bytes], lines: list[bytes]) -> None:
+def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(
+    before: list[bytes], lines: list[bytes]
+) -> None:
     clients, filler = Clients(delivery.TEXT), b"x" * MANY
     for each in ([*before, filler], [filler, *lines]):
         block = bytearray(b"\n".join(each).replace(b"\n\n", b"\n") + b"\n")
@@ -539,7 +693,9 @@ def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(before:
 def test_lines_with_heads_that_were_met_before_are_found_by_one_search() -> None:
     stamps = (b"Nov 24 00:06:58", b"2026-11-24T00:06:58.123456+01:00")
     lines = [
-        b"%s mx1 %s[101]: text\n" % (stamp, tag) for stamp in stamps for tag in (b"postfix/smtp", b"postfix/lmtp", b"out/smtp")
+        b"%s mx1 %s[101]: text\n" % (stamp, tag)
+        for stamp in stamps
+        for tag in (b"postfix/smtp", b"postfix/lmtp", b"out/smtp")
     ]
     clients, block = Clients(delivery.TEXT), bytearray(b"".join(lines) + b"x" * MANY + b"\n")
     clients.lines(block, len(block))
@@ -549,7 +705,9 @@ def test_lines_with_heads_that_were_met_before_are_found_by_one_search() -> None
 
 
 def test_a_log_of_very_many_hosts_is_read_line_by_line() -> None:
-    block = bytearray(b"".join(b"Nov 24 00:06:58 mx%d postfix/smtp[101]: text\n" % n for n in range(2000)))
+    block = bytearray(
+        b"".join(b"Nov 24 00:06:58 mx%d postfix/smtp[101]: text\n" % n for n in range(2000))
+    )
     clients = Clients(delivery.TEXT)
 
     assert [len(clients.lines(block, len(block))[0]) for _ in range(2)] == [2000, 2000]
@@ -566,7 +724,10 @@ CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
     "block, expected",
     [
         (MASTER, [b"mx1 postfix/"]),
-        (MASTER + MASTER.replace(b"postfix/master", b"postfix-out/master"), [b"mx1 postfix/", b"mx1 postfix-out/"]),
+        (
+            MASTER + MASTER.replace(b"postfix/master", b"postfix-out/master"),
+            [b"mx1 postfix/", b"mx1 postfix-out/"],
+        ),
         (MASTER + CLIENT, [b"mx1 postfix/"]),
         (CLIENT + MASTER, [b"mx1 postfix/"]),
         (b"", []),
@@ -581,7 +742,10 @@ def test_a_start_of_postfix_is_told_with_its_name(block: bytes, expected: list[b
     found = interruptions(bytearray(CLIENT + block), len(CLIENT + block))
 
     assert [each.started for each in found] == expected
-    assert all(block[each.begin - len(CLIENT) :].startswith(MASTER[:4]) or b"Nov" in block or b"<" in block for each in found)
+    assert all(
+        block[each.begin - len(CLIENT) :].startswith(MASTER[:4]) or b"Nov" in block or b"<" in block
+        for each in found
+    )
 
 
 @pytest.mark.parametrize(
@@ -589,17 +753,24 @@ def test_a_start_of_postfix_is_told_with_its_name(block: bytes, expected: list[b
     [
         ("rsyslogd:", "imuxsock lost 13 messages from pid 101 due to rate-limiting"),
         ("rsyslogd:", "imuxsock[pid 101]: begin to drop messages due to rate-limiting"),
-        ("rsyslogd:", "imjournal: 5000 messages lost due to rate-limiting (20000 allowed within 600 seconds)"),
+        (
+            "rsyslogd:",
+            "imjournal: 5000 messages lost due to rate-limiting (20000 allowed within 600 seconds)",
+        ),
         ("rsyslogd[7]:", "imjournal: 5000 messages lost due to rate-limiting"),
         ("systemd-journald[300]:", "Suppressed 123 messages from postfix@-.service"),
     ],
 )
 def test_lines_that_the_syslog_daemon_has_lost_are_told(tag: str, text: str) -> None:
     block = bytearray(f"Nov 24 00:06:58 mx1 {tag} {text}\n".encode())
-    forged = bytearray(f"Nov 24 00:06:58 mx1 postfix/smtp[101]: host x said: Nov 24 00:06:58 mx1 {tag} {text}\n".encode())
+    forged = bytearray(
+        f"Nov 24 00:06:58 mx1 postfix/smtp[101]: host x said: Nov 24 00:06:58 mx1 {tag} {text}\n".encode()
+    )
 
     assert by_the_daemon(block, len(block))
-    assert [(each.stamp, each.started) for each in interruptions(block, len(block))] == [(b"Nov 24 00:06:58", b"")]
+    assert [(each.stamp, each.started) for each in interruptions(block, len(block))] == [
+        (b"Nov 24 00:06:58", b"")
+    ]
     assert interruptions(forged, len(forged)) == []
 
 

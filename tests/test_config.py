@@ -60,11 +60,15 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-def loaded(folder: Path, text: str = "", environment: Mapping[str, str] | None = None, **options: str) -> Config:
+def loaded(
+    folder: Path, text: str = "", environment: Mapping[str, str] | None = None, **options: str
+) -> Config:
     return load(written(folder, text), environment or {}, options)
 
 
-def refused(folder: Path, text: str = "", environment: Mapping[str, str] | None = None, **options: str) -> str:
+def refused(
+    folder: Path, text: str = "", environment: Mapping[str, str] | None = None, **options: str
+) -> str:
     with pytest.raises(ConfigError) as caught:
         loaded(folder, text, environment, **options)
     assert caught.value.status == 78
@@ -79,19 +83,27 @@ def test_nothing_given_is_the_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_each_setting_is_a_key_a_variable_and_an_option_and_the_later_wins(setting: Setting, tmp_path: Path) -> None:
+def test_each_setting_is_a_key_a_variable_and_an_option_and_the_later_wins(
+    setting: Setting, tmp_path: Path
+) -> None:
     name, variable = setting.name, f"DANE_MAILGRAPH_{setting.name.upper()}"
     file = f"{name} = {OTHER[name]}\n"
 
     assert loaded(tmp_path, file).texts[name] == OTHER[name]
     assert loaded(tmp_path, file, {variable: THIRD[name]}).texts[name] == THIRD[name]
-    assert loaded(tmp_path, file, {variable: THIRD[name]}, **{name: setting.default}).texts[name] == setting.default
+    assert (
+        loaded(tmp_path, file, {variable: THIRD[name]}, **{name: setting.default}).texts[name]
+        == setting.default
+    )
     assert loaded(tmp_path, "", {}, **{name: OTHER[name]}).texts[name] == OTHER[name]
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_the_command_line_knows_each_setting_by_its_three_names(
-    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    setting: Setting,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     option = "--" + setting.name.replace("_", "-")
     path = written(tmp_path, f"{setting.name} = {OTHER[setting.name]}\n")
@@ -129,7 +141,9 @@ def test_the_usual_file_may_be_absent(tmp_path: Path, monkeypatch: pytest.Monkey
     assert load(None, {}, {}).texts == {setting.name: setting.default for setting in SETTINGS}
 
 
-def test_the_usual_file_is_read_where_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_usual_file_is_read_where_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(config, "FILE", written(tmp_path, "grace = 7\n"))
 
     assert load(None, {}, {}).grace == 7
@@ -148,8 +162,13 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
 # ---- the file -------------------------------------------------------------------------------
 
 
-def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matter(tmp_path: Path) -> None:
-    said = loaded(tmp_path, "# a comment\r\n\r\n   # another\r\n  grace=7  \r\n\tstate_dir =  /srv/a = b # c \r\n")
+def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matter(
+    tmp_path: Path,
+) -> None:
+    said = loaded(
+        tmp_path,
+        "# a comment\r\n\r\n   # another\r\n  grace=7  \r\n\tstate_dir =  /srv/a = b # c \r\n",
+    )
 
     assert (said.grace, said.state_dir) == (7, "/srv/a = b # c")
 
@@ -186,7 +205,9 @@ def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matte
         ("\udcff\udcfe = 1\n", "line 1", "not `name = value`"),
     ],
 )
-def test_a_mistake_is_named_with_file_and_line(text: str, place: str, words: str, tmp_path: Path) -> None:
+def test_a_mistake_is_named_with_file_and_line(
+    text: str, place: str, words: str, tmp_path: Path
+) -> None:
     said = refused(tmp_path, text)
 
     assert said.count(str(tmp_path / "dane-mailgraph.conf")) == 1
@@ -215,13 +236,20 @@ def test_untouched_defaults_are_commented_out_and_the_rest_is_not(tmp_path: Path
     for setting in SETTINGS:
         if setting.name != "grace":
             assert f"# {setting.name} = {setting.default}".rstrip() in lines
-        assert f"# {setting.help[0].upper()}{setting.help[1:]} (default: {setting.default or 'empty'})." in lines
+        assert (
+            f"# {setting.help[0].upper()}{setting.help[1:]} (default: {setting.default or 'empty'})."
+            in lines
+        )
 
 
 _SPACES = st.sampled_from(["", " ", "\t", "\r", "\x85", "\u2028"])
 _ODD = st.sampled_from(["\udcff/x", "#", "= =", '"'])
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n\0"), min_size=1) | _ODD
-_PATH = st.tuples(_SPACES, _TEXT, _SPACES).map("".join).filter(lambda text: text.strip() not in ("", "journal"))
+_PATH = (
+    st.tuples(_SPACES, _TEXT, _SPACES)
+    .map("".join)
+    .filter(lambda text: text.strip() not in ("", "journal"))
+)
 
 
 @given(
@@ -234,13 +262,19 @@ _PATH = st.tuples(_SPACES, _TEXT, _SPACES).map("".join).filter(lambda text: text
             "step": st.sampled_from(["1", "60", " 300 ", "0060", "3600"]),
             "grace": st.integers(0, 86400).map(str),
             "time_zone": st.sampled_from(["", "UTC", "Europe/Berlin", "America/New_York"]),
-            "ignore_relays": st.sampled_from(["", "unix", "10.0.0.0/8, 2001:db8::/32", "127.0.0.0/8 ::1 unix", "::1\tunix"]),
+            "ignore_relays": st.sampled_from(
+                ["", "unix", "10.0.0.0/8, 2001:db8::/32", "127.0.0.0/8 ::1 unix", "::1\tunix"]
+            ),
         },
     )
 )
 @example(options={"log": "/a\r/b", "ignore_relays": ""})
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_printed_gives_the_same_configuration_again(options: dict[str, str], tmp_path: Path) -> None:
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_what_is_printed_gives_the_same_configuration_again(
+    options: dict[str, str], tmp_path: Path
+) -> None:
     first = load(written(tmp_path, ""), {}, options)
     again = load(written(tmp_path, printed(first)), {}, {})
 
@@ -250,10 +284,26 @@ def test_what_is_printed_gives_the_same_configuration_again(options: dict[str, s
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-def test_a_path_is_printed_as_the_bytes_it_is_whatever_the_locale(encoding: str, tmp_path: Path) -> None:
+def test_a_path_is_printed_as_the_bytes_it_is_whatever_the_locale(
+    encoding: str, tmp_path: Path
+) -> None:
     name = b"/srv/\xff\xfe\xe2\x82\xac"
-    arguments = [sys.executable, "-m", "dane_mailgraph", "config", "--config", os.devnull, "--state-dir", os.fsdecode(name)]
-    done = subprocess.run(arguments, capture_output=True, env=environment(PYTHONIOENCODING=f"{encoding}:strict"), check=False)
+    arguments = [
+        sys.executable,
+        "-m",
+        "dane_mailgraph",
+        "config",
+        "--config",
+        os.devnull,
+        "--state-dir",
+        os.fsdecode(name),
+    ]
+    done = subprocess.run(
+        arguments,
+        capture_output=True,
+        env=environment(PYTHONIOENCODING=f"{encoding}:strict"),
+        check=False,
+    )
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\nstate_dir = " + name + b"\n" in done.stdout
@@ -263,7 +313,11 @@ def test_a_path_is_printed_as_the_bytes_it_is_whatever_the_locale(encoding: str,
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key != "TZ" and not key.startswith("DANE_MAILGRAPH_")}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key != "TZ" and not key.startswith("DANE_MAILGRAPH_")
+    }
     return {**kept, "PYTHONPATH": str(Path(dane_mailgraph.__file__).parents[1]), **more}
 
 
@@ -280,12 +334,27 @@ def test_stamps_without_a_zone_are_local_time_of_time_zone_or_else_of_the_system
     zone: str, system: str, hour: int, tmp_path: Path
 ) -> None:
     log = tmp_path / "mail.log"
-    log.write_text("Jan 15 12:00:00 mail postfix/smtp[7]: connect to mx.example.org[192.0.2.1]:25: Connection refused\n")
+    log.write_text(
+        "Jan 15 12:00:00 mail postfix/smtp[7]: connect to mx.example.org[192.0.2.1]:25: Connection refused\n"
+    )
     written_at = datetime(2024, 1, 16, tzinfo=timezone.utc).timestamp()
     os.utime(log, (written_at, written_at))
-    command = [sys.executable, "-m", "dane_mailgraph", "explain", "--config", os.devnull, "--time-zone", zone, "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "dane_mailgraph",
+        "explain",
+        "--config",
+        os.devnull,
+        "--time-zone",
+        zone,
+        "--format",
+        "json",
+    ]
     more = {"TZ": system} if system else {}
-    done = subprocess.run([*command, str(log)], capture_output=True, env=environment(**more), check=True)
+    done = subprocess.run(
+        [*command, str(log)], capture_output=True, env=environment(**more), check=True
+    )
 
     at = datetime.fromtimestamp(json.loads(done.stdout)["time"], timezone.utc)
     assert (at.year, at.month, at.day, at.hour) == (2024, 1, 15, hour)

@@ -70,14 +70,20 @@ def test_the_voice_says_a_thing_once_and_when_it_is_over() -> None:
 
 def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:
     clock, said = Time(0, 6), []
-    errors = iter((SourceError("no log."), SourceError("no log."), StoreError("no disk."), None, None, None))
+    errors = iter(
+        (SourceError("no log."), SourceError("no log."), StoreError("no disk."), None, None, None)
+    )
 
     def tick(now: int) -> None:
         if error := next(errors):
             raise error
 
     daemon.run(tick, never, clock.heard, daemon.Voice(said.append), clock)
-    assert said == ["no log.", "no disk.", "All is well again, and what was missed has been counted."]
+    assert said == [
+        "no log.",
+        "no disk.",
+        "All is well again, and what was missed has been counted.",
+    ]
 
 
 @pytest.fixture
@@ -92,21 +98,36 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
     clock = Time(0, 2)
     daemon.run(lambda now: None, never, clock.heard, daemon.Voice(print), clock)
-    assert [systemd.recv(99) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
+    assert [systemd.recv(99) for _ in range(4)] == [
+        b"READY=1",
+        b"WATCHDOG=1",
+        b"WATCHDOG=1",
+        b"STOPPING=1",
+    ]
 
 
 def test_systemd_hears_of_a_reload_between_two_ticks(systemd: socket.socket) -> None:
     signals = iter((None, signal.SIGHUP, None, signal.SIGINT))
     done: list[str] = []
     before = time.monotonic_ns() // 1000
-    daemon.run(lambda now: done.append("tick"), lambda: done.append("reload"), lambda _: next(signals), daemon.Voice(print))
+    daemon.run(
+        lambda now: done.append("tick"),
+        lambda: done.append("reload"),
+        lambda _: next(signals),
+        daemon.Voice(print),
+    )
 
     assert done == ["tick", "reload", "tick", "tick"]
     assert [systemd.recv(99) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
     reloading, microseconds = systemd.recv(99).split(b"\nMONOTONIC_USEC=")
     assert reloading == b"RELOADING=1"
     assert before <= int(microseconds) <= time.monotonic_ns() // 1000
-    assert [systemd.recv(99) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
+    assert [systemd.recv(99) for _ in range(4)] == [
+        b"READY=1",
+        b"WATCHDOG=1",
+        b"WATCHDOG=1",
+        b"STOPPING=1",
+    ]
 
 
 def test_an_abstract_socket_is_heard_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +139,9 @@ def test_an_abstract_socket_is_heard_too(monkeypatch: pytest.MonkeyPatch) -> Non
         assert listening.recv(99) == b"READY=1"
 
 
-def test_without_systemd_nothing_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_systemd_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     daemon.tell_systemd("READY=1")
     assert capsys.readouterr() == ("", "")
@@ -129,17 +152,28 @@ def test_without_systemd_nothing_is_said(monkeypatch: pytest.MonkeyPatch, capsys
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("log", [True, False])
-def test_run_ends_quietly_with_0_when_it_is_told_to(log: bool, number: int, tmp_path: Path, systemd: socket.socket) -> None:
+def test_run_ends_quietly_with_0_when_it_is_told_to(
+    log: bool, number: int, tmp_path: Path, systemd: socket.socket
+) -> None:
     history = Lived(tmp_path, 1)
     if log:
         history.log.touch()
     said = tmp_path / "said"
     with open(said, "wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "dane_mailgraph", *history.arguments("run")], stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dane_mailgraph", *history.arguments("run")],
+            stdout=out,
+            stderr=out,
+        )
     try:
-        assert systemd.recv(99) == b"READY=1", "also where there is trouble: it is said, and tried again"
+        assert systemd.recv(99) == b"READY=1", (
+            "also where there is trouble: it is said, and tried again"
+        )
         if not log:
-            assert systemd.recv(999) == f"STATUS={said.read_text().removeprefix('dane-mailgraph: ')}".encode().rstrip()
+            assert (
+                systemd.recv(999)
+                == f"STATUS={said.read_text().removeprefix('dane-mailgraph: ')}".encode().rstrip()
+            )
         assert systemd.recv(99) == b"WATCHDOG=1"
         began = time.monotonic()
         process.send_signal(number)
@@ -153,10 +187,16 @@ def test_run_ends_quietly_with_0_when_it_is_told_to(log: bool, number: int, tmp_
     assert said.read_text().count("\n") == (0 if log else 1)
 
 
-def test_run_counts_on_where_its_words_cannot_be_written(tmp_path: Path, systemd: socket.socket) -> None:
+def test_run_counts_on_where_its_words_cannot_be_written(
+    tmp_path: Path, systemd: socket.socket
+) -> None:
     history = Lived(tmp_path, 1)  # without a log, which is said
     with open("/dev/full", "wb") as full:
-        process = subprocess.Popen([sys.executable, "-m", "dane_mailgraph", *history.arguments("run")], stdout=full, stderr=full)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dane_mailgraph", *history.arguments("run")],
+            stdout=full,
+            stderr=full,
+        )
     try:
         assert systemd.recv(99) == b"READY=1"
         assert systemd.recv(999).startswith(b"STATUS=")
@@ -169,7 +209,13 @@ def test_run_counts_on_where_its_words_cannot_be_written(tmp_path: Path, systemd
 
 
 def test_run_ends_with_78_for_a_setting_that_is_wrong(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dane_mailgraph", *Lived(tmp_path, 1).arguments("run"), "--step=7"]
+    command = [
+        sys.executable,
+        "-m",
+        "dane_mailgraph",
+        *Lived(tmp_path, 1).arguments("run"),
+        "--step=7",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stderr.count("\n")) == (78, 1)
 
@@ -250,10 +296,14 @@ def test_a_store_that_cannot_be_had_leaves_the_one_of_before_in_force(running: R
     (running.folder / "state" / "ledger.sqlite").unlink()
     running.wait_for(b"WATCHDOG=1")
     running.wait_for(b"WATCHDOG=1")
-    assert (running.folder / "state" / "ledger.sqlite").exists(), "it is still the old one that is kept"
+    assert (running.folder / "state" / "ledger.sqlite").exists(), (
+        "it is still the old one that is kept"
+    )
 
 
-def test_systemd_is_told_what_keeps_a_service_from_counting_and_when_it_is_over(running: Running) -> None:
+def test_systemd_is_told_what_keeps_a_service_from_counting_and_when_it_is_over(
+    running: Running,
+) -> None:
     os.rename(running.folder / "state", running.folder / "elsewhere")
     (running.folder / "state").write_text("in the way")
     running.wait_for(f"STATUS={running.folder / 'state'} cannot be written: ".encode())

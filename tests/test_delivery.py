@@ -17,7 +17,14 @@ RELAY = "mx.example.org[192.0.2.10]:25"
 FORGED = ">, relay=mx.bank.example[192.0.2.66]:25, delay=1, delays=0/0/0/1, tls=dane, dsn=2.0.0, status=sent (ok"
 
 
-def text(to: str = "s@example.org", *, more: str = "", tls: str = "", status: str = "sent", reason: str = "250 ok") -> bytes:
+def text(
+    to: str = "s@example.org",
+    *,
+    more: str = "",
+    tls: str = "",
+    status: str = "sent",
+    reason: str = "250 ok",
+) -> bytes:
     field = f", tls={tls}" if tls else ""
     fields = f"delay=1.2, delays=0.1/0/0.9/0.2{field}, dsn=2.0.0, status={status} ({reason})"
     return f"2CE5121E153: to=<{to}>{more}, relay={RELAY}, {fields}".encode()
@@ -34,7 +41,9 @@ def usual(line: bytes) -> tuple[bytes, ...]:
 
 
 def test_a_delivery_line_is_taken_apart() -> None:
-    line = text("U@Example.ORG", more=", orig_to=<alias>", tls="may:none").replace(b"]:25,", b"]:25, conn_use=3,")
+    line = text("U@Example.ORG", more=", orig_to=<alias>", tls="may:none").replace(
+        b"]:25,", b"]:25, conn_use=3,"
+    )
     (said,) = delivery.read(line)
 
     assert said.queue == b"2CE5121E153"
@@ -46,9 +55,13 @@ def test_a_line_that_only_a_forger_can_write_does_not_take_all_memory() -> None:
     assert len(delivery.read(text(FORGED * 5000))) < 100
 
 
-@pytest.mark.parametrize("fields", ["", ", delays=0.1/0/0.9/0.2", ", dsn=2.0.0", ", tls=dane, dsn=2.0.0"])
+@pytest.mark.parametrize(
+    "fields", ["", ", delays=0.1/0/0.9/0.2", ", dsn=2.0.0", ", tls=dane, dsn=2.0.0"]
+)
 def test_fields_that_older_versions_do_not_write_may_be_missing(fields: str) -> None:
-    line = f"2CE5121E153: to=<s@example.org>, relay=none, delay=1{fields}, status=bounced (x)".encode()
+    line = (
+        f"2CE5121E153: to=<s@example.org>, relay=none, delay=1{fields}, status=bounced (x)".encode()
+    )
 
     assert [each.status for each in delivery.read(line)] == [b"bounced"]
 
@@ -74,18 +87,38 @@ def test_what_is_no_whole_line_is_not_read(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "local", ["a b", 'a\\"b', "a\\\\", ">, relay=x, ", FORGED, f"{FORGED}) {FORGED}", "@", '\\">, orig_to=<\\"']
+    "local",
+    [
+        "a b",
+        'a\\"b',
+        "a\\\\",
+        ">, relay=x, ",
+        FORGED,
+        f"{FORGED}) {FORGED}",
+        "@",
+        '\\">, orig_to=<\\"',
+    ],
 )
 def test_nothing_in_a_quoted_recipient_is_a_field(local: str) -> None:
-    for line in (text(f'"{local}"@example.org'), text(more=f', orig_to=<"{local}"@example.org>'), text(f'"{local}"')):
+    for line in (
+        text(f'"{local}"@example.org'),
+        text(more=f', orig_to=<"{local}"@example.org>'),
+        text(f'"{local}"'),
+    ):
         (said,) = delivery.read(line)
         assert said.relay == RELAY.encode()
 
 
 def test_what_can_be_read_in_two_ways_is_read_in_both() -> None:
-    relays = [[each.relay for each in delivery.read(line)] for line in (text(f"x{FORGED}@y"), text(reason=f"<x{FORGED})"))]
+    relays = [
+        [each.relay for each in delivery.read(line)]
+        for line in (text(f"x{FORGED}@y"), text(reason=f"<x{FORGED})"))
+    ]
 
-    assert relays == [[b"mx.bank.example[192.0.2.66]:25", RELAY.encode()], [RELAY.encode(), b"mx.bank.example[192.0.2.66]:25"]]
+    assert relays == [
+        [b"mx.bank.example[192.0.2.66]:25", RELAY.encode()],
+        [RELAY.encode(), b"mx.bank.example[192.0.2.66]:25"],
+    ]
     assert not usual(text(f"x{FORGED}@y"))
     assert not usual(text(reason=f"<x{FORGED})"))
 
@@ -96,21 +129,44 @@ def test_a_usual_line_is_read_as_any_other(to: str) -> None:
         (said,) = delivery.read(line)
         queue, relay, spent, tls = usual(line)
 
-        assert (queue, *delivery.uses(relay), spent, tls) == (said.queue, said.relay, said.uses, said.spent, said.tls)
+        assert (queue, *delivery.uses(relay), spent, tls) == (
+            said.queue,
+            said.relay,
+            said.uses,
+            said.spent,
+            said.tls,
+        )
     refused = text(to, status="deferred")
     assert delivery.refused(refused) == (said.queue, said.relay, said.spent)
     assert delivery.refused(refused.replace(b"250 ok", b"TLSA lookup error for x:25")) is None
 
 
 @pytest.mark.parametrize(
-    "tls", ["dane?", "!dane", "unknown", "unknown?", "", ":", "dane:", "x:dane", "DANE", "dane!", "may:none?"]
+    "tls",
+    [
+        "dane?",
+        "!dane",
+        "unknown",
+        "unknown?",
+        "",
+        ":",
+        "dane:",
+        "x:dane",
+        "DANE",
+        "dane!",
+        "may:none?",
+    ],
 )
 def test_a_field_that_says_nothing_sure_is_not_believed(tls: str) -> None:
     assert delivery.protected(tls.encode()) is None
 
 
-@pytest.mark.parametrize("part", ["", "/requiretls", "/requiretls:none", "/requiretls?", "/!requiretls:nostarttls"])
-@pytest.mark.parametrize("level, name", [("dane", "dane"), ("dane:encrypt", "encrypted"), ("may:none", "plaintext")])
+@pytest.mark.parametrize(
+    "part", ["", "/requiretls", "/requiretls:none", "/requiretls?", "/!requiretls:nostarttls"]
+)
+@pytest.mark.parametrize(
+    "level, name", [("dane", "dane"), ("dane:encrypt", "encrypted"), ("may:none", "plaintext")]
+)
 def test_requiretls_does_not_change_the_class(level: str, name: str, part: str) -> None:
     said = delivery.protected((level + part).encode())
 
@@ -120,7 +176,12 @@ def test_requiretls_does_not_change_the_class(level: str, name: str, part: str) 
 
 def test_a_reason_counts_where_it_directly_follows_the_status() -> None:
     assert delivery.failure(b"Server certificate not verified)") is not None
-    for before in (b" ", b"x", b"host mx[192.0.2.1] said: 450 ", b"delivery temporarily suspended: "):
+    for before in (
+        b" ",
+        b"x",
+        b"host mx[192.0.2.1] said: 450 ",
+        b"delivery temporarily suspended: ",
+    ):
         assert delivery.failure(before + b"Server certificate not verified)") is None
 
 
@@ -147,7 +208,17 @@ def test_a_session_that_breaks_is_told_by_the_first_words(line: bytes, expected:
 
 PIECES = st.sampled_from(
     [
-        *(b"2CE5121E153: to=<", b"s@example.org", b'"', b"\\", b">, relay=", b"mx[192.0.2.1]:25", b"none", b", conn_use=", b"2"),
+        *(
+            b"2CE5121E153: to=<",
+            b"s@example.org",
+            b'"',
+            b"\\",
+            b">, relay=",
+            b"mx[192.0.2.1]:25",
+            b"none",
+            b", conn_use=",
+            b"2",
+        ),
         *(
             b", delay=1",
             b", delays=0/0/0/1",
@@ -180,7 +251,9 @@ def test_any_bytes_are_read_without_complaint(line: bytes) -> None:
     meanings.sessions.begin(0)
     for said in (line, text(), line):
         for match in TEXT.finditer(said):
-            assert meanings.of(meanings.sessions.service(b"mx1 postfix/smtp"), b"1", match.groups(b""), 1795485600).note
+            assert meanings.of(
+                meanings.sessions.service(b"mx1 postfix/smtp"), b"1", match.groups(b""), 1795485600
+            ).note
     assert Sessions.restored(meanings.sessions.saved(1795485600)).known == 0
     readings = delivery.read(line)
     if usual(line):

@@ -18,13 +18,19 @@ NOW = 1795485600
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")
+    }
     environment["PYTHONPATH"] = str(Path(dane_mailgraph.__file__).parents[1])
     command = [sys.executable, "-m", "dane_mailgraph", "demo", "--config", os.devnull, str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=600, check=False
+    )
 
 
-def test_it_ends_with_the_path_of_the_page_also_where_an_earlier_one_was_broken_off(tmp_path: Path) -> None:
+def test_it_ends_with_the_path_of_the_page_also_where_an_earlier_one_was_broken_off(
+    tmp_path: Path,
+) -> None:
     for name in (
         f"state/{demo.MARK}",
         "state/ledger.sqlite",
@@ -44,11 +50,17 @@ def test_it_ends_with_the_path_of_the_page_also_where_an_earlier_one_was_broken_
     assert "Nothing has been counted" not in page.read_text()
     assert len(list(page.parent.glob("*.png"))) >= 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["demo"]
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["mail.log", "state", "www"]
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
+        "mail.log",
+        "state",
+        "www",
+    ]
 
 
 @pytest.mark.parametrize("name", ["state", "www", "mail.log"])
-def test_what_is_no_demos_is_refused_and_left_alone(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_demos_is_refused_and_left_alone(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     theirs = tmp_path / name
     if name != "mail.log":
         theirs.mkdir()
@@ -58,12 +70,17 @@ def test_what_is_no_demos_is_refused_and_left_alone(name: str, tmp_path: Path, c
     assert command_line.main(["demo", "--config", os.devnull, str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith(f"dane-mailgraph: {tmp_path / name} is there already") and said.err.count("\n") == 1
+    assert (
+        said.err.startswith(f"dane-mailgraph: {tmp_path / name} is there already")
+        and said.err.count("\n") == 1
+    )
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [theirs]
     assert theirs.read_text() == "precious"
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_made_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("in the way")
 
     assert command_line.main(["demo", "--config", os.devnull, str(tmp_path / "file")]) == 74
@@ -77,9 +94,14 @@ def test_the_traffic_is_the_same_each_time_ends_now_and_is_in_order() -> None:
     assert list(islice(demo.traffic(NOW), 5000)) == lines[:5000]
     assert stamps == sorted(stamps)
     assert stamps[-1] <= time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(NOW + 3600))
-    assert all(f"{label} TLS connection" in "".join(lines[-2000:]) for label in ("Verified", "Trusted", "Untrusted", "Anonymous"))
+    assert all(
+        f"{label} TLS connection" in "".join(lines[-2000:])
+        for label in ("Verified", "Trusted", "Untrusted", "Anonymous")
+    )
 
 
 def test_the_sample_logs_come_with_the_program() -> None:
-    assert [Path(path).name for path in demo.samples()] == sorted(Path(path).name for path in demo.samples())
+    assert [Path(path).name for path in demo.samples()] == sorted(
+        Path(path).name for path in demo.samples()
+    )
     assert all(Path(path).stat().st_size for path in demo.samples()) and demo.samples()

@@ -21,7 +21,10 @@ from dane_mailgraph.postfix.explanation import explain
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAM, SETTING = ((ROOT / "man" / name).read_text(encoding="utf-8") for name in ("dane-mailgraph.8", "dane-mailgraph.conf.5"))
+PROGRAM, SETTING = (
+    (ROOT / "man" / name).read_text(encoding="utf-8")
+    for name in ("dane-mailgraph.8", "dane-mailgraph.conf.5")
+)
 UNITS = sorted((ROOT / "systemd").iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 
@@ -32,7 +35,9 @@ VERBS: dict[str, argparse.ArgumentParser] = _VERBS.choices
 
 def section(page: str, name: str) -> str:
     """A section of a man page, as its source has it."""
-    return re.split(r"^\.S[sh] ", page.split(f"\n.Ss {name}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    return re.split(
+        r"^\.S[sh] ", page.split(f"\n.Ss {name}\n", 1)[1], maxsplit=1, flags=re.MULTILINE
+    )[0]
 
 
 def own_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -45,9 +50,16 @@ def own_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def test_the_table_in_readme_lists_each_setting_with_its_default_and_meaning() -> None:
-    rows = [(name, default) for name, default in re.findall(r"^\| `(\w+)` \| (`.*?`|empty) \| (?=[a-z])", README, re.MULTILINE)]
+    rows = [
+        (name, default)
+        for name, default in re.findall(
+            r"^\| `(\w+)` \| (`.*?`|empty) \| (?=[a-z])", README, re.MULTILINE
+        )
+    ]
 
-    assert rows == [(each.name, f"`{each.default}`" if each.default else "empty") for each in SETTINGS]
+    assert rows == [
+        (each.name, f"`{each.default}`" if each.default else "empty") for each in SETTINGS
+    ]
     for each in SETTINGS:
         assert f"| {each.help} |\n" in README
 
@@ -55,7 +67,9 @@ def test_the_table_in_readme_lists_each_setting_with_its_default_and_meaning() -
 def test_the_man_page_lists_each_setting_with_its_default() -> None:
     said = re.findall(r"^\.It Ic (\w+) =(.*)$", section(SETTING, "Settings"), re.MULTILINE)
 
-    assert [(name, default.strip()) for name, default in said] == [(each.name, each.default) for each in SETTINGS]
+    assert [(name, default.strip()) for name, default in said] == [
+        (each.name, each.default) for each in SETTINGS
+    ]
     assert FILE in SETTING and FILE in PROGRAM
 
 
@@ -87,7 +101,12 @@ def test_the_man_page_and_readme_list_each_verb() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_man_page_lists_each_option_of_a_verb(verb: str) -> None:
     synopsis = PROGRAM.split(f".Nm\n.Cm {verb}\n", 1)[1].split(".Nm\n", 1)[0]
-    text = re.split(r"^\.It Cm ", section(PROGRAM, "Verbs").split(f".It Cm {verb}", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    text = re.split(
+        r"^\.It Cm ",
+        section(PROGRAM, "Verbs").split(f".It Cm {verb}", 1)[1],
+        maxsplit=1,
+        flags=re.MULTILINE,
+    )[0]
     for action in own_options(VERBS[verb]):
         for option in action.option_strings or ():
             assert f"Fl {option[1:]}" in synopsis + text or f", {option[1:]}" in text
@@ -100,10 +119,14 @@ def test_the_man_page_lists_each_option_of_a_verb(verb: str) -> None:
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not installed")
 @pytest.mark.parametrize("name", ["dane-mailgraph.8", "dane-mailgraph.conf.5"])
 def test_mandoc_finds_nothing_to_say_of_a_man_page(name: str) -> None:
-    done = subprocess.run(["mandoc", "-Tlint", str(ROOT / "man" / name)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mandoc", "-Tlint", str(ROOT / "man" / name)], capture_output=True, text=True, check=False
+    )
 
     # Which other pages there are is the machine's matter.
-    assert [line for line in done.stdout.splitlines() if "referenced manual not found" not in line] == []
+    assert [
+        line for line in done.stdout.splitlines() if "referenced manual not found" not in line
+    ] == []
 
 
 # ---- guides ---------------------------------------------------------------------------------
@@ -114,12 +137,20 @@ SCENES: list[str] = re.findall(r"^```\n(# expect: .*?)^```$", COUNTING, re.DOTAL
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.split("\n")[0])
-def test_the_lines_of_the_counting_rules_count_as_the_annotations_above_them_say(scene: str) -> None:
+def test_the_lines_of_the_counting_rules_count_as_the_annotations_above_them_say(
+    scene: str,
+) -> None:
     expected, lines = scene.splitlines()[::2], scene.encode().splitlines()[1::2]
     clock = Clock(timezone.utc, 1795485600)  # 2026-11-24T02:00Z
-    for expect, said in zip(expected, explain(lines, clock, Relays("127.0.0.0/8 ::1 unix")), strict=True):
+    for expect, said in zip(
+        expected, explain(lines, clock, Relays("127.0.0.0/8 ::1 unix")), strict=True
+    ):
         times = re.search(r"counted (\d+) times", said.note)
-        counts = (f"{times[1]} x " if times else "") + " ".join(said.counts) if said.counts else "nothing, "
+        counts = (
+            (f"{times[1]} x " if times else "") + " ".join(said.counts)
+            if said.counts
+            else "nothing, "
+        )
         assert expect.removeprefix("# expect: ").startswith(counts)
 
 
@@ -153,32 +184,45 @@ echo "${COMPREPLY[*]}"
 def completions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `make install` fills in a prefix's share."""
     folder = tmp_path_factory.mktemp("share")
-    subprocess.run([sys.executable, str(ROOT / "tools" / "completions.py"), str(folder)], check=True)
+    subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "completions.py"), str(folder)], check=True
+    )
     return folder
 
 
 def by_bash(folder: Path, *words: str) -> set[str]:
     file = folder / "bash-completion" / "completions" / "dane-mailgraph"
-    done = subprocess.run(["bash", "-c", ASK_BASH, "bash", file, *words], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", ASK_BASH, "bash", file, *words], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split())
 
 
 def by_fish(folder: Path, *words: str) -> set[str]:
     file = folder / "fish" / "vendor_completions.d" / "dane-mailgraph.fish"
     ask = f"source {file}; complete -C 'dane-mailgraph {' '.join(words)}'"
-    done = subprocess.run(["fish", "--no-config", "-c", ask], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", ask], capture_output=True, text=True, check=True
+    )
     return {line.split("\t")[0] for line in done.stdout.splitlines()}
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish"])
-def test_a_shell_completes_each_verb_its_options_and_their_choices(shell: str, completions: Path) -> None:
+def test_a_shell_completes_each_verb_its_options_and_their_choices(
+    shell: str, completions: Path
+) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     ask = by_bash if shell == "bash" else by_fish
 
     assert ask(completions, "") >= set(VERBS)
     for name, verb in VERBS.items():
-        options = {option for action in verb._actions for option in action.option_strings if option.startswith("--")}
+        options = {
+            option
+            for action in verb._actions
+            for option in action.option_strings
+            if option.startswith("--")
+        }
         assert ask(completions, name, "--") == options
     assert ask(completions, "report", "--format", "") == {"text", "json", "csv"}
     assert "/etc/passwd" in ask(completions, "import", "/etc/passw")
@@ -204,7 +248,13 @@ def test_the_units_are_without_fault(tmp_path: Path) -> None:
     for unit in UNITS:
         text = unit.read_text().replace("/opt/dane-mailgraph/bin/dane-mailgraph", str(program))
         (tmp_path / unit.name).write_text(text)
-    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", *(str(tmp_path / unit.name) for unit in UNITS)]
+    command = [
+        "systemd-analyze",
+        "verify",
+        "--man=no",
+        "--recursive-errors=yes",
+        *(str(tmp_path / unit.name) for unit in UNITS),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -213,7 +263,14 @@ def test_the_units_are_without_fault(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
 def test_the_services_can_reach_little(unit: Path) -> None:
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=4", str(unit)]  # in tenths
+    command = [
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        "--no-pager",
+        "--threshold=4",
+        str(unit),
+    ]  # in tenths
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout

@@ -39,7 +39,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-def said(home: Home, capsys: pytest.CaptureFixture[str], *rest: str) -> tuple[int, dict[str, dict[str, Any]]]:
+def said(
+    home: Home, capsys: pytest.CaptureFixture[str], *rest: str
+) -> tuple[int, dict[str, dict[str, Any]]]:
     """Status, and what is not well by its check."""
     capsys.readouterr()
     status = command_line.main(["doctor", *home.settings, "--format", "json", *rest])
@@ -51,7 +53,9 @@ def said(home: Home, capsys: pytest.CaptureFixture[str], *rest: str) -> tuple[in
     return status, {each["check"]: each for each in told["findings"] if each["verdict"] != "ok"}
 
 
-def test_a_log_of_another_machine_is_well_without_postfix(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_of_another_machine_is_well_without_postfix(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, wrong = said(home, capsys)
 
     assert (status, {check: each["verdict"] for check, each in wrong.items()}) == (
@@ -70,7 +74,9 @@ def test_text_and_its_last_line(home: Home, capsys: pytest.CaptureFixture[str]) 
     assert lines[-1].startswith("0 to mend, 0 to look at, ")
 
 
-def test_a_log_that_is_not_there_must_be_mended(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_is_not_there_must_be_mended(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, wrong = said(home, capsys, "--log", str(home.folder / "maillog"))
 
     assert (status, wrong["reading"]["found"]) == (1, f"{home.folder}/maillog is not there")
@@ -84,10 +90,15 @@ def test_a_stale_log_must_be_mended(home: Home, capsys: pytest.CaptureFixture[st
     assert (status, wrong["lines"]["found"]) == (1, "its newest line is 4 days old")
 
 
-def test_a_counter_that_stands_still_must_be_mended(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_counter_that_stands_still_must_be_mended(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, wrong = said(home, capsys, "--state-dir", str(home.folder / "other"))
 
-    assert (status, wrong["ledger"]["found"]) == (1, "it is not there: nothing has been counted yet")
+    assert (status, wrong["ledger"]["found"]) == (
+        1,
+        "it is not there: nothing has been counted yet",
+    )
 
 
 def test_a_damaged_rrd_must_be_mended(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +109,9 @@ def test_a_damaged_rrd_must_be_mended(home: Home, capsys: pytest.CaptureFixture[
 
 
 @needs("test", root=True)
-def test_a_log_that_the_user_who_counts_cannot_read_must_be_mended(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_the_user_who_counts_cannot_read_must_be_mended(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     os.chown(home.state, 65534, 65534)
     home.log.chmod(0o640)
     status, wrong = said(home, capsys)
@@ -117,7 +130,9 @@ def test_wrong_usage_is_2(option: str, home: Home, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_names_from_outside_cannot_command_the_terminal(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_from_outside_cannot_command_the_terminal(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     command_line.main(["doctor", *home.settings, "--log", f"{home.folder}/a\x1b[2Jb"])
 
     assert "\x1b" not in capsys.readouterr().out
@@ -129,7 +144,9 @@ def test_names_from_outside_cannot_command_the_terminal(home: Home, capsys: pyte
 @needs("postconf")
 def test_loglevel_0_is_found_and_the_command_mends_it(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    postfix = configured(tmp_path / "postfix", "smtp_tls_security_level = dane\nsmtp_dns_support_level = dnssec\n")
+    postfix = configured(
+        tmp_path / "postfix", "smtp_tls_security_level = dane\nsmtp_dns_support_level = dnssec\n"
+    )
     environment = {**os.environ, "MAIL_CONFIG": str(postfix)}
 
     def told() -> tuple[int, dict[str, dict[str, str]]]:
@@ -150,8 +167,14 @@ def test_loglevel_0_is_found_and_the_command_mends_it(tmp_path: Path) -> None:
     _, after = told()
 
     assert status == 1
-    assert (before["smtp_tls_loglevel"]["verdict"], before["smtp_tls_loglevel"]["found"]) == ("fail", "it is 0")
-    assert (after["smtp_tls_loglevel"]["verdict"], after["smtp_tls_loglevel"]["found"]) == ("ok", "it is 1")
+    assert (before["smtp_tls_loglevel"]["verdict"], before["smtp_tls_loglevel"]["found"]) == (
+        "fail",
+        "it is 0",
+    )
+    assert (after["smtp_tls_loglevel"]["verdict"], after["smtp_tls_loglevel"]["found"]) == (
+        "ok",
+        "it is 1",
+    )
     assert before["log"]["found"] == f"Postfix logs to {postfix}/maillog, we read {home.log}"
 
 
@@ -167,7 +190,9 @@ smtpd_tls_chain_files = {folder}/chain
 
 @needs("postfix", "postconf", root=True)
 @needs("unbound", "ldns-keygen", "ldns-signzone", "openssl")
-def test_a_server_on_which_all_is_well_has_nothing_to_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_on_which_all_is_well_has_nothing_to_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Postfix, resolver, zone, certificate, log and store are real; only the ports are not the usual ones."""
     authority = Authority(tmp_path)
     (key, path), (other, _) = authority.issue("mail"), authority.issue("next")
@@ -176,9 +201,13 @@ def test_a_server_on_which_all_is_well_has_nothing_to_mend(tmp_path: Path, monke
     records = f"{NAME}. 60 IN A 127.0.0.1\n"
     for private in (key, other):
         public = subprocess.run(
-            ["openssl", "pkey", "-in", private, "-pubout", "-outform", "DER"], capture_output=True, check=True
+            ["openssl", "pkey", "-in", private, "-pubout", "-outform", "DER"],
+            capture_output=True,
+            check=True,
         )
-        records += f"{target.record}. 60 IN TLSA 3 1 1 {hashlib.sha256(public.stdout).hexdigest()}\n"
+        records += (
+            f"{target.record}. 60 IN TLSA 3 1 1 {hashlib.sha256(public.stdout).hexdigest()}\n"
+        )
     resolv = tmp_path / "resolv.conf"
     resolv.write_text("nameserver 127.0.0.1\n")
     (tmp_path / "unbound").mkdir()
@@ -192,11 +221,21 @@ def test_a_server_on_which_all_is_well_has_nothing_to_mend(tmp_path: Path, monke
         home.collected()
         home.www.mkdir()
         (home.www / "index.html").touch()
-        options = dict(zip(("state_dir", "output_dir", "log"), map(str, (home.state, home.www, home.log)), strict=True))
+        options = dict(
+            zip(
+                ("state_dir", "output_dir", "log"),
+                map(str, (home.state, home.www, home.log)),
+                strict=True,
+            )
+        )
         settings = load(os.devnull, {}, options)
-        found = diagnose(facts.gather(settings, [target], int(time.time()), resolv_conf=str(resolv), port=dns))
+        found = diagnose(
+            facts.gather(settings, [target], int(time.time()), resolv_conf=str(resolv), port=dns)
+        )
 
-    assert [each for each in found if each.verdict is not Verdict.OK and each.check != "clock"] == []
+    assert [
+        each for each in found if each.verdict is not Verdict.OK and each.check != "clock"
+    ] == []
     told = {each.check: each.found for each in found}
     assert told["resolver"] == "it validates, and is on this machine"
     assert told["tlsa match"].startswith(f"CN = {NAME} by 3 1 1 ")

@@ -29,14 +29,22 @@ NONE: Bucket = (None, None, None, None)
 ZERO: Bucket = (0, 0, 0, 0)
 
 
-def series(buckets: list[Bucket], step: int = HOUR, until: int = NOW, peak: float | None = 3) -> Series:
+def series(
+    buckets: list[Bucket], step: int = HOUR, until: int = NOW, peak: float | None = 3
+) -> Series:
     columns = tuple(zip(*buckets, strict=True)) or ((),) * len(TRUST)
     counts = dict(zip(TRUST, columns, strict=True))
-    return Series(until - step * len(buckets), step, counts, dict.fromkeys(TRUST, peak), reached=until - 60)
+    return Series(
+        until - step * len(buckets), step, counts, dict.fromkeys(TRUST, peak), reached=until - 60
+    )
 
 
-def drawing(graph: Graph, buckets: list[Bucket], span: Span = SHORT, **series_of: int | float | None) -> Drawing:
-    return Drawing(graph, span, series(buckets, **series_of), LIGHT, "mail.example.org", BERLIN, ENGLISH)  # type: ignore[arg-type]
+def drawing(
+    graph: Graph, buckets: list[Bucket], span: Span = SHORT, **series_of: int | float | None
+) -> Drawing:
+    return Drawing(
+        graph, span, series(buckets, **series_of), LIGHT, "mail.example.org", BERLIN, ENGLISH
+    )  # type: ignore[arg-type]
 
 
 # ---- the areas ------------------------------------------------------------------------------
@@ -47,7 +55,10 @@ def test_a_stack_shows_counts_per_minute_on_top_of_each_other() -> None:
 
 
 def test_where_less_than_one_a_minute_is_counted_the_unit_is_the_hour_or_the_day() -> None:
-    assert [drawing(STACK, [(n, 0, 0, 0)], step=step).unit[0] for n, step in ((60, HOUR), (59, HOUR), (1, HOUR), (23, DAY))] == [
+    assert [
+        drawing(STACK, [(n, 0, 0, 0)], step=step).unit[0]
+        for n, step in ((60, HOUR), (59, HOUR), (1, HOUR), (23, DAY))
+    ] == [
         MINUTE,
         HOUR,
         HOUR,
@@ -102,7 +113,9 @@ def test_a_single_delivery_in_the_clear_among_thousands_is_seen() -> None:
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=7), st.floats(0.01, 10))
-def test_what_is_made_visible_keeps_the_top_and_the_order(counts: list[float], least: float) -> None:
+def test_what_is_made_visible_keeps_the_top_and_the_order(
+    counts: list[float], least: float
+) -> None:
     edges = tuple(sum(counts[: i + 1]) for i in range(len(counts)))
     raised = visible(edges, least)
 
@@ -222,7 +235,10 @@ def test_the_average_is_of_the_unit_that_its_heading_names() -> None:
 
 
 def test_what_is_unknown_is_a_dash_and_what_is_zero_is_zero() -> None:
-    unknown, zero = (drawing(STACK, [bucket] * 3, peak=peak).legend()[0] for bucket, peak in ((NONE, None), (ZERO, 0.0)))
+    unknown, zero = (
+        drawing(STACK, [bucket] * 3, peak=peak).legend()[0]
+        for bucket, peak in ((NONE, None), (ZERO, 0.0))
+    )
     assert unknown == ("Verified", DASH, DASH, DASH, DASH)
     assert zero == ("Verified", "0", DASH, "0", "0")
 
@@ -232,7 +248,13 @@ def test_the_sum_of_unknown_is_unknown() -> None:
 
 
 def test_a_category_that_is_unknown_among_known_ones_has_no_share() -> None:
-    assert [row.share for row in drawing(STACK, [(1, 1, None, None)]).legend()] == ["50.0%", "50.0%", DASH, DASH, ""]
+    assert [row.share for row in drawing(STACK, [(1, 1, None, None)]).legend()] == [
+        "50.0%",
+        "50.0%",
+        DASH,
+        DASH,
+        "",
+    ]
 
 
 def test_the_numbers_of_a_column_have_equally_many_decimals() -> None:
@@ -272,7 +294,9 @@ def test_whatever_changes_the_picture_changes_its_identity() -> None:
         first._replace(zone=ZoneInfo("Europe/London")),
         first._replace(language=language("de")),
     ]
-    identities = [each.identity("matplotlib 1") for each in (first, *others)] + [first.identity("rrdtool 1")]
+    identities = [each.identity("matplotlib 1") for each in (first, *others)] + [
+        first.identity("rrdtool 1")
+    ]
 
     assert len(set(identities)) == len(identities)
     assert drawing(STACK, [(5, 3, 1, 0)] * 6).identity("matplotlib 1") == identities[0]

@@ -32,16 +32,40 @@ def line(text: str, program: str = "postfix/smtp", stamp: str = "2024-01-15T12:0
     return f"{stamp} mail {program}[7]: {text}"
 
 
-def explained(*lines: str | bytes, capsys: pytest.CaptureFixture[str], folder: Path, more: tuple[str, ...] = ()) -> list[Any]:
+def explained(
+    *lines: str | bytes,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    more: tuple[str, ...] = (),
+) -> list[Any]:
     log = folder / "lines.log"
-    log.write_bytes(b"\n".join(each if isinstance(each, bytes) else each.encode() for each in lines))
-    assert command_line.main(["explain", "--config", os.devnull, "--time-zone", "UTC", "--format", "json", *more, str(log)]) == 0
+    log.write_bytes(
+        b"\n".join(each if isinstance(each, bytes) else each.encode() for each in lines)
+    )
+    assert (
+        command_line.main(
+            [
+                "explain",
+                "--config",
+                os.devnull,
+                "--time-zone",
+                "UTC",
+                "--format",
+                "json",
+                *more,
+                str(log),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     assert said.err == ""
     return [json.loads(each) for each in said.out.split("\n")[:-1]]
 
 
-def test_a_new_connection_counts_in_one_category_of_each_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_connection_counts_in_one_category_of_each_family(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (said,) = explained(line(f"Verified {TLS}"), capsys=capsys, folder=tmp_path)
 
     assert list(said) == KEYS
@@ -55,11 +79,26 @@ def test_a_new_connection_counts_in_one_category_of_each_family(tmp_path: Path, 
     assert said["note"]
 
 
-def test_objects_come_in_order_one_for_each_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = explained(line(f"Trusted {TLS}"), "", "what?", line(f"Untrusted {REUSED}"), "", capsys=capsys, folder=tmp_path)
+def test_objects_come_in_order_one_for_each_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = explained(
+        line(f"Trusted {TLS}"),
+        "",
+        "what?",
+        line(f"Untrusted {REUSED}"),
+        "",
+        capsys=capsys,
+        folder=tmp_path,
+    )
 
     assert [each["line"] for each in said] == [1, 2, 3, 4]
-    assert [each["counts"][:1] for each in said] == [["connections.trusted"], [], [], ["connections.reused"]]
+    assert [each["counts"][:1] for each in said] == [
+        ["connections.trusted"],
+        [],
+        [],
+        ["connections.reused"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,16 +119,24 @@ def test_objects_come_in_order_one_for_each_line(tmp_path: Path, capsys: pytest.
         (line(f"Verified {TLS}").replace("[192.0.2.1]:25", "[private/tls]"), "ignore_relays"),
         (line(TLS), "2.5"),
         (line(f"said: Verified {TLS}"), "does not begin"),
-        (line(f"4VbXk21xZ7z: to=<a@example.org>, relay=none, status=deferred (Verified {TLS})"), "recipient"),
+        (
+            line(f"4VbXk21xZ7z: to=<a@example.org>, relay=none, status=deferred (Verified {TLS})"),
+            "recipient",
+        ),
         (line("4VbXk21xZ7z: host mx.example.org[192.0.2.1] said: 450 later"), "message"),
         (line("warning: TLS library problem"), "warning"),
         (line("SSL_connect error to mx.example.org[192.0.2.1]:25: -1"), "failed"),
-        (line("connect to mx.example.org[192.0.2.1]:25: Connection refused"), "not the summary line"),
+        (
+            line("connect to mx.example.org[192.0.2.1]:25: Connection refused"),
+            "not the summary line",
+        ),
         (line(f"Verified {TLS}").replace("[7]", ""), "tag"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) and value.isprintable() else "",
 )
-def test_a_line_that_counts_nowhere_says_why(text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_that_counts_nowhere_says_why(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = explained(text, "end", capsys=capsys, folder=tmp_path)[0]
 
     assert said["counts"] == []
@@ -97,16 +144,24 @@ def test_a_line_that_counts_nowhere_says_why(text: str, words: str, tmp_path: Pa
     assert said["program"] is None or said["program"]
 
 
-def test_a_folded_repeat_says_how_often_it_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (said,) = explained(line(f"message repeated 3 times: [ Trusted {TLS}]"), capsys=capsys, folder=tmp_path)
+def test_a_folded_repeat_says_how_often_it_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (said,) = explained(
+        line(f"message repeated 3 times: [ Trusted {TLS}]"), capsys=capsys, folder=tmp_path
+    )
 
     assert said["counts"][0] == "connections.trusted"
     assert "counted 3 times" in said["note"]
 
 
-def test_the_setting_ignore_relays_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_setting_ignore_relays_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = [line(f"Trusted {TLS}"), line(f"Trusted {TLS}").replace("192.0.2.1", "127.0.0.1")]
-    said = explained(*lines, capsys=capsys, folder=tmp_path, more=("--ignore-relays", "192.0.2.0/24"))
+    said = explained(
+        *lines, capsys=capsys, folder=tmp_path, more=("--ignore-relays", "192.0.2.0/24")
+    )
 
     assert [bool(each["counts"]) for each in said] == [False, True]
 
@@ -115,7 +170,13 @@ def test_text_is_a_line_a_line_that_no_log_can_use_to_command_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "lines.log"
-    log.write_bytes(line(f"Trusted {TLS}").encode() + b"\n" + line("x", "ev\x1b[2Jil").encode() + b"\n" + b"\xff\x85\x0c\n")
+    log.write_bytes(
+        line(f"Trusted {TLS}").encode()
+        + b"\n"
+        + line("x", "ev\x1b[2Jil").encode()
+        + b"\n"
+        + b"\xff\x85\x0c\n"
+    )
 
     assert command_line.main(["explain", "--config", os.devnull, str(log)]) == 0
     out = capsys.readouterr().out
@@ -125,9 +186,20 @@ def test_text_is_a_line_a_line_that_no_log_can_use_to_command_the_terminal(
 
 
 def test_an_answer_does_not_wait_for_the_next_line() -> None:
-    command = [sys.executable, "-m", "dane_mailgraph", "explain", "--config", os.devnull, "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "dane_mailgraph",
+        "explain",
+        "--config",
+        os.devnull,
+        "--format",
+        "json",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path(dane_mailgraph.__file__).parents[1])}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as child:
         assert child.stdin and child.stdout
         overdue = Timer(20, child.kill)
         overdue.start()
@@ -144,14 +216,28 @@ def test_an_answer_does_not_wait_for_the_next_line() -> None:
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
-def test_what_is_explained_is_what_import_counts(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_explained_is_what_import_counts(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / path.name
     log.write_bytes(path.read_bytes())
     os.utime(log, (WRITTEN, WRITTEN))
     if time.time() < WRITTEN:
         pytest.skip("the clock of this machine is before these logs, so they are in the future")
-    folders = ["--state-dir", str(tmp_path / "state"), "--log", str(tmp_path / "none"), "--config", os.devnull]
-    assert command_line.main(["explain", *folders, "--time-zone", "Europe/Berlin", "--format", "json", str(log)]) == 0
+    folders = [
+        "--state-dir",
+        str(tmp_path / "state"),
+        "--log",
+        str(tmp_path / "none"),
+        "--config",
+        os.devnull,
+    ]
+    assert (
+        command_line.main(
+            ["explain", *folders, "--time-zone", "Europe/Berlin", "--format", "json", str(log)]
+        )
+        == 0
+    )
     said = [json.loads(each) for each in capsys.readouterr().out.split("\n")[:-1]]
     sums: Counter[str] = Counter()
     for each in said:
@@ -163,4 +249,6 @@ def test_what_is_explained_is_what_import_counts(path: Path, tmp_path: Path, cap
     capsys.readouterr()
     assert command_line.main(["report", *folders, "--since", "2000-01-02", "--format", "json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert {each.key: report[each.family][each.name] or 0 for each in COUNTED} == {each.key: sums[each.key] for each in COUNTED}
+    assert {each.key: report[each.family][each.name] or 0 for each in COUNTED} == {
+        each.key: sums[each.key] for each in COUNTED
+    }

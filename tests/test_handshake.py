@@ -86,15 +86,26 @@ CIPHERS = {
 }
 
 
-@pytest.mark.parametrize("category, name", [(category, name) for category, names in GROUPS.items() for name in names.split()])
+@pytest.mark.parametrize(
+    "category, name",
+    [(category, name) for category, names in GROUPS.items() for name in names.split()],
+)
 def test_a_group_of_tls_1_3_is_of_its_category(category: str, name: str) -> None:
     assert group(name) == category
-    assert group(f"{name} (2048 bits) server-signature RSA-PSS (2048 bits) server-digest SHA256") == category
+    assert (
+        group(f"{name} (2048 bits) server-signature RSA-PSS (2048 bits) server-digest SHA256")
+        == category
+    )
 
 
-@pytest.mark.parametrize("category, name", [(category, name) for category, names in CIPHERS.items() for name in names.split()])
+@pytest.mark.parametrize(
+    "category, name",
+    [(category, name) for category, names in CIPHERS.items() for name in names.split()],
+)
 def test_a_cipher_up_to_tls_1_2_is_of_its_category(category: str, name: str) -> None:
-    assert {cipher(name, protocol) for protocol in ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2")} == {category}
+    assert {cipher(name, protocol) for protocol in ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2")} == {
+        category
+    }
 
 
 @pytest.mark.parametrize("curve", ["P-256", "prime256v1", "secp384r1", "X25519"])
@@ -104,15 +115,26 @@ def test_a_curve_in_brackets_is_part_of_the_key_exchange(curve: str) -> None:
 
 def test_without_a_name_the_key_exchange_of_tls_1_3_is_unknown() -> None:
     assert said().key_exchange == "unknown"
-    assert said(tls=f"TLSv1.3 with cipher {SUITE} server-signature RSA-PSS (2048 bits)").key_exchange == "unknown"
+    assert (
+        said(tls=f"TLSv1.3 with cipher {SUITE} server-signature RSA-PSS (2048 bits)").key_exchange
+        == "unknown"
+    )
 
 
 def test_a_cipher_s_name_says_nothing_about_tls_1_3() -> None:
-    assert said(tls="TLSv1.3 with cipher ECDHE-RSA-AES256-SHA (256/256 bits)").key_exchange == "unknown"
+    assert (
+        said(tls="TLSv1.3 with cipher ECDHE-RSA-AES256-SHA (256/256 bits)").key_exchange
+        == "unknown"
+    )
 
 
 def test_a_tail_says_nothing_about_tls_1_2() -> None:
-    assert said(tls="TLSv1.2 with cipher DHE-RSA-AES256-SHA (256/256 bits) key-exchange X25519").key_exchange == "dh"
+    assert (
+        said(
+            tls="TLSv1.2 with cipher DHE-RSA-AES256-SHA (256/256 bits) key-exchange X25519"
+        ).key_exchange
+        == "dh"
+    )
 
 
 # ---- sessions -------------------------------------------------------------------------------
@@ -135,10 +157,15 @@ def test_a_reused_session_counts_as_reused_alone(label: str) -> None:
 @pytest.mark.parametrize("times", [1, 2, 17, 999999999])
 def test_a_folded_repeat_stands_for_itself_so_often(times: int) -> None:
     assert unwrapped(b"message repeated %d times: [ " % times + text() + b"]") == (times, text())
-    assert unwrapped(b"[ID 197553 mail.info] message repeated %d times: [ " % times + text() + b"]") == (times, text())
+    assert unwrapped(
+        b"[ID 197553 mail.info] message repeated %d times: [ " % times + text() + b"]"
+    ) == (times, text())
 
 
-@pytest.mark.parametrize("tail", ["", " key-exchange X25519", " key-exchange ECDHE (P-256) server-signature ED25519", " ] ]"])
+@pytest.mark.parametrize(
+    "tail",
+    ["", " key-exchange X25519", " key-exchange ECDHE (P-256) server-signature ED25519", " ] ]"],
+)
 def test_the_bracket_of_a_folded_repeat_is_no_part_of_the_tail(tail: str) -> None:
     plain = text() + tail.encode()
 
@@ -176,7 +203,10 @@ def test_a_summary_is_the_whole_text_or_none(before: bytes, after: bytes) -> Non
     assert session(unwrapped(before + text() + after)[1]) is None
 
 
-@pytest.mark.parametrize("tail", [b" ", b" \xff\xfe", b" \xe2\x80\xa8", b" key-exchange \xff", b" key-exchange  ", b" x" * 990])
+@pytest.mark.parametrize(
+    "tail",
+    [b" ", b" \xff\xfe", b" \xe2\x80\xa8", b" key-exchange \xff", b" key-exchange  ", b" x" * 990],
+)
 def test_any_tail_that_begins_with_a_space_is_good(tail: bytes) -> None:
     assert session(text() + tail) is not None
 
@@ -276,7 +306,9 @@ def test_relays_to_ignore_may_be_networks_of_both_kinds() -> None:
     assert keys(said(relay="mx[private/lmtp]"), ours)
 
 
-@pytest.mark.parametrize("words", ["192.0.2.10/24", "300.0.0.1", "::g", "mx/24", "a..b", ".", "[::1]", "mx.example.org."])
+@pytest.mark.parametrize(
+    "words", ["192.0.2.10/24", "300.0.0.1", "::g", "mx/24", "a..b", ".", "[::1]", "mx.example.org."]
+)
 def test_what_is_neither_network_nor_host_is_refused(words: str) -> None:
     with pytest.raises(ValueError):
         Relays(words)
@@ -284,7 +316,15 @@ def test_what_is_neither_network_nor_host_is_refused(words: str) -> None:
 
 def test_relays_to_ignore_may_be_hosts_and_all_hosts_of_a_domain() -> None:
     ours = Relays("mx.example.org .Example.NET localhost amavis fe80")
-    names = ["mx.example.org", "MX.example.org", "mx1.example.net", "a.b.example.net", "localhost", "amavis", "fe80"]
+    names = [
+        "mx.example.org",
+        "MX.example.org",
+        "mx1.example.net",
+        "a.b.example.net",
+        "localhost",
+        "amavis",
+        "fe80",
+    ]
     others = [
         "mx2.example.org",
         "example.net",
@@ -331,7 +371,10 @@ def test_any_bytes_are_a_relay_or_none(written: bytes) -> None:
 @pytest.mark.parametrize(
     "line, word",
     [
-        (b"TLS connection established to mx.example.org: TLSv1 with cipher AES256-SHA (256/256 bits)", "2.5"),
+        (
+            b"TLS connection established to mx.example.org: TLSv1 with cipher AES256-SHA (256/256 bits)",
+            "2.5",
+        ),
         (b"2CE5121E153: to=<e@example.org>, relay=none", "cut off"),
         (b"4bXYZ12345z: to=<e@example.org>, relay=none", "cut off"),
         (b"2CE5121E153: Server certificate not verified", "message"),
@@ -361,4 +404,7 @@ def test_every_category_s_source_fits_an_rrd_and_is_its_own() -> None:
     sources = [each.source for each in COUNTED]
 
     assert len(set(sources)) == len(sources)
-    assert all(0 < len(each) <= 19 and each.replace("_", "").isalnum() and each.islower() for each in sources)
+    assert all(
+        0 < len(each) <= 19 and each.replace("_", "").isalnum() and each.islower()
+        for each in sources
+    )

@@ -29,7 +29,9 @@ DOORS = {
 """Package of others -> the one module that imports it."""
 
 TREES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(
+        path.read_text(encoding="utf-8")
+    )
     for path in sorted(ROOT.rglob("*.py"))
     if "sample_logs" not in path.parts
 }
@@ -39,7 +41,10 @@ TREES = {
 def packages() -> list[str]:
     """The packages as the first table of docs/house.md lists them, lowest first; `` is the root."""
     table = re.findall(r"^\| package \|.*\n\|[-| ]+\n((?:\|.*\n)+)", HOUSE, re.MULTILINE)[0]
-    return [name.rstrip("/").removeprefix("dane_mailgraph") for name in re.findall(r"^\| `([\w/]+)` \|", table, re.MULTILINE)]
+    return [
+        name.rstrip("/").removeprefix("dane_mailgraph")
+        for name in re.findall(r"^\| `([\w/]+)` \|", table, re.MULTILINE)
+    ]
 
 
 def home(module: str) -> str:
@@ -83,7 +88,9 @@ def inside(module: str) -> bool:
 
 def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
     for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+        if isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        ) and not node.name.startswith("_"):
             yield node
             if isinstance(node, ast.ClassDef):
                 yield from public(node.body)
@@ -103,7 +110,9 @@ def test_a_module_imports_only_from_its_own_package_and_those_below(module: str)
 @pytest.mark.parametrize("module", sorted(TREES))
 def test_a_package_is_used_through_the_names_of_its_face(module: str) -> None:
     deep = {
-        (package, within, name) for package, within, name in imports(module) if package not in ("-", "", home(module)) and within
+        (package, within, name)
+        for package, within, name in imports(module)
+        if package not in ("-", "", home(module)) and within
     }
     hidden = {
         (package, name)
@@ -118,7 +127,10 @@ def test_a_package_is_used_through_the_names_of_its_face(module: str) -> None:
 @pytest.mark.parametrize("package", sorted(filter(None, packages())))
 def test_a_face_names_nothing_that_is_used_by_no_other_package(package: str) -> None:
     used = {
-        name for module in TREES for other, within, name in imports(module) if other == package != home(module) and not within
+        name
+        for module in TREES
+        for other, within, name in imports(module)
+        if other == package != home(module) and not within
     }
 
     assert face(package) <= used
@@ -127,7 +139,11 @@ def test_a_face_names_nothing_that_is_used_by_no_other_package(package: str) -> 
 @pytest.mark.parametrize("package", packages())
 def test_the_modules_of_a_package_import_each_other_in_no_circle(package: str) -> None:
     graph = {
-        module: {f"{package}.{within}".lstrip(".") for other, within, _ in imports(module) if other == package and within}
+        module: {
+            f"{package}.{within}".lstrip(".")
+            for other, within, _ in imports(module)
+            if other == package and within
+        }
         for module in TREES
         if home(module) == package and inside(module)
     }
@@ -149,7 +165,9 @@ def test_no_other_package_is_imported_than_those_that_have_a_door() -> None:
 @pytest.mark.parametrize("module", sorted(TREES))
 def test_everything_public_says_what_it_is(module: str) -> None:
     tree = TREES[module]
-    silent = [node.name for node in public(tree.body) if not (ast.get_docstring(node) or "").strip()]
+    silent = [
+        node.name for node in public(tree.body) if not (ast.get_docstring(node) or "").strip()
+    ]
 
     assert (ast.get_docstring(tree) or "").strip()
     assert not silent

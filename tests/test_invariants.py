@@ -17,7 +17,9 @@ from dane_mailgraph.categories import CONNECTIONS
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.times import DAY, HOUR
 
-RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def text_of(host: Host, gaps: list[int]) -> tuple[str, int]:
@@ -30,13 +32,20 @@ def text_of(host: Host, gaps: list[int]) -> tuple[str, int]:
 
 
 @RELAXED
-@given(st.lists(st.integers(0, 200), min_size=1, max_size=30), st.lists(st.integers(0, 5000), max_size=6))
+@given(
+    st.lists(st.integers(0, 200), min_size=1, max_size=30),
+    st.lists(st.integers(0, 5000), max_size=6),
+)
 def test_a_log_that_is_read_in_any_polls_counts_as_one_that_is_read_at_once(
     tmp_path_factory: pytest.TempPathFactory, gaps: list[int], cuts: list[int]
 ) -> None:
-    host = Host(tmp_path_factory.mktemp("polls"), grace=2 * HOUR)  # the stamps are older than the polls
+    host = Host(
+        tmp_path_factory.mktemp("polls"), grace=2 * HOUR
+    )  # the stamps are older than the polls
     text, host.now = text_of(host, gaps)
-    for begin, end in itertools.pairwise([0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]):
+    for begin, end in itertools.pairwise(
+        [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    ):
         host.write(text[begin:end])
         host.collect()
 
@@ -63,7 +72,9 @@ def test_the_parts_of_a_log_in_any_order_import_as_the_whole(
     host.agrees()
 
 
-def test_what_was_imported_is_counted_once_whatever_is_imported_or_followed_later(tmp_path: Path) -> None:
+def test_what_was_imported_is_counted_once_whatever_is_imported_or_followed_later(
+    tmp_path: Path,
+) -> None:
     host = Host(tmp_path)
     host.connect(3)
     host.now += 20
@@ -131,7 +142,9 @@ def test_quiet_is_zero_and_what_was_never_read_is_unknown(tmp_path: Path) -> Non
     assert counted(START - 1200, START - 600) is None
 
 
-def test_between_two_logs_an_hour_of_silence_is_quiet_and_a_day_is_a_lost_log(tmp_path: Path) -> None:
+def test_between_two_logs_an_hour_of_silence_is_quiet_and_a_day_is_a_lost_log(
+    tmp_path: Path,
+) -> None:
     host = Host(tmp_path)
     times = [START, START + HOUR, START + HOUR + DAY]
     for number, at in enumerate(times):
@@ -145,13 +158,20 @@ def test_between_two_logs_an_hour_of_silence_is_quiet_and_a_day_is_a_lost_log(tm
     assert host.counted == dict(host.truth)
 
 
-def test_a_rebuilt_store_holds_all_the_logs_and_the_old_one_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rebuilt_store_holds_all_the_logs_and_the_old_one_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     host = Host(tmp_path)
     host.connect(2, at=START - DAY, to=tmp_path / "old")
     host.connect(3, at=START - HOUR, to=tmp_path / "new")
     there = ["--state-dir", str(tmp_path / "s"), "--log", str(host.log), "--config", "/dev/null"]
     assert command_line.main(["import", str(tmp_path / "new"), *there]) == 0
-    assert command_line.main(["import", "--rebuild", str(tmp_path / "old"), str(tmp_path / "new"), *there]) == 0
+    assert (
+        command_line.main(
+            ["import", "--rebuild", str(tmp_path / "old"), str(tmp_path / "new"), *there]
+        )
+        == 0
+    )
     capsys.readouterr()
     since = ["--since", str(START - 2 * DAY), "--until", str(START)]
     assert command_line.main(["report", "--format", "json", *since, *there]) == 0

@@ -75,9 +75,15 @@ class Journald(Host):
         self.sequence += 1
         at = (self.now if at is None else at) * 1_000_000 + self.sequence % 1_000_000
         cursor = f"s=7b5d;i={self.sequence:x};b=4e2e;m={at - START:x};t={at:x};x={self.sequence * 7919:x}"
-        stamps = {"__CURSOR": cursor, "__REALTIME_TIMESTAMP": str(at), "__MONOTONIC_TIMESTAMP": str(at - START)}
+        stamps = {
+            "__CURSOR": cursor,
+            "__REALTIME_TIMESTAMP": str(at),
+            "__MONOTONIC_TIMESTAMP": str(at - START),
+        }
         said = {**stamps, **RECORDED, "MESSAGE": message, **fields}
-        return {name: value for name, value in said.items() if value is not None or name == "MESSAGE"}
+        return {
+            name: value for name, value in said.items() if value is not None or name == "MESSAGE"
+        }
 
     def log_entry(self, message: object = TEXT, **more: Any) -> None:
         self.append(json.dumps(self.entry(message, **more)))
@@ -133,14 +139,20 @@ def test_a_quiet_minute_is_zero(host: Journald) -> None:
 
 
 def test_every_instance_counts_and_a_master_that_was_started_by_hand(host: Journald) -> None:
-    for unit, name in (("postfix@-.service", "postfix"), ("postfix@out.service", "postfix-out"), (None, "mx/out")):
+    for unit, name in (
+        ("postfix@-.service", "postfix"),
+        ("postfix@out.service", "postfix-out"),
+        (None, "mx/out"),
+    ):
         host.truth[START] += 1
         host.log_entry(_SYSTEMD_UNIT=unit, SYSLOG_IDENTIFIER=f"{name}/smtp", _COMM=None, _EXE=None)
     host.settles()
 
 
 @pytest.mark.parametrize("uid", ["33", "1000", "65534"])
-def test_what_another_user_logs_under_the_name_of_postfix_counts_nowhere(uid: str, host: Journald) -> None:
+def test_what_another_user_logs_under_the_name_of_postfix_counts_nowhere(
+    uid: str, host: Journald
+) -> None:
     host.connect()
     host.log_entry(_UID=uid)
     host.log_entry(_UID=uid, _COMM="smtp", _SYSTEMD_UNIT="postfix@-.service")
@@ -197,7 +209,9 @@ def test_no_identifier_forges_a_line(field: str, value: object, host: Journald) 
 
 @pytest.mark.parametrize("field", ["_HOSTNAME", "_PID"])
 @pytest.mark.parametrize("value", [None, "a b", "x\ny", "x:", "", [1, 2]])
-def test_a_host_or_process_without_a_name_loses_no_line(field: str, value: object, host: Journald) -> None:
+def test_a_host_or_process_without_a_name_loses_no_line(
+    field: str, value: object, host: Journald
+) -> None:
     host.truth[START] += 1
     host.log_entry(**{field: value})
     host.settles()
@@ -212,13 +226,17 @@ def test_a_message_that_is_no_text_is_the_bytes_it_is(host: Journald) -> None:
 def test_an_entry_is_the_line_that_rsyslog_would_write(host: Journald) -> None:
     said = host.entry("lost connection", SYSLOG_IDENTIFIER="postfix-out/smtp")
 
-    assert journal._line(said) == b"2026-11-24T02:00:00Z box postfix-out/smtp[596]: lost connection\n"
+    assert (
+        journal._line(said) == b"2026-11-24T02:00:00Z box postfix-out/smtp[596]: lost connection\n"
+    )
 
 
 # ---- the files of the journal ---------------------------------------------------------------
 
 
-def test_nothing_is_read_while_no_file_changes(host: Journald, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_read_while_no_file_changes(
+    host: Journald, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.connect()
     host.collect()
     monkeypatch.setenv("JOURNAL", "/nowhere")
@@ -229,7 +247,9 @@ def test_nothing_is_read_while_no_file_changes(host: Journald, monkeypatch: pyte
         host.collect()
 
 
-def test_a_reading_that_was_not_committed_is_done_again(host: Journald, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reading_that_was_not_committed_is_done_again(
+    host: Journald, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.connect()
     host.collect()
     host.now += 1
@@ -274,7 +294,9 @@ def test_what_was_vacuumed_before_it_was_read_is_unknown(host: Journald) -> None
 
     assert [(gap.start - START, gap.until - START) for gap in step.lost] == [(0, 420)]
     assert host.counted == dict(host.truth)
-    assert [start - START for start in host.unknown()] == list(range(60, 360, 60)), "what was read of a minute is kept"
+    assert [start - START for start in host.unknown()] == list(range(60, 360, 60)), (
+        "what was read of a minute is kept"
+    )
 
 
 def test_what_was_vacuumed_after_it_was_read_is_not_lost(host: Journald) -> None:
@@ -323,11 +345,20 @@ def test_a_journal_without_a_line_of_postfix_waits_for_the_first(host: Journald)
 
 
 def test_messages_that_journald_suppressed_are_said(host: Journald) -> None:
-    fields = {"_UID": "0", "_TRANSPORT": "driver", "MESSAGE_ID": journal.SUPPRESSED, "N_DROPPED": "57", "SYSLOG_FACILITY": "3"}
+    fields = {
+        "_UID": "0",
+        "_TRANSPORT": "driver",
+        "MESSAGE_ID": journal.SUPPRESSED,
+        "N_DROPPED": "57",
+        "SYSLOG_FACILITY": "3",
+    }
     host.connect()
     host.log_entry("Suppressed 57 messages from postfix@-.service", OBJECT_UID=str(OWNER), **fields)
     host.log_entry("Suppressed 57 messages from user@1000.service", OBJECT_UID="1000", **fields)
-    host.log_entry("Suppressed 57 messages from postfix@-.service", **{**fields, "_UID": "1000", "_TRANSPORT": "journal"})
+    host.log_entry(
+        "Suppressed 57 messages from postfix@-.service",
+        **{**fields, "_UID": "1000", "_TRANSPORT": "journal"},
+    )
     host.collect()
 
     assert host.follower.notices == [
@@ -348,7 +379,9 @@ def refused(host: Journald) -> str:
     return str(caught.value)
 
 
-def test_a_journalctl_that_fails_is_said_in_one_sentence_and_nothing_is_counted(host: Journald) -> None:
+def test_a_journalctl_that_fails_is_said_in_one_sentence_and_nothing_is_counted(
+    host: Journald,
+) -> None:
     host.connect(2000)
     kept = host.entries.read_text()
     host.append("!1 Failed to iterate through journal: Bad message")
@@ -363,7 +396,9 @@ def test_a_journalctl_that_fails_is_said_in_one_sentence_and_nothing_is_counted(
     host.settles()
 
 
-def test_a_bookmark_that_is_no_cursor_is_said_and_counting_goes_on_when_it_is_forgotten(host: Journald) -> None:
+def test_a_bookmark_that_is_no_cursor_is_said_and_counting_goes_on_when_it_is_forgotten(
+    host: Journald,
+) -> None:
     host.connect(3)
     host.collect()
     host.now += 120
@@ -392,7 +427,9 @@ def test_who_may_not_read_the_journal_hears_which_group_may(host: Journald) -> N
     )
 
 
-def test_a_machine_without_journalctl_is_told_so(host: Journald, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_journalctl_is_told_so(
+    host: Journald, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     assert refused(host) == (
@@ -406,7 +443,9 @@ def test_a_machine_without_a_journal_is_told_so(host: Journald) -> None:
     assert refused(host).startswith("No journal of the system is in ")
 
 
-def test_what_is_no_json_is_said(host: Journald, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_no_json_is_said(
+    host: Journald, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     other = tmp_path / "bin" / "journalctl"
     other.parent.mkdir()
     other.write_text("#!/bin/sh\necho '-- Journal begins --'\n")
@@ -453,7 +492,14 @@ def test_an_import_goes_on_from_the_journal(host: Journald) -> None:
 
 @pytest.fixture
 def killed(host: Journald) -> Iterator[list[str]]:
-    settings = {"config": os.devnull, "log": "journal", "state-dir": host.state, "step": 60, "grace": 10, "time-zone": "UTC"}
+    settings = {
+        "config": os.devnull,
+        "log": "journal",
+        "state-dir": host.state,
+        "step": 60,
+        "grace": 10,
+        "time-zone": "UTC",
+    }
     with torture.small_archives():
         yield ["collect", *(f"--{name}={value}" for name, value in settings.items())]
 

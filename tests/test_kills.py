@@ -26,7 +26,9 @@ NOW = EPOCH - EPOCH % 86400 + 3 * 86400 + 7
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """In memory where that is to be had: kills need no disk, and a thousand fsyncs need a minute."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+    with tempfile.TemporaryDirectory(
+        dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    ) as folder:
         yield Path(folder)
 
 
@@ -136,7 +138,9 @@ def left_behind(history: Small) -> int:
     """All that a process has left to its successor, as a checksum."""
     crc = 0
     for path in sorted(history.state.rglob("*")):
-        crc = zlib.crc32(path.read_bytes() if path.is_file() else b"", zlib.crc32(path.name.encode(), crc))
+        crc = zlib.crc32(
+            path.read_bytes() if path.is_file() else b"", zlib.crc32(path.name.encode(), crc)
+        )
     return crc
 
 
@@ -154,19 +158,30 @@ def assert_true(history: Small) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_a_death_at_any_step_of_the_work_changes_nothing(scene: Callable[[Small], list[str]], tmp_path: Path) -> None:
+def test_a_death_at_any_step_of_the_work_changes_nothing(
+    scene: Callable[[Small], list[str]], tmp_path: Path
+) -> None:
     with torture.small_archives():
         history, arguments, before = prepared(scene, tmp_path)
         number, status, seen = EVERY // 2, -signal.SIGKILL, set()
         while status == -signal.SIGKILL:
             number += EVERY
             put_back(history, before)
-            status = ended(fork(arguments, history.said, now=history.now, before=torture.die_at(number)))
+            status = ended(
+                fork(arguments, history.said, now=history.now, before=torture.die_at(number))
+            )
             left = left_behind(history)
             if left not in seen:
                 seen.add(left)
                 if len(seen) % 2:  # its successor dies as well
-                    ended(fork(arguments, history.said, now=history.now, before=torture.die_at(number // 2 + 1)))
+                    ended(
+                        fork(
+                            arguments,
+                            history.said,
+                            now=history.now,
+                            before=torture.die_at(number // 2 + 1),
+                        )
+                    )
                 if "import" in arguments:
                     history.must(*arguments)
                 assert_true(history)
@@ -199,7 +214,9 @@ def test_a_rebuild_that_is_killed_leaves_the_old_store_or_the_new_one(tmp_path: 
         while status == -signal.SIGKILL:
             number += EVERY
             put_back(history, before)
-            status = ended(fork(arguments, history.said, now=history.now, before=torture.die_at(number)))
+            status = ended(
+                fork(arguments, history.said, now=history.now, before=torture.die_at(number))
+            )
             left = left_behind(history)
             if left not in seen:
                 seen.add(left)
@@ -207,6 +224,8 @@ def test_a_rebuild_that_is_killed_leaves_the_old_store_or_the_new_one(tmp_path: 
                 assert history.writer.first is not None
                 begin = history.writer.first - history.writer.first % STEP
                 last = torture.state_of(history.state, "written")
-                torture.compare(history.state / "outbound.rrd", STEP, history.writer.truth, begin, last)
+                torture.compare(
+                    history.state / "outbound.rrd", STEP, history.writer.truth, begin, last
+                )
                 torture.compare_relays(history.state / "ledger.sqlite", history.writer.relays)
         assert status == 0, history.last_words()

@@ -28,13 +28,31 @@ WRITTEN = 1795482000  # 2026-11-24T01:00Z, a few minutes after the newest line
 
 def command(*arguments: str | Path, home: Path, stdin: bytes = b"") -> str:
     """Run the program as an operator does; what it printed."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")
+    }
     environment["PYTHONPATH"] = str(Path(dane_mailgraph.__file__).parents[1])
     verb, *rest = map(str, arguments)
-    settings = ["--config", str(home / "none.conf"), "--state-dir", str(home / "state"), "--log", str(home / "none.log")]
+    settings = [
+        "--config",
+        str(home / "none.conf"),
+        "--state-dir",
+        str(home / "state"),
+        "--log",
+        str(home / "none.log"),
+    ]
     (home / "none.conf").touch()
     done = subprocess.run(
-        [sys.executable, "-m", "dane_mailgraph", verb, *settings, "--time-zone", "Europe/Berlin", *rest],
+        [
+            sys.executable,
+            "-m",
+            "dane_mailgraph",
+            verb,
+            *settings,
+            "--time-zone",
+            "Europe/Berlin",
+            *rest,
+        ],
         input=stdin,
         capture_output=True,
         env=environment,
@@ -56,7 +74,9 @@ def copied(name: str, home: Path) -> Path:
 
 
 def report(home: Path, since: str = "2026-11-24") -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(command("report", "--format", "json", "--since", since, "--until", "now", home=home))
+    said: dict[str, Any] = json.loads(
+        command("report", "--format", "json", "--since", since, "--until", "now", home=home)
+    )
     return {family: said[family] for family in FAMILIES}
 
 
@@ -85,7 +105,9 @@ def test_a_log_is_imported_to_the_unit(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(sorted(TRUTH)))[::2], ids=" ".join)
-def test_all_logs_together_are_their_sum_in_any_order(order: tuple[str, ...], tmp_path: Path) -> None:
+def test_all_logs_together_are_their_sum_in_any_order(
+    order: tuple[str, ...], tmp_path: Path
+) -> None:
     command("import", *(copied(name, tmp_path) for name in order), home=tmp_path)
 
     assert report(tmp_path) == total(*order)
@@ -108,7 +130,14 @@ def test_a_packed_log_counts_as_the_plain_one(tmp_path: Path) -> None:
 
 
 def test_standard_input_counts_as_the_file_does(tmp_path: Path) -> None:
-    command("import", "-", "--year", "2026", home=tmp_path, stdin=(LAB / "maillog-postlogd.log").read_bytes())
+    command(
+        "import",
+        "-",
+        "--year",
+        "2026",
+        home=tmp_path,
+        stdin=(LAB / "maillog-postlogd.log").read_bytes(),
+    )
 
     assert report(tmp_path) == TRUTH["maillog-postlogd.log"]
 
@@ -119,14 +148,21 @@ def test_explain_says_of_every_line_what_import_counts(tmp_path: Path) -> None:
         said = [json.loads(line) for line in printed.split("\n") if line]
         counts = Counter(key for each in said for key in each["counts"])
 
-        assert [each["line"] for each in said] == list(range(1, 1 + (LAB / name).read_bytes().count(b"\n")))
-        assert {family: {each: counts[f"{family}.{each}"] for each in truth[family]} for family in FAMILIES} == truth
+        assert [each["line"] for each in said] == list(
+            range(1, 1 + (LAB / name).read_bytes().count(b"\n"))
+        )
+        assert {
+            family: {each: counts[f"{family}.{each}"] for each in truth[family]}
+            for family in FAMILIES
+        } == truth
 
 
 def annotated(path: Path) -> Counter[str]:
     """How often a sample log's annotations name each category."""
     counts: Counter[str] = Counter()
-    for times, keys in re.findall(rb"^# expect: (?:(\d+) x )?([a-z_]+\..*)$", path.read_bytes(), re.MULTILINE):
+    for times, keys in re.findall(
+        rb"^# expect: (?:(\d+) x )?([a-z_]+\..*)$", path.read_bytes(), re.MULTILINE
+    ):
         counts.update(dict.fromkeys(keys.decode().split(" "), int(times or 1)))
     return counts
 
@@ -139,9 +175,13 @@ def sample(name: str, home: Path) -> Path:
 
 
 def reported(home: Path, *families: str) -> Counter[str]:
-    printed = command("report", "--format", "json", "--since", "2026-03-22", "--until", "now", home=home)
+    printed = command(
+        "report", "--format", "json", "--since", "2026-03-22", "--until", "now", home=home
+    )
     said = json.loads(printed)
-    return +Counter({f"{family}.{name}": count for family in families for name, count in said[family].items()})
+    return +Counter(
+        {f"{family}.{name}": count for family in families for name, count in said[family].items()}
+    )
 
 
 SAMPLES = sorted(path.name for path in (LAB.parents[1] / "sample_logs").glob("*.log"))
@@ -152,12 +192,16 @@ def test_all_sample_logs_are_reported_as_annotated(tmp_path: Path) -> None:
 
     Read as one log, the lines of one file tell what deliveries of another went over: only their number is the same.
     """
-    expected = sum((annotated(LAB.parents[1] / "sample_logs" / name) for name in SAMPLES), Counter[str]())
+    expected = sum(
+        (annotated(LAB.parents[1] / "sample_logs" / name) for name in SAMPLES), Counter[str]()
+    )
     command("import", *(sample(name, tmp_path) for name in SAMPLES), home=tmp_path)
     said = reported(tmp_path, *FAMILIES, "failures", "deliveries")
     deliveries = {key for key in said.keys() | expected.keys() if key.startswith("deliveries.")}
 
-    assert sum(said.pop(key, 0) for key in deliveries) == sum(expected.pop(key, 0) for key in deliveries)
+    assert sum(said.pop(key, 0) for key in deliveries) == sum(
+        expected.pop(key, 0) for key in deliveries
+    )
     assert said == expected
 
 

@@ -29,10 +29,23 @@ def said() -> Iterator[str]:
     for module in PACKAGE.rglob("*.py"):
         tree = ast.parse(module.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
-            if name == "say" and isinstance(node, ast.Call) and isinstance(node.args[0], ast.Constant):
+            name = (
+                getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if isinstance(node, ast.Call)
+                else ""
+            )
+            if (
+                name == "say"
+                and isinstance(node, ast.Call)
+                and isinstance(node.args[0], ast.Constant)
+            ):
                 yield node.args[0].value
-            if isinstance(node, ast.Call) and name == "share" and len(node.args) == 5 and isinstance(node.args[1], ast.Constant):
+            if (
+                isinstance(node, ast.Call)
+                and name == "share"
+                and len(node.args) == 5
+                and isinstance(node.args[1], ast.Constant)
+            ):
                 yield node.args[1].value
     template = (PACKAGE / "site" / "templates" / "index.html").read_text(encoding="utf-8")
     for double, single in re.findall(r"""\bsay\((?:"([^"]+)"|'([^']+)')""", template):
@@ -45,7 +58,15 @@ def said() -> Iterator[str]:
     yield from page._FAMILIES.values()
     yield from (text for kind in _kinds(()) for text in (kind.title, kind.meaning))
     yield from (each.meaning for each in WARNINGS)
-    yield from ("per minute", "per hour", "per 3 hours", "per day", "better", "worse", "Failed for TLS or DANE")
+    yield from (
+        "per minute",
+        "per hour",
+        "per 3 hours",
+        "per day",
+        "better",
+        "worse",
+        "Failed for TLS or DANE",
+    )
 
 
 @pytest.mark.parametrize("code", languages()[1:])
@@ -74,14 +95,27 @@ def test_the_languages_are_english_and_what_has_a_catalogue() -> None:
 
 
 def test_numbers_are_written_as_the_language_does() -> None:
-    assert [each.number(1234567.25, 2) for each in (ENGLISH, GERMAN)] == ["1,234,567.25", "1.234.567,25"]
-    assert [each.percent(0.4351) for each in (ENGLISH, GERMAN)] == ["43.5%", "43,5\N{NO-BREAK SPACE}%"]
+    assert [each.number(1234567.25, 2) for each in (ENGLISH, GERMAN)] == [
+        "1,234,567.25",
+        "1.234.567,25",
+    ]
+    assert [each.percent(0.4351) for each in (ENGLISH, GERMAN)] == [
+        "43.5%",
+        "43,5\N{NO-BREAK SPACE}%",
+    ]
     assert ENGLISH.number(None) == UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(None, UNKNOWN), (0, "0%"), (1, "100%"), (0.4351, "43.5%"), (0.0000001, "<0.1%"), (0.9999999, ">99.9%")],
+    [
+        (None, UNKNOWN),
+        (0, "0%"),
+        (1, "100%"),
+        (0.4351, "43.5%"),
+        (0.0000001, "<0.1%"),
+        (0.9999999, ">99.9%"),
+    ],
 )
 def test_only_nothing_and_everything_are_called_so(share: float | None, text: str) -> None:
     assert ENGLISH.percent(share) == text

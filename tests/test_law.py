@@ -145,14 +145,21 @@ def test_every_theme_has_its_file_and_every_file_its_lines() -> None:
     assert [path.stem for path in FILES] == THEMES.split()
     assert IN_ORDER.exists()
     assert all(samples(path) for path in FILES)
-    assert {path.suffix for path in SAMPLES.iterdir() if path.is_file()} <= {".log", ".md", ".py", ".pyc"}
+    assert {path.suffix for path in SAMPLES.iterdir() if path.is_file()} <= {
+        ".log",
+        ".md",
+        ".py",
+        ".pyc",
+    }
 
 
 def test_every_annotation_names_known_categories_one_of_each_family() -> None:
     for each in COUNTING:
         families = [BY_KEY[key].family for key in each.keys]
 
-        assert families in (list(FAMILIES)[:3], ["connections"], ["deliveries"], ["failures"]), each.where
+        assert families in (list(FAMILIES)[:3], ["connections"], ["deliveries"], ["failures"]), (
+            each.where
+        )
         assert (each.keys == ("connections.reused",)) == (families == ["connections"]), each.where
 
 
@@ -164,9 +171,9 @@ def test_only_the_true_line_among_the_hostile_ones_is_a_connection() -> None:
     hostile = samples(SAMPLES / "hostile.log")
 
     assert len(hostile) >= 85
-    assert [each.keys[0] for each in hostile if any(key.startswith("connections.") for key in each.keys)] == [
-        "connections.untrusted"
-    ]
+    assert [
+        each.keys[0] for each in hostile if any(key.startswith("connections.") for key in each.keys)
+    ] == ["connections.untrusted"]
 
 
 def test_every_category_has_a_sample() -> None:
@@ -214,22 +221,36 @@ def alternatives(pattern: str) -> list[str]:
 
 
 def test_alternatives_are_found() -> None:
-    assert alternatives("a|b(c|d)?e(f)") == ["a", "b(?:c)e(f)", "b(?:d)e(f)", "be(f)", "b(c|d)?e(?:f)"]
+    assert alternatives("a|b(c|d)?e(f)") == [
+        "a",
+        "b(?:c)e(f)",
+        "b(?:d)e(f)",
+        "be(f)",
+        "b(c|d)?e(?:f)",
+    ]
 
 
-GROUP_NAMES = {m[1].decode() for text in TEXTS if (m := re.search(rb"bits\) key-exchange (\S+?)[\]]?(?: |$)", text))}
+GROUP_NAMES = {
+    m[1].decode()
+    for text in TEXTS
+    if (m := re.search(rb"bits\) key-exchange (\S+?)[\]]?(?: |$)", text))
+}
 CIPHER_NAMES = {m[1].decode() for text in TEXTS if (m := re.search(rb" with cipher (\S+)", text))}
 
 
 @pytest.mark.parametrize(
-    "table, names", [(handshake._GROUPS, GROUP_NAMES), (handshake._CIPHERS, CIPHER_NAMES)], ids=["groups", "ciphers"]
+    "table, names",
+    [(handshake._GROUPS, GROUP_NAMES), (handshake._CIPHERS, CIPHER_NAMES)],
+    ids=["groups", "ciphers"],
 )
 def test_every_alternative_of_the_key_exchange_tables_has_a_sample(
     table: tuple[tuple[str, re.Pattern[str]], ...], names: set[str]
 ) -> None:
     for category, pattern in table:
         for piece in alternatives(pattern.pattern):
-            assert any(re.match(piece, name, pattern.flags) for name in names), f"{category}: {piece}"
+            assert any(re.match(piece, name, pattern.flags) for name in names), (
+                f"{category}: {piece}"
+            )
         assert any(f"key_exchange.{category}" in each.keys for each in COUNTING)
 
 
@@ -255,7 +276,10 @@ def test_every_label_is_there_with_every_verb(label: str, verb: str) -> None:
 
 @pytest.mark.parametrize("note", classify._NOTES, ids=lambda note: note[0].decode())
 def test_every_note_has_a_sample(note: tuple[bytes, str]) -> None:
-    said = {each.note for each in explain([sample.line for sample in ALL], Clock(UTC, LATEST), Relays(IGNORED))}
+    said = {
+        each.note
+        for each in explain([sample.line for sample in ALL], Clock(UTC, LATEST), Relays(IGNORED))
+    }
 
     assert note[1] in said
 
@@ -268,7 +292,10 @@ def test_every_level_of_the_field_tls_has_a_sample(level: bytes) -> None:
     key = f"deliveries.{delivery._LEVELS[level]}"
 
     assert any(b", tls=" + level + b"," in each.line and each.keys == (key,) for each in ALL)
-    assert any(b", tls=" + level + b"?" in each.line and each.keys == ("deliveries.unknown",) for each in ALL) or level in (
+    assert any(
+        b", tls=" + level + b"?" in each.line and each.keys == ("deliveries.unknown",)
+        for each in ALL
+    ) or level in (
         b"encrypt",
         b"fingerprint",
         b"verify",
@@ -286,20 +313,42 @@ REASONS = [
 def test_every_reason_has_a_sample(key: str, words: str) -> None:
     lines = [each.line for each in ALL if each.keys == (key,)]
 
-    assert any(re.search(rb" status=[A-Za-z]+ \((?:" + words.encode() + b")", line) for line in lines)
+    assert any(
+        re.search(rb" status=[A-Za-z]+ \((?:" + words.encode() + b")", line) for line in lines
+    )
     for status in (b"deferred", b"bounced", b"SOFTBOUNCE"):
         assert any(b" status=" + status + b" (" in line for line in lines)
 
 
-@pytest.mark.parametrize("end", re.findall(r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)", delivery._BREAKS.pattern.decode()))
+@pytest.mark.parametrize(
+    "end",
+    re.findall(
+        r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)", delivery._BREAKS.pattern.decode()
+    ),
+)
 def test_every_end_of_a_session_has_a_sample(end: str) -> None:
-    assert len(re.findall(r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)", delivery._BREAKS.pattern.decode())) == 4
-    assert any(re.match(rb"\w+: " + end.encode(), each.line.partition(b"]: ")[2]) for each in samples(IN_ORDER))
+    assert (
+        len(
+            re.findall(
+                r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)",
+                delivery._BREAKS.pattern.decode(),
+            )
+        )
+        == 4
+    )
+    assert any(
+        re.match(rb"\w+: " + end.encode(), each.line.partition(b"]: ")[2])
+        for each in samples(IN_ORDER)
+    )
 
 
 @pytest.mark.parametrize("warning", postfix_warnings.WARNINGS, ids=lambda warning: warning.name)
 def test_every_warning_has_a_sample_and_counts_nowhere(warning: postfix_warnings.Warned) -> None:
-    lines = [each for each, text in zip(ALL, SAID, strict=True) if postfix_warnings.warned(text) is warning]
+    lines = [
+        each
+        for each, text in zip(ALL, SAID, strict=True)
+        if postfix_warnings.warned(text) is warning
+    ]
 
     assert lines
     assert not any(each.keys for each in lines)
@@ -347,8 +396,14 @@ def test_every_form_of_a_line_has_a_sample_that_counts(form: str) -> None:
 def test_a_cut_tag_and_a_socket_have_samples_that_do_not_count() -> None:
     nothing = [each.line for each in ALL if not each.keys]
 
-    assert any(re.match(rb"<\d+>1 \S+ \S+ postfix \d+ - -  ?Verified TLS connection established to ", line) for line in nothing)
-    assert any(re.search(rb"\]: \w+ TLS connection established to [^ ]*\[[^ \]]*/[^ \]]*\]: TLSv1", line) for line in nothing)
+    assert any(
+        re.match(rb"<\d+>1 \S+ \S+ postfix \d+ - -  ?Verified TLS connection established to ", line)
+        for line in nothing
+    )
+    assert any(
+        re.search(rb"\]: \w+ TLS connection established to [^ ]*\[[^ \]]*/[^ \]]*\]: TLSv1", line)
+        for line in nothing
+    )
 
 
 # ---- the patterns themselves ----------------------------------------------------------------
@@ -361,7 +416,11 @@ def beginnings() -> list[tuple[str, str]]:
     session = handshake._SESSION.pattern.decode()
     found = [("session", session[: session.index("(?P<label>")])]
     finder = clients.Clients("(.*)")
-    for name, pattern in (("line", finder._line), ("rfc5424", finder._rfc5424), ("nameless", clients._NAMELESS)):
+    for name, pattern in (
+        ("line", finder._line),
+        ("rfc5424", finder._rfc5424),
+        ("nameless", clients._NAMELESS),
+    ):
         text = pattern.pattern.decode()
         assert text.startswith("^") and text.endswith("(.*)$"), name
         found.append((name, text.removesuffix("(.*)$")))
@@ -371,7 +430,9 @@ def beginnings() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("name, head", beginnings(), ids=lambda each: each if len(each) < 20 else "")
+@pytest.mark.parametrize(
+    "name, head", beginnings(), ids=lambda each: each if len(each) < 20 else ""
+)
 def test_nothing_before_the_label_catches_just_anything(name: str, head: str) -> None:
     assert not CATCH_ALL.search(head), name
 
@@ -397,16 +458,36 @@ def test_a_summary_quoted_in_any_other_line_counts_nowhere(each: Sample, between
     assert not explained(quoting)
 
 
-TLS = (b"dane", b"dane-only", b"halfdane", b"secure", b"verify", b"fingerprint", b"encrypt", b"may", b"none", b"may:none")
+TLS = (
+    b"dane",
+    b"dane-only",
+    b"halfdane",
+    b"secure",
+    b"verify",
+    b"fingerprint",
+    b"encrypt",
+    b"may",
+    b"none",
+    b"may:none",
+)
 
 
 @settings(deadline=None)
-@given(st.sampled_from(ALL), st.binary(max_size=60), st.sampled_from(TLS), st.sampled_from([b"mx1[192.0.2.1]:25", b"none"]))
+@given(
+    st.sampled_from(ALL),
+    st.binary(max_size=60),
+    st.sampled_from(TLS),
+    st.sampled_from([b"mx1[192.0.2.1]:25", b"none"]),
+)
 def test_whatever_a_reply_quotes_a_delivery_is_what_its_own_fields_say_or_unknown(
     each: Sample, between: bytes, tls: bytes, relay: bytes
 ) -> None:
     fields = b", delay=1.2, delays=0.1/0/0.9/0.2, tls=" + tls + b", dsn=2.0.0, status="
-    before = b"Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: to=<s@example.org>, relay=" + relay + fields
+    before = (
+        b"Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: to=<s@example.org>, relay="
+        + relay
+        + fields
+    )
     quoting = between.replace(b"\n", b" ") + each.line
     (own,) = explained(before + b"sent (250 ok)")
 
@@ -416,8 +497,15 @@ def test_whatever_a_reply_quotes_a_delivery_is_what_its_own_fields_say_or_unknow
 
 @settings(deadline=None)
 @given(st.sampled_from(ALL), st.binary(max_size=60), st.sampled_from(TLS))
-def test_whatever_a_quoted_recipient_holds_the_fields_behind_it_count(each: Sample, between: bytes, tls: bytes) -> None:
-    local = (between + each.line)[:900].replace(b"\n", b"").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+def test_whatever_a_quoted_recipient_holds_the_fields_behind_it_count(
+    each: Sample, between: bytes, tls: bytes
+) -> None:
+    local = (
+        (between + each.line)[:900]
+        .replace(b"\n", b"")
+        .replace(b"\\", b"\\\\")
+        .replace(b'"', b'\\"')
+    )
     begin = b"Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: to=<"
     before = begin + b'"' + local + b'"@example.org>, relay=mx1[192.0.2.1]:25, '
     fields = b"delay=1.2, delays=0.1/0/0.9/0.2, tls=" + tls + b", dsn=2.0.0, status="
@@ -437,7 +525,11 @@ def test_the_reference_agrees_with_the_annotation(each: Sample) -> None:
 
     assert each.keys in said.all
     assert said.times in (each.times, 0) or not each.keys
-    assert len(said.all) == 1 or each.line.count(b">, relay=") > 1 or re.search(b", tls=(evil|dane):", each.line)
+    assert (
+        len(said.all) == 1
+        or each.line.count(b">, relay=") > 1
+        or re.search(b", tls=(evil|dane):", each.line)
+    )
 
 
 @pytest.mark.parametrize("path", sorted(LAB.glob("*.log")), ids=lambda path: path.name)
@@ -473,12 +565,45 @@ def assert_agreement(data: bytes) -> None:
 
 
 TELLING = [each for each in ALL if b"TLS connection" in each.line or b": to=<" in each.line]
-BYTE = st.one_of(st.sampled_from(sorted(set(b' []:/.%-<>"\\=?()\t\r\n\x00\x7f\x85\xff0129aAT+Z,_'))), st.integers(0, 255))
+BYTE = st.one_of(
+    st.sampled_from(sorted(set(b' []:/.%-<>"\\=?()\t\r\n\x00\x7f\x85\xff0129aAT+Z,_'))),
+    st.integers(0, 255),
+)
 PIECES = st.one_of(
     st.lists(BYTE, max_size=4).map(bytes),
-    st.sampled_from([b"message repeated 3 times: [ ", b"[ID 1 mail.info] ", b"postfix/smtp[1]: ", b"dovecot: ", b"<22>1 "]),
-    st.sampled_from([b"%eth0", b"::1", b"127.", b" key-exchange ", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"Feb 29", b" reused to "]),
-    st.sampled_from([b'"', b">, relay=", b", tls=dane", b" status=sent (", b">, orig_to=<", b", conn_use=2", b"?", b"/1/2"]),
+    st.sampled_from(
+        [
+            b"message repeated 3 times: [ ",
+            b"[ID 1 mail.info] ",
+            b"postfix/smtp[1]: ",
+            b"dovecot: ",
+            b"<22>1 ",
+        ]
+    ),
+    st.sampled_from(
+        [
+            b"%eth0",
+            b"::1",
+            b"127.",
+            b" key-exchange ",
+            b"\xef\xbb\xbf",
+            b"\xe2\x80\xa8",
+            b"Feb 29",
+            b" reused to ",
+        ]
+    ),
+    st.sampled_from(
+        [
+            b'"',
+            b">, relay=",
+            b", tls=dane",
+            b" status=sent (",
+            b">, orig_to=<",
+            b", conn_use=2",
+            b"?",
+            b"/1/2",
+        ]
+    ),
 )
 GENEROUS = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -498,12 +623,17 @@ def test_a_damaged_line_is_what_the_reference_says(each: Sample, data: st.DataOb
 
 @GENEROUS
 @given(st.sampled_from(TELLING), st.sampled_from(TELLING), st.data())
-def test_two_spliced_lines_are_what_the_reference_says(one: Sample, other: Sample, data: st.DataObject) -> None:
+def test_two_spliced_lines_are_what_the_reference_says(
+    one: Sample, other: Sample, data: st.DataObject
+) -> None:
     marks = [b" ", b": ", b"[", b"]", b"]: ", b" TLS", b"", b"<", b">", b", ", b"="]
     mark = data.draw(st.sampled_from(marks))
     cuts = [m.start() for m in re.finditer(re.escape(mark), one.line)] or [0]
     starts = [m.start() for m in re.finditer(re.escape(mark), other.line)] or [0]
-    spliced = one.line[: data.draw(st.sampled_from(cuts))] + other.line[data.draw(st.sampled_from(starts)) :]
+    spliced = (
+        one.line[: data.draw(st.sampled_from(cuts))]
+        + other.line[data.draw(st.sampled_from(starts)) :]
+    )
 
     assert_agreement(spliced)
 

@@ -51,7 +51,9 @@ def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
         counts.update({each.key: count for each, count in zip(COUNTED, sums, strict=True)})
         if clock.previous is not None:
             kept = json.dumps(tally._meanings.sessions.saved(clock.previous))
-        assert sum(each.counts[place] for each in days for place in DELIVERED) <= sum(sums[place] for place in DELIVERED)
+        assert sum(each.counts[place] for each in days for place in DELIVERED) <= sum(
+            sums[place] for place in DELIVERED
+        )
     return +counts
 
 
@@ -64,7 +66,11 @@ DELIVERED = [COUNTED.index(each) for each in BY_KEY.values() if each.family == "
 def scenes() -> dict[str, list[Sample]]:
     """What stands behind each `# scene:`, up to the next."""
     everything = samples(IN_ORDER)
-    starts = [(n, line) for n, line in enumerate(IN_ORDER.read_bytes().split(b"\n"), 1) if line.startswith(b"# scene: ")]
+    starts = [
+        (n, line)
+        for n, line in enumerate(IN_ORDER.read_bytes().split(b"\n"), 1)
+        if line.startswith(b"# scene: ")
+    ]
     found = {}
     for (begin, line), (end, _) in itertools.pairwise([*starts, (EVER, b"")]):
         found[line.removeprefix(b"# scene: ").decode()] = [
@@ -79,7 +85,10 @@ SCENES = scenes()
 def test_every_line_is_of_a_scene_and_all_categories_are_there_that_sessions_tell() -> None:
     assert [each for scene in SCENES.values() for each in scene] == samples(IN_ORDER)
     assert {key for scene in SCENES.values() for each in scene for key in each.keys} >= {
-        *(f"deliveries.{name}" for name in ("dane", "verified", "encrypted", "plaintext", "unknown")),
+        *(
+            f"deliveries.{name}"
+            for name in ("dane", "verified", "encrypted", "plaintext", "unknown")
+        ),
         *("failures.certificate", "failures.handshake", "connections.reused"),
     }
 
@@ -104,7 +113,11 @@ def test_the_reference_agrees_with_the_annotations_of_a_scene(title: str) -> Non
         assert each.keys in said.all, each.where
 
 
-ALONE = [each for each in samples(IN_ORDER) if not any(key.startswith("deliveries.") for key in each.keys)]
+ALONE = [
+    each
+    for each in samples(IN_ORDER)
+    if not any(key.startswith("deliveries.") for key in each.keys)
+]
 
 
 @pytest.mark.parametrize("each", ALONE, ids=ids)
@@ -140,7 +153,10 @@ def test_the_logs_of_the_lab_are_the_same_in_any_polls(run: str) -> None:
     expected = tallied(log, blocks=len(log))
 
     for size in (1, 7, 100, 997):
-        assert tallied(*(log[at : at + size] for at in range(0, len(log), size)), blocks=size) == expected
+        assert (
+            tallied(*(log[at : at + size] for at in range(0, len(log), size)), blocks=size)
+            == expected
+        )
 
 
 # ---- invented servers -----------------------------------------------------------------------
@@ -148,8 +164,19 @@ def test_the_logs_of_the_lab_are_the_same_in_any_polls(run: str) -> None:
 START = int(datetime(2026, 3, 24, 0, 6, tzinfo=UTC).timestamp())
 SUITE = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519"
 HOSTS = ("mx.example.org[192.0.2.10]:25", "mx2.example.org[192.0.2.20]:25", "[2001:db8::25]:25")
-LABELS = {"Verified": "verified", "Trusted": "encrypted", "Untrusted": "encrypted", "Anonymous": "encrypted"}
-FIELD = {"dane": "dane", "may": "encrypted", "may:none": "plaintext", "secure": "verified", "halfdane": "half_dane"}
+LABELS = {
+    "Verified": "verified",
+    "Trusted": "encrypted",
+    "Untrusted": "encrypted",
+    "Anonymous": "encrypted",
+}
+FIELD = {
+    "dane": "dane",
+    "may": "encrypted",
+    "may:none": "plaintext",
+    "secure": "verified",
+    "halfdane": "half_dane",
+}
 
 
 class Event(NamedTuple):
@@ -166,7 +193,9 @@ class Event(NamedTuple):
 
 def two_digits(seconds: float) -> str:
     """As format_tv() writes delays: whole seconds from ten on, two significant digits below, but no more than two decimals."""
-    return f"{seconds:.0f}" if seconds >= 9.95 else f"{round(seconds, 1 if seconds >= 0.995 else 2):g}"
+    return (
+        f"{seconds:.0f}" if seconds >= 9.95 else f"{round(seconds, 1 if seconds >= 0.995 else 2):g}"
+    )
 
 
 SPENT = st.floats(0, 3) | st.sampled_from([0, 0.004, 0.999, 12.3, 61, 300, 599])
@@ -216,11 +245,15 @@ class Process:
             self.announce(relay)
             server = relay.rpartition(":")[0]
             lost = f"lost connection with {server} while sending RCPT TO"
-            self.write(f"{queue}: {self.draw(st.sampled_from([lost, 'Cannot start TLS: handshake failure']))}")
+            self.write(
+                f"{queue}: {self.draw(st.sampled_from([lost, 'Cannot start TLS: handshake failure']))}"
+            )
             connecting += self.wait(SPENT)
         elif kind in ("second host", "second host, clear"):
             self.announce(other)
-            self.write(f"{queue}: host {other.rpartition(':')[0]} said: 451 later (in reply to MAIL FROM command)")
+            self.write(
+                f"{queue}: host {other.rpartition(':')[0]} said: 451 later (in reply to MAIL FROM command)"
+            )
             connecting += self.wait(SPENT)
             went = self.announce(relay) if kind == "second host" else "plaintext"
         elif kind == "no server":
@@ -228,11 +261,17 @@ class Process:
         sending = self.wait(SPENT)
         for number in range(self.draw(st.integers(1, 3))):
             field = self.draw(st.sampled_from(sorted(FIELD))) if kind == "tls field" else ""
-            status = self.draw(st.sampled_from(["sent", "sent", "sent", "bounced", "deferred", "deliverable"]))
+            status = self.draw(
+                st.sampled_from(["sent", "sent", "sent", "bounced", "deferred", "deliverable"])
+            )
             reason = "250 ok" if status == "sent" else "host said: 550 no"
             if kind in ("refused", "no server"):
                 status = "deferred"
-                reason = "Server certificate not verified" if kind == "refused" else "TLSA lookup error for x:25"
+                reason = (
+                    "Server certificate not verified"
+                    if kind == "refused"
+                    else "TLSA lookup error for x:25"
+                )
             use = f", conn_use={uses}" if uses > 1 else ""
             tls = f", tls={field}" if field else ""
             delays = f"delay=9, delays=0.1/0/{two_digits(connecting)}/{two_digits(sending)}"
@@ -242,7 +281,17 @@ class Process:
 
 
 KINDS = (
-    *("tls", "clear", "clear", "kept in the clear", "reused", "reused, dead", "reused, dead, clear", "broken", "second host"),
+    *(
+        "tls",
+        "clear",
+        "clear",
+        "kept in the clear",
+        "reused",
+        "reused, dead",
+        "reused, dead, clear",
+        "broken",
+        "second host",
+    ),
     *("second host, clear", "no server", "refused", "tls field"),
 )
 QUEUES = [f"2CE5121E{number}" for number in range(100, 106)]
@@ -257,18 +306,26 @@ def servers(draw: st.DrawFn) -> list[Event]:
     processes = []
     serial = itertools.count(200)
     for number in range(draw(st.integers(1, 3))):
-        process = Process(draw, 101 + number, draw(st.sampled_from(["postfix/smtp", "postfix/relay/smtp", "postfix/lmtp"])))
+        process = Process(
+            draw,
+            101 + number,
+            draw(st.sampled_from(["postfix/smtp", "postfix/relay/smtp", "postfix/lmtp"])),
+        )
         tried: dict[str, float] = {}
         process.request("tls", f"2CE5121E{next(serial)}")
         process.request("reused", f"2CE5121E{next(serial)}")
         for _ in range(draw(st.integers(0, 6))):
             process.wait(st.sampled_from([0, 0.5, 1, 7, 400, 4000]))
-            old = [queue for queue, at in tried.items() if process.now - at >= 300]  # minimal_backoff_time
+            old = [
+                queue for queue, at in tried.items() if process.now - at >= 300
+            ]  # minimal_backoff_time
             queue = draw(st.sampled_from([f"2CE5121E{next(serial)}", *old]))
             process.request(draw(st.sampled_from(KINDS)), queue)
             tried[queue] = process.now
         processes.append(process)
-    events = sorted((each for process in processes for each in process.events), key=lambda each: int(each.at))
+    events = sorted(
+        (each for process in processes for each in process.events), key=lambda each: int(each.at)
+    )
     return events
 
 
@@ -278,7 +335,11 @@ def started() -> Event:
     return Event(START - 1, 1, line.encode(), None)
 
 
-INVENTED = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+INVENTED = settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 
 def told(log: list[Event]) -> Iterator[tuple[Event, tuple[str, ...]]]:
@@ -293,7 +354,9 @@ def test_every_delivery_of_a_server_from_its_start_on_is_told_as_it_was(log: lis
     seen: set[bytes] = set()
     service = {each.process: each.line.split(b" ")[2].partition(b"[")[0] for each in log}
     for event, keys in told([started(), *log]):
-        assert keys == event.truth or (keys == (UNKNOWN,) and not told_by(event, log, service, seen)), event
+        assert keys == event.truth or (
+            keys == (UNKNOWN,) and not told_by(event, log, service, seen)
+        ), event
 
 
 def told_by(event: Event, log: list[Event], service: dict[int, bytes], seen: set[bytes]) -> bool:
@@ -301,7 +364,9 @@ def told_by(event: Event, log: list[Event], service: dict[int, bytes], seen: set
     own = service[event.process]
     if own not in seen:
         before = itertools.takewhile(lambda each: each is not event, log)
-        if any(service[each.process] == own and b" TLS connection " in each.line for each in before):
+        if any(
+            service[each.process] == own and b" TLS connection " in each.line for each in before
+        ):
             seen.add(own)
     return own in seen
 
@@ -309,7 +374,11 @@ def told_by(event: Event, log: list[Event], service: dict[int, bytes], seen: set
 def believed(event: Event, log: list[Event]) -> bool:
     """Whether its process has said `reused` just before, and its service has not written conn_use yet as every Postfix does."""
     before = log[: log.index(event)]
-    own = [each for each in before if each.process == event.process and b" TLS connection " in each.line]
+    own = [
+        each
+        for each in before
+        if each.process == event.process and b" TLS connection " in each.line
+    ]
     service = event.line.split(b" ")[2].partition(b"[")[0] + b"["
     uses = any(b", conn_use=" in each.line and service in each.line for each in before)
     return bool(own) and b" reused to " in own[-1].line and not uses
@@ -317,20 +386,28 @@ def believed(event: Event, log: list[Event]) -> bool:
 
 @INVENTED
 @given(servers(), st.data())
-def test_for_whoever_begins_to_read_in_the_middle_it_is_told_as_it_was_or_unknown(log: list[Event], data: st.DataObject) -> None:
+def test_for_whoever_begins_to_read_in_the_middle_it_is_told_as_it_was_or_unknown(
+    log: list[Event], data: st.DataObject
+) -> None:
     since = data.draw(st.integers(1, max(1, len(log) - 1)))
     first = int(log[min(since, len(log) - 1)].at)
     for event, keys in told(log[since:]):
         if believed(event, log[since:]):
             continue
         assert keys in (event.truth, (UNKNOWN,)), event
-        if event.begun < first and event.truth == ("deliveries.plaintext",) and b" tls=" not in event.line:
+        if (
+            event.begun < first
+            and event.truth == ("deliveries.plaintext",)
+            and b" tls=" not in event.line
+        ):
             assert keys == (UNKNOWN,), event
 
 
 @INVENTED
 @given(servers(), st.lists(st.integers(0, 60), max_size=6), st.integers(1, 5))
-def test_what_is_told_is_the_same_in_any_polls_and_blocks(log: list[Event], cuts: list[int], blocks: int) -> None:
+def test_what_is_told_is_the_same_in_any_polls_and_blocks(
+    log: list[Event], cuts: list[int], blocks: int
+) -> None:
     read = [started().line, *(each.line for each in log)]
     edges = [0, *sorted(min(cut, len(read)) for cut in cuts), len(read)]
     polls = [read[begin:end] for begin, end in itertools.pairwise(edges)]
@@ -344,7 +421,9 @@ def test_what_is_told_is_the_same_in_any_polls_and_blocks(log: list[Event], cuts
 
 @INVENTED
 @given(servers(), st.booleans())
-def test_the_reference_tells_it_as_it_was_and_agrees_with_the_program(log: list[Event], whole: bool) -> None:
+def test_the_reference_tells_it_as_it_was_and_agrees_with_the_program(
+    log: list[Event], whole: bool
+) -> None:
     read = [started(), *log] if whole else log
     lines = [each.line for each in read]
     for event, keys, said in zip(read, explained(lines), references(lines), strict=True):
@@ -354,7 +433,9 @@ def test_the_reference_tells_it_as_it_was_and_agrees_with_the_program(log: list[
 
 @INVENTED
 @given(servers(), st.data())
-def test_lines_of_other_programs_and_remarks_change_nothing(log: list[Event], data: st.DataObject) -> None:
+def test_lines_of_other_programs_and_remarks_change_nothing(
+    log: list[Event], data: st.DataObject
+) -> None:
     noise = [
         b"2026-03-24T00:06:00+00:00 mx1 postfix/qmgr[101]: 2CE5121E200: removed",
         b"2026-03-24T00:06:00+00:00 mx1 postfix/smtpd[101]: lost connection after EHLO from x[192.0.2.1]",
@@ -368,5 +449,7 @@ def test_lines_of_other_programs_and_remarks_change_nothing(log: list[Event], da
     for _ in range(data.draw(st.integers(1, 8))):
         mixed.insert(data.draw(st.integers(1, len(mixed))), data.draw(st.sampled_from(noise)))
 
-    assert [keys for line, keys in zip(mixed, explained(mixed), strict=True) if line not in noise] == explained(read)
+    assert [
+        keys for line, keys in zip(mixed, explained(mixed), strict=True) if line not in noise
+    ] == explained(read)
     assert tallied(mixed, blocks=len(mixed)) == tallied(read, blocks=len(read))

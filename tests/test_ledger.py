@@ -35,8 +35,12 @@ def ledger(path: str) -> Iterator[Ledger]:
         yield opened
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10**12)), max_size=40), st.integers(0, 40))
-def test_counts_of_one_interval_add_up_in_whatever_transactions_they_come(made: list[tuple[int, int]], cut: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10**12)), max_size=40), st.integers(0, 40)
+)
+def test_counts_of_one_interval_add_up_in_whatever_transactions_they_come(
+    made: list[tuple[int, int]], cut: int
+) -> None:
     with Ledger(":memory:", writable=True) as ledger:
         for part in (made[:cut], made[cut:]):
             with ledger.transaction():
@@ -57,7 +61,9 @@ def test_what_is_unknown_takes_nothing_away_from_what_is_known(ledger: Ledger) -
     assert list(ledger.intervals(0, 120)) == [(60, (7, *unknown))]
 
 
-def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(ledger: Ledger, path: str) -> None:
+def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(
+    ledger: Ledger, path: str
+) -> None:
     with ledger.transaction():
         ledger.set("reached", 60)
     with pytest.raises(KeyError), ledger.transaction():
@@ -67,7 +73,11 @@ def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(ledge
         raise KeyError
     assert ledger.get("reached") == 60
     with Ledger(path, writable=False) as reader:
-        assert (list(reader.intervals(0, 10**6)), reader.gaps(0, 10**6), reader.get("reached")) == ([], [], 60)
+        assert (list(reader.intervals(0, 10**6)), reader.gaps(0, 10**6), reader.get("reached")) == (
+            [],
+            [],
+            60,
+        )
 
 
 def test_what_is_remembered_is_there_after_opening_again(path: str) -> None:
@@ -128,12 +138,21 @@ def a_broken_one(path: str) -> None:
         file.write(b"\xff" * 9999)
 
 
-FOREIGN = (a_text, a_directory, anothers_database, anothers_empty_database, a_newer_version, a_broken_one)
+FOREIGN = (
+    a_text,
+    a_directory,
+    anothers_database,
+    anothers_empty_database,
+    a_newer_version,
+    a_broken_one,
+)
 
 
 @pytest.mark.parametrize("writable", [True, False])
 @pytest.mark.parametrize("what", FOREIGN, ids=lambda what: what.__name__)
-def test_what_is_not_ours_is_left_as_it_is_and_said_in_a_sentence(what: Callable[[str], None], writable: bool, path: str) -> None:
+def test_what_is_not_ours_is_left_as_it_is_and_said_in_a_sentence(
+    what: Callable[[str], None], writable: bool, path: str
+) -> None:
     what(path)
     before = None if os.path.isdir(path) else Path(path).read_bytes()
     with pytest.raises(MailgraphError) as said, Ledger(path, writable=writable) as ledger:
@@ -148,7 +167,10 @@ def test_what_is_not_ours_is_left_as_it_is_and_said_in_a_sentence(what: Callable
 def test_a_reader_makes_no_ledger(there: bool, path: str) -> None:
     if there:  # a writer is just about to make it
         Path(path).touch()
-    with pytest.raises(StoreError, match="nothing has been counted yet"), Ledger(path, writable=False):
+    with (
+        pytest.raises(StoreError, match="nothing has been counted yet"),
+        Ledger(path, writable=False),
+    ):
         pass
     assert os.path.exists(path) == there
     assert not there or not os.path.getsize(path)
@@ -157,7 +179,9 @@ def test_a_reader_makes_no_ledger(there: bool, path: str) -> None:
 def test_a_ledger_that_cannot_be_written_is_said_so_and_can_be_read(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True
+    ).returncode:
         pytest.skip("a read-only disk needs the right to mount one")
     try:
         path = str(folder / "ledger.sqlite")
@@ -166,15 +190,23 @@ def test_a_ledger_that_cannot_be_written_is_said_so_and_can_be_read(tmp_path: Pa
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
         with Ledger(path, writable=False) as ledger:
             assert list(ledger.intervals(0, 99)) == [(60, counts(1))]
-        with pytest.raises(StoreError, match=r"readonly|read-only"), Ledger(path, writable=True) as ledger, ledger.transaction():
+        with (
+            pytest.raises(StoreError, match=r"readonly|read-only"),
+            Ledger(path, writable=True) as ledger,
+            ledger.transaction(),
+        ):
             ledger.set("reached", 1)
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_ledger_that_another_program_holds_is_busy_and_later_not(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_another_program_holds_is_busy_and_later_not(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **named: connect(*args, **{**named, "timeout": 0.05}))
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *args, **named: connect(*args, **{**named, "timeout": 0.05})
+    )
     with Ledger(path, writable=True) as ledger, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(BusyError), ledger.transaction():
@@ -196,7 +228,9 @@ def test_intervals_of_another_length_are_not_mixed_in(path: str) -> None:
             ledger.agree(60)
 
 
-def test_a_ledger_knows_when_its_file_is_no_longer_the_one_of_its_name(path: str, tmp_path: Path) -> None:
+def test_a_ledger_knows_when_its_file_is_no_longer_the_one_of_its_name(
+    path: str, tmp_path: Path
+) -> None:
     with Ledger(path, writable=True) as ledger:
         assert ledger.in_place
         os.rename(path, tmp_path / "aside")
@@ -217,9 +251,13 @@ def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [os.path.basename(path)]
 
 
-def test_a_column_that_is_new_is_unknown_in_the_rows_of_before(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_column_that_is_new_is_unknown_in_the_rows_of_before(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as old:
-        old.setattr("dane_mailgraph.store.ledger._COLUMNS", tuple(each.source for each in COUNTED[:-1]))
+        old.setattr(
+            "dane_mailgraph.store.ledger._COLUMNS", tuple(each.source for each in COUNTED[:-1])
+        )
         with Ledger(path, writable=True) as ledger, ledger.transaction():
             ledger.add([Interval(0, counts(1)[:-1])])
     for writable in (False, True):
@@ -228,4 +266,6 @@ def test_a_column_that_is_new_is_unknown_in_the_rows_of_before(path: str, monkey
     with Ledger(path, writable=True) as ledger:
         with ledger.transaction():
             ledger.add([Interval(0, counts(1))])
-        assert list(ledger.intervals(0, 60)) == [(0, tuple(a + b for a, b in zip(counts(1), (*counts(1)[:-1], 0), strict=True)))]
+        assert list(ledger.intervals(0, 60)) == [
+            (0, tuple(a + b for a, b in zip(counts(1), (*counts(1)[:-1], 0), strict=True)))
+        ]

@@ -25,7 +25,10 @@ from dane_mailgraph.cli import command_line
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
-TEXTS = (TEXT, *(TEXT.replace("Verified", status) for status in ("Trusted", "Untrusted", "Anonymous")))
+TEXTS = (
+    TEXT,
+    *(TEXT.replace("Verified", status) for status in ("Trusted", "Untrusted", "Anonymous")),
+)
 
 
 @pytest.fixture
@@ -37,7 +40,9 @@ def verified(host: Host, since: int, until: int) -> int | None:
     return totals(host.store.rrd, host.ledger, since, until).totals[BY_KEY["connections.verified"]]
 
 
-def everything(host: Host) -> tuple[list[tuple[int, tuple[int | None, ...]]], list[tuple[int, int | None]]]:
+def everything(
+    host: Host,
+) -> tuple[list[tuple[int, tuple[int | None, ...]]], list[tuple[int, int | None]]]:
     """The ledger's counts of all categories, and the RRD's rows."""
     return list(host.ledger.intervals(0, 1 << 40)), list(host.rows())
 
@@ -105,8 +110,14 @@ def test_any_polls_are_one_poll_are_one_import(lines: list[Logged]) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(lines=st.lists(LOGGED, max_size=20), cuts=st.lists(st.integers(0, 20), max_size=4), chance=st.randoms())
-def test_parts_in_any_order_are_the_whole(lines: list[Logged], cuts: list[int], chance: random.Random) -> None:
+@given(
+    lines=st.lists(LOGGED, max_size=20),
+    cuts=st.lists(st.integers(0, 20), max_size=4),
+    chance=st.randoms(),
+)
+def test_parts_in_any_order_are_the_whole(
+    lines: list[Logged], cuts: list[int], chance: random.Random
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole, parts = Host(Path(folder) / "whole"), Host(Path(folder) / "parts")
         log = written(whole, lines, poll=False).splitlines(keepends=True)
@@ -132,17 +143,27 @@ def test_parts_in_any_order_are_the_whole(lines: list[Logged], cuts: list[int], 
 
 @settings(max_examples=25, deadline=None)
 @given(
-    intervals=st.lists(st.lists(st.tuples(st.integers(0, 59), st.sampled_from(TEXTS)), min_size=1, max_size=6), max_size=5),
+    intervals=st.lists(
+        st.lists(st.tuples(st.integers(0, 59), st.sampled_from(TEXTS)), min_size=1, max_size=6),
+        max_size=5,
+    ),
     chance=st.randoms(),
 )
-def test_the_order_of_lines_within_an_interval_is_nothing(intervals: list[list[tuple[int, str]]], chance: random.Random) -> None:
+def test_the_order_of_lines_within_an_interval_is_nothing(
+    intervals: list[list[tuple[int, str]]], chance: random.Random
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = []
         for name in ("one", "other"):
             host = Host(Path(folder) / name)
             for number, lines in enumerate(intervals):
                 host.now = START + number * MINUTE + 59
-                host.write("".join(line(rfc3339(START + number * MINUTE + second), text) for second, text in lines))
+                host.write(
+                    "".join(
+                        line(rfc3339(START + number * MINUTE + second), text)
+                        for second, text in lines
+                    )
+                )
                 chance.shuffle(lines)
             host.touch()
             host.now += 2 * MINUTE
@@ -218,7 +239,13 @@ def test_one_log_under_many_names_is_one_log(host: Host) -> None:
     folder = host.log.parent
     for name in ("copy", "packed", "bzipped"):
         shutil.copy2(host.log, folder / name)
-    names = [host.log, folder / "copy", pack(folder / "packed", ".gz"), pack(folder / "bzipped", ".bz2"), folder / "hard"]
+    names = [
+        host.log,
+        folder / "copy",
+        pack(folder / "packed", ".gz"),
+        pack(folder / "bzipped", ".bz2"),
+        folder / "hard",
+    ]
     os.link(host.log, names[-1])
     names += [folder / "soft", folder / "log" / ".." / "mail.log"]
     (folder / "log").mkdir()
@@ -281,7 +308,11 @@ def test_between_two_logs_a_short_silence_is_quiet_and_a_long_one_unknown(
         host.now += 5 * MINUTE
         host.connect(1, to=logs[-1])
         host.now += apart
-    lost = [gap for paths in ([logs] if together else [logs[:1], logs[1:]]) for gap in host.take(*paths).lost]
+    lost = [
+        gap
+        for paths in ([logs] if together else [logs[:1], logs[1:]])
+        for gap in host.take(*paths).lost
+    ]
     end = START + 6 * MINUTE
     assert lost == ([] if quiet == 0 else [(end, START + 5 * MINUTE + apart)])
     assert host.counted == dict(host.truth)
@@ -307,7 +338,16 @@ def test_rebuild_counts_anew_and_keeps_the_old_store(
     assert sum(host.counted.values()) == 5  # the older log is not
     host.ledger.__exit__(None, None, None)
     before = {name: (host.state / name).read_bytes() for name in ("outbound.rrd", "ledger.sqlite")}
-    own = ["--config", os.devnull, "--time-zone", "UTC", "--state-dir", str(host.state), "--log", str(host.log)]
+    own = [
+        "--config",
+        os.devnull,
+        "--time-zone",
+        "UTC",
+        "--state-dir",
+        str(host.state),
+        "--log",
+        str(host.log),
+    ]
 
     for times in (1, 2):
         assert command_line.main(["import", *own, "--rebuild", str(host.log), str(older)]) == 0
@@ -324,5 +364,8 @@ def test_rebuild_counts_anew_and_keeps_the_old_store(
     assert command_line.main(["import", *own, str(host.log)]) == 0
     assert "counted 0 connections, skipped 5" in capsys.readouterr().out
     since, until = (str(START - 300 * DAY + after) for after in (0, HOUR))
-    assert command_line.main(["report", *own, "--format", "json", "--since", since, "--until", until]) == 0
+    assert (
+        command_line.main(["report", *own, "--format", "json", "--since", since, "--until", until])
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["connections"]["verified"] == 9

@@ -15,9 +15,7 @@ from dane_mailgraph.doctor.loggers import End
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.programs import Account
 
-DELIVERY = (
-    "4F7A21E153: to=<a@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok)"
-)
+DELIVERY = "4F7A21E153: to=<a@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok)"
 
 
 def end(folder: Path, *lines: str, changed: int = START) -> End:
@@ -58,7 +56,11 @@ def test_forged_lines_prove_nothing(tmp_path: Path) -> None:
     """A remote server chooses what stands in a bounce."""
     stamp = rfc3339(START)
     inside = line(stamp).rstrip("\n")
-    said = end(tmp_path, line(stamp, f"4F7A21E153: host mx[192.0.2.1] said: 550 \u2028{inside}"), line(stamp, f"x {DELIVERY}"))
+    said = end(
+        tmp_path,
+        line(stamp, f"4F7A21E153: host mx[192.0.2.1] said: 550 \u2028{inside}"),
+        line(stamp, f"x {DELIVERY}"),
+    )
 
     assert (said.lines, said.connections, said.deliveries) == (2, 0, 0)
 
@@ -93,7 +95,9 @@ def test_names_that_rsyslog_has_cut_off_are_counted(tmp_path: Path) -> None:
         ("Suppressed 44 messages from cron.service", 0, 0),
     ],
 )
-def test_traces_of_loggers_that_fold_or_drop_are_found(text: str, folded: int, dropped: int, tmp_path: Path) -> None:
+def test_traces_of_loggers_that_fold_or_drop_are_found(
+    text: str, folded: int, dropped: int, tmp_path: Path
+) -> None:
     said = end(tmp_path, line(rfc3339(START), text))
 
     assert (said.folded, said.dropped) == (folded, dropped)
@@ -110,9 +114,15 @@ def test_a_log_that_cannot_be_read_is_said_as_the_counter_says_it(tmp_path: Path
     relays = Relays("")
     os.mkfifo(tmp_path / "pipe")
 
-    assert loggers.end(str(tmp_path / "none"), None, relays, START).trouble.startswith(f"{tmp_path}/none is not there; ")
-    assert loggers.end(str(tmp_path), None, relays, START).trouble.startswith(f"{tmp_path} is a directory; ")
-    assert loggers.end(str(tmp_path / "pipe"), None, relays, START).trouble.startswith(f"{tmp_path}/pipe is a pipe, ")
+    assert loggers.end(str(tmp_path / "none"), None, relays, START).trouble.startswith(
+        f"{tmp_path}/none is not there; "
+    )
+    assert loggers.end(str(tmp_path), None, relays, START).trouble.startswith(
+        f"{tmp_path} is a directory; "
+    )
+    assert loggers.end(str(tmp_path / "pipe"), None, relays, START).trouble.startswith(
+        f"{tmp_path}/pipe is a pipe, "
+    )
 
 
 # ---- the loggers ----------------------------------------------------------------------------
@@ -127,7 +137,11 @@ def test_a_log_that_cannot_be_read_is_said_as_the_counter_says_it(tmp_path: Path
             ("/var/log/syslog", "/var/log/mail.log"),
             False,
         ),
-        ("*.info;mail.none;authpriv.none /var/log/messages\nmail.* -/var/log/maillog\n", ("/var/log/maillog",), False),
+        (
+            "*.info;mail.none;authpriv.none /var/log/messages\nmail.* -/var/log/maillog\n",
+            ("/var/log/maillog",),
+            False,
+        ),
         (
             "mail.err /var/log/mail.err\nmail.warn -/var/log/mail.warn\nmail.info -/var/log/mail.info\n",
             ("/var/log/mail.info",),
@@ -139,12 +153,19 @@ def test_a_log_that_cannot_be_read_is_said_as_the_counter_says_it(tmp_path: Path
         ("#$RepeatedMsgReduction on\n$RepeatedMsgReduction off\n", (), False),
     ],
 )
-def test_rules_of_rsyslog_tell_where_mail_goes(rules: str, files: tuple[str, ...], reduced: bool, tmp_path: Path) -> None:
+def test_rules_of_rsyslog_tell_where_mail_goes(
+    rules: str, files: tuple[str, ...], reduced: bool, tmp_path: Path
+) -> None:
     (tmp_path / "etc/rsyslog.d").mkdir(parents=True)
     (tmp_path / "etc/rsyslog.d/50-default.conf").write_text(rules)
     routes = loggers.routes(str(tmp_path))
 
-    assert (routes.files, routes.reduced, routes.rsyslog, routes.journal) == (files, reduced, False, False)
+    assert (routes.files, routes.reduced, routes.rsyslog, routes.journal) == (
+        files,
+        reduced,
+        False,
+        False,
+    )
 
 
 def test_a_running_rsyslog_is_known_by_its_process(tmp_path: Path) -> None:
@@ -162,7 +183,9 @@ NOBODY = Account("nobody", 65534, 65534, ())
 
 
 @needs("sh", root=True)
-@pytest.mark.parametrize(("mode", "folder", "good"), [(0o644, 0o755, True), (0o600, 0o755, False), (0o644, 0o700, False)])
+@pytest.mark.parametrize(
+    ("mode", "folder", "good"), [(0o644, 0o755, True), (0o600, 0o755, False), (0o644, 0o700, False)]
+)
 def test_root_asks_as_the_user_that_counts(mode: int, folder: int, good: bool) -> None:
     from tempfile import TemporaryDirectory
 

@@ -50,7 +50,12 @@ ARCHIVES = " ".join(f"RRA:{kind}:0.5:{steps}:198" for kind in ("AVERAGE", "MAX")
 
 
 def created(
-    path: Path, begin: int, *, sources: Sequence[str] = tuple(SOURCES), kind: str = "ABSOLUTE", archives: str = ARCHIVES
+    path: Path,
+    begin: int,
+    *,
+    sources: Sequence[str] = tuple(SOURCES),
+    kind: str = "ABSOLUTE",
+    archives: str = ARCHIVES,
 ) -> None:
     """An RRD as mailgraph makes it."""
     each = [f"DS:{name}:{kind}:120:0:U" for name in sources]
@@ -58,7 +63,12 @@ def created(
 
 
 def fed(
-    path: Path, minutes: int, rate: Callable[[int], tuple[int, ...]] = busy, *, begin: int = BEGIN, hole: Container[int] = ()
+    path: Path,
+    minutes: int,
+    rate: Callable[[int], tuple[int, ...]] = busy,
+    *,
+    begin: int = BEGIN,
+    hole: Container[int] = (),
 ) -> Truth:
     """The RRD of so many minutes, those of a hole unknown, and what went into it."""
     created(path, begin)
@@ -112,7 +122,9 @@ def test_the_counts_of_each_row_come_along_to_the_unit(step: int, tmp_path: Path
 
 
 @pytest.mark.parametrize("minutes", [1440, 3 * 1440 + 3, 9 * 1440 + 479])
-def test_reports_over_all_of_it_are_what_mailgraph_was_told_at_every_resolution(minutes: int, tmp_path: Path) -> None:
+def test_reports_over_all_of_it_are_what_mailgraph_was_told_at_every_resolution(
+    minutes: int, tmp_path: Path
+) -> None:
     truth = fed(tmp_path / "old.rrd", minutes)
     end = BEGIN + 60 * minutes
     mail = host(tmp_path / "mail", end + 2 * DAY)
@@ -126,7 +138,10 @@ def test_reports_over_all_of_it_are_what_mailgraph_was_told_at_every_resolution(
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 10**6), min_size=8, max_size=40), st.sampled_from([10, 60, 240, 480, 900]))
+@given(
+    st.lists(st.integers(0, 10**6), min_size=8, max_size=40),
+    st.sampled_from([10, 60, 240, 480, 900]),
+)
 def test_a_row_is_spread_as_evenly_as_whole_counts_can_be(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], step: int
 ) -> None:
@@ -142,7 +157,9 @@ def test_a_row_is_spread_as_evenly_as_whole_counts_can_be(
 
 
 @pytest.mark.parametrize(("unknown", "want"), [(0, 3 * 8), (4, 3 * 8), (5, 0)])
-def test_a_row_of_which_rrdtool_knows_half_is_what_rrdtool_shows(unknown: int, want: int, tmp_path: Path) -> None:
+def test_a_row_of_which_rrdtool_knows_half_is_what_rrdtool_shows(
+    unknown: int, want: int, tmp_path: Path
+) -> None:
     fed(tmp_path / "old.rrd", 16, lambda _: (3, 0, 0, 0), hole=range(BEGIN, BEGIN + unknown * 60))
     mail = host(tmp_path / "mail", BEGIN + DAY)
     mail.take(tmp_path / "old.rrd")
@@ -151,7 +168,9 @@ def test_a_row_of_which_rrdtool_knows_half_is_what_rrdtool_shows(unknown: int, w
 
 @pytest.mark.parametrize("first", [8, 10])
 @pytest.mark.parametrize(("unknown", "want"), [(0, 3 * 5), (2, 3 * 5), (3, 0)])
-def test_a_row_that_is_not_finished_is_known_by_the_same_rule(first: int, unknown: int, want: int, tmp_path: Path) -> None:
+def test_a_row_that_is_not_finished_is_known_by_the_same_rule(
+    first: int, unknown: int, want: int, tmp_path: Path
+) -> None:
     hole = range(BEGIN + first * 60, BEGIN + (first + unknown) * 60)
     fed(tmp_path / "old.rrd", 8 + 5, lambda _: (3, 0, 0, 0), hole=hole)
     mail = host(tmp_path / "mail", BEGIN + DAY)
@@ -162,7 +181,10 @@ def test_a_row_that_is_not_finished_is_known_by_the_same_rule(first: int, unknow
 def test_halves_of_counts_do_not_add_up(tmp_path: Path) -> None:
     path = tmp_path / "old.rrd"
     created(path, BEGIN)
-    rrdtool.update(str(path), *(f"{BEGIN + 60 * (n + 1)}:{0.3 if n % 8 else 0.36}:0:0:0" for n in range(8 * 100)))
+    rrdtool.update(
+        str(path),
+        *(f"{BEGIN + 60 * (n + 1)}:{0.3 if n % 8 else 0.36}:0:0:0" for n in range(8 * 100)),
+    )
     mail = host(tmp_path / "mail", BEGIN + DAY)
     mail.take(path)
     assert carried(mail) == [246, 0, 0, 0]  # rows of 2.46
@@ -171,7 +193,9 @@ def test_halves_of_counts_do_not_add_up(tmp_path: Path) -> None:
 # ---- what is not known ----------------------------------------------------------------------
 
 
-def test_of_all_that_mailgraph_did_not_count_nothing_is_known_in_quiet_minutes_too(tmp_path: Path) -> None:
+def test_of_all_that_mailgraph_did_not_count_nothing_is_known_in_quiet_minutes_too(
+    tmp_path: Path,
+) -> None:
     fed(tmp_path / "old.rrd", 960, quiet)
     mail = host(tmp_path / "mail", BEGIN + 2 * DAY)
     mail.take(tmp_path / "old.rrd")
@@ -189,7 +213,9 @@ def test_rows_unknown_to_mailgraph_stay_unknown(tmp_path: Path) -> None:
     assert found.unknown == len(hole)
     assert carried(mail) == total(truth)
     assert reported(mail, hole.start, hole.stop) == [None] * 4
-    assert reported(mail, hole.start - 3360, hole.stop) == total(truth, hole.start - 3360, hole.stop)
+    assert reported(mail, hole.start - 3360, hole.stop) == total(
+        truth, hole.start - 3360, hole.stop
+    )
     assert not any(row.observed for row in mail.store.rrd.rows(60, hole.start, hole.stop))
     assert found.in_words(timezone.utc).endswith("; 392 min in between are unknown.")
 
@@ -211,7 +237,9 @@ def test_before_the_first_and_behind_the_last_known_row_nothing_is_said(tmp_path
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("follow", [True, False])
-def test_logs_go_on_behind_it_and_nothing_is_counted_twice(follow: bool, together: bool, tmp_path: Path) -> None:
+def test_logs_go_on_behind_it_and_nothing_is_counted_twice(
+    follow: bool, together: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "old.rrd"
     truth = fed(path, 1443)
     last = BEGIN + 1443 * 60
@@ -292,12 +320,25 @@ def archives_with_a_gap(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [other_sources, one_source_less, gauges, maxima_only, archives_that_do_not_fit, archives_with_a_gap]
+    "make",
+    [
+        other_sources,
+        one_source_less,
+        gauges,
+        maxima_only,
+        archives_that_do_not_fit,
+        archives_with_a_gap,
+    ],
 )
-def test_an_rrd_of_another_shape_is_told_what_is_expected(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_an_rrd_of_another_shape_is_told_what_is_expected(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
     make(tmp_path / "old.rrd")
     mail = host(tmp_path / "mail", BEGIN + DAY)
-    with pytest.raises(SourceError, match=r"another shape; expected is mailgraph_dane\.rrd, with the data sources verifiedtls, "):
+    with pytest.raises(
+        SourceError,
+        match=r"another shape; expected is mailgraph_dane\.rrd, with the data sources verifiedtls, ",
+    ):
         mail.take(tmp_path / "old.rrd")
 
 
@@ -323,11 +364,16 @@ def of_another_machine(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut, packed, of_another_machine])
-def test_an_rrd_that_rrdtool_cannot_read_is_said_in_a_sentence(harm: Callable[[Path], None], tmp_path: Path) -> None:
+def test_an_rrd_that_rrdtool_cannot_read_is_said_in_a_sentence(
+    harm: Callable[[Path], None], tmp_path: Path
+) -> None:
     path = tmp_path / "old.rrd"
     fed(path, 960)
     harm(path)
-    with pytest.raises(SourceError, match=f"^{path} cannot be read as an RRD: .*; name the unpacked file, .*restore` here.$"):
+    with pytest.raises(
+        SourceError,
+        match=f"^{path} cannot be read as an RRD: .*; name the unpacked file, .*restore` here.$",
+    ):
         host(tmp_path / "mail", BEGIN + DAY).take(path)
 
 
@@ -345,7 +391,9 @@ def test_what_only_a_damaged_file_can_hold_is_unknown(tmp_path: Path) -> None:
     path = tmp_path / "old.rrd"
     truth = fed(path, 480, hole=range(BEGIN, BEGIN + 1, 60))
     last = BEGIN + 480 * 60
-    rrdtool.update(str(path), *(f"{last + 60 * (n + 1)}:{'inf' if n == 4 else 0}:0:0:0" for n in range(16)))
+    rrdtool.update(
+        str(path), *(f"{last + 60 * (n + 1)}:{'inf' if n == 4 else 0}:0:0:0" for n in range(16))
+    )
     mail = host(tmp_path / "mail", BEGIN + DAY)
     mail.take(path)
     assert carried(mail, BEGIN + 480)[1:] == total(truth, BEGIN + 480)[1:]
@@ -359,7 +407,17 @@ def test_what_only_a_damaged_file_can_hold_is_unknown(tmp_path: Path) -> None:
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(verb: str, *rest: str | Path) -> subprocess.CompletedProcess[str]:
         folders = ["--state-dir", str(tmp_path / "state"), "--log", str(tmp_path / "mail.log")]
-        done = [sys.executable, "-m", "dane_mailgraph", verb, "--config", "/dev/null", "--time-zone", "UTC", *folders]
+        done = [
+            sys.executable,
+            "-m",
+            "dane_mailgraph",
+            verb,
+            "--config",
+            "/dev/null",
+            "--time-zone",
+            "UTC",
+            *folders,
+        ]
         return subprocess.run([*done, *map(str, rest)], capture_output=True, text=True, check=False)
 
     return run
@@ -385,11 +443,16 @@ def test_import_says_how_finely_it_is_kept(
     assert f"{path} brings {want:,} connections from " in said
     assert " on, at a resolution of 56 min until 20" in said and ", 8 min until 20" in said
     found = json.loads(command("report", "--since", f"@{begin}", "--format", "json").stdout)
-    assert sum(found["connections"][key.removeprefix("connections.")] for key in SOURCES.values()) == want + 1
+    assert (
+        sum(found["connections"][key.removeprefix("connections.")] for key in SOURCES.values())
+        == want + 1
+    )
     assert found["connections"]["reused"] is not None  # the log behind it tells
 
 
-def test_an_rrd_of_another_shape_is_66(command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_an_rrd_of_another_shape_is_66(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     gauges(tmp_path / "old.rrd")
     done = command("import", tmp_path / "old.rrd")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (66, "", 1)

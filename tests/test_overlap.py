@@ -33,9 +33,14 @@ def put(host: Host, name: str, lines: list[str], packed: str = "") -> Path:
 
 @pytest.mark.parametrize("packed", ["", *PACK])
 @pytest.mark.parametrize("number", [400, 6000])
-def test_what_stands_in_both_of_two_logs_is_counted_once(host: Host, packed: str, number: int) -> None:
+def test_what_stands_in_both_of_two_logs_is_counted_once(
+    host: Host, packed: str, number: int
+) -> None:
     lines = logged(host, number)
-    earlier, later = put(host, "b", lines[: number - 50], packed), put(host, "a", lines[number - 150 :], packed)
+    earlier, later = (
+        put(host, "b", lines[: number - 50], packed),
+        put(host, "a", lines[number - 150 :], packed),
+    )
     step = host.take(later, earlier)
 
     assert step.counted == number and not step.overlaps
@@ -54,7 +59,9 @@ def test_many_logs_that_hold_parts_of_each_other_are_counted_once(host: Host) ->
 def test_a_log_that_is_followed_may_hold_the_end_of_another(host: Host) -> None:
     lines = logged(host, 300)
     host.write("".join(lines[100:]))
-    step = host.take(put(host, "saved", lines[:200]), host.log, put(host, "excerpt", lines[150:180]))
+    step = host.take(
+        put(host, "saved", lines[:200]), host.log, put(host, "excerpt", lines[150:180])
+    )
 
     assert step.counted == 300 and not step.overlaps
     host.connect(2)
@@ -76,7 +83,9 @@ def test_the_same_traffic_in_two_formats_is_said_with_both_names_and_the_time(ho
 
     assert step.counted == 200
     (said,) = remarks(step, timezone.utc)
-    assert said.startswith(f"{old} and {new} are logs of one host and both tell of 2026-11-24 02:00:50 to 2026-11-24 02:01:39, ")
+    assert said.startswith(
+        f"{old} and {new} are logs of one host and both tell of 2026-11-24 02:00:50 to 2026-11-24 02:01:39, "
+    )
     assert said.endswith("; if they tell of the same mail, `import --rebuild` without one of them.")
 
 
@@ -90,14 +99,20 @@ def test_lines_that_are_the_same_only_at_first_are_all_counted_and_said(host: Ho
 
 def test_logs_of_several_hosts_may_tell_of_the_same_time(host: Host) -> None:
     lines = logged(host, 200)
-    step = host.take(put(host, "one", lines), put(host, "other", [each.replace(" mx1 ", " mx2 ") for each in lines]))
+    step = host.take(
+        put(host, "one", lines),
+        put(host, "other", [each.replace(" mx1 ", " mx2 ") for each in lines]),
+    )
 
     assert step.counted == 400 and not step.overlaps
 
 
 def test_logs_that_follow_each_other_may_hold_the_same_line_where_they_join(host: Host) -> None:
     same, end = line(rfc3339(START + 60)), line(rfc3339(START + 120))
-    step = host.take(put(host, "older", [line(rfc3339(START)), same]), put(host, "newer", [same, line(rfc3339(START + 55)), end]))
+    step = host.take(
+        put(host, "older", [line(rfc3339(START)), same]),
+        put(host, "newer", [same, line(rfc3339(START + 55)), end]),
+    )
 
     assert step.counted == 5 and not step.overlaps
 

@@ -35,13 +35,27 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 def public_key(path: Path) -> bytes:
     """The DER of the public key of a certificate, by another way than the one under test."""
-    text = call("openssl", "pkey", "-pubin", "-outform", "PEM", stdin=call("openssl", "x509", "-noout", "-pubkey", "-in", path))
+    text = call(
+        "openssl",
+        "pkey",
+        "-pubin",
+        "-outform",
+        "PEM",
+        stdin=call("openssl", "x509", "-noout", "-pubkey", "-in", path),
+    )
     return base64.b64decode(re.sub("-----.*-----", "", text))
 
 
-def receiver(*overrides: tuple[str, str], port: str = "smtp", program: str = "smtpd", **settings: str) -> Instance:
+def receiver(
+    *overrides: tuple[str, str], port: str = "smtp", program: str = "smtpd", **settings: str
+) -> Instance:
     """An instance that takes mail on a port."""
-    told = {"smtpd_tls_security_level": "may", "myhostname": NAME, "inet_interfaces": "all", **settings}
+    told = {
+        "smtpd_tls_security_level": "may",
+        "myhostname": NAME,
+        "inet_interfaces": "all",
+        **settings,
+    }
     return Instance("/etc/postfix", told, (Service(port, "inet", program, False, dict(overrides)),))
 
 
@@ -101,21 +115,31 @@ def test_what_is_no_name_is_refused(text: str) -> None:
         (receiver(inet_interfaces="127.0.0.1, 192.0.2.1"), [NAME]),
     ],
 )
-def test_who_takes_mail_from_others_is_one_of_our_servers(instance: Instance, names: list[str]) -> None:
+def test_who_takes_mail_from_others_is_one_of_our_servers(
+    instance: Instance, names: list[str]
+) -> None:
     assert own_mx.receivers([instance, instance]) == [Target(name) for name in names]
 
 
 # ---- files ----------------------------------------------------------------------------------
 
 
-def test_a_certificate_file_gives_the_chain_with_its_key_name_and_dates(authority: Authority) -> None:
+def test_a_certificate_file_gives_the_chain_with_its_key_name_and_dates(
+    authority: Authority,
+) -> None:
     key, path = authority.issue("plain")
     both = path.with_suffix(".both")
     both.write_text(path.read_text() + key.read_text())
     (served,) = looked(receiver(smtpd_tls_cert_file=str(both))).served
     (chain,) = served.chains
 
-    assert (served.offers, served.troubles, chain.path, chain.named, chain.anchors) == (True, (), str(both), True, (True, True))
+    assert (served.offers, served.troubles, chain.path, chain.named, chain.anchors) == (
+        True,
+        (),
+        str(both),
+        True,
+        (True, True),
+    )
     assert [each.subject for each in chain.certificates] == [f"CN = {NAME}", "CN = Test CA"]
     assert chain.own.spki == public_key(path)
     assert chain.own.ends - chain.own.begins == 90 * 86400
@@ -136,16 +160,24 @@ def test_chain_files_hold_several_keys_with_their_chains(authority: Authority) -
     (key, one), (other, two) = authority.issue("one"), authority.issue("two")
     path = authority.folder / "chains.pem"
     path.write_text("".join(each.read_text() for each in (key, one, other, two)))
-    (served,) = looked(receiver(smtpd_tls_chain_files=str(path), smtpd_tls_cert_file="/ignored")).served
+    (served,) = looked(
+        receiver(smtpd_tls_chain_files=str(path), smtpd_tls_cert_file="/ignored")
+    ).served
 
     assert [chain.own.spki for chain in served.chains] == [public_key(one), public_key(two)]
     assert [len(chain.certificates) for chain in served.chains] == [2, 2]
 
 
-def test_rsa_and_ecdsa_have_files_of_their_own_and_services_may_have_others(authority: Authority) -> None:
+def test_rsa_and_ecdsa_have_files_of_their_own_and_services_may_have_others(
+    authority: Authority,
+) -> None:
     _, one = authority.issue("rsa")
     _, two = authority.issue("ecdsa")
-    instance = receiver(("smtpd_tls_cert_file", str(two)), smtpd_tls_cert_file="/none", smtpd_tls_eccert_file=str(one))
+    instance = receiver(
+        ("smtpd_tls_cert_file", str(two)),
+        smtpd_tls_cert_file="/none",
+        smtpd_tls_eccert_file=str(one),
+    )
     (served,) = looked(instance).served
 
     assert [chain.path for chain in served.chains] == [str(two), str(one)]
@@ -155,7 +187,9 @@ def test_rsa_and_ecdsa_have_files_of_their_own_and_services_may_have_others(auth
 def test_another_name_and_a_date_that_is_past_are_seen(authority: Authority) -> None:
     _, other = authority.issue("other", "www.example.test")
     _, past = authority.issue("past", days=-1)
-    (first,), (second,) = (looked(receiver(smtpd_tls_cert_file=str(path))).served[0].chains for path in (other, past))
+    (first,), (second,) = (
+        looked(receiver(smtpd_tls_cert_file=str(path))).served[0].chains for path in (other, past)
+    )
 
     assert (first.named, first.anchors) == (False, (True, True))
     assert (second.named, second.anchors) == (True, (False, False))
@@ -163,7 +197,9 @@ def test_another_name_and_a_date_that_is_past_are_seen(authority: Authority) -> 
 
 def test_files_that_cannot_be_read_or_hold_nothing_are_said(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing\n")
-    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    (tmp_path / "broken.pem").write_text(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    )
     files = f"{tmp_path}/none.pem, {tmp_path}/empty.pem {tmp_path}/broken.pem"
     (served,) = looked(receiver(smtpd_tls_chain_files=files)).served
 
@@ -207,18 +243,28 @@ def served(authority: Authority) -> Iterator[tuple[Target, Path, int]]:
     folder = authority.folder / "unbound"
     folder.mkdir()
     tls = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {together}\n"
-    with nameserver(folder, records) as dns, running(tls, f"127.0.0.1:{port} inet n - n - - smtpd\n"):
+    with (
+        nameserver(folder, records) as dns,
+        running(tls, f"127.0.0.1:{port} inet n - n - - smtpd\n"),
+    ):
         yield Target(NAME, port), path, dns
 
 
 @needs("postfix", "postconf", root=True)
 @needs("unbound", "ldns-keygen", "ldns-signzone")
-def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(served: tuple[Target, Path, int]) -> None:
+def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(
+    served: tuple[Target, Path, int],
+) -> None:
     target, path, dns = served
     mx = own_mx.look(target, [], HERE, dns)
     records = [tlsa.read(each) for each in mx.records.records]
 
-    assert (mx.address.secure, mx.address.records, mx.records.secure, mx.silent) == (True, ("127.0.0.1",), True, "")
+    assert (mx.address.secure, mx.address.records, mx.records.secure, mx.silent) == (
+        True,
+        ("127.0.0.1",),
+        True,
+        "",
+    )
     assert mx.live and mx.live.own.spki == public_key(path)
     assert (mx.live.named, mx.live.anchors) == (True, (True, True))
     assert sorted(each[0] for each in records if each) == [2, 3]
@@ -227,18 +273,34 @@ def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(ser
 
 
 @needs("unbound", "ldns-keygen", "ldns-signzone")
-def test_the_port_submissions_speaks_tls_at_once(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_port_submissions_speaks_tls_at_once(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, path = authority.issue("submissions")
     port = free_port(socket.SOCK_STREAM)
     monkeypatch.setattr(own_mx, "SUBMISSIONS", port)
-    words = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-key", str(key), "-cert", str(path), "-quiet"]
+    words = [
+        "openssl",
+        "s_server",
+        "-accept",
+        f"127.0.0.1:{port}",
+        "-key",
+        str(key),
+        "-cert",
+        str(path),
+        "-quiet",
+    ]
     with (
         nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns,
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+        subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as server,
     ):
         try:
             deadline = time.monotonic() + 20
-            while (mx := own_mx.look(Target(NAME, port), [], HERE, dns)).live is None and time.monotonic() < deadline:
+            while (
+                mx := own_mx.look(Target(NAME, port), [], HERE, dns)
+            ).live is None and time.monotonic() < deadline:
                 assert server.poll() is None
         finally:
             server.terminate()
@@ -252,7 +314,10 @@ def test_a_server_that_does_not_answer_is_said(tmp_path: Path) -> None:
     with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns:
         mx = own_mx.look(Target(NAME, port), [], HERE, dns)
 
-    assert (mx.live, mx.silent) == (None, f"127.0.0.1:{port} gives no certificate: Connection refused")
+    assert (mx.live, mx.silent) == (
+        None,
+        f"127.0.0.1:{port} gives no certificate: Connection refused",
+    )
 
 
 def test_a_name_without_an_address_is_not_asked() -> None:

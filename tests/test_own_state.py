@@ -27,7 +27,9 @@ def counted(tmp_path: Path) -> Host:
 
 def looked(host: Host) -> Upkeep:
     folder = str(host.log.parent)
-    return own_state.look(str(host.log), str(Path(host.store.rrd.path).parent), folder, host.rules.step)
+    return own_state.look(
+        str(host.log), str(Path(host.store.rrd.path).parent), folder, host.rules.step
+    )
 
 
 def state(host: Host) -> dict[str, bytes]:
@@ -39,12 +41,19 @@ def test_all_is_well_and_nothing_is_touched(counted: Host) -> None:
     before = state(counted)
     found = looked(counted)
 
-    assert (found.ledger_trouble, found.rrd_trouble, found.differing, found.writing) == ("", "", 0, False)
+    assert (found.ledger_trouble, found.rrd_trouble, found.differing, found.writing) == (
+        "",
+        "",
+        0,
+        False,
+    )
     assert found.compared == 5
     assert found.last == found.written == counted.store.rrd.last
     assert found.newest is not None and found.newest <= counted.now
     assert found.place and found.live == found.place
-    assert [disk.path for disk in found.disks] == [found.state_dir, found.output_dir][: len(found.disks)]
+    assert [disk.path for disk in found.disks] == [found.state_dir, found.output_dir][
+        : len(found.disks)
+    ]
     assert all(disk.free > 0 for disk in found.disks)
     assert state(counted) == before
 
@@ -73,7 +82,11 @@ def test_a_damaged_rrd_is_said(counted: Host) -> None:
     counted.restart()
     counted.collect()
 
-    assert (looked(counted).rrd_trouble, looked(counted).compared, looked(counted).differing) == ("", 5, 0)
+    assert (looked(counted).rrd_trouble, looked(counted).compared, looked(counted).differing) == (
+        "",
+        5,
+        0,
+    )
 
 
 def test_a_truncated_rrd_is_said(counted: Host) -> None:
@@ -90,10 +103,19 @@ def test_a_ledger_that_is_none_is_said(counted: Host) -> None:
 
 
 def test_nothing_yet_is_said(tmp_path: Path) -> None:
-    found = own_state.look(str(tmp_path / "log"), str(tmp_path / "state"), str(tmp_path / "www"), 60)
+    found = own_state.look(
+        str(tmp_path / "log"), str(tmp_path / "state"), str(tmp_path / "www"), 60
+    )
 
     assert "nothing has been counted yet" in found.ledger_trouble
-    assert (found.rrd_trouble, found.last, found.live, found.place, found.drawn, found.disks) == ("", None, None, None, None, ())
+    assert (found.rrd_trouble, found.last, found.live, found.place, found.drawn, found.disks) == (
+        "",
+        None,
+        None,
+        None,
+        None,
+        (),
+    )
     assert not (tmp_path / "state").exists()
 
 

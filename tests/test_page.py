@@ -26,12 +26,23 @@ from dane_mailgraph.store.series import SPANS, Series
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET
-SERIES = Series(NOW - 600, 600, {row: (1234,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW)
+SERIES = Series(
+    NOW - 600, 600, {row: (1234,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW
+)
 
 PRIVATE = Destination("private.example", NOW - 9000, NOW - 60, {BY_KEY["deliveries.plaintext"]: 3})
 FAILING = Destination("@failing.example", NOW - 9000, NOW - 60, {BY_KEY["failures.dane_lookup"]: 2})
-REGRESSION = Regression("was-good.example", NOW - 900000, NOW - 90000, 10, NOW - 60, {BY_KEY["connections.untrusted"]: 2})
-ALARM = Alarm("dnssec", "no DNSSEC for hidden.example", "The resolver does not validate.", 3, NOW - 60)
+REGRESSION = Regression(
+    "was-good.example",
+    NOW - 900000,
+    NOW - 90000,
+    10,
+    NOW - 60,
+    {BY_KEY["connections.untrusted"]: 2},
+)
+ALARM = Alarm(
+    "dnssec", "no DNSSEC for hidden.example", "The resolver does not validate.", 3, NOW - 60
+)
 
 
 def chapters(speech: Language = ENGLISH) -> tuple[Chapter, ...]:
@@ -50,7 +61,17 @@ COUNTS = (10,) * len(COUNTED)
 
 def status(**changed: Any) -> Status:
     numbers = figures(COUNTS, (5,) * len(COUNTED), COUNTED)
-    plain = Status("mail.example.org", NOW, BERLIN, ENGLISH, "1.2.3", NOW - 120, NOW - 60, numbers, CHAPTERS["en"])
+    plain = Status(
+        "mail.example.org",
+        NOW,
+        BERLIN,
+        ENGLISH,
+        "1.2.3",
+        NOW - 120,
+        NOW - 60,
+        numbers,
+        CHAPTERS["en"],
+    )
     return plain._replace(**changed)
 
 
@@ -105,7 +126,9 @@ def outline(**changed: Any) -> Outline:
 
 
 @pytest.mark.parametrize(
-    "changed", [{}, EVERYTHING, {"chapters": (), "last_update": None, "newest": None}], ids=["plain", "all", "none"]
+    "changed",
+    [{}, EVERYTHING, {"chapters": (), "last_update": None, "newest": None}],
+    ids=["plain", "all", "none"],
 )
 def test_every_element_is_closed_and_ids_are_unique(changed: dict[str, Any]) -> None:
     found = outline(**changed)
@@ -116,7 +139,9 @@ def test_every_element_is_closed_and_ids_are_unique(changed: dict[str, Any]) -> 
     assert {"header", "nav", "main", "footer", "h1"} <= {tag for tag, _ in found.elements}
 
 
-@pytest.mark.parametrize("changed", [{}, EVERYTHING, {"chapters": (), "last_update": None}], ids=["plain", "all", "none"])
+@pytest.mark.parametrize(
+    "changed", [{}, EVERYTHING, {"chapters": (), "last_update": None}], ids=["plain", "all", "none"]
+)
 def test_a_parser_that_forgives_nothing_finds_no_fault(changed: dict[str, Any]) -> None:
     html5lib.HTMLParser(strict=True).parse(html(status(**changed)))
 
@@ -136,16 +161,33 @@ def test_the_page_asks_nobody_else_for_anything_and_has_neither_script_nor_style
     text = html(status(**EVERYTHING))
     found = Outline(text)
 
-    assert not {"script", "style", "iframe", "object", "embed", "form"} & {tag for tag, _ in found.elements}
-    assert not any(name == "style" or name.startswith("on") for _, attributes in found.elements for name in attributes)
-    assert "://" not in text and "//" not in stylesheet().replace("/*", "") and "url(" not in stylesheet()
+    assert not {"script", "style", "iframe", "object", "embed", "form"} & {
+        tag for tag, _ in found.elements
+    }
+    assert not any(
+        name == "style" or name.startswith("on")
+        for _, attributes in found.elements
+        for name in attributes
+    )
+    assert (
+        "://" not in text
+        and "//" not in stylesheet().replace("/*", "")
+        and "url(" not in stylesheet()
+    )
     assert b"://www.w3.org/2000/svg" in icon() and icon().count(b"://") == 1
 
 
 def test_the_policy_allows_images_and_styles_of_the_same_place_and_nothing_else() -> None:
-    (policy,) = [each["content"] for each in outline().all("meta") if each.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        each["content"]
+        for each in outline().all("meta")
+        if each.get("http-equiv") == "Content-Security-Policy"
+    ]
 
-    assert policy == "default-src 'none'; img-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'"
+    assert (
+        policy
+        == "default-src 'none'; img-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'"
+    )
 
 
 def test_a_browser_loads_the_page_again_every_five_minutes() -> None:
@@ -169,7 +211,10 @@ def test_the_navigation_leads_to_every_section() -> None:
 
     assert sections == [*(span.name for span in SPANS), "look", "words"]
     links = [str(each["href"]) for each in found.all("a")]
-    assert [link for link in links if link.startswith("#")] == ["#content", *(f"#{name}" for name in sections)]
+    assert [link for link in links if link.startswith("#")] == [
+        "#content",
+        *(f"#{name}" for name in sections),
+    ]
 
 
 def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> None:
@@ -178,7 +223,9 @@ def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> Non
     for row in COUNTED[1:]:
         assert f".{row.source} {{ background: {row.light} }}" in light
         assert f".{row.source} {{ background: {row.dark} }}" in dark
-    assert {each["class"] for each in outline().all("i")} == {f"swatch {row.source}" for row in COUNTED}
+    assert {each["class"] for each in outline().all("i")} == {
+        f"swatch {row.source}" for row in COUNTED
+    }
 
 
 # ---- what is said ---------------------------------------------------------------------------
@@ -189,7 +236,10 @@ def test_the_numbers_stand_as_a_table_under_each_picture() -> None:
 
     assert rows[0] == ["", "total", "share", "average/min", "maximum/min"]
     assert rows[1:6] == [
-        *([name, "1,234", "25.0%", "123.4", "2"] for name in ("Verified", "Trusted", "Untrusted", "Anonymous")),
+        *(
+            [name, "1,234", "25.0%", "123.4", "2"]
+            for name in ("Verified", "Trusted", "Untrusted", "Anonymous")
+        ),
         ["all", "4,936", "", "493.6", ""],
     ]
     assert len(rows) == sum(len(graph.counted) + 2 for graph in GRAPHS) * len(SPANS)
@@ -206,13 +256,17 @@ def test_the_numbers_that_matter_come_first_and_say_what_changed() -> None:
 def test_a_number_that_nobody_knows_is_a_dash() -> None:
     nothing = figures((None,) * len(COUNTED), (None,) * len(COUNTED), COUNTED)
 
-    assert "Deliveries in the clear \N{EN DASH} not known" in re.sub(r"\s+", " ", outline(figures=nothing).text)
+    assert "Deliveries in the clear \N{EN DASH} not known" in re.sub(
+        r"\s+", " ", outline(figures=nothing).text
+    )
 
 
 def test_the_page_says_how_fresh_it_is() -> None:
     text = re.sub(r"\s+", " ", outline().text)
 
-    assert "Counted up to 2026-11-24 02:58 CET; newest line of the log 2026-11-24 02:59 CET." in text
+    assert (
+        "Counted up to 2026-11-24 02:58 CET; newest line of the log 2026-11-24 02:59 CET." in text
+    )
     assert "drawn by dane-mailgraph 1.2.3, 2026-11-24 03:00 CET." in text
     assert "Warning" not in text
 
@@ -231,10 +285,17 @@ def test_the_first_second_of_all_is_a_time() -> None:
 def test_destinations_are_named_with_what_it_means_and_the_command_that_checks_it() -> None:
     text = re.sub(r"\s+", " ", outline(**EVERYTHING).text)
 
-    assert "Postfix warns: The resolver does not validate. no DNSSEC for hidden.example 3 times, the last one" in text
-    assert "No longer authenticated: 1 These servers were authenticated whenever mail went there" in text
     assert (
-        "was-good.example good from 2026-11-13 17:00 CET to 2026-11-23 02:00 CET, seen on 10 days; since then 2 Untrusted" in text
+        "Postfix warns: The resolver does not validate. no DNSSEC for hidden.example 3 times, the last one"
+        in text
+    )
+    assert (
+        "No longer authenticated: 1 These servers were authenticated whenever mail went there"
+        in text
+    )
+    assert (
+        "was-good.example good from 2026-11-13 17:00 CET to 2026-11-23 02:00 CET, seen on 10 days; since then 2 Untrusted"
+        in text
     )
     assert "posttls-finger -t30 -c -l dane '[was-good.example]'" in text
     assert "Mail fails: 1 for a TLS or DANE reason" in text
@@ -245,13 +306,22 @@ def test_destinations_are_named_with_what_it_means_and_the_command_that_checks_i
 def test_whom_we_write_to_is_not_shown_unless_it_was_asked_for() -> None:
     text = html(status(**{**EVERYTHING, "names_destinations": False}))
 
-    for private in ("private.example", "failing.example", "was-good.example", "hidden.example", "posttls-finger"):
+    for private in (
+        "private.example",
+        "failing.example",
+        "was-good.example",
+        "hidden.example",
+        "posttls-finger",
+    ):
         assert private not in text
     assert "Mail goes in the clear: 1" in text and "show_destinations = yes" in text
 
 
 def test_nothing_to_look_at_is_said() -> None:
-    assert "What to look at\n\nNothing." in re.sub(r"\n\n+", "\n\n", outline().text) or "Nothing." in outline().text
+    assert (
+        "What to look at\n\nNothing." in re.sub(r"\n\n+", "\n\n", outline().text)
+        or "Nothing." in outline().text
+    )
 
 
 def test_german_is_german() -> None:
@@ -260,19 +330,32 @@ def test_german_is_german() -> None:
     assert '<html lang="de">' in text
     assert "Die letzten 24 Stunden" in text and "Klartext" in text and "1.234" in text
     for english in ("Last ", "counted", "total", "share<", "Numbers", "since"):
-        assert english not in re.sub(r"<meta.*?>|TLS 1|no DNSSEC for hidden.example|The resolver does not validate.", "", text)
+        assert english not in re.sub(
+            r"<meta.*?>|TLS 1|no DNSSEC for hidden.example|The resolver does not validate.",
+            "",
+            text,
+        )
 
 
 # ---- strangers ------------------------------------------------------------------------------
 
 hostile = st.text(max_size=40) | st.sampled_from(
-    ["</title><script>alert(1)</script>", '"><img src=x onerror=a>', "a'b&amp;c<!--", "{{ 7 * 7 }}", "{% raw %}", "<b>"]
+    [
+        "</title><script>alert(1)</script>",
+        '"><img src=x onerror=a>',
+        "a'b&amp;c<!--",
+        "{{ 7 * 7 }}",
+        "{% raw %}",
+        "<b>",
+    ]
 )
 
 
 @settings(max_examples=40, deadline=None)
 @given(hostile, hostile, hostile, hostile)
-def test_nothing_from_outside_changes_the_markup(host: str, version: str, relay: str, said: str) -> None:
+def test_nothing_from_outside_changes_the_markup(
+    host: str, version: str, relay: str, said: str
+) -> None:
     def page(host: str, version: str, relay: str, said: str) -> Outline:
         counts = {BY_KEY["deliveries.plaintext"]: 3}
         return outline(
@@ -286,11 +369,18 @@ def test_nothing_from_outside_changes_the_markup(host: str, version: str, relay:
 
     tame, wild = page("host", "1", "relay", "said"), page(host, version, relay, said)
     assert [tag for tag, _ in wild.elements] == [tag for tag, _ in tame.elements]
-    assert [list(attributes) for _, attributes in wild.elements] == [list(attributes) for _, attributes in tame.elements]
-    assert f"<{relay}>".replace("\r", "\n").replace("\0", "\N{REPLACEMENT CHARACTER}") in wild.text or not relay.isprintable()
+    assert [list(attributes) for _, attributes in wild.elements] == [
+        list(attributes) for _, attributes in tame.elements
+    ]
+    assert (
+        f"<{relay}>".replace("\r", "\n").replace("\0", "\N{REPLACEMENT CHARACTER}") in wild.text
+        or not relay.isprintable()
+    )
 
 
 def test_the_template_never_says_that_something_is_safe() -> None:
-    template = (Path(__file__).parents[1] / "dane_mailgraph" / "site" / "templates" / "index.html").read_text(encoding="utf-8")
+    template = (
+        Path(__file__).parents[1] / "dane_mailgraph" / "site" / "templates" / "index.html"
+    ).read_text(encoding="utf-8")
 
     assert "safe" not in template and "autoescape" not in template

@@ -28,13 +28,19 @@ DEUTERANOPIA: Matrix = (
     (-0.011820, 0.042940, 0.968881),
 )
 
-XYZ: Matrix = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+XYZ: Matrix = (
+    (0.4124564, 0.3575761, 0.1804375),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339, 0.1191920, 0.9503041),
+)
 """From linear sRGB (IEC 61966-2-1)."""
 
 
 def linear(colour: str) -> Vector:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return red, green, blue
 
 
@@ -47,8 +53,12 @@ def lab(colour: str, seen_as: Matrix = NORMAL) -> Vector:
     """CIE L*a*b* of a colour, D65."""
     seen = times(seen_as, linear(colour))
     clipped = (min(1, max(0, seen[0])), min(1, max(0, seen[1])), min(1, max(0, seen[2])))
-    scaled = (part / white for part, white in zip(times(XYZ, clipped), (0.95047, 1, 1.08883), strict=True))
-    x, y, z = (part ** (1 / 3) if part > 216 / 24389 else (24389 / 27 * part + 16) / 116 for part in scaled)
+    scaled = (
+        part / white for part, white in zip(times(XYZ, clipped), (0.95047, 1, 1.08883), strict=True)
+    )
+    x, y, z = (
+        part ** (1 / 3) if part > 216 / 24389 else (24389 / 27 * part + 16) / 116 for part in scaled
+    )
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
 
@@ -64,16 +74,24 @@ def neighbours(graph: Graph, theme: Theme) -> list[tuple[Counted, Counted, str, 
 
 def test_the_simulation_tells_what_everybody_knows() -> None:
     assert lab("#FFFFFF")[0] == pytest.approx(100)
-    assert math.dist(lab("#B00000", DEUTERANOPIA), lab("#5A5A00", DEUTERANOPIA)) < 0.5 * math.dist(lab("#B00000"), lab("#5A5A00"))
+    assert math.dist(lab("#B00000", DEUTERANOPIA), lab("#5A5A00", DEUTERANOPIA)) < 0.5 * math.dist(
+        lab("#B00000"), lab("#5A5A00")
+    )
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
 
 
-@pytest.mark.parametrize("seen_as", [NORMAL, PROTANOPIA, DEUTERANOPIA], ids=["normal", "protanopia", "deuteranopia"])
+@pytest.mark.parametrize(
+    "seen_as", [NORMAL, PROTANOPIA, DEUTERANOPIA], ids=["normal", "protanopia", "deuteranopia"]
+)
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.slug)
-def test_neighbours_in_a_picture_keep_apart_for_every_reader(graph: Graph, theme: Theme, seen_as: Matrix) -> None:
+def test_neighbours_in_a_picture_keep_apart_for_every_reader(
+    graph: Graph, theme: Theme, seen_as: Matrix
+) -> None:
     near = [
-        (a.key, b.key) for a, b, one, other in neighbours(graph, theme) if math.dist(lab(one, seen_as), lab(other, seen_as)) < 19
+        (a.key, b.key)
+        for a, b, one, other in neighbours(graph, theme)
+        if math.dist(lab(one, seen_as), lab(other, seen_as)) < 19
     ]
     assert near == []
 
@@ -81,7 +99,11 @@ def test_neighbours_in_a_picture_keep_apart_for_every_reader(graph: Graph, theme
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.slug)
 def test_neighbours_in_a_picture_keep_apart_on_grey_paper(graph: Graph, theme: Theme) -> None:
-    near = [(a.key, b.key) for a, b, one, other in neighbours(graph, theme) if abs(lab(one)[0] - lab(other)[0]) < 13]
+    near = [
+        (a.key, b.key)
+        for a, b, one, other in neighbours(graph, theme)
+        if abs(lab(one)[0] - lab(other)[0]) < 13
+    ]
 
     assert near == []
 
@@ -105,7 +127,12 @@ def test_text_is_easy_to_read_and_every_area_stands_out_from_the_ground(theme: T
 def test_green_is_authenticated_and_red_is_in_the_clear(theme: Theme) -> None:
     hues = {row.key: lab(theme.colour(row)) for row in COUNTED}
 
-    for good in ("connections.verified", "deliveries.dane", "protocols.tlsv1_3", "key_exchange.post_quantum"):
+    for good in (
+        "connections.verified",
+        "deliveries.dane",
+        "protocols.tlsv1_3",
+        "key_exchange.post_quantum",
+    ):
         assert hues[good][1] < -20
     for bad in ("deliveries.plaintext", "protocols.sslv3", "failures.certificate"):
         assert hues[bad][1] > 50

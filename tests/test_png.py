@@ -15,7 +15,9 @@ ROWS = b"\0" + b"\xff\0\0" * 3 + b"\0" + b"\0\0\xff" * 3
 
 
 def pixels(file: bytes) -> list[list[list[int]]]:
-    image: list[list[list[int]]] = (imread(BytesIO(file), format="png") * 255).round().astype(int).tolist()
+    image: list[list[list[int]]] = (
+        (imread(BytesIO(file), format="png") * 255).round().astype(int).tolist()
+    )
     return image
 
 

@@ -26,10 +26,16 @@ def test_an_instance_tells_its_version_its_settings_and_its_services(first: Path
     (instance,) = postconf.instances() or []
 
     assert (instance.directory, instance.trouble) == (str(first), "")
-    assert instance.version >= (2, 11) and instance.said("mail_version").startswith(".".join(map(str, instance.version)))
+    assert instance.version >= (2, 11) and instance.said("mail_version").startswith(
+        ".".join(map(str, instance.version))
+    )
     assert instance.said("myhostname") == "mail.example.test"
     assert instance.said("smtp_tls_loglevel") == "0"
-    assert [each.label for each in instance.services][:3] == ["smtp/unix", "relay/unix", "tlsmgr/unix"]
+    assert [each.label for each in instance.services][:3] == [
+        "smtp/unix",
+        "relay/unix",
+        "tlsmgr/unix",
+    ]
 
 
 def test_what_postfix_does_not_know_is_absent_and_not_empty(first: Path) -> None:
@@ -38,7 +44,9 @@ def test_what_postfix_does_not_know_is_absent_and_not_empty(first: Path) -> None
     assert ("smtp_log_tls_feature_status" in instance.settings) is (instance.version >= (3, 11))
 
 
-def test_overrides_of_master_cf_are_seen_in_every_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overrides_of_master_cf_are_seen_in_every_spelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MAIL_CONFIG", str(tmp_path))
     master = """
 bulk unix - - y - - smtp -o smtp_tls_loglevel=0
@@ -50,18 +58,28 @@ slow unix - - - - - smtp
     (instance,) = postconf.instances() or []
     bulk, slow = instance.services[-2:]
 
-    assert bulk.overrides == {"smtp_tls_loglevel": "0", "smtp_tls_security_level": "may", "syslog_name": "postfix/bulk"}
+    assert bulk.overrides == {
+        "smtp_tls_loglevel": "0",
+        "smtp_tls_security_level": "may",
+        "syslog_name": "postfix/bulk",
+    }
     assert (bulk.chroot, slow.chroot) == (True, False)
     assert instance.said("smtp_tls_loglevel", slow) == "2"
     assert instance.said("smtp_tls_loglevel") == "0"
 
 
 def test_every_instance_is_asked(first: Path, tmp_path: Path) -> None:
-    out = configured(tmp_path / "out", "multi_instance_name = postfix-out\nmyhostname = out.example.test\n")
+    out = configured(
+        tmp_path / "out", "multi_instance_name = postfix-out\nmyhostname = out.example.test\n"
+    )
     configured(first, f"multi_instance_directories = {out} {tmp_path / 'none'}\n")
     one, two, three = postconf.instances() or []
 
-    assert (one.directory, two.directory, three.directory) == (str(first), str(out), str(tmp_path / "none"))
+    assert (one.directory, two.directory, three.directory) == (
+        str(first),
+        str(out),
+        str(tmp_path / "none"),
+    )
     assert (two.said("syslog_name"), two.said("myhostname")) == ("postfix-out", "out.example.test")
     assert "No such file or directory" in three.trouble and not three.services
     assert two.flag == f"-c {out} "
@@ -71,7 +89,9 @@ def test_every_instance_is_asked(first: Path, tmp_path: Path) -> None:
     assert [each.disabled for each in postconf.instances() or []] == [False, False, False]
 
 
-def test_without_postfix_there_are_no_instances(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_postfix_there_are_no_instances(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("dane_mailgraph.programs._SBIN", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -99,5 +119,10 @@ def test_the_commands_that_the_doctor_names_mend_a_real_postfix(first: Path) -> 
 
 def _findings() -> list[Finding]:
     facts = HEALTHY._replace(instances=postconf.instances())
-    checks = (check_postfix.presence, check_postfix.settings, check_postfix.authorities, check_postfix.tags)
+    checks = (
+        check_postfix.presence,
+        check_postfix.settings,
+        check_postfix.authorities,
+        check_postfix.tags,
+    )
     return [each for check in checks for each in check(facts) if each.verdict is not Verdict.OK]

@@ -13,12 +13,19 @@ from dane_mailgraph.programs import Account, ask
 
 
 def test_what_a_program_says_is_given_back() -> None:
-    said = ask("sh", "-c", 'read line; echo "$line, $LC_ALL"; echo one >&2; echo two >&2; exit 3', stdin="hello\n")
+    said = ask(
+        "sh",
+        "-c",
+        'read line; echo "$line, $LC_ALL"; echo one >&2; echo two >&2; exit 3',
+        stdin="hello\n",
+    )
 
     assert said == (3, "hello, C\n", "one two")
 
 
-def test_a_program_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_program_that_is_not_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert ask("no-such-program-anywhere") is None
     (tmp_path / "broken").write_text("no program")
     (tmp_path / "broken").chmod(0o755)

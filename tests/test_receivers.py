@@ -34,7 +34,12 @@ UNKNOWN = "deliveries.unknown"
 RECIPIENT = re.compile(rb'/[sl]mtp\[\d+\]: (\w+): to=<((?:"[^"]*")?[^>]*)>')
 
 # How many messages arrived, how many of them in the clear, and of how many the log does not tell.
-ARRIVED = {"main": (342, 72, 0), "loglevel2": (106, 16, 0), "postlogd": (114, 24, 0), "nodnssec": (32, 4, 1)}
+ARRIVED = {
+    "main": (342, 72, 0),
+    "loglevel2": (106, 16, 0),
+    "postlogd": (114, 24, 0),
+    "nodnssec": (32, 4, 1),
+}
 
 VERIFIED = "dane-ee dane-ta dane-dual dane-only-ok dane-rollover dane-mixmx secure verify fpr reuse-dane out-dane"
 """Outcomes that are to be sent over a connection that Postfix calls Verified, with those that begin so."""
@@ -58,7 +63,9 @@ class Recipient(NamedTuple):
 
 @cache
 def lines(run: str) -> tuple[bytes, ...]:
-    return tuple(lzma.decompress((WHOLE / f"{run}.log.xz").read_bytes()).removesuffix(b"\n").split(b"\n"))
+    return tuple(
+        lzma.decompress((WHOLE / f"{run}.log.xz").read_bytes()).removesuffix(b"\n").split(b"\n")
+    )
 
 
 def told(run: str, since: int = 0) -> list[Recipient]:
@@ -74,7 +81,9 @@ def told(run: str, since: int = 0) -> list[Recipient]:
 
 def outcome(address: str) -> str:
     domain = address.rpartition("@")[2]
-    return {"daneonly.insecure.test": "daneonly-insecure"}.get(domain) or domain.removesuffix(".test").removesuffix(".lab")
+    return {"daneonly.insecure.test": "daneonly-insecure"}.get(domain) or domain.removesuffix(
+        ".test"
+    ).removesuffix(".lab")
 
 
 def received(run: str) -> dict[tuple[str, str], bool]:
@@ -86,7 +95,12 @@ def received(run: str) -> dict[tuple[str, str], bool]:
 
 @pytest.mark.parametrize("run", ARRIVED)
 def test_every_message_is_told_as_its_receiver_saw_it(run: str) -> None:
-    sent = {(each.queue, each.address): key for each in told(run) for key in each.keys if key.startswith("deliveries.")}
+    sent = {
+        (each.queue, each.address): key
+        for each in told(run)
+        for key in each.keys
+        if key.startswith("deliveries.")
+    }
     arrived = received(run)
     unknown = [each for each in arrived if sent[each] == UNKNOWN]
 
@@ -98,18 +112,28 @@ def test_every_message_is_told_as_its_receiver_saw_it(run: str) -> None:
 
 @pytest.mark.parametrize("run", ARRIVED)
 def test_the_message_of_which_the_log_does_not_tell_comes_before_any_session(run: str) -> None:
-    session = next(number for number, line in enumerate(lines(run)) if b" TLS connection established to " in line)
-    for said, line in zip(explain(lines(run), Clock(BERLIN, LATEST), IGNORED), lines(run), strict=True):
+    session = next(
+        number
+        for number, line in enumerate(lines(run))
+        if b" TLS connection established to " in line
+    )
+    for said, line in zip(
+        explain(lines(run), Clock(BERLIN, LATEST), IGNORED), lines(run), strict=True
+    ):
         assert UNKNOWN not in said.counts or said.line <= session, line
 
 
 @pytest.mark.parametrize("run", ARRIVED)
-def test_what_did_not_arrive_was_handed_to_the_second_instance_or_is_not_told_as_sent(run: str) -> None:
+def test_what_did_not_arrive_was_handed_to_the_second_instance_or_is_not_told_as_sent(
+    run: str,
+) -> None:
     sent = [each for each in told(run) if each.keys and each.keys[0].startswith("deliveries.")]
     arrived = received(run)
 
     # The receivers' headers of these have the queue id of the instance that sent last: the first hands over by loopback.
-    assert {outcome(each.address) for each in sent if (each.queue, each.address) not in arrived} <= {"via-out"}
+    assert {
+        outcome(each.address) for each in sent if (each.queue, each.address) not in arrived
+    } <= {"via-out"}
     assert len({(each.queue, each.address) for each in sent}) == len(sent)
 
 
@@ -117,7 +141,10 @@ def test_what_did_not_arrive_was_handed_to_the_second_instance_or_is_not_told_as
 def test_a_message_is_verified_when_its_server_was_to_be_authenticated(run: str) -> None:
     for each in told(run):
         name = outcome(each.address)
-        wanted = any(name == good or name.startswith((f"{good}-ecdsa", f"{good}12", f"{good}6")) for good in VERIFIED.split())
+        wanted = any(
+            name == good or name.startswith((f"{good}-ecdsa", f"{good}12", f"{good}6"))
+            for good in VERIFIED.split()
+        )
         if each.keys and each.keys[0] in OVER_TLS:
             assert (each.keys[0] == "deliveries.verified") == wanted, each
 
@@ -130,7 +157,9 @@ def test_failures_are_of_the_outcomes_that_were_to_fail_and_of_no_others(run: st
             found[outcome(each.address)][each.keys[0].removeprefix("failures.")] += 1
     expected = {name: category for category, names in FAILURES.items() for name in names.split()}
 
-    assert {name: list(categories) for name, categories in found.items()} == {name: [each] for name, each in expected.items()}
+    assert {name: list(categories) for name, categories in found.items()} == {
+        name: [each] for name, each in expected.items()
+    }
     for name, categories in found.items():
         waiting = TRUTH[run]["outcomes"][name]["queued"]
         assert sum(categories.values()) >= waiting > 0 or name.endswith("-may"), name
@@ -138,7 +167,12 @@ def test_failures_are_of_the_outcomes_that_were_to_fail_and_of_no_others(run: st
 
 
 def test_without_dnssec_validation_dane_only_is_all_that_fails() -> None:
-    found = {(outcome(each.address), key) for each in told("nodnssec") for key in each.keys if key.startswith("failures.")}
+    found = {
+        (outcome(each.address), key)
+        for each in told("nodnssec")
+        for key in each.keys
+        if key.startswith("failures.")
+    }
     only = ("daneonly-unusable", "daneonly-notlsa", "daneonly-insecure", "dane-only-ok")
 
     assert found == {(name, "failures.dane_required") for name in only}
@@ -146,14 +180,29 @@ def test_without_dnssec_validation_dane_only_is_all_that_fails() -> None:
 
 @pytest.mark.parametrize("run", ARRIVED)
 def test_what_hostile_servers_say_adds_nothing(run: str) -> None:
-    keys = {(outcome(each.address), key) for each in told(run) for key in each.keys if "hostile" in each.address}
-    expected = {("hostile250", "plaintext"), ("hostiletls", "encrypted"), ("hostile-sender", "plaintext")}
+    keys = {
+        (outcome(each.address), key)
+        for each in told(run)
+        for key in each.keys
+        if "hostile" in each.address
+    }
+    expected = {
+        ("hostile250", "plaintext"),
+        ("hostiletls", "encrypted"),
+        ("hostile-sender", "plaintext"),
+    }
 
-    assert keys == (set() if run == "nodnssec" else {(name, f"deliveries.{category}") for name, category in expected})
+    assert keys == (
+        set()
+        if run == "nodnssec"
+        else {(name, f"deliveries.{category}") for name, category in expected}
+    )
 
 
 @pytest.mark.parametrize("run", ARRIVED)
-def test_whoever_begins_to_read_in_the_middle_is_told_the_same_or_that_it_is_unknown(run: str) -> None:
+def test_whoever_begins_to_read_in_the_middle_is_told_the_same_or_that_it_is_unknown(
+    run: str,
+) -> None:
     whole = Counter(told(run))
     known = 0
     for since in range(1, len(lines(run)), max(1, len(lines(run)) // 40)):

@@ -21,7 +21,9 @@ from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.relays import KEPT, OTHER, Daybook
 
 DAY = 86400
-RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 SUITE = {
     "TLSv1.3": "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519MLKEM768",
     "TLSv1.2": "TLSv1.2 with cipher AES256-SHA (256/256 bits)",
@@ -49,20 +51,26 @@ def sent(relay: str = "mx.example.org", field: str = "") -> str:
     return f"2CE5121E153: to=<s@example.org>, relay={relay}[192.0.2.10]:25, {FIELDS}{tls}, dsn=2.0.0, status=sent (250 ok)"
 
 
-def failed(reason: str = "TLSA lookup error for mx.example.org:25", to: str = "s@example.org") -> str:
+def failed(
+    reason: str = "TLSA lookup error for mx.example.org:25", to: str = "s@example.org"
+) -> str:
     return f"2CE5121E153: to=<{to}>, relay=none, {FIELDS}, dsn=4.7.5, status=deferred ({reason})"
 
 
 def rows(host: Host, since: int = 0, until: int = 99999999) -> dict[str, dict[str, int]]:
     found = Daybook(host.ledger).destinations(since, until)
-    return {each.relay: {counted.key: count for counted, count in each.counts.items()} for each in found}
+    return {
+        each.relay: {counted.key: count for counted, count in each.counts.items()} for each in found
+    }
 
 
 def sums(host: Host) -> Counter[Counted]:
     """What the intervals say of the families that the daybook keeps."""
     found: Counter[Counted] = Counter()
     for _, counts in host.ledger.intervals(0, 1 << 40):
-        found.update({each: count or 0 for each, count in zip(COUNTED, counts, strict=True) if each in KEPT})
+        found.update(
+            {each: count or 0 for each, count in zip(COUNTED, counts, strict=True) if each in KEPT}
+        )
     return +found
 
 
@@ -81,7 +89,14 @@ def log(host: Host, *texts: str, at: int | None = None) -> None:
 
 
 def test_each_relay_has_a_row_a_day(host: Host) -> None:
-    log(host, tls(), sent(), tls("MX.Example.ORG"), tls("mx2.example.org", "Trusted"), sent("mx2.example.org"))
+    log(
+        host,
+        tls(),
+        sent(),
+        tls("MX.Example.ORG"),
+        tls("mx2.example.org", "Trusted"),
+        sent("mx2.example.org"),
+    )
     host.collect()
     host.now += DAY
     log(host, sent(field="dane"), failed())
@@ -91,7 +106,9 @@ def test_each_relay_has_a_row_a_day(host: Host) -> None:
         "mx.example.org": {"connections.verified": 2, "deliveries.verified": 1},
         "mx2.example.org": {"connections.trusted": 1, "deliveries.encrypted": 1},
     }
-    assert rows(host, 20261125, 20261125) == {"mx.example.org": {"deliveries.dane": 1, "failures.dane_lookup": 1}}
+    assert rows(host, 20261125, 20261125) == {
+        "mx.example.org": {"deliveries.dane": 1, "failures.dane_lookup": 1}
+    }
     assert [(each.relay, each.day) for each in Daybook(host.ledger).days(20261124)] == [
         ("mx.example.org", 20261124),
         ("mx.example.org", 20261125),
@@ -105,7 +122,12 @@ def test_first_last_and_protocol_are_of_the_first_and_the_last_session(host: Hos
     log(host, tls(protocol="TLSv1.3"))
     host.collect()
     (found,) = Daybook(host.ledger).destinations(0, 99999999)
-    assert (found.first, found.last, found.protocol, found.key_exchange) == (START, START + 120, "TLSv1.3", "post_quantum")
+    assert (found.first, found.last, found.protocol, found.key_exchange) == (
+        START,
+        START + 120,
+        "TLSv1.3",
+        "post_quantum",
+    )
     host.now += 180
     log(host, tls(protocol="TLSv1.2"))
     host.collect()
@@ -114,7 +136,12 @@ def test_first_last_and_protocol_are_of_the_first_and_the_last_session(host: Hos
     host.collect()
     (found,) = Daybook(host.ledger).destinations(0, 99999999)
 
-    assert (found.first, found.last, found.protocol, found.key_exchange) == (START, START + 360, "TLSv1.2", "rsa")
+    assert (found.first, found.last, found.protocol, found.key_exchange) == (
+        START,
+        START + 360,
+        "TLSv1.2",
+        "rsa",
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +171,11 @@ def test_no_recipient_is_kept(host: Host) -> None:
 
 
 def test_what_is_ignored_has_no_row(host: Host) -> None:
-    log(host, tls().replace("192.0.2.10", "127.0.0.1"), sent().replace("[192.0.2.10]:25", "[private/lmtp]"))
+    log(
+        host,
+        tls().replace("192.0.2.10", "127.0.0.1"),
+        sent().replace("[192.0.2.10]:25", "[private/lmtp]"),
+    )
     host.collect()
 
     assert rows(host) == {}
@@ -195,7 +226,12 @@ def test_old_days_are_forgotten(host: Host) -> None:
         host.collect()
         host.now += DAY
 
-    assert [each.day for each in Daybook(host.ledger).days(0)] == [20261126, 20261127, 20261128, 20261129]
+    assert [each.day for each in Daybook(host.ledger).days(0)] == [
+        20261126,
+        20261127,
+        20261128,
+        20261129,
+    ]
 
 
 def test_a_day_is_of_the_local_calendar(tmp_path: Path) -> None:
@@ -238,8 +274,16 @@ def test_rows_are_of_the_transaction_that_counts(ledger: Ledger) -> None:
 TEXTS = st.sampled_from(
     [tls(f"mx{n}", label) for n in range(4) for label in ("Verified", "Trusted", "Untrusted")]
     + [sent(f"mx{n}", field) for n in range(4) for field in ("", "dane", "may:none", "may?")]
-    + [failed(), failed("no TLSA records found"), f"message repeated 3 times: [ {tls('mx0')}]", "warning: x"]
-    + [tls("mx0").replace("established", "reused"), "2CE5121E153: lost connection with mx0[192.0.2.10] while sending RCPT TO"]
+    + [
+        failed(),
+        failed("no TLSA records found"),
+        f"message repeated 3 times: [ {tls('mx0')}]",
+        "warning: x",
+    ]
+    + [
+        tls("mx0").replace("established", "reused"),
+        "2CE5121E153: lost connection with mx0[192.0.2.10] while sending RCPT TO",
+    ]
 )
 LOG = st.lists(st.tuples(TEXTS, st.integers(0, 40_000), st.integers(1, 3)), min_size=1, max_size=25)
 
@@ -255,7 +299,12 @@ def lines_of(made: list[tuple[str, int, int]]) -> tuple[list[str], int]:
 def everything(host: Host) -> tuple[object, ...]:
     book = Daybook(host.ledger)
     kept = host.ledger.get("services")
-    return list(host.ledger.intervals(0, 1 << 40)), book.destinations(0, 99999999), list(book.days(0)), json.dumps(kept)
+    return (
+        list(host.ledger.intervals(0, 1 << 40)),
+        book.destinations(0, 99999999),
+        list(book.days(0)),
+        json.dumps(kept),
+    )
 
 
 @RELAXED
@@ -286,7 +335,9 @@ def test_the_parts_of_a_log_in_any_order_are_kept_as_the_whole(
     # Where two logs are hours apart, one between them may be lost, so that less is known of the second one's sessions.
     apart = {number for number, (_, gap, _) in enumerate(made) if gap > 30_000}
     cuts = sorted(data.draw(st.sets(st.integers(1, len(found)), max_size=3)) - {len(found)} - apart)
-    parts = ["".join(found[begin:until]) for begin, until in itertools.pairwise([0, *cuts, len(found)])]
+    parts = [
+        "".join(found[begin:until]) for begin, until in itertools.pairwise([0, *cuts, len(found)])
+    ]
     # A log that begins like another one is a copy of it, and counted once.
     assume(not any(one.startswith(other) for one, other in itertools.permutations(parts, 2)))
     kept = []
@@ -348,7 +399,9 @@ def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledge
         "refused": counts("connections.untrusted", "failures.certificate"),
         "trusted": counts("connections.trusted", "deliveries.encrypted"),
     }
-    rows = [Day(last - back, relay, good, back, back, "", "") for relay in ends for back in range(1, 10)]
+    rows = [
+        Day(last - back, relay, good, back, back, "", "") for relay in ends for back in range(1, 10)
+    ]
     rows += [Day(last, relay, end, 99, 99, "", "") for relay, end in ends.items()]
     rows += [Day(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)]
     book = Daybook(ledger)

@@ -34,8 +34,16 @@ Counts = tuple[int | None, ...]
 def drawing(graph: Graph, buckets: list[Counts], span: Span = DAY_SPAN, **changed: Any) -> Drawing:
     counts = {row: tuple(_count(graph, row, bucket) for bucket in buckets) for row in COUNTED}
     until = NOW // span.bucket * span.bucket
-    whole = Series(until - span.bucket * len(buckets), span.bucket, counts, dict.fromkeys(COUNTED, 3.0), reached=until)
-    return Drawing(graph, span, whole, LIGHT, "mail.example.org", BERLIN, ENGLISH)._replace(**changed)
+    whole = Series(
+        until - span.bucket * len(buckets),
+        span.bucket,
+        counts,
+        dict.fromkeys(COUNTED, 3.0),
+        reached=until,
+    )
+    return Drawing(graph, span, whole, LIGHT, "mail.example.org", BERLIN, ENGLISH)._replace(
+        **changed
+    )
 
 
 def _count(graph: Graph, row: Any, bucket: Counts) -> int | None:
@@ -58,7 +66,9 @@ def colour_at(image: Any, x: float, y: float) -> str:
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: span.name)
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.slug)
-def test_every_graph_of_every_span_is_a_png_of_twice_its_size_on_the_page(graph: Graph, span: Span, theme: Any) -> None:
+def test_every_graph_of_every_span_is_a_png_of_twice_its_size_on_the_page(
+    graph: Graph, span: Span, theme: Any
+) -> None:
     for counts in ((None,), (0,), (1,), (3_000_000_000, 5, 1, 0)):
         one = drawing(graph, [counts] * (span.seconds // span.bucket), span, theme=theme)
         said = about(draw(one))
@@ -79,7 +89,9 @@ def test_settings_of_matplotlib_on_the_machine_do_not_change_the_picture() -> No
     one = drawing(STACK, [(5, 3, 1, 0), (None,)] * 12)
     expected = draw(one)
     render_agg._rendered.cache_clear()
-    with matplotlib.rc_context({"figure.facecolor": "red", "savefig.bbox": "tight", "font.size": 20, "lines.linewidth": 9}):
+    with matplotlib.rc_context(
+        {"figure.facecolor": "red", "savefig.bbox": "tight", "font.size": 20, "lines.linewidth": 9}
+    ):
         assert draw(one) == expected
 
 
@@ -87,7 +99,9 @@ def test_an_area_has_the_colour_of_its_category_and_its_height() -> None:
     for theme in THEMES:
         image = pixels(draw(drawing(SHARES, [(1, 1, 1, 1)] * 144, theme=theme)))
         middle = (LEFT + RIGHT) / 2 + 3
-        found = [colour_at(image, middle, BOTTOM - PLOT * part) for part in (0.12, 0.37, 0.62, 0.87)]
+        found = [
+            colour_at(image, middle, BOTTOM - PLOT * part) for part in (0.12, 0.37, 0.62, 0.87)
+        ]
         assert found == [theme.colour(row) for row in SHARES.counted]
 
 
@@ -102,7 +116,9 @@ def test_unknown_is_hatched_zero_is_not_and_nothing_to_share_is_plain() -> None:
         image = pixels(draw(drawing(graph, [(1, 1, 1, 1)] * 100 + [counts] * 44)))
         return {colour_at(image, x / 2, BOTTOM - 50) for x in range(2 * RIGHT - 100, 2 * RIGHT - 2)}
 
-    assert {LIGHT.gap, LIGHT.hatch} <= plot(STACK, (None,)) and {LIGHT.gap, LIGHT.hatch} <= plot(SHARES, (None,))
+    assert {LIGHT.gap, LIGHT.hatch} <= plot(STACK, (None,)) and {LIGHT.gap, LIGHT.hatch} <= plot(
+        SHARES, (None,)
+    )
     assert plot(STACK, (0,)) == {LIGHT.ground}
     assert plot(SHARES, (0,)) == {LIGHT.blank}
 
@@ -129,10 +145,17 @@ def test_no_word_touches_the_edge_of_the_picture() -> None:
     for each in (ENGLISH, language("de")):
         for graph in GRAPHS:
             for span in SPANS:
-                one = drawing(graph, [(5, 3, None), (None,), (0,)] * (span.seconds // span.bucket // 3), span, language=each)
+                one = drawing(
+                    graph,
+                    [(5, 3, None), (None,), (0,)] * (span.seconds // span.bucket // 3),
+                    span,
+                    language=each,
+                )
                 image = pixels(draw(one._replace(theme=DARK)))[..., :3]
                 for edge in (image[0], image[-1], image[:, 0], image[:, -1]):
-                    assert {tuple(pixel) for pixel in edge.tolist()} == {(0x15, 0x1B, 0x23)}, one.file
+                    assert {tuple(pixel) for pixel in edge.tolist()} == {(0x15, 0x1B, 0x23)}, (
+                        one.file
+                    )
 
 
 @pytest.mark.parametrize("hours", [0, 1, 2, 3])

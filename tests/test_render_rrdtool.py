@@ -31,7 +31,11 @@ BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour
 STACK, SHARES = GRAPHS[:2]
 COUNTS = tuple(
-    60 if row.name in ("verified", "dane") else 20 if row.name in ("trusted", "encrypted", "certificate") else 0
+    60
+    if row.name in ("verified", "dane")
+    else 20
+    if row.name in ("trusted", "encrypted", "certificate")
+    else 0
     for row in COUNTED
 )
 
@@ -44,7 +48,11 @@ def rrd(tmp_path_factory: pytest.TempPathFactory) -> RRD:
     with Ledger(str(folder / "ledger.sqlite"), writable=True) as ledger:
         with ledger.transaction():
             begin = NOW - 48 * HOUR
-            ledger.add(Interval(at, COUNTS) for at in range(begin, NOW, MINUTE) if not lost.start <= at < lost.until)
+            ledger.add(
+                Interval(at, COUNTS)
+                for at in range(begin, NOW, MINUTE)
+                if not lost.start <= at < lost.until
+            )
             ledger.mark(lost)
             ledger.set("begin", begin)
             ledger.set("reached", NOW)
@@ -56,8 +64,12 @@ def rrd(tmp_path_factory: pytest.TempPathFactory) -> RRD:
 
 def drawn(rrd: RRD, graph: Graph, span: Span = SPANS[0], **changed: Any) -> Any:
     """The pixels of a picture."""
-    one = Drawing(graph, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, ENGLISH)._replace(**changed)
-    return (imread(BytesIO(rrd.graph(arguments(one, rrd.path, rrd.step), one.zone)), format="png") * 255).round()
+    one = Drawing(
+        graph, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, ENGLISH
+    )._replace(**changed)
+    return (
+        imread(BytesIO(rrd.graph(arguments(one, rrd.path, rrd.step), one.zone)), format="png") * 255
+    ).round()
 
 
 def share_of(image: Any, colour: str) -> int:
@@ -68,7 +80,9 @@ def share_of(image: Any, colour: str) -> int:
 
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: span.name)
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.slug)
-def test_every_graph_of_every_span_is_drawn_in_its_colours(graph: Graph, span: Span, rrd: RRD) -> None:
+def test_every_graph_of_every_span_is_drawn_in_its_colours(
+    graph: Graph, span: Span, rrd: RRD
+) -> None:
     image = drawn(rrd, graph, span, theme=DARK)
     known = [row for row in graph.counted if COUNTS[COUNTED.index(row)]]
 
@@ -113,7 +127,9 @@ def test_where_nothing_was_ever_counted_there_is_a_picture_too(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_category_that_an_older_rrd_does_not_have_is_not_in_the_way(tmp_path: Path, rrd: RRD) -> None:
+def test_a_category_that_an_older_rrd_does_not_have_is_not_in_the_way(
+    tmp_path: Path, rrd: RRD
+) -> None:
     older = Store(str(tmp_path), MINUTE).rrd
     names = [name for name in SOURCES if name not in ("sent_unknown", "sent_plaintext")]
     rrdtool.create(
@@ -137,17 +153,23 @@ def test_a_host_of_any_name_is_drawn(host: str, rrd: RRD) -> None:
 
 def test_every_language_is_drawn(rrd: RRD) -> None:
     span = SPANS[0]
-    german = Drawing(SHARES, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, language("de"))
+    german = Drawing(
+        SHARES, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, language("de")
+    )
 
     assert any("75,0 %" in each for each in arguments(german, rrd.path, rrd.step))
-    assert not any("\N{REPLACEMENT CHARACTER}" in each for each in arguments(german, rrd.path, rrd.step))
+    assert not any(
+        "\N{REPLACEMENT CHARACTER}" in each for each in arguments(german, rrd.path, rrd.step)
+    )
     for span in SPANS:
         assert drawn(rrd, GRAPHS[4], span, language=language("de")).shape[1] > 1200
 
 
 def test_drawing_in_another_zone_leaves_the_zone_of_the_process_alone(rrd: RRD) -> None:
     before = time.localtime(NOW).tm_hour
-    there, here = (drawn(rrd, STACK, zone=zone) for zone in (ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC")))
+    there, here = (
+        drawn(rrd, STACK, zone=zone) for zone in (ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC"))
+    )
 
     assert (there != here).any()
     assert time.localtime(NOW).tm_hour == before

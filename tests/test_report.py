@@ -34,7 +34,15 @@ CONTRACT = {
     "protocols": ["tlsv1_3", "tlsv1_2", "tlsv1_1", "tlsv1", "sslv3"],
     "key_exchange": ["post_quantum", "ecdh", "dh", "rsa", "unknown"],
     "deliveries": ["dane", "half_dane", "verified", "encrypted", "plaintext", "unknown"],
-    "failures": ["certificate", "dane_lookup", "dane_required", "starttls", "handshake", "requiretls", "local"],
+    "failures": [
+        "certificate",
+        "dane_lookup",
+        "dane_required",
+        "starttls",
+        "handshake",
+        "requiretls",
+        "local",
+    ],
 }
 HEAD = ["since", "until", "step", "last_update"]
 
@@ -52,7 +60,13 @@ def _now() -> None:
 DAY = 86400
 
 KINDS = (
-    ("Verified", "established", "TLSv1.3", "TLS_AES_256_GCM_SHA384", " key-exchange X25519MLKEM768"),
+    (
+        "Verified",
+        "established",
+        "TLSv1.3",
+        "TLS_AES_256_GCM_SHA384",
+        " key-exchange X25519MLKEM768",
+    ),
     ("Trusted", "established", "TLSv1.3", "TLS_AES_256_GCM_SHA384", " key-exchange X25519"),
     ("Untrusted", "established", "TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", ""),
     ("Anonymous", "established", "TLSv1", "ADH-AES256-SHA", ""),
@@ -89,7 +103,16 @@ class Counted(NamedTuple):
 
     @property
     def options(self) -> list[str]:
-        return ["--config", os.devnull, "--state-dir", self.state, "--step", str(self.step), "--time-zone", "UTC"]
+        return [
+            "--config",
+            os.devnull,
+            "--state-dir",
+            self.state,
+            "--step",
+            str(self.step),
+            "--time-zone",
+            "UTC",
+        ]
 
     def truth(self, since: int, until: int) -> Counter[str]:
         begin, end = bisect_left(self.events, (since, 0)), bisect_left(self.events, (until, 0))
@@ -107,7 +130,12 @@ def counted(folder: Path, events: list[Event], step: int) -> Counted:
     log = folder / "mail.log"
     log.write_text("".join(line(*event) for event in events))
     here = Counted(events, str(folder / "state"), step)
-    assert command_line.main(["import", *here.options, "--log", str(folder / "none"), "--grace", "60", str(log)]) == 0
+    assert (
+        command_line.main(
+            ["import", *here.options, "--log", str(folder / "none"), "--grace", "60", str(log)]
+        )
+        == 0
+    )
     return here
 
 
@@ -121,13 +149,21 @@ def made(spans: list[tuple[int, int]]) -> list[Event]:
 @pytest.fixture(scope="module")
 def recent(tmp_path_factory: pytest.TempPathFactory) -> Counted:
     """Nineteen days by the minute, with intervals that are still open."""
-    return counted(tmp_path_factory.mktemp("recent"), made([(19 * DAY, 4000), (DAY, 500), (3600, 200), (50, 20)]), 60)
+    return counted(
+        tmp_path_factory.mktemp("recent"),
+        made([(19 * DAY, 4000), (DAY, 500), (3600, 200), (50, 20)]),
+        60,
+    )
 
 
 @pytest.fixture(scope="module")
 def long_ago(tmp_path_factory: pytest.TempPathFactory) -> Counted:
     """Six years in steps of ten minutes: in all three archives."""
-    return counted(tmp_path_factory.mktemp("old"), made([(6 * 366 * DAY, 4000), (20 * DAY, 500), (3600, 50)]), 600)
+    return counted(
+        tmp_path_factory.mktemp("old"),
+        made([(6 * 366 * DAY, 4000), (20 * DAY, 500), (3600, 50)]),
+        600,
+    )
 
 
 def said(here: Counted, capsys: pytest.CaptureFixture[str], *more: str) -> str:
@@ -141,23 +177,31 @@ def said(here: Counted, capsys: pytest.CaptureFixture[str], *more: str) -> str:
 # ---- JSON -----------------------------------------------------------------------------------
 
 
-def test_json_is_one_object_as_the_contract_says(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_object_as_the_contract_says(
+    recent: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = said(recent, capsys, "--format", "json", "--since", "7d", "--until", "now")
     report = json.loads(out)
 
     assert out.count("\n") == 1
     assert list(report) == [*HEAD, *FAMILIES]
     assert list(CONTRACT)[: len(FAMILIES)] == list(FAMILIES)
-    assert {family: list(report[family]) for family in FAMILIES} == {family: CONTRACT[family] for family in FAMILIES}
+    assert {family: list(report[family]) for family in FAMILIES} == {
+        family: CONTRACT[family] for family in FAMILIES
+    }
     assert all(type(report[each]) is int for each in HEAD)
     assert all(type(count) is int for family in FAMILIES for count in report[family].values())
     truth = recent.truth(report["since"], report["until"])
-    assert {each.key: report[each.family][each.name] for each in COUNTED} == {each.key: truth[each.key] for each in COUNTED}
+    assert {each.key: report[each.family][each.name] for each in COUNTED} == {
+        each.key: truth[each.key] for each in COUNTED
+    }
     new = sum(report["connections"].values()) - report["connections"]["reused"]
     assert new == sum(report["protocols"].values()) == sum(report["key_exchange"].values()) > 0
 
 
-def test_last_update_is_where_the_rrd_ends(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_last_update_is_where_the_rrd_ends(
+    recent: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = json.loads(said(recent, capsys, "--format", "json"))
 
     assert report["last_update"] == Store(recent.state, 60).rrd.last
@@ -165,12 +209,16 @@ def test_last_update_is_where_the_rrd_ends(recent: Counted, capsys: pytest.Captu
     assert report["last_update"] % 60 == 0
 
 
-def test_what_is_unknown_is_null_and_what_was_quiet_is_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_unknown_is_null_and_what_was_quiet_is_zero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     begin = NOW - NOW % 3600 - 5 * 3600
     here = counted(tmp_path, [(begin, 0), (begin + 3 * 3600, 0)], 60)
 
     def counts(since: int, until: int) -> set[int | None]:
-        report = json.loads(said(here, capsys, "--format", "json", "--since", f"@{since}", "--until", f"@{until}"))
+        report = json.loads(
+            said(here, capsys, "--format", "json", "--since", f"@{since}", "--until", f"@{until}")
+        )
         return {count for family in FAMILIES for count in report[family].values()}
 
     assert counts(begin - 7200, begin) == {None}
@@ -181,7 +229,9 @@ def test_what_is_unknown_is_null_and_what_was_quiet_is_zero(tmp_path: Path, caps
     assert counts(begin - 7200, NOW + DAY) == {0, 2}
 
 
-def test_a_store_that_has_counted_nothing_yet_has_no_last_update(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_that_has_counted_nothing_yet_has_no_last_update(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     here = counted(tmp_path, [], 60)
     report = json.loads(said(here, capsys, "--format", "json"))
 
@@ -192,13 +242,23 @@ def test_a_store_that_has_counted_nothing_yet_has_no_last_update(tmp_path: Path,
 # ---- ranges ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("ago", "step"), [(1, 60), (14 * DAY, 60), (16 * DAY, 3600), (18 * DAY, 3600), (6 * 366 * DAY, DAY)])
-def test_the_finest_archive_that_covers_the_range_is_taken(ago: int, step: int, recent: Counted) -> None:
+@pytest.mark.parametrize(
+    ("ago", "step"),
+    [(1, 60), (14 * DAY, 60), (16 * DAY, 3600), (18 * DAY, 3600), (6 * 366 * DAY, DAY)],
+)
+def test_the_finest_archive_that_covers_the_range_is_taken(
+    ago: int, step: int, recent: Counted
+) -> None:
     assert recent.report(NOW - ago, NOW).step == step
 
 
-@pytest.mark.parametrize(("ago", "step"), [(DAY, 600), (16 * DAY, 3600), (4 * 366 * DAY, 3600), (5 * 366 * DAY + 2 * DAY, DAY)])
-def test_the_archive_follows_from_the_step_of_the_store_too(ago: int, step: int, long_ago: Counted) -> None:
+@pytest.mark.parametrize(
+    ("ago", "step"),
+    [(DAY, 600), (16 * DAY, 3600), (4 * 366 * DAY, 3600), (5 * 366 * DAY + 2 * DAY, DAY)],
+)
+def test_the_archive_follows_from_the_step_of_the_store_too(
+    ago: int, step: int, long_ago: Counted
+) -> None:
     assert long_ago.report(NOW - ago, NOW).step == step
 
 
@@ -209,12 +269,16 @@ def exact(here: Counted, since: int, until: int) -> None:
     assert found.since % found.step == 0 == found.until % found.step
     assert found.since <= since < found.since + found.step
     assert found.until - found.step < until <= found.until
-    assert {each.key: count or 0 for each, count in found.totals.items()} == {each.key: truth[each.key] for each in COUNTED}
+    assert {each.key: count or 0 for each, count in found.totals.items()} == {
+        each.key: truth[each.key] for each in COUNTED
+    }
 
 
 @given(ago=st.integers(1, 21 * DAY), length=st.integers(1, 21 * DAY))
 @settings(max_examples=150, deadline=None)
-def test_sums_are_exact_over_any_range_of_the_last_weeks(ago: int, length: int, recent: Counted) -> None:
+def test_sums_are_exact_over_any_range_of_the_last_weeks(
+    ago: int, length: int, recent: Counted
+) -> None:
     exact(recent, NOW - ago, NOW - ago + length)
 
 
@@ -224,8 +288,12 @@ def test_sums_are_exact_over_any_range_of_years(ago: int, length: int, long_ago:
     exact(long_ago, NOW - ago, NOW - ago + length)
 
 
-@pytest.mark.parametrize("ago", [1, 60, 3600, 5 * 3600, DAY, 10 * DAY, 15 * DAY, 17 * DAY, 40 * DAY])
-def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(ago: int, recent: Counted) -> None:
+@pytest.mark.parametrize(
+    "ago", [1, 60, 3600, 5 * 3600, DAY, 10 * DAY, 15 * DAY, 17 * DAY, 40 * DAY]
+)
+def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(
+    ago: int, recent: Counted
+) -> None:
     last = Store(recent.state, 60).rrd.last
 
     assert last is not None and recent.truth(last, NOW + 1).total() > 0
@@ -236,7 +304,10 @@ def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(ago:
 def test_every_resolution_gives_the_same_sum(long_ago: Counted) -> None:
     rrd = Store(long_ago.state, 600).rrd
     start, until = (NOW - 14 * DAY) // DAY * DAY, NOW // DAY * DAY
-    verified = [sum(row.counts[0] or 0 for row in rrd.rows(archive, start, until)) for archive in (600, 3600, DAY)]
+    verified = [
+        sum(row.counts[0] or 0 for row in rrd.rows(archive, start, until))
+        for archive in (600, 3600, DAY)
+    ]
 
     assert verified == [long_ago.truth(start, until)["connections.verified"]] * 3
 
@@ -247,8 +318,12 @@ def test_the_whole_of_time_can_be_asked_for(recent: Counted) -> None:
     exact(recent, NOW - DAY, moment("9998-12-30", NOW, None))
 
 
-@pytest.mark.parametrize(("since", "until"), [("now", "now"), ("now", "24h"), ("2026-01-02", "2026-01-01")])
-def test_an_empty_range_is_refused(since: str, until: str, recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("since", "until"), [("now", "now"), ("now", "24h"), ("2026-01-02", "2026-01-01")]
+)
+def test_an_empty_range_is_refused(
+    since: str, until: str, recent: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command_line.main(["report", *recent.options, "--since", since, "--until", until]) == 2
     assert "--until must be later than --since" in capsys.readouterr().err
 
@@ -279,19 +354,25 @@ def test_what_only_a_lost_rrd_knew_is_never_left_out_in_silence(
     lost(forgetful)
     capsys.readouterr()
 
-    assert command_line.main(["report", *forgetful.options, "--since", "14d", "--format", form]) == 74
+    assert (
+        command_line.main(["report", *forgetful.options, "--since", "14d", "--format", form]) == 74
+    )
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert "outbound.rrd is gone, and " in err
     (since,) = re.findall(r"keeps nothing from before (\S+);", err)
     begin = moment(since, NOW, None)
-    assert command_line.main(["report", *forgetful.options, "--since", since, "--format", form]) == 0, (
-        "from there on the ledger knows all"
-    )
-    assert forgetful.report(begin, NOW + 60).totals == {each: forgetful.truth(begin, NOW + 60)[each.key] for each in COUNTED}
+    assert (
+        command_line.main(["report", *forgetful.options, "--since", since, "--format", form]) == 0
+    ), "from there on the ledger knows all"
+    assert forgetful.report(begin, NOW + 60).totals == {
+        each: forgetful.truth(begin, NOW + 60)[each.key] for each in COUNTED
+    }
     with pytest.raises(StoreError):
         forgetful.report(begin - 1, NOW)
-    assert forgetful.report(NOW - 30 * DAY, NOW - 25 * DAY).totals == dict.fromkeys(COUNTED), "before the beginning"
+    assert forgetful.report(NOW - 30 * DAY, NOW - 25 * DAY).totals == dict.fromkeys(COUNTED), (
+        "before the beginning"
+    )
 
 
 def test_an_rrd_that_ends_before_the_ledger_begins_is_said_too(forgetful: Counted) -> None:
@@ -306,27 +387,35 @@ def test_an_rrd_that_ends_before_the_ledger_begins_is_said_too(forgetful: Counte
     assert forgetful.report(forgotten, NOW + 60).totals[COUNTED[0]] is not None
 
 
-def test_what_the_ledger_still_has_as_a_whole_is_told_without_the_rrd(recent: Counted, tmp_path: Path) -> None:
+def test_what_the_ledger_still_has_as_a_whole_is_told_without_the_rrd(
+    recent: Counted, tmp_path: Path
+) -> None:
     state = shutil.copytree(recent.state, tmp_path / "state")
     os.unlink(state / "outbound.rrd")
 
     exact(recent._replace(state=str(state)), NOW - 14 * DAY, NOW)
 
 
-def test_the_text_says_that_the_rrd_is_gone(forgetful: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_says_that_the_rrd_is_gone(
+    forgetful: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     lost(forgetful)
 
     assert "in the RRD up to   nothing: it is gone" in said(forgetful, capsys)
 
 
-def test_to_whom_is_told_without_the_rrd(forgetful: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_to_whom_is_told_without_the_rrd(
+    forgetful: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = said(forgetful, capsys, "--by", "relay", "--since", "14d", "--format", "json")
     lost(forgetful)
 
     assert said(forgetful, capsys, "--by", "relay", "--since", "14d", "--format", "json") == before
 
 
-def test_without_the_rrd_the_page_stays_as_it_was(forgetful: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_rrd_the_page_stays_as_it_was(
+    forgetful: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = [*forgetful.options, "--output-dir", str(tmp_path / "www"), "--renderer", "rrdtool"]
     assert command_line.main(["render", *options]) == 0
     page = (tmp_path / "www" / "index.html").read_bytes()
@@ -349,10 +438,14 @@ def test_csv_holds_the_same_numbers(recent: Counted, capsys: pytest.CaptureFixtu
     assert [(row["family"], row["category"], int(row["count"])) for row in rows] == [
         (family, name, count) for family in FAMILIES for name, count in report[family].items()
     ]
-    assert {(row["since"], row["until"]) for row in rows} == {(str(report["since"]), str(report["until"]))}
+    assert {(row["since"], row["until"]) for row in rows} == {
+        (str(report["since"]), str(report["until"]))
+    }
 
 
-def test_an_unknown_count_is_empty_in_csv_and_unknown_in_text(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_count_is_empty_in_csv_and_unknown_in_text(
+    recent: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     times = ("--since", f"@{NOW + DAY}", "--until", f"@{NOW + 2 * DAY}")
     rows = list(csv.DictReader(said(recent, capsys, "--format", "csv", *times).splitlines()))
 
@@ -360,14 +453,23 @@ def test_an_unknown_count_is_empty_in_csv_and_unknown_in_text(recent: Counted, c
     assert said(recent, capsys, *times).count("unknown") >= len(COUNTED)
 
 
-def test_text_says_what_when_and_how_well_the_counting_goes(recent: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_says_what_when_and_how_well_the_counting_goes(
+    recent: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = said(recent, capsys, "--since", f"@{NOW - 14 * DAY}", "--until", f"@{NOW}")
     report = recent.report(NOW - 14 * DAY, NOW)
 
-    assert datetime.fromtimestamp(report.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000") in text
+    assert (
+        datetime.fromtimestamp(report.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000")
+        in text
+    )
     for each, count in report.totals.items():
         assert f"{each.label:<14}{count:>12,}" in text
-    new = [count for each, count in report.totals.items() if each.family == "connections" and each.name != "reused"]
+    new = [
+        count
+        for each, count in report.totals.items()
+        if each.family == "connections" and each.name != "reused"
+    ]
     assert f"{100 * new[0] / sum(new):.1f} %" in text
     assert "in the RRD up to" in text
     assert "newest line" in text

@@ -27,7 +27,9 @@ real = needs("unbound", "ldns-keygen", "ldns-signzone")
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with nameserver(tmp_path_factory.mktemp("unbound"), SIGNED, UNSIGNED, forged="192.0.2.66") as port:
+    with nameserver(
+        tmp_path_factory.mktemp("unbound"), SIGNED, UNSIGNED, forged="192.0.2.66"
+    ) as port:
         yield port
 
 
@@ -36,7 +38,12 @@ def test_a_validating_resolver_vouches_for_the_root(port: int) -> None:
     """That is Postfix's own probe."""
     answer = resolver.ask(".", "NS", "127.0.0.1", port)
 
-    assert (answer.code, answer.secure, answer.records, answer.known) == ("NOERROR", True, ("ns.",), True)
+    assert (answer.code, answer.secure, answer.records, answer.known) == (
+        "NOERROR",
+        True,
+        ("ns.",),
+        True,
+    )
 
 
 @real
@@ -111,8 +118,16 @@ def test_a_server_that_is_no_address_is_said(server: str) -> None:
     ("text", "servers", "trusts"),
     [
         ("nameserver 192.0.2.1\nnameserver ::1\n", ("192.0.2.1", "::1"), False),
-        ("# nameserver 192.0.2.9\n\nsearch x\nnameserver 127.0.0.53\noptions edns0 trust-ad\n", ("127.0.0.53",), True),
-        ("".join(f"nameserver 192.0.2.{n}\n" for n in range(5)), ("192.0.2.0", "192.0.2.1", "192.0.2.2"), False),
+        (
+            "# nameserver 192.0.2.9\n\nsearch x\nnameserver 127.0.0.53\noptions edns0 trust-ad\n",
+            ("127.0.0.53",),
+            True,
+        ),
+        (
+            "".join(f"nameserver 192.0.2.{n}\n" for n in range(5)),
+            ("192.0.2.0", "192.0.2.1", "192.0.2.2"),
+            False,
+        ),
         ("nameserver\n", ("127.0.0.1",), False),
         ("", ("127.0.0.1",), False),
     ],

@@ -72,7 +72,9 @@ RENAMED = [".1", ".0", "-20261124", "-20261124-1795485620", ".2026-11-24", "-202
 
 @pytest.mark.parametrize("name", RENAMED)
 @pytest.mark.parametrize("packed", ["", *PACK])
-def test_lines_that_were_unread_at_a_rotation_are_found_under_its_names(host: Host, name: str, packed: str) -> None:
+def test_lines_that_were_unread_at_a_rotation_are_found_under_its_names(
+    host: Host, name: str, packed: str
+) -> None:
     followed(host).connect(5)
     rotated = host.rename(name)
     if packed:
@@ -84,7 +86,9 @@ def test_lines_that_were_unread_at_a_rotation_are_found_under_its_names(host: Ho
 
 @pytest.mark.parametrize("name", RENAMED)
 @pytest.mark.parametrize("packed", ["", *PACK])
-def test_lines_that_were_unread_when_the_log_was_copied_and_truncated_are_found(host: Host, name: str, packed: str) -> None:
+def test_lines_that_were_unread_when_the_log_was_copied_and_truncated_are_found(
+    host: Host, name: str, packed: str
+) -> None:
     followed(host).connect(5)
     rotated = host.copytruncate(name)
     if packed:
@@ -96,7 +100,9 @@ def test_lines_that_were_unread_when_the_log_was_copied_and_truncated_are_found(
 
 @pytest.mark.parametrize("rotate", [Host.rename, Host.copytruncate])
 @pytest.mark.parametrize("times", [1, 400])
-def test_a_new_log_may_have_grown_past_the_old_offset(host: Host, rotate: Callable[[Host], Path], times: int) -> None:
+def test_a_new_log_may_have_grown_past_the_old_offset(
+    host: Host, rotate: Callable[[Host], Path], times: int
+) -> None:
     followed(host).connect(times)
     rotate(host)
     host.now += 30
@@ -133,7 +139,9 @@ def test_a_new_log_may_have_the_inode_of_the_old_one(host_anywhere: Host) -> Non
     host.settles()
 
 
-def test_a_new_log_may_have_the_inode_of_the_old_one_and_begin_with_the_same_lines(host_anywhere: Host) -> None:
+def test_a_new_log_may_have_the_inode_of_the_old_one_and_begin_with_the_same_lines(
+    host_anywhere: Host,
+) -> None:
     host = host_anywhere
     if not has_generations(host.folder):
         pytest.skip("this file system has neither generations nor birth times")
@@ -153,7 +161,9 @@ def test_a_new_log_may_have_the_inode_of_the_old_one_and_begin_with_the_same_lin
     host.settles()
 
 
-def test_a_bookmark_without_a_generation_is_good_for_the_log_that_has_one(host_anywhere: Host) -> None:
+def test_a_bookmark_without_a_generation_is_good_for_the_log_that_has_one(
+    host_anywhere: Host,
+) -> None:
     host = followed(host_anywhere)
     (*before, last) = bookmark(host.ledger.get(host.follower.bookmark))
     with host.ledger.transaction():
@@ -284,7 +294,9 @@ def test_an_empty_log_that_is_rotated_loses_no_line(host: Host, packed: str) -> 
 # ---- several rotations ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("packed", [("", "", ""), (".gz", ".gz", ""), (".gz", ".zst", ".xz"), ("", ".bz2", "")])
+@pytest.mark.parametrize(
+    "packed", [("", "", ""), (".gz", ".gz", ""), (".gz", ".zst", ".xz"), ("", ".bz2", "")]
+)
 @pytest.mark.parametrize("rotate", [Host.rename, Host.copytruncate])
 def test_several_rotations_while_nobody_looked_are_all_read(
     host: Host, packed: tuple[str, ...], rotate: Callable[[Host], Path]
@@ -325,13 +337,17 @@ def test_rotations_within_one_second_are_all_read(host: Host) -> None:
     host.settles()
 
 
-def test_a_log_that_was_begun_in_the_tick_of_the_last_look_is_read_after_its_rotation(host: Host) -> None:
+def test_a_log_that_was_begun_in_the_tick_of_the_last_look_is_read_after_its_rotation(
+    host: Host,
+) -> None:
     followed(host).connect(2)
     host.collect()
     host.rename()
     host.connect(5)
     rotated = host.rename()
-    behind = host.now * 10**9 - 4 * 10**6  # the time of a file is that of the last tick of the clock
+    behind = (
+        host.now * 10**9 - 4 * 10**6
+    )  # the time of a file is that of the last tick of the clock
     os.utime(rotated, ns=(behind, behind))
     host.connect(6)
     host.settles()
@@ -354,12 +370,16 @@ def test_what_was_rotated_away_is_unknown_and_all_the_rest_is_right(host: Host) 
     rows = dict(host.rows())
     assert {at: count for at, count in rows.items() if count} == dict(host.truth)
     unknown = {at for at, count in rows.items() if count is None}
-    assert unknown == {at for at in rows if seen < at + MINUTE and at <= back and at not in host.truth}
+    assert unknown == {
+        at for at in rows if seen < at + MINUTE and at <= back and at not in host.truth
+    }
     found = totals(host.store.rrd, host.ledger, seen + 2 * MINUTE, back - 2 * MINUTE)
     assert set(found.totals.values()) == {None}
 
 
-def test_a_gap_between_rotated_logs_is_unknown_from_the_bookmark_to_the_oldest_that_is_left(host: Host) -> None:
+def test_a_gap_between_rotated_logs_is_unknown_from_the_bookmark_to_the_oldest_that_is_left(
+    host: Host,
+) -> None:
     followed(host).collect()
     start = host.now
     for _ in range(3):
@@ -442,7 +462,9 @@ def test_a_partial_first_line_of_a_new_log_is_counted_when_it_is_finished(host: 
 
 
 @pytest.mark.parametrize("looks", [0, 1, 3])
-def test_a_line_that_its_writer_finishes_in_the_rotated_file_is_counted(host: Host, looks: int) -> None:
+def test_a_line_that_its_writer_finishes_in_the_rotated_file_is_counted(
+    host: Host, looks: int
+) -> None:
     followed(host)
     text = host.lines(1)
     with open(host.log, "a", encoding="ascii") as writer:
@@ -460,7 +482,9 @@ def test_a_line_that_its_writer_finishes_in_the_rotated_file_is_counted(host: Ho
     host.settles()
 
 
-def test_a_line_without_a_newline_at_the_end_of_a_rotated_file_is_a_line_in_the_end(host: Host) -> None:
+def test_a_line_without_a_newline_at_the_end_of_a_rotated_file_is_a_line_in_the_end(
+    host: Host,
+) -> None:
     followed(host)
     at = host.now
     host.write(host.lines(1).rstrip("\n"))
@@ -519,7 +543,9 @@ def test_a_line_that_goes_on_after_the_log_was_copied_and_truncated_is_counted(
     assert not any(step.unreadable for step in host.steps)
 
 
-def test_a_line_that_goes_on_in_a_file_that_a_slow_writer_wrote_to_last_is_counted(host: Host) -> None:
+def test_a_line_that_goes_on_in_a_file_that_a_slow_writer_wrote_to_last_is_counted(
+    host: Host,
+) -> None:
     host.touch()
     host.collect()
     first, second = host.lines(1), host.lines(1)
@@ -546,7 +572,9 @@ def test_a_line_that_is_cut_by_two_truncations_is_counted(host: Host) -> None:
     host.settles()
 
 
-def test_a_line_that_is_never_finished_does_not_spoil_the_first_one_of_the_truncated_log(host: Host) -> None:
+def test_a_line_that_is_never_finished_does_not_spoil_the_first_one_of_the_truncated_log(
+    host: Host,
+) -> None:
     followed(host).write(host.line(host.now)[:70])
     host.copytruncate()
     host.collect()
@@ -558,7 +586,9 @@ def test_a_line_that_is_never_finished_does_not_spoil_the_first_one_of_the_trunc
 
 
 @pytest.mark.parametrize("packed", ["", *PACK])
-def test_lines_that_are_written_to_the_rotated_file_after_the_new_log_exists_are_counted_once(host: Host, packed: str) -> None:
+def test_lines_that_are_written_to_the_rotated_file_after_the_new_log_exists_are_counted_once(
+    host: Host, packed: str
+) -> None:
     followed(host).connect(5)
     rotated = host.rename()
     host.connect(1)
@@ -594,7 +624,9 @@ def test_lines_in_a_rotated_file_that_is_rotated_once_more_are_counted(host: Hos
 
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("suffix", PACK)
-def test_a_file_that_is_just_being_compressed_is_read_once(host: Host, suffix: str, whole: bool) -> None:
+def test_a_file_that_is_just_being_compressed_is_read_once(
+    host: Host, suffix: str, whole: bool
+) -> None:
     followed(host).connect(300)
     rotated = host.rename()
     packed = PACK[suffix](rotated.read_bytes())
@@ -611,7 +643,9 @@ def test_a_file_that_is_just_being_compressed_is_read_once(host: Host, suffix: s
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_a_rotated_file_that_is_cut_or_garbage_is_lost_and_does_not_stop_the_counting(host: Host, suffix: str) -> None:
+def test_a_rotated_file_that_is_cut_or_garbage_is_lost_and_does_not_stop_the_counting(
+    host: Host, suffix: str
+) -> None:
     followed(host).collect()
     host.now += 10 * MINUTE
     host.write("".join(host.line(host.now) for _ in range(50)))
@@ -649,7 +683,9 @@ def test_an_old_damaged_file_beside_the_log_is_nobodys_business(host: Host) -> N
 
 
 @pytest.mark.parametrize("packed", ["", *PACK])
-def test_a_writer_that_is_not_told_to_reopen_is_followed_into_the_rotated_file_for_days(host: Host, packed: str) -> None:
+def test_a_writer_that_is_not_told_to_reopen_is_followed_into_the_rotated_file_for_days(
+    host: Host, packed: str
+) -> None:
     followed(host)
     rotated = host.rename()
     for _ in range(60):
@@ -682,7 +718,9 @@ def test_a_writer_that_is_not_told_to_reopen_through_two_rotations_is_followed(h
     host.settles()
 
 
-def test_what_is_added_to_a_rotated_file_after_the_first_look_is_counted_but_not_what_it_held(host: Host) -> None:
+def test_what_is_added_to_a_rotated_file_after_the_first_look_is_counted_but_not_what_it_held(
+    host: Host,
+) -> None:
     host.write("".join(host.line(host.now) for _ in range(5)))
     rotated = host.rename()
     host.now += 5 * HOUR
@@ -706,14 +744,18 @@ def test_a_clock_that_is_set_back_makes_no_rotated_file_a_new_one(host: Host) ->
 
 
 @pytest.mark.parametrize("fails", ["while it is read", "at the commit"])
-def test_what_a_look_that_failed_did_not_count_is_counted_by_the_next(host: Host, fails: str) -> None:
+def test_what_a_look_that_failed_did_not_count_is_counted_by_the_next(
+    host: Host, fails: str
+) -> None:
     rotated = followed(host).rename()
     host.connect(1)
     host.collect()
     host.collect()
     host.connect(2, to=rotated)
     places = bookmark(host.ledger.get(host.follower.bookmark))
-    pieces = [piece for piece in host.follower.pieces(places, host.now, host.now) if not read(piece)]
+    pieces = [
+        piece for piece in host.follower.pieces(places, host.now, host.now) if not read(piece)
+    ]
     if fails == "at the commit":
         host.follower.after(places, pieces, host.now)
     host.collect()
@@ -723,10 +765,15 @@ def test_what_a_look_that_failed_did_not_count_is_counted_by_the_next(host: Host
 # ---- files that are none of it --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mail.log.bak", "mail.log.old", "mail.log~", "mail.log.save.gz", "mail.log.gz", "mail.log-x"])
+@pytest.mark.parametrize(
+    "name",
+    ["mail.log.bak", "mail.log.old", "mail.log~", "mail.log.save.gz", "mail.log.gz", "mail.log-x"],
+)
 @pytest.mark.parametrize("packed", ["", ".gz"])
 @pytest.mark.parametrize("when", ["before", "unread", "rotated"])
-def test_a_copy_of_the_log_beside_it_is_never_counted(host: Host, name: str, packed: str, when: str) -> None:
+def test_a_copy_of_the_log_beside_it_is_never_counted(
+    host: Host, name: str, packed: str, when: str
+) -> None:
     copy = host.log.with_name(name)
     copying = gzip.compress if name.endswith(".gz") else bytes
 
@@ -818,7 +865,9 @@ def test_the_log_may_be_a_symbolic_link(host: Host, packed: str) -> None:
 @pytest.mark.parametrize("packed", ["", ".gz"])
 @pytest.mark.parametrize("days", [1, 3])
 @pytest.mark.parametrize("name", ["mail-2026-11-{}.log", "202611{}", "2026.11.{}/mail.log"])
-def test_the_log_may_be_a_link_to_another_file_each_day(host: Host, packed: str, days: int, name: str) -> None:
+def test_the_log_may_be_a_link_to_another_file_each_day(
+    host: Host, packed: str, days: int, name: str
+) -> None:
     if days > 1 and "/" in name:
         pytest.skip("only the last one is found in another folder")
 
@@ -907,7 +956,9 @@ def test_a_log_that_is_truncated_while_it_is_read_is_read_again(host: Host, time
     if times:
         host.connect(times)
     read(piece)
-    with pytest.raises(SourceError, match="was truncated while it was read; the next reading counts it"):
+    with pytest.raises(
+        SourceError, match="was truncated while it was read; the next reading counts it"
+    ):
         next(pieces)
     host.settles()
 
@@ -922,7 +973,9 @@ def test_a_log_that_gets_its_first_lines_while_it_is_read_is_known_by_them(host:
     assert place.offset == host.log.stat().st_size and place.length == min(place.offset, 1024)
 
 
-def test_an_import_leaves_the_unfinished_line_of_a_followed_file_to_the_bookmark(host: Host) -> None:
+def test_an_import_leaves_the_unfinished_line_of_a_followed_file_to_the_bookmark(
+    host: Host,
+) -> None:
     followed(host)
     text = host.lines(1)
     host.write(text[:-1])
@@ -1001,7 +1054,12 @@ def test_savelog_loses_and_doubles_nothing(tmp_path: Path, options: list[str]) -
     host = Host(tmp_path, now=int(time.time()))
 
     def rotate() -> None:
-        done = subprocess.run([str(SAVELOG), "-p", *options, str(host.log)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [str(SAVELOG), "-p", *options, str(host.log)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == 0, done.stderr
         host.log.touch()
 
@@ -1080,7 +1138,13 @@ class Histories(RuleBasedStateMachine):
     def chat(self) -> None:
         self.finish()
         self.chats += 1
-        self.say(line(rfc3339(self.host.now), f"{self.chats:X}: client=unknown[192.0.2.7]", "postfix/smtpd"))
+        self.say(
+            line(
+                rfc3339(self.host.now),
+                f"{self.chats:X}: client=unknown[192.0.2.7]",
+                "postfix/smtpd",
+            )
+        )
 
     @rule(cut=st.integers(1, 170))
     def begin_a_line(self, cut: int) -> None:
@@ -1151,7 +1215,12 @@ class Histories(RuleBasedStateMachine):
         for path in sorted(self.host.log.parent.iterdir()):
             unused = not os.path.samestat(path.stat(), os.fstat(self.writer.fileno()))
             # A file without one whole line cannot be known again when it is compressed.
-            if path != self.host.log and path.suffix not in (*PACK, ".bak") and unused and b"\n" in path.read_bytes():
+            if (
+                path != self.host.log
+                and path.suffix not in (*PACK, ".bak")
+                and unused
+                and b"\n" in path.read_bytes()
+            ):
                 for half in PACK:
                     path.with_name(path.name + half).unlink(missing_ok=True)
                 self.remove(path, by=lambda path: pack(path, suffix))
@@ -1235,8 +1304,12 @@ class Histories(RuleBasedStateMachine):
             rows = dict(host.rows())
             assert {at: count for at, count in rows.items() if count} == dict(host.truth)
             unknown = {at for at, count in rows.items() if count is None}
-            assert not {at - at % MINUTE for at in self.lost} & set(rows) - unknown - set(host.truth)
-            assert all(any(seen - MINUTE < at <= now for seen, now in self.windows) for at in unknown)
+            assert not {at - at % MINUTE for at in self.lost} & set(rows) - unknown - set(
+                host.truth
+            )
+            assert all(
+                any(seen - MINUTE < at <= now for seen, now in self.windows) for at in unknown
+            )
         finally:
             self.writer.close()
             host.ledger.__exit__(None, None, None)
@@ -1259,9 +1332,19 @@ TestHistories.settings = settings(
 
 
 def command(folder: Path, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    options = ["--state-dir", str(folder / "state"), "--log", str(folder / "mail.log"), "--config", os.devnull]
+    options = [
+        "--state-dir",
+        str(folder / "state"),
+        "--log",
+        str(folder / "mail.log"),
+        "--config",
+        os.devnull,
+    ]
     return subprocess.run(
-        [sys.executable, "-m", "dane_mailgraph", verb, *options, *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "dane_mailgraph", verb, *options, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 

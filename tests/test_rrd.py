@@ -22,8 +22,19 @@ def path(tmp_path: Path) -> str:
     """Ten minutes of two sources, then one in which the first is unknown."""
     path = str(tmp_path / "größe: ä\\.rrd")
     sources = ["DS:count:ABSOLUTE:120:0:U", "DS:other:ABSOLUTE:120:U:7"]
-    rrdtool.create(path, "--step", "60", "--start", str(BEGIN), *sources, "RRA:AVERAGE:0.5:1:1000", "RRA:AVERAGE:0.5:4:20")
-    rrdtool.update(path, *(f"{BEGIN + 60 * n}:{60 * n}:{n}" for n in range(1, 11)), f"{BEGIN + 660}:U:60")
+    rrdtool.create(
+        path,
+        "--step",
+        "60",
+        "--start",
+        str(BEGIN),
+        *sources,
+        "RRA:AVERAGE:0.5:1:1000",
+        "RRA:AVERAGE:0.5:4:20",
+    )
+    rrdtool.update(
+        path, *(f"{BEGIN + 60 * n}:{60 * n}:{n}" for n in range(1, 11)), f"{BEGIN + 660}:U:60"
+    )
     return path
 
 
@@ -58,7 +69,9 @@ def overwritten(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [missing, torn, overwritten])
-def test_rows_of_what_cannot_be_read_are_an_error_however_often(harm: Callable[[Path], None], path: str) -> None:
+def test_rows_of_what_cannot_be_read_are_an_error_however_often(
+    harm: Callable[[Path], None], path: str
+) -> None:
     harm(Path(path))
     for _ in range(20):
         with pytest.raises(StoreError, match="cannot be read or written"):
@@ -76,7 +89,10 @@ sys.stdin.read()
 
 def test_a_reader_waits_for_the_writer(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as holder:
         assert holder.stdin and holder.stdout
         holder.stdout.readline()
@@ -110,7 +126,12 @@ print((resident() - before) // 500)
 def test_following_leaves_nothing_behind(tmp_path: Path) -> None:
     rrd = RRD(str(tmp_path / "outbound.rrd"), 60)
     rrd.create(BEGIN + 1200)
-    done = subprocess.run([sys.executable, "-c", LEAK, rrd.path, str(BEGIN + 1200)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LEAK, rrd.path, str(BEGIN + 1200)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
     assert int(done.stdout) < 200  # bytes a minute; Debian's binding leaves 1,061 of each `info`
 

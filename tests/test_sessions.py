@@ -14,8 +14,15 @@ from dane_mailgraph.categories import BY_KEY
 from dane_mailgraph.postfix import sessions
 from dane_mailgraph.postfix.sessions import LONGEST, NEW, SILENT, SLACK, Session, Sessions
 
-PLAINTEXT, UNKNOWN, ENCRYPTED = (BY_KEY[f"deliveries.{name}"] for name in ("plaintext", "unknown", "encrypted"))
-SMTP, PROCESS, PEER, QUEUE = b"mx1 postfix/smtp", b"101", b"mx.example.org[192.0.2.10]:25", b"2CE5121E153"
+PLAINTEXT, UNKNOWN, ENCRYPTED = (
+    BY_KEY[f"deliveries.{name}"] for name in ("plaintext", "unknown", "encrypted")
+)
+SMTP, PROCESS, PEER, QUEUE = (
+    b"mx1 postfix/smtp",
+    b"101",
+    b"mx.example.org[192.0.2.10]:25",
+    b"2CE5121E153",
+)
 NOW = 1795485600
 
 
@@ -35,7 +42,13 @@ SPENT = b"0.1/0/0.9/0.2"
 
 
 def over(
-    made: Sessions, at: int = NOW, *, queue: bytes = QUEUE, peer: bytes = PEER, uses: int = 1, spent: bytes | None = SPENT
+    made: Sessions,
+    at: int = NOW,
+    *,
+    queue: bytes = QUEUE,
+    peer: bytes = PEER,
+    uses: int = 1,
+    spent: bytes | None = SPENT,
 ) -> bool:
     return made.over(made.service(SMTP), PROCESS, queue, peer, uses, at, spent) is not None
 
@@ -51,7 +64,12 @@ def test_a_session_carries_all_recipients_of_its_request_and_no_others() -> None
     made = kept()
     made.opened(made.service(SMTP), PROCESS, session(), NOW)
 
-    assert [over(made), over(made), over(made, queue=b"2CE5121E154"), over(made)] == [True, True, False, False]
+    assert [over(made), over(made), over(made, queue=b"2CE5121E154"), over(made)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("peer", [b"none", b"mx2.example.org[192.0.2.10]:25", PEER + b"5", b""])
@@ -63,9 +81,12 @@ def test_a_line_about_another_relay_ends_what_is_held(peer: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "reused, uses, expected", [(False, 1, True), (False, 2, False), (True, 1, False), (True, 2, True), (True, 9, True)]
+    "reused, uses, expected",
+    [(False, 1, True), (False, 2, False), (True, 1, False), (True, 2, True), (True, 9, True)],
 )
-def test_a_new_session_carries_a_first_use_and_a_kept_one_a_further_use(reused: bool, uses: int, expected: bool) -> None:
+def test_a_new_session_carries_a_first_use_and_a_kept_one_a_further_use(
+    reused: bool, uses: int, expected: bool
+) -> None:
     made = kept()
     made.opened(made.service(SMTP), PROCESS, session(reused=True), NOW)
     assert over(made, uses=2)
@@ -74,7 +95,9 @@ def test_a_new_session_carries_a_first_use_and_a_kept_one_a_further_use(reused: 
     assert over(made, uses=uses) is expected
 
 
-def test_a_kept_connection_is_believed_until_its_service_has_written_that_one_is_used_again() -> None:
+def test_a_kept_connection_is_believed_until_its_service_has_written_that_one_is_used_again() -> (
+    None
+):
     made = kept()
     made.opened(made.service(SMTP), PROCESS, session(reused=True), NOW)
 
@@ -107,14 +130,18 @@ def test_a_kept_connection_of_a_service_that_was_forgotten_is_no_error() -> None
         (600, b"0/0/1.2.3/4", True),
     ],
 )
-def test_a_session_is_of_a_request_that_was_under_way(later: int, spent: bytes | None, expected: bool) -> None:
+def test_a_session_is_of_a_request_that_was_under_way(
+    later: int, spent: bytes | None, expected: bool
+) -> None:
     made = kept()
     made.opened(made.service(SMTP), PROCESS, session(), NOW)
 
     assert over(made, NOW + later, spent=spent) is expected
 
 
-def test_the_next_attempt_of_a_message_by_the_same_process_does_not_go_over_the_old_session() -> None:
+def test_the_next_attempt_of_a_message_by_the_same_process_does_not_go_over_the_old_session() -> (
+    None
+):
     made = kept()
     made.opened(made.service(SMTP), PROCESS, session(), NOW)
 
@@ -147,9 +174,12 @@ def test_a_delivery_without_a_session_is_in_the_clear_where_one_would_have_been_
 
 
 @pytest.mark.parametrize(
-    "spent, expected", [(b"99/9/0/9", PLAINTEXT), (b"0/0/0/11", UNKNOWN), (b"0/0/3/8", UNKNOWN), (None, UNKNOWN)]
+    "spent, expected",
+    [(b"99/9/0/9", PLAINTEXT), (b"0/0/0/11", UNKNOWN), (b"0/0/3/8", UNKNOWN), (None, UNKNOWN)],
 )
-def test_what_was_handed_over_before_the_log_begins_is_unknown(spent: bytes | None, expected: object) -> None:
+def test_what_was_handed_over_before_the_log_begins_is_unknown(
+    spent: bytes | None, expected: object
+) -> None:
     made = kept(NOW - 11)
 
     assert made.without(made.service(SMTP), NOW, spent) is expected
@@ -190,7 +220,9 @@ def test_after_many_deliveries_without_a_session_it_is_doubted_that_the_service_
 
 def test_of_a_service_without_any_session_it_is_doubted_sooner() -> None:
     made = kept()
-    told = [made.without(made.service(b"mx1 postfix/lmtp"), NOW, b"0/0/0/0") for _ in range(NEW + 5)]
+    told = [
+        made.without(made.service(b"mx1 postfix/lmtp"), NOW, b"0/0/0/0") for _ in range(NEW + 5)
+    ]
 
     assert told[-5:] == [UNKNOWN] * 5
     assert told.count(PLAINTEXT) <= NEW
@@ -246,7 +278,9 @@ def test_what_is_saved_is_restored() -> None:
     made = kept()
     made.started(b"mx1 postfix/", quotes=True)
     made.opened(made.service(SMTP), PROCESS, session(), NOW)
-    made.opened(made.service(b"mx1 \xffpostfix/smtp"), b"2", session(b"mx1[\xff/x]", reused=True), NOW)
+    made.opened(
+        made.service(b"mx1 \xffpostfix/smtp"), b"2", session(b"mx1[\xff/x]", reused=True), NOW
+    )
     made.over(made.service(SMTP), PROCESS, QUEUE, PEER, 1, NOW, b"0/0/0/0")
 
     assert again(made).saved(NOW) == made.saved(NOW)
@@ -263,7 +297,9 @@ STEPS = st.one_of(
 )
 
 
-def walked(made: Sessions, steps: list[tuple[object, ...]], restore: frozenset[int]) -> Iterator[object]:
+def walked(
+    made: Sessions, steps: list[tuple[object, ...]], restore: frozenset[int]
+) -> Iterator[object]:
     at = NOW
     for number, (what, *rest) in enumerate(steps):
         if number in restore:
@@ -273,10 +309,23 @@ def walked(made: Sessions, steps: list[tuple[object, ...]], restore: frozenset[i
             assert isinstance(rest[0], int)
             at += rest[0]
         elif what == "opened":
-            made.opened(made.service(SMTP), process, Session(b"mx%d[192.0.2.1]:25" % rest[1], ENCRYPTED, bool(rest[2])), at)
+            made.opened(
+                made.service(SMTP),
+                process,
+                Session(b"mx%d[192.0.2.1]:25" % rest[1], ENCRYPTED, bool(rest[2])),
+                at,
+            )
         elif what == "told":
             assert isinstance(rest[2], int)
-            found = made.over(made.service(SMTP), process, QUEUE, b"mx%d[192.0.2.1]:25" % rest[1], rest[2], at, b"9/9/1/1")
+            found = made.over(
+                made.service(SMTP),
+                process,
+                QUEUE,
+                b"mx%d[192.0.2.1]:25" % rest[1],
+                rest[2],
+                at,
+                b"9/9/1/1",
+            )
             yield found.sent_as if found else made.without(made.service(SMTP), at, b"9/9/1/1")
         elif what == "broken":
             made.broken(made.service(SMTP), process)
@@ -286,5 +335,7 @@ def walked(made: Sessions, steps: list[tuple[object, ...]], restore: frozenset[i
 
 @settings(deadline=None)
 @given(st.lists(STEPS, max_size=40), st.frozensets(st.integers(0, 40)))
-def test_saving_and_restoring_at_any_moment_changes_nothing(steps: list[tuple[object, ...]], restore: frozenset[int]) -> None:
+def test_saving_and_restoring_at_any_moment_changes_nothing(
+    steps: list[tuple[object, ...]], restore: frozenset[int]
+) -> None:
     assert list(walked(kept(), steps, restore)) == list(walked(kept(), steps, frozenset()))

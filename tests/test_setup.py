@@ -17,30 +17,49 @@ APART = ("unshare", "--mount", "--net", "--map-root-user")
 BASE = str(Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}"))
 
 needs_apart = pytest.mark.skipif(
-    not shutil.which("unshare") or subprocess.run((*APART, "true"), capture_output=True, check=False).returncode != 0,
+    not shutil.which("unshare")
+    or subprocess.run((*APART, "true"), capture_output=True, check=False).returncode != 0,
     reason="this machine gives no namespaces",
 )
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in ("setup.cfg", "setup.py", "pyproject.toml", "LICENSE", "dane_mailgraph", "sample_logs", "tools"):
+    for name in (
+        "setup.cfg",
+        "setup.py",
+        "pyproject.toml",
+        "LICENSE",
+        "dane_mailgraph",
+        "sample_logs",
+        "tools",
+    ):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
-def setup(checkout: Path, *arguments: str, first: str = ":", apart: bool = True) -> subprocess.CompletedProcess[str]:
+def setup(
+    checkout: Path, *arguments: str, first: str = ":", apart: bool = True
+) -> subprocess.CompletedProcess[str]:
     line = ("sh", "-c", f'{first} && exec sh tools/setup.sh "$@"', "sh", *arguments)
     return subprocess.run(
-        (*APART, *line) if apart else line, cwd=checkout, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        (*APART, *line) if apart else line,
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
 
 
 def test_an_interpreter_that_is_not_there_is_named(checkout: Path) -> None:
     done = setup(checkout, "python9", "venv", "venv/ready", "", apart=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "There is no python9: install Python 3.10 or later, or name another one with make PYTHON=...\n"
+    assert (
+        done.stderr
+        == "There is no python9: install Python 3.10 or later, or name another one with make PYTHON=...\n"
+    )
 
 
 @needs_apart

@@ -14,19 +14,39 @@ from hypothesis import strategies as st
 from dane_mailgraph.answer.changes import Regression
 from dane_mailgraph.categories import BY_KEY, COUNTED, FAMILIES
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.site.status import LISTED, Chapter, Figure, Status, as_json, check, duration, figures, told
+from dane_mailgraph.site.status import (
+    LISTED,
+    Chapter,
+    Figure,
+    Status,
+    as_json,
+    check,
+    duration,
+    figures,
+    told,
+)
 from dane_mailgraph.store.relays import OTHER, Alarm, Destination
 from dane_mailgraph.store.series import SPANS, Series
 
 NOW = 1795485600  # 2026-11-24 03:00 CET
-SERIES = Series(NOW - 600, 600, {row: (5,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW)
+SERIES = Series(
+    NOW - 600, 600, {row: (5,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW
+)
 
 
 def status(**changed: Any) -> Status:
     chapters = tuple(Chapter(span, SERIES, ()) for span in SPANS)
     berlin = ZoneInfo("Europe/Berlin")
     plain = Status(
-        "mail.example.org", NOW, berlin, ENGLISH, "1.2.3", NOW - 120, NOW - 60, figures(COUNTS, COUNTS, COUNTED), chapters
+        "mail.example.org",
+        NOW,
+        berlin,
+        ENGLISH,
+        "1.2.3",
+        NOW - 120,
+        NOW - 60,
+        figures(COUNTS, COUNTS, COUNTED),
+        chapters,
     )
     return plain._replace(**changed)
 
@@ -41,7 +61,12 @@ def counts(**given: int | None) -> tuple[int | None, ...]:
 
 
 def destination(relay: str, **given: int) -> Destination:
-    return Destination(relay, NOW - 9000, NOW - 60, {BY_KEY[key.replace("_", ".", 1)]: n for key, n in given.items()})
+    return Destination(
+        relay,
+        NOW - 9000,
+        NOW - 60,
+        {BY_KEY[key.replace("_", ".", 1)]: n for key, n in given.items()},
+    )
 
 
 # ---- the numbers that matter ----------------------------------------------------------------
@@ -53,14 +78,18 @@ def figure(name: str, today: tuple[int | None, ...], before: tuple[int | None, .
 
 def test_the_share_of_verified_is_among_new_connections_and_says_of_how_many() -> None:
     now = counts(connections_verified=3, connections_trusted=1, connections_reused=100)
-    found = figure("verified_connections", now, counts(connections_verified=1, connections_trusted=1))
+    found = figure(
+        "verified_connections", now, counts(connections_verified=1, connections_trusted=1)
+    )
 
     assert (found.now, found.before, found.of, found.mood) == (0.75, 0.5, 4, "better")
 
 
 def test_dane_and_verified_deliveries_are_authenticated_and_half_of_dane_is_not() -> None:
     now = counts(deliveries_dane=2, deliveries_verified=1, deliveries_encrypted=1)
-    half = tuple(4 if row.key == "deliveries.half_dane" else n for row, n in zip(COUNTED, now, strict=True))
+    half = tuple(
+        4 if row.key == "deliveries.half_dane" else n for row, n in zip(COUNTED, now, strict=True)
+    )
 
     assert figure("authenticated_deliveries", now, now).now == 0.75
     assert figure("authenticated_deliveries", half, half).now == 0.375
@@ -115,7 +144,9 @@ def test_a_store_of_nothing_says_what_to_set() -> None:
     assert "smtp_tls_loglevel = 1" in warning
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 min"), (7199, "119 min"), (7200, "2 h"), (259200, "3 days")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 min"), (7199, "119 min"), (7200, "2 h"), (259200, "3 days")]
+)
 def test_a_duration_is_short(seconds: int, text: str) -> None:
     assert duration(seconds, ENGLISH) == text
 
@@ -124,7 +155,9 @@ def test_a_duration_is_short(seconds: int, text: str) -> None:
 
 
 def test_each_destination_is_listed_once_under_the_worst_of_it() -> None:
-    failing = destination("a.example", failures_certificate=1, deliveries_plaintext=5, connections_untrusted=3)
+    failing = destination(
+        "a.example", failures_certificate=1, deliveries_plaintext=5, connections_untrusted=3
+    )
     plain = destination("b.example", deliveries_plaintext=1, connections_verified=9)
     bare = destination("c.example", connections_trusted=4)
     good = destination("d.example", connections_verified=4, connections_trusted=1)
@@ -139,7 +172,10 @@ def test_each_destination_is_listed_once_under_the_worst_of_it() -> None:
 
 
 def test_the_most_mail_comes_first_and_equal_ones_by_name() -> None:
-    found = [destination(f"{name}.example", deliveries_plaintext=n) for name, n in (("b", 1), ("a", 1), ("c", 7))]
+    found = [
+        destination(f"{name}.example", deliveries_plaintext=n)
+        for name, n in (("b", 1), ("a", 1), ("c", 7))
+    ]
 
     assert [each.relay for each in status(destinations=tuple(found)).kinds[0].destinations] == [
         "c.example",
@@ -149,7 +185,9 @@ def test_the_most_mail_comes_first_and_equal_ones_by_name() -> None:
 
 
 def test_what_was_counted_of_a_destination_is_told_in_words_of_the_language() -> None:
-    one = destination("a.example", failures_certificate=1, deliveries_plaintext=1234, connections_untrusted=3)
+    one = destination(
+        "a.example", failures_certificate=1, deliveries_plaintext=1234, connections_untrusted=3
+    )
 
     assert told(one, ENGLISH) == "1 certificate, 1,234 plaintext, 3 Untrusted"
     assert told(one, language("de")) == "1 Zertifikat, 1.234 Klartext, 3 Untrusted"
@@ -162,7 +200,20 @@ def test_a_relay_is_checked_itself_and_a_domain_by_its_mx() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [OTHER, "", "@", "-o.example", "@-o.example", "a b", "a;reboot", "$(reboot)", "a'b", "a\nb", "ü.example"]
+    "name",
+    [
+        OTHER,
+        "",
+        "@",
+        "-o.example",
+        "@-o.example",
+        "a b",
+        "a;reboot",
+        "$(reboot)",
+        "a'b",
+        "a\nb",
+        "ü.example",
+    ],
 )
 def test_a_name_that_is_no_hosts_gets_no_command(name: str) -> None:
     assert check(name) is None
@@ -180,7 +231,14 @@ def test_a_shell_reads_back_one_name_and_nothing_more(name: str) -> None:
 
 # ---- for programs ---------------------------------------------------------------------------
 
-REGRESSION = Regression("was-good.example", NOW - 900000, NOW - 90000, 10, NOW - 60, {BY_KEY["connections.untrusted"]: 2})
+REGRESSION = Regression(
+    "was-good.example",
+    NOW - 900000,
+    NOW - 90000,
+    10,
+    NOW - 60,
+    {BY_KEY["connections.untrusted"]: 2},
+)
 ALARM = Alarm("dnssec", "warning: private.example is bad", "It is bad.", 3, NOW - 60)
 
 
@@ -192,12 +250,22 @@ def told_to_programs(**changed: Any) -> dict[str, Any]:
 def test_json_has_the_numbers_of_every_category_of_every_span() -> None:
     said = told_to_programs()
 
-    assert (said["schema"], said["host"], said["drawn"], said["last_update"]) == (1, "mail.example.org", NOW, NOW - 120)
+    assert (said["schema"], said["host"], said["drawn"], said["last_update"]) == (
+        1,
+        "mail.example.org",
+        NOW,
+        NOW - 120,
+    )
     assert list(said["spans"]) == [span.name for span in SPANS]
     for family, rows in FAMILIES.items():
         assert list(said["spans"]["day"][family]) == [row.name for row in rows]
     numbers = said["spans"]["day"]["connections"]["verified"]
-    assert numbers == {"total": 5, "share": 0.25, "average_per_minute": 0.5, "maximum_per_minute": 2.0}
+    assert numbers == {
+        "total": 5,
+        "share": 0.25,
+        "average_per_minute": 0.5,
+        "maximum_per_minute": 2.0,
+    }
     assert said["spans"]["day"]["connections"]["reused"]["share"] is None
     assert said["last_24_hours"]["failures"] == {"now": 70, "before": 70, "of": None}
 
@@ -205,7 +273,9 @@ def test_json_has_the_numbers_of_every_category_of_every_span() -> None:
 def test_whom_we_write_to_is_in_no_file_unless_it_was_asked_for() -> None:
     private = (destination("private.example", deliveries_plaintext=3),)
     quiet = told_to_programs(destinations=private, regressions=(REGRESSION,), alarms=(ALARM,))
-    open_ = told_to_programs(destinations=private, regressions=(REGRESSION,), alarms=(ALARM,), names_destinations=True)
+    open_ = told_to_programs(
+        destinations=private, regressions=(REGRESSION,), alarms=(ALARM,), names_destinations=True
+    )
 
     assert quiet["not_protected"] == {"failing": 0, "plaintext": 1, "unauthenticated": 0}
     assert (quiet["regressions"], [each["name"] for each in quiet["alarms"]]) == (1, ["dnssec"])
@@ -224,11 +294,20 @@ def test_whom_we_write_to_is_in_no_file_unless_it_was_asked_for() -> None:
 def test_a_list_of_destinations_has_an_end() -> None:
     many = tuple(destination(f"mx{n}.example", deliveries_plaintext=1) for n in range(LISTED + 5))
 
-    assert len(told_to_programs(destinations=many, names_destinations=True)["not_protected"]["plaintext"]) == LISTED
+    assert (
+        len(
+            told_to_programs(destinations=many, names_destinations=True)["not_protected"][
+                "plaintext"
+            ]
+        )
+        == LISTED
+    )
 
 
 def test_unknown_is_null() -> None:
-    empty = Series(NOW - 600, 600, {row: (None,) for row in COUNTED}, dict.fromkeys(COUNTED), (0,), None)
+    empty = Series(
+        NOW - 600, 600, {row: (None,) for row in COUNTED}, dict.fromkeys(COUNTED), (0,), None
+    )
     said = told_to_programs(chapters=(Chapter(SPANS[0], empty, ()),), last_update=None)
 
     assert said["spans"]["day"]["deliveries"]["plaintext"] == {

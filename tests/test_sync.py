@@ -52,7 +52,9 @@ def writing(folder: Path, step: int = 60) -> Iterator[tuple[Ledger, Store]]:
         yield ledger, Store(str(folder), step)
 
 
-def count(ledger: Ledger, found: dict[int, tuple[int, ...]], until: int, gaps: tuple[Gap, ...] = ()) -> None:
+def count(
+    ledger: Ledger, found: dict[int, tuple[int, ...]], until: int, gaps: tuple[Gap, ...] = ()
+) -> None:
     with ledger.transaction():
         ledger.add(Interval(*each) for each in found.items())
         for gap in gaps:
@@ -77,14 +79,20 @@ def filled(folder: Path, minutes: int = 200, begin: int = BEGIN) -> dict[int, tu
     return found
 
 
-def assert_holds(folder: Path, found: dict[int, tuple[int, ...]], until: int, step: int = 60) -> None:
-    torture.compare(folder / "outbound.rrd", step, {at: list(each) for at, each in found.items()}, BEGIN, until)
+def assert_holds(
+    folder: Path, found: dict[int, tuple[int, ...]], until: int, step: int = 60
+) -> None:
+    torture.compare(
+        folder / "outbound.rrd", step, {at: list(each) for at, each in found.items()}, BEGIN, until
+    )
 
 
 # ---- counts -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.sampled_from((1, 10, 60, 300, 3600)),
     st.dictionaries(st.integers(0, 900), st.integers(0, 10**6), max_size=30),
@@ -130,10 +138,17 @@ def test_quiet_is_zero_and_what_was_not_read_is_unknown(tmp_path: Path) -> None:
     assert store.rrd.rows(HOUR, BEGIN, BEGIN + HOUR)[0].observed == 3600 - 540
 
 
-def test_a_new_category_joins_a_file_that_is_there_and_history_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     new, fewer = COUNTED[-1], COUNTED[:-1]
     with monkeypatch.context() as old:
-        for name in ("dane_mailgraph.store.rrd", "dane_mailgraph.store.sync", "dane_mailgraph.store.ledger", "test_sync"):
+        for name in (
+            "dane_mailgraph.store.rrd",
+            "dane_mailgraph.store.sync",
+            "dane_mailgraph.store.ledger",
+            "test_sync",
+        ):
             old.setattr(sys.modules[name], "COUNTED", fewer)
         for name in ("dane_mailgraph.store.rrd", "dane_mailgraph.store.sync"):
             old.setattr(sys.modules[name], "SOURCES", (*(each.source for each in fewer), OBSERVED))
@@ -148,7 +163,9 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(tmp_path: P
         assert (tmp_path / "outbound.rrd.snapshot").exists()
         rows = store.rrd.rows(60, until - 600, until + 120)
         assert rows[-2].counts == counts(7)
-        assert rows[0].counts == (*found.get(until - 600, NONE[:-1]), None), "unknown, for it was not looked for"
+        assert rows[0].counts == (*found.get(until - 600, NONE[:-1]), None), (
+            "unknown, for it was not looked for"
+        )
         os.unlink(store.rrd.path)  # and once more from the snapshot and the ledger
         store.settle(ledger)
         assert store.rrd.rows(60, until - 600, until + 120) == rows
@@ -167,7 +184,9 @@ def older(rrd: Path) -> None:
 
 @pytest.mark.parametrize("what", [lost, older])
 @pytest.mark.parametrize("snapshot", [True, False])
-def test_an_rrd_that_is_lost_or_older_is_made_anew_exactly(what: Callable[[Path], None], snapshot: bool, tmp_path: Path) -> None:
+def test_an_rrd_that_is_lost_or_older_is_made_anew_exactly(
+    what: Callable[[Path], None], snapshot: bool, tmp_path: Path
+) -> None:
     found = filled(tmp_path, 100)
     shutil.copyfile(tmp_path / "outbound.rrd", tmp_path / "older")
     until = BEGIN + 60 * (3000 if snapshot else 300)
@@ -181,7 +200,9 @@ def test_an_rrd_that_is_lost_or_older_is_made_anew_exactly(what: Callable[[Path]
     assert_holds(tmp_path, found | {until - 60: counts(4)}, until)
 
 
-def test_without_snapshot_and_with_a_ledger_that_forgot_a_restored_rrd_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_without_snapshot_and_with_a_ledger_that_forgot_a_restored_rrd_is_brought_up_to_date(
+    tmp_path: Path,
+) -> None:
     with writing(tmp_path) as (ledger, store):
         for day in range(1, 7):
             until = BEGIN + DAY * day
@@ -280,7 +301,9 @@ DAMAGED = (overwritten, without_its_first_block, empty, cut_off_in_its_head, cut
 
 @pytest.mark.parametrize("what", DAMAGED, ids=lambda what: what.__name__)
 @pytest.mark.parametrize("snapshot", [True, False])
-def test_a_damaged_rrd_is_made_anew_exactly_and_kept_aside(what: Callable[[Path], None], snapshot: bool, tmp_path: Path) -> None:
+def test_a_damaged_rrd_is_made_anew_exactly_and_kept_aside(
+    what: Callable[[Path], None], snapshot: bool, tmp_path: Path
+) -> None:
     minutes = 3000 if snapshot else 200
     found = filled(tmp_path, minutes)
     rrd, end = tmp_path / "outbound.rrd", BEGIN + 60 * minutes
@@ -308,7 +331,10 @@ def test_a_damaged_rrd_that_cannot_be_made_anew_stays_where_it_is(tmp_path: Path
             write(ledger, store, until)
         os.unlink(store.snapshot.path)
         os.truncate(store.rrd.path, 5000)
-        with pytest.raises(StoreError, match=r"is damaged \(.*\) and .*\.snapshot cannot replace it; restore one of them"):
+        with pytest.raises(
+            StoreError,
+            match=r"is damaged \(.*\) and .*\.snapshot cannot replace it; restore one of them",
+        ):
             store.settle(ledger)
         assert os.path.getsize(store.rrd.path) == 5000
         assert not os.path.exists(store.rrd.path + ".aside-1")
@@ -351,7 +377,9 @@ def all_of(path: Path) -> bytes | list[str]:
 
 
 @pytest.mark.parametrize("what", FOREIGN, ids=lambda what: what.__name__)
-def test_a_file_that_is_not_ours_is_left_alone_and_said_in_a_sentence(what: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_file_that_is_not_ours_is_left_alone_and_said_in_a_sentence(
+    what: Callable[[Path], None], tmp_path: Path
+) -> None:
     history = torture.Lived(tmp_path, 1, step=60, grace=0)
     history.log.write_text(f"{stamp(-200)} mail postfix/smtp[1]: {LINE}\n")
     history.must("collect")
@@ -373,7 +401,10 @@ def test_a_file_that_is_not_ours_is_left_alone_and_said_in_a_sentence(what: Call
     rrd.rmdir() if rrd.is_dir() else rrd.unlink()
     shutil.copyfile(kept, rrd)
     assert command(history, "collect").returncode == 0
-    assert '"verified": 2' in command(history, "report", "--format=json", f"--until=@{int(time.time()) + 60}").stdout
+    assert (
+        '"verified": 2'
+        in command(history, "report", "--format=json", f"--until=@{int(time.time()) + 60}").stdout
+    )
 
 
 def stamp(seconds: int) -> str:
@@ -390,7 +421,9 @@ def total(rrd: Path, source: str) -> int:
     return round(sum(row[names.index(source)] or 0 for row in rows) * 60)
 
 
-def test_a_step_other_than_the_ledgers_is_refused_before_anything_is_counted(tmp_path: Path) -> None:
+def test_a_step_other_than_the_ledgers_is_refused_before_anything_is_counted(
+    tmp_path: Path,
+) -> None:
     history = torture.Lived(tmp_path, 1, step=60, grace=0)
     history.log.write_text(f"{stamp(-200)} mail postfix/smtp[1]: {LINE}\n")
     history.must("collect")
@@ -508,7 +541,13 @@ def test_run_begins_again_where_its_files_were_deleted(history: torture.Lived) -
         shutil.rmtree(history.state)
         until(lambda: len(said(history)) == 1)
         history.state.mkdir()
-        until(lambda: counted(history) == 3 if (history.state / "lock").exists() and written(history) else False)
+        until(
+            lambda: (
+                counted(history) == 3
+                if (history.state / "lock").exists() and written(history)
+                else False
+            )
+        )
 
 
 def test_run_starts_without_log_and_store_and_heals(history: torture.Lived) -> None:
@@ -530,7 +569,9 @@ def test_run_starts_without_log_and_store_and_heals(history: torture.Lived) -> N
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True
+    ).returncode:
         pytest.skip("a full disk needs the right to mount one")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
@@ -557,7 +598,10 @@ def test_a_full_disk_is_said_once_and_everything_is_counted_when_there_is_room(
         assert process.poll() is None
         ballast.unlink()
         until(lambda: written(history) > time.time() - 130 and counted(history) == 7)
-    assert '"verified": 7' in command(history, "report", "--format=json", f"--until=@{int(time.time()) + 60}").stdout
+    assert (
+        '"verified": 7'
+        in command(history, "report", "--format=json", f"--until=@{int(time.time()) + 60}").stdout
+    )
 
 
 def test_a_reader_never_sees_more_or_less_than_was_counted(history: torture.Lived) -> None:
@@ -568,7 +612,9 @@ def test_a_reader_never_sees_more_or_less_than_was_counted(history: torture.Live
         until(lambda: written(history) > 0)
         wanted, deadline = 203, time.monotonic() + 5
         while time.monotonic() < deadline:
-            done = command(history, "report", "--format=csv", "--since=1h", f"--until=@{int(time.time()) + 60}")
+            done = command(
+                history, "report", "--format=csv", "--since=1h", f"--until=@{int(time.time()) + 60}"
+            )
             assert done.returncode == 0, done.stderr
             seen = int(done.stdout.split("verified,")[1].split()[0])
             assert seen in (wanted, wanted - 1), done.stdout

@@ -15,7 +15,11 @@ from box import Box, CannotBoot, why_not
 ROOT = Path(__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
 SOURCE = "/usr/local/src/dane-mailgraph"
-SERVICE, RENDER, TIMER = "dane-mailgraph.service", "dane-mailgraph-render.service", "dane-mailgraph-render.timer"
+SERVICE, RENDER, TIMER = (
+    "dane-mailgraph.service",
+    "dane-mailgraph-render.service",
+    "dane-mailgraph-render.timer",
+)
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
 LOG = "/var/log/mail.log"
 TEXT = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
@@ -24,16 +28,41 @@ pytestmark = pytest.mark.systemd
 
 
 def sources() -> list[str]:
-    listed = ("git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")[:-1]
+    listed = (
+        "git",
+        "-C",
+        str(ROOT),
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    )
+    return subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")[
+        :-1
+    ]
 
 
-def make(box: Box, target: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+def make(
+    box: Box, target: str, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run make in the box, where there is no network: pip finds in a folder what it would fetch."""
-    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/usr/local/src/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "/usr/local/src/wheels",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
     variables = {**offline, **environment}
     return box.run(
-        "make", "--no-print-directory", "-C", SOURCE, "PYTHON=/usr/bin/python3", target, check=check, timeout=300, **variables
+        "make",
+        "--no-print-directory",
+        "-C",
+        SOURCE,
+        "PYTHON=/usr/bin/python3",
+        target,
+        check=check,
+        timeout=300,
+        **variables,
     )
 
 
@@ -59,8 +88,12 @@ def box() -> Iterator[Box]:
             ([each.name for each in WHEELS.glob("*.whl")], WHEELS, "/usr/local/src/wheels"),
         ):
             (box / target).mkdir(parents=True)
-            packed = subprocess.run(("tar", "-C", str(folder), "-c", *names), check=True, capture_output=True).stdout
-            subprocess.run(("tar", "-C", str(box / target), "--no-same-owner", "-x"), check=True, input=packed)
+            packed = subprocess.run(
+                ("tar", "-C", str(folder), "-c", *names), check=True, capture_output=True
+            ).stdout
+            subprocess.run(
+                ("tar", "-C", str(box / target), "--no-same-owner", "-x"), check=True, input=packed
+            )
         box.run("install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", LOG)
         yield box
 
@@ -125,7 +158,9 @@ def drop_in(box: Box, *lines: str, section: str = "Service", unit: str = SERVICE
     """Change a unit for one test: what is below /run goes with `uninstall` or the box."""
     folder = box / f"/run/systemd/system/{unit}.d"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "test.conf").write_text("\n".join((f"[{section}]", *lines, "[Unit]", "StartLimitIntervalSec=0", "")))
+    (folder / "test.conf").write_text(
+        "\n".join((f"[{section}]", *lines, "[Unit]", "StartLimitIntervalSec=0", ""))
+    )
     box.run("systemctl", "daemon-reload")
 
 
@@ -133,14 +168,22 @@ def drop_in(box: Box, *lines: str, section: str = "Service", unit: str = SERVICE
 
 
 def test_install_prints_the_two_commands_that_start_it(installed: str) -> None:
-    start = ["  systemctl enable --now dane-mailgraph.service", "  systemctl enable --now dane-mailgraph-render.timer"]
+    start = [
+        "  systemctl enable --now dane-mailgraph.service",
+        "  systemctl enable --now dane-mailgraph-render.timer",
+    ]
 
     assert installed.splitlines()[-2:] == start
 
 
 def test_what_is_installed_belongs_to_whom_it_should(box: Box, installed: str) -> None:
     said = box.says(
-        "stat", "-c", "%U:%G %a %n", "/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph.conf"
+        "stat",
+        "-c",
+        "%U:%G %a %n",
+        "/var/lib/dane-mailgraph",
+        "/var/cache/dane-mailgraph",
+        "/etc/dane-mailgraph.conf",
     )
 
     assert said.splitlines() == [
@@ -148,10 +191,16 @@ def test_what_is_installed_belongs_to_whom_it_should(box: Box, installed: str) -
         "dane-mailgraph:dane-mailgraph 755 /var/cache/dane-mailgraph",
         "root:root 644 /etc/dane-mailgraph.conf",
     ]
-    assert set(box.says("id", "-nG", "dane-mailgraph").split()) == {"dane-mailgraph", "adm", "systemd-journal"}
+    assert set(box.says("id", "-nG", "dane-mailgraph").split()) == {
+        "dane-mailgraph",
+        "adm",
+        "systemd-journal",
+    }
 
 
-def test_the_file_is_what_config_prints_with_every_default_commented_out(box: Box, installed: str) -> None:
+def test_the_file_is_what_config_prints_with_every_default_commented_out(
+    box: Box, installed: str
+) -> None:
     written = (box / "/etc/dane-mailgraph.conf").read_text()
 
     assert box.says("dane-mailgraph", "config") == written.strip()
@@ -160,14 +209,20 @@ def test_the_file_is_what_config_prints_with_every_default_commented_out(box: Bo
 
 def test_the_units_are_clean_where_they_are_installed(box: Box, installed: str) -> None:
     done = box.run(
-        "systemd-analyze", "verify", "--man=yes", *(f"/etc/systemd/system/{unit}" for unit in (SERVICE, RENDER, TIMER))
+        "systemd-analyze",
+        "verify",
+        "--man=yes",
+        *(f"/etc/systemd/system/{unit}" for unit in (SERVICE, RENDER, TIMER)),
     )
 
     assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_man_pages_and_completions_are_where_they_are_looked_for(box: Box, installed: str) -> None:
-    assert box.says("sh", "-c", "PATH=$PATH command -v dane-mailgraph") == "/usr/local/bin/dane-mailgraph"
+    assert (
+        box.says("sh", "-c", "PATH=$PATH command -v dane-mailgraph")
+        == "/usr/local/bin/dane-mailgraph"
+    )
     for path in (
         "man/man8/dane-mailgraph.8",
         "man/man5/dane-mailgraph.conf.5",
@@ -185,7 +240,9 @@ def test_a_new_shell_of_fish_completes_it(box: Box, installed: str) -> None:
     assert box.says("fish", "-c", "complete -C 'dane-mailgraph rep'").startswith("report\t")
 
 
-def test_installing_again_keeps_the_configuration_and_takes_the_new_program(box: Box, installed: str) -> None:
+def test_installing_again_keeps_the_configuration_and_takes_the_new_program(
+    box: Box, installed: str
+) -> None:
     conf, version = box / "/etc/dane-mailgraph.conf", box / f"{SOURCE}/dane_mailgraph/__init__.py"
     kept, before = conf.read_text(), version.read_text()
     conf.write_text("grace = 1\n")
@@ -223,11 +280,22 @@ def test_a_wrong_configuration_is_no_success(box: Box, installed: str) -> None:
     )
 
 
-@pytest.mark.parametrize("prefix", ["/usr/local", "/", "", "/srv/../usr", "/home/me/dane", "/opt/a b", "/etc"])
-def test_a_folder_that_is_not_ours_is_neither_filled_nor_removed(prefix: str, box: Box, installed: str) -> None:
+@pytest.mark.parametrize(
+    "prefix", ["/usr/local", "/", "", "/srv/../usr", "/home/me/dane", "/opt/a b", "/etc"]
+)
+def test_a_folder_that_is_not_ours_is_neither_filled_nor_removed(
+    prefix: str, box: Box, installed: str
+) -> None:
     for target in ("install", "uninstall"):
         done = box.run(
-            "make", "--no-print-directory", "-C", SOURCE, "PYTHON=/usr/bin/python3", f"PREFIX={prefix}", target, check=False
+            "make",
+            "--no-print-directory",
+            "-C",
+            SOURCE,
+            "PYTHON=/usr/bin/python3",
+            f"PREFIX={prefix}",
+            target,
+            check=False,
         )
         assert done.returncode == 2
         assert done.stderr.startswith(f"PREFIX={prefix.rstrip('/')} ")
@@ -264,10 +332,16 @@ def test_a_reload_reads_the_configuration_again(running: Box) -> None:
         until(lambda: wrong in running.journal(SERVICE), "the wrong configuration is not said")
         conf.write_text("grace = 5\n")
         running.run("systemctl", "reload", SERVICE)
-        until(lambda: "has been read again" in running.journal(SERVICE), "the right configuration is not said")
+        until(
+            lambda: "has been read again" in running.journal(SERVICE),
+            "the right configuration is not said",
+        )
     finally:
         conf.write_text(kept)
-    assert (running.show(SERVICE, "ActiveState"), running.show(SERVICE, "MainPID")) == ("active", pid)
+    assert (running.show(SERVICE, "ActiveState"), running.show(SERVICE, "MainPID")) == (
+        "active",
+        pid,
+    )
 
 
 def test_a_stop_is_quick_and_well(box: Box, installed: str) -> None:
@@ -276,7 +350,10 @@ def test_a_stop_is_quick_and_well(box: Box, installed: str) -> None:
     box.run("systemctl", "stop", SERVICE)
 
     assert time.monotonic() - began < 3
-    assert (box.show(SERVICE, "ActiveState"), box.show(SERVICE, "Result")) == ("inactive", "success")
+    assert (box.show(SERVICE, "ActiveState"), box.show(SERVICE, "Result")) == (
+        "inactive",
+        "success",
+    )
 
 
 def test_a_service_that_is_killed_comes_again_and_has_lost_nothing(running: Box) -> None:
@@ -326,8 +403,14 @@ def test_a_step_that_does_not_fit_the_store_is_not_tried_again(running: Box) -> 
         assert running.run("systemctl", "restart", SERVICE, check=False).returncode == 1
         until(lambda: running.show(SERVICE, "ActiveState") == "failed", "it does not give up")
         time.sleep(1)
-        assert (running.show(SERVICE, "ExecMainStatus"), running.show(SERVICE, "NRestarts")) == ("78", "0")
-        assert "counts in steps of 60 seconds, the setting step says 300; set it back" in running.journal(SERVICE)
+        assert (running.show(SERVICE, "ExecMainStatus"), running.show(SERVICE, "NRestarts")) == (
+            "78",
+            "0",
+        )
+        assert (
+            "counts in steps of 60 seconds, the setting step says 300; set it back"
+            in running.journal(SERVICE)
+        )
     finally:
         conf.write_text(kept)
         running.run("systemctl", "reset-failed", SERVICE)
@@ -338,13 +421,23 @@ def test_status_tells_what_keeps_a_service_from_counting(running: Box) -> None:
     until(lambda: LOG in running.show(SERVICE, "StatusText"), "it is not told")
     assert running.show(SERVICE, "ActiveState") == "active"
     running.run("mv", f"{LOG}.away", LOG)
-    until(lambda: running.show(SERVICE, "StatusText").startswith("All is well again"), "it is not over")
+    until(
+        lambda: running.show(SERVICE, "StatusText").startswith("All is well again"),
+        "it is not over",
+    )
 
 
 def test_the_timer_draws_at_low_priority(running: Box) -> None:
     connect(running)
     counted(running, max(verified(running), 1))
-    drop_in(running, "OnCalendar=*:*:0/2", "RandomizedDelaySec=0", "AccuracySec=100ms", section="Timer", unit=TIMER)
+    drop_in(
+        running,
+        "OnCalendar=*:*:0/2",
+        "RandomizedDelaySec=0",
+        "AccuracySec=100ms",
+        section="Timer",
+        unit=TIMER,
+    )
     page = running / "/var/cache/dane-mailgraph/index.html"
     running.run("systemctl", "start", TIMER)
     try:
@@ -355,16 +448,24 @@ def test_the_timer_draws_at_low_priority(running: Box) -> None:
     assert (running.show(RENDER, "Result"), running.show(RENDER, "Nice")) == ("success", "19")
     names = {each.name for each in page.parent.iterdir()}
     assert "index.html" in names and any(name.endswith(".png") for name in names)
-    assert running.run("runuser", "-u", "nobody", "--", "cat", "/var/cache/dane-mailgraph/index.html").stdout.startswith("<!")
+    assert running.run(
+        "runuser", "-u", "nobody", "--", "cat", "/var/cache/dane-mailgraph/index.html"
+    ).stdout.startswith("<!")
     assert "rror" not in running.journal(RENDER)
 
 
-def test_who_draws_reads_the_counts_and_can_neither_change_them_nor_read_the_log(running: Box) -> None:
+def test_who_draws_reads_the_counts_and_can_neither_change_them_nor_read_the_log(
+    running: Box,
+) -> None:
     state = "/var/lib/dane-mailgraph"
     connect(running)
     counted(running, max(verified(running), 1))
     tried = f"test -r {state}/ledger.sqlite; test -w {state}; touch {state}/x; cat {LOG}; ls /run/log/journal"
-    drop_in(running, f"ExecStartPre=/bin/sh -xc '{tried.replace(';', '; echo $$?;')}; echo $$?'", unit=RENDER)
+    drop_in(
+        running,
+        f"ExecStartPre=/bin/sh -xc '{tried.replace(';', '; echo $$?;')}; echo $$?'",
+        unit=RENDER,
+    )
     page = running / "/var/cache/dane-mailgraph/index.html"
     page.unlink(missing_ok=True)
     running.run("systemctl", "start", RENDER)
@@ -379,7 +480,9 @@ def test_to_whom_mail_goes_is_not_for_every_user_and_a_picture_leaves_it_so(runn
     running.run("chmod", "755", "/var/lib/dane-mailgraph")  # an earlier version's
     running.run("systemctl", "restart", SERVICE)
     running.run("systemctl", "start", RENDER)
-    done = running.run("runuser", "-u", "nobody", "--", "dane-mailgraph", "report", "--by", "relay", check=False)
+    done = running.run(
+        "runuser", "-u", "nobody", "--", "dane-mailgraph", "report", "--by", "relay", check=False
+    )
 
     assert (done.returncode, done.stdout) == (74, "")
     assert done.stderr == (
@@ -387,17 +490,30 @@ def test_to_whom_mail_goes_is_not_for_every_user_and_a_picture_leaves_it_so(runn
         "run this as root or as a user of the group of its folder.\n"
     )
     assert running.says("stat", "-c", "%a", "/var/lib/dane-mailgraph") == "750"
-    assert running.run("runuser", "-u", "nobody", "--", "cat", "/var/cache/dane-mailgraph/index.html").stdout.startswith("<!")
+    assert running.run(
+        "runuser", "-u", "nobody", "--", "cat", "/var/cache/dane-mailgraph/index.html"
+    ).stdout.startswith("<!")
 
 
 def test_what_is_taken_away_is_out_of_reach(running: Box) -> None:
     """Not only said in the unit: tried in its namespaces, as its user."""
     pid = running.show(SERVICE, "MainPID")
-    status = dict(line.split(":\t", 1) for line in (running / f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
-    assert (status["CapEff"], status["CapBnd"], status["NoNewPrivs"], status["Seccomp"]) == ("0" * 16, "0" * 16, "1", "2")
+    status = dict(
+        line.split(":\t", 1)
+        for line in (running / f"/proc/{pid}/status").read_text().splitlines()
+        if ":\t" in line
+    )
+    assert (status["CapEff"], status["CapBnd"], status["NoNewPrivs"], status["Seccomp"]) == (
+        "0" * 16,
+        "0" * 16,
+        "1",
+        "2",
+    )
     mounts = [line.split() for line in (running / f"/proc/{pid}/mounts").read_text().splitlines()]
     writable = {fields[1] for fields in mounts if "rw" in fields[3].split(",")}
-    assert {each for each in writable if not each.startswith(("/dev", "/proc", "/run", "/sys"))} == {
+    assert {
+        each for each in writable if not each.startswith(("/dev", "/proc", "/run", "/sys"))
+    } == {
         "/tmp",
         "/var/tmp",
         "/var/lib/dane-mailgraph",
@@ -449,7 +565,9 @@ def test_the_journal_is_counted_and_only_what_postfix_has_logged(journaled: Box)
     counted(journaled, 14)
 
 
-def test_the_journal_is_counted_exactly_through_kills_rotations_and_restarts(journaled: Box) -> None:
+def test_the_journal_is_counted_exactly_through_kills_rotations_and_restarts(
+    journaled: Box,
+) -> None:
     for turn in range(6):
         say(journaled, 40)
         if turn % 2:
@@ -495,7 +613,18 @@ def test_messages_that_journald_suppressed_are_said(journaled: Box) -> None:
 
 
 def test_who_may_not_read_the_journal_ends_with_66_and_a_sentence(journaled: Box) -> None:
-    ask = ("runuser", "-u", "nobody", "--", "dane-mailgraph", "collect", "--log", "journal", "--state-dir", "/tmp/nobody")
+    ask = (
+        "runuser",
+        "-u",
+        "nobody",
+        "--",
+        "dane-mailgraph",
+        "collect",
+        "--log",
+        "journal",
+        "--state-dir",
+        "/tmp/nobody",
+    )
     done = journaled.run(*ask, check=False)
 
     assert done.returncode == 66
@@ -548,8 +677,13 @@ def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None
     said = make(box, "uninstall").stdout
 
     assert said.startswith("Removed. Left are the counts in /var/lib/dane-mailgraph")
-    assert box.run("systemctl", "is-active", SERVICE, TIMER, check=False).stdout.split() == ["inactive", "inactive"]
-    assert "dane-mailgraph" not in box.says("systemctl", "list-units", "--all", "--plain", "--no-legend", "dane-mailgraph*")
+    assert box.run("systemctl", "is-active", SERVICE, TIMER, check=False).stdout.split() == [
+        "inactive",
+        "inactive",
+    ]
+    assert "dane-mailgraph" not in box.says(
+        "systemctl", "list-units", "--all", "--plain", "--no-legend", "dane-mailgraph*"
+    )
     folders = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var")
     left = box.says("find", *folders, "-name", "*dane*mailgraph*")
     ours = (SOURCE, "/run/systemd/system/", "/root/.cache/")

@@ -35,11 +35,14 @@ KINDS = (
     f"message repeated 3 times: [ {VERIFIED}]",
     VERIFIED.replace("192.0.2.10", "127.0.0.1"),
     "2CE5121E153: to=<e@example.org>, relay=none, delay=0, delays=0/0/0/0, dsn=4.7.5, status=deferred (no TLSA records found)",
-    "2CE5121E153: host mx.example.org[192.0.2.10] said: 450 \u2028Nov 24 00:00:00 h postfix/smtp[1]: " + VERIFIED,
+    "2CE5121E153: host mx.example.org[192.0.2.10] said: 450 \u2028Nov 24 00:00:00 h postfix/smtp[1]: "
+    + VERIFIED,
 )
 
 
-def line(text: str = VERIFIED, stamp: str = "2026-11-24T00:06:58Z", tag: str = "postfix/smtp[101]:") -> bytes:
+def line(
+    text: str = VERIFIED, stamp: str = "2026-11-24T00:06:58Z", tag: str = "postfix/smtp[101]:"
+) -> bytes:
     return f"{stamp} mx1 {tag} {text}\n".encode()
 
 
@@ -56,7 +59,10 @@ def counted(*blocks: bytes, step: int = 60, clock: Clock | None = None) -> list[
 
 
 def verified(intervals: list[Interval]) -> list[tuple[str, int]]:
-    return [(datetime.fromtimestamp(each.start, UTC).strftime("%H:%M"), each.counts[0]) for each in intervals]
+    return [
+        (datetime.fromtimestamp(each.start, UTC).strftime("%H:%M"), each.counts[0])
+        for each in intervals
+    ]
 
 
 def by_name(counts: tuple[int, ...]) -> dict[str, int]:
@@ -71,7 +77,11 @@ def sums(intervals: list[Interval]) -> Counter[str]:
 
 
 def test_a_connection_is_counted_in_the_interval_of_its_own_stamp() -> None:
-    block = line(stamp="2026-11-24T00:06:00Z") + line(stamp="2026-11-24T00:06:59.999999Z") + line(stamp="2026-11-24T00:07:00Z")
+    block = (
+        line(stamp="2026-11-24T00:06:00Z")
+        + line(stamp="2026-11-24T00:06:59.999999Z")
+        + line(stamp="2026-11-24T00:07:00Z")
+    )
 
     assert verified(counted(block)) == [("00:06", 2), ("00:07", 1)]
 
@@ -79,7 +89,9 @@ def test_a_connection_is_counted_in_the_interval_of_its_own_stamp() -> None:
 @pytest.mark.parametrize("step", [1, 7, 30, 60, 90, 120, 300, 3600])
 def test_an_interval_begins_at_a_multiple_of_its_step(step: int) -> None:
     times = [1795478400 + n for n in (0, 1, 29, 30, 59, 60, 61, 119, 299, 300, 3599, 3600)]
-    block = b"".join(line(stamp=datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) for at in times)
+    block = b"".join(
+        line(stamp=datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) for at in times
+    )
     expected = Counter(at - at % step for at in times)
 
     assert {each.start: each.counts[0] for each in counted(block, step=step)} == expected
@@ -108,7 +120,13 @@ def test_each_kind_of_line_is_counted_as_it_is() -> None:
 
 
 def test_an_interval_without_connections_is_no_interval() -> None:
-    assert counted(line("connect to mx.example.org[192.0.2.10]:25: Connection refused"), line(tag="postfix/smtpd[1]:")) == []
+    assert (
+        counted(
+            line("connect to mx.example.org[192.0.2.10]:25: Connection refused"),
+            line(tag="postfix/smtpd[1]:"),
+        )
+        == []
+    )
 
 
 def test_lines_in_all_forms_of_stamps_are_counted_together() -> None:
@@ -125,7 +143,9 @@ def test_lines_in_all_forms_of_stamps_are_counted_together() -> None:
 def test_connections_of_a_cut_tag_are_counted_nowhere_but_as_nameless() -> None:
     found = tally()
     nameless = line(stamp="<22>1 2026-11-24T00:06:58Z", tag="postfix 101 - - ")
-    repeated = line(f"message repeated 3 times: [ {VERIFIED}]", "<22>1 2026-11-24T00:06:58Z", "postfix 101 - - ")
+    repeated = line(
+        f"message repeated 3 times: [ {VERIFIED}]", "<22>1 2026-11-24T00:06:58Z", "postfix 101 - - "
+    )
     block = nameless * 2 + repeated + line()
     found.take(bytearray(block), len(block), Clock(UTC, LATEST))
 
@@ -135,7 +155,11 @@ def test_connections_of_a_cut_tag_are_counted_nowhere_but_as_nameless() -> None:
 
 def test_what_is_stamped_after_the_horizon_is_counted_nowhere() -> None:
     found = tally(horizon=LATEST)
-    block = line(stamp="2026-11-24T01:59:59Z") + line(stamp="2026-11-24T02:01:00Z") * 3 + line(stamp="2026-11-24T02:00:00Z")
+    block = (
+        line(stamp="2026-11-24T01:59:59Z")
+        + line(stamp="2026-11-24T02:01:00Z") * 3
+        + line(stamp="2026-11-24T02:00:00Z")
+    )
     found.take(bytearray(block), len(block), Clock(UTC, LATEST))
 
     assert verified(found.intervals()) == [("01:59", 1), ("02:00", 1)]
@@ -144,7 +168,11 @@ def test_what_is_stamped_after_the_horizon_is_counted_nowhere() -> None:
 
 def test_the_first_and_the_newest_line_are_known_whoever_wrote_them() -> None:
     found, clock = tally(), Clock(UTC, LATEST)
-    block = line(stamp="2026-11-24T00:01:00Z", tag="sshd[1]:") + line() + line(stamp="2026-11-24T00:09:00Z", tag="cron:")
+    block = (
+        line(stamp="2026-11-24T00:01:00Z", tag="sshd[1]:")
+        + line()
+        + line(stamp="2026-11-24T00:09:00Z", tag="cron:")
+    )
     found.take(bytearray(block), len(block), clock)
 
     assert (found.first, found.newest, clock.previous) == (1795478460, 1795478940, 1795478940)
@@ -160,13 +188,17 @@ def test_intervals_are_given_once() -> None:
 
 def test_what_stands_behind_the_end_of_a_block_is_not_looked_at() -> None:
     found = tally()
-    found.take(bytearray(line() + line(stamp="2026-11-24T00:08:00Z")), len(line()), Clock(UTC, LATEST))
+    found.take(
+        bytearray(line() + line(stamp="2026-11-24T00:08:00Z")), len(line()), Clock(UTC, LATEST)
+    )
 
     assert verified(found.intervals()) == [("00:06", 1)]
 
 
 def test_more_different_texts_than_are_remembered_are_all_counted() -> None:
-    texts = [VERIFIED.replace("192.0.2.10", f"198.51.{n >> 8}.{n & 255}") for n in range(KEPT + 100)]
+    texts = [
+        VERIFIED.replace("192.0.2.10", f"198.51.{n >> 8}.{n & 255}") for n in range(KEPT + 100)
+    ]
     block = b"".join(line(text) for text in texts + texts[:50] + list(KINDS))
 
     assert sums(counted(block))["connections.verified"] == KEPT + 150 + 4
@@ -174,7 +206,9 @@ def test_more_different_texts_than_are_remembered_are_all_counted() -> None:
 
 def test_a_tally_is_full_after_many_intervals() -> None:
     found = tally(step=1)
-    stamps = [datetime.fromtimestamp(LATEST - n, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for n in range(KEPT)]
+    stamps = [
+        datetime.fromtimestamp(LATEST - n, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for n in range(KEPT)
+    ]
     block = b"".join(line(stamp=stamp) for stamp in stamps)
     found.take(bytearray(block[: -len(line())]), len(block) - len(line()), Clock(UTC, LATEST))
 
@@ -225,14 +259,18 @@ def autumn(*clock: str, tag: str = "postfix/smtp[101]:") -> bytes:
 
 
 def test_the_hour_that_autumn_repeats_is_counted_in_both_its_passes() -> None:
-    assert verified(counted(autumn(*AUTUMN), clock=Clock(BERLIN, LATEST))) == [(each, 1) for each in AUTUMN_UTC]
+    assert verified(counted(autumn(*AUTUMN), clock=Clock(BERLIN, LATEST))) == [
+        (each, 1) for each in AUTUMN_UTC
+    ]
 
 
 @pytest.mark.parametrize("cut", range(1, len(AUTUMN)))
 def test_the_repeated_hour_is_the_same_wherever_blocks_are_cut(cut: int) -> None:
     blocks = autumn(*AUTUMN[:cut]), autumn(*AUTUMN[cut:])
 
-    assert verified(counted(*blocks, clock=Clock(BERLIN, LATEST))) == [(each, 1) for each in AUTUMN_UTC]
+    assert verified(counted(*blocks, clock=Clock(BERLIN, LATEST))) == [
+        (each, 1) for each in AUTUMN_UTC
+    ]
 
 
 def test_in_the_repeated_hour_lines_that_do_not_count_tell_the_pass() -> None:
@@ -243,9 +281,17 @@ def test_in_the_repeated_hour_lines_that_do_not_count_tell_the_pass() -> None:
 
 
 def test_offsets_need_no_order() -> None:
-    block = line(stamp="2026-10-25T02:30:00+01:00") + line(stamp="2026-10-25T02:30:00+02:00") + line(stamp="2026-10-25T02:30:00Z")
+    block = (
+        line(stamp="2026-10-25T02:30:00+01:00")
+        + line(stamp="2026-10-25T02:30:00+02:00")
+        + line(stamp="2026-10-25T02:30:00Z")
+    )
 
-    assert verified(counted(block, clock=Clock(BERLIN, LATEST))) == [("00:30", 1), ("01:30", 1), ("02:30", 1)]
+    assert verified(counted(block, clock=Clock(BERLIN, LATEST))) == [
+        ("00:30", 1),
+        ("01:30", 1),
+        ("02:30", 1),
+    ]
 
 
 def test_new_year_is_counted_on_both_its_sides() -> None:
@@ -289,7 +335,11 @@ MINUTES = (
 @st.composite
 def logs(draw: st.DrawFn) -> bytes:
     stamp = draw(st.sampled_from(MINUTES))
-    tag = draw(st.sampled_from(["postfix/smtp", "postfix/relay/smtp", "postfix/lmtp", "postfix/smtpd", "postfix"]))
+    tag = draw(
+        st.sampled_from(
+            ["postfix/smtp", "postfix/relay/smtp", "postfix/lmtp", "postfix/smtpd", "postfix"]
+        )
+    )
     pid = " 101 - -" if stamp.startswith("<") else "[101]:"
     return line(draw(st.sampled_from(KINDS)), stamp, tag + pid)
 
@@ -305,7 +355,11 @@ def test_reads_of_any_sizes_give_the_same_counts(lines: list[bytes], sizes: list
 
 
 @settings(deadline=None)
-@given(st.lists(logs(), min_size=1, max_size=30).flatmap(lambda lines: st.tuples(st.just(lines), st.permutations(lines))))
+@given(
+    st.lists(logs(), min_size=1, max_size=30).flatmap(
+        lambda lines: st.tuples(st.just(lines), st.permutations(lines))
+    )
+)
 def test_any_order_of_lines_gives_the_same_counts(orders: tuple[list[bytes], list[bytes]]) -> None:
     one, other = orders
 
@@ -320,12 +374,21 @@ def test_a_log_is_the_sum_of_its_lines_and_explained_as_counted(lines: list[byte
     times = [3 if b"message repeated 3" in each else 1 for each in lines]
 
     assert whole == sum((sums(counted(each)) for each in lines), Counter[str]())
-    assert whole == sum((Counter(dict.fromkeys(each.counts, n)) for each, n in zip(said, times, strict=True)), Counter[str]())
+    assert whole == sum(
+        (Counter(dict.fromkeys(each.counts, n)) for each, n in zip(said, times, strict=True)),
+        Counter[str](),
+    )
 
 
 @settings(deadline=None, max_examples=300)
 @given(
-    st.lists(st.binary(max_size=60) | logs() | logs().map(lambda each: each[:-1]) | st.sampled_from([b"\n", b"# "]), max_size=12),
+    st.lists(
+        st.binary(max_size=60)
+        | logs()
+        | logs().map(lambda each: each[:-1])
+        | st.sampled_from([b"\n", b"# "]),
+        max_size=12,
+    ),
     st.lists(st.integers(1, 300), min_size=1),
     st.sampled_from([1, 60, 300]),
     st.sampled_from([UTC, BERLIN, None]),
@@ -356,9 +419,15 @@ def test_a_line_too_long_is_passed_over_and_the_next_one_counted(over: int) -> N
     assert blocks.overlong == (0 if over < 0 else 1)
 
 
-@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\v", "\f", "\r", "\x1c", "\x1d", "\x1e"])
+@pytest.mark.parametrize(
+    "character", ["\u2028", "\u2029", "\x85", "\v", "\f", "\r", "\x1c", "\x1d", "\x1e"]
+)
 def test_only_a_newline_ends_a_line(character: str) -> None:
-    reply = "2131521E14B: host mx.example.org[192.0.2.10] said: 450 no" + character + line().decode().rstrip()
+    reply = (
+        "2131521E14B: host mx.example.org[192.0.2.10] said: 450 no"
+        + character
+        + line().decode().rstrip()
+    )
 
     assert counted(line(reply)) == []
     assert verified(counted(line(reply.replace(character, "\n")))) == [("00:06", 1)]
@@ -375,8 +444,14 @@ SENT = f"2CE5121E154: to=<e@example.org>, relay=mx.example.org[192.0.2.10]:25, {
 def test_a_start_of_postfix_is_seen_in_small_and_in_large_blocks(busy: int) -> None:
     """What a process held ended with it, and its number is soon used again."""
     lines = [line(STARTED, tag="postfix/master[1]:")]
-    lines += [line(stamp="2026-11-24T00:07:00Z", tag=f"postfix/smtp[{number + 200}]:") for number in range(busy)]
-    lines += [line(stamp="2026-11-24T00:07:01Z"), line(STARTED, "2026-11-24T00:07:03Z", "postfix/master[2]:")]
+    lines += [
+        line(stamp="2026-11-24T00:07:00Z", tag=f"postfix/smtp[{number + 200}]:")
+        for number in range(busy)
+    ]
+    lines += [
+        line(stamp="2026-11-24T00:07:01Z"),
+        line(STARTED, "2026-11-24T00:07:03Z", "postfix/master[2]:"),
+    ]
     lines += [line(SENT, "2026-11-24T00:07:04Z")]
 
     assert sums(counted(b"".join(lines)))["deliveries.plaintext"] == 1
@@ -385,9 +460,18 @@ def test_a_start_of_postfix_is_seen_in_small_and_in_large_blocks(busy: int) -> N
 
 
 @pytest.mark.parametrize("busy", [0, 4000])
-def test_lines_that_the_syslog_daemon_has_lost_make_unknown_in_small_and_in_large_blocks(busy: int) -> None:
-    lost = line("imuxsock lost 13 messages from pid 101 due to rate-limiting", "2026-11-24T00:07:00Z", "rsyslogd:")
-    lines = [line()] + [line(stamp="2026-11-24T00:06:59Z", tag=f"postfix/smtp[{number + 200}]:") for number in range(busy)]
+def test_lines_that_the_syslog_daemon_has_lost_make_unknown_in_small_and_in_large_blocks(
+    busy: int,
+) -> None:
+    lost = line(
+        "imuxsock lost 13 messages from pid 101 due to rate-limiting",
+        "2026-11-24T00:07:00Z",
+        "rsyslogd:",
+    )
+    lines = [line()] + [
+        line(stamp="2026-11-24T00:06:59Z", tag=f"postfix/smtp[{number + 200}]:")
+        for number in range(busy)
+    ]
     lines += [lost, line(SENT, "2026-11-24T00:07:00Z")]
     without = [each for each in lines if each != lost]
 
@@ -396,6 +480,9 @@ def test_lines_that_the_syslog_daemon_has_lost_make_unknown_in_small_and_in_larg
 
 
 def test_a_log_that_came_by_windows_counts_the_same() -> None:
-    block = b"".join(line(text, stamp=f"2026-11-24T00:06:{number:02}Z") for number, text in enumerate((*KINDS, SENT)))
+    block = b"".join(
+        line(text, stamp=f"2026-11-24T00:06:{number:02}Z")
+        for number, text in enumerate((*KINDS, SENT))
+    )
 
     assert counted(block.replace(b"\n", b"\r\n")) == counted(block)

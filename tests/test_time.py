@@ -34,10 +34,16 @@ def test_new_year_is_passed_while_following(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("year", [None, 2021])
-def test_an_old_log_is_of_the_year_of_its_file_or_the_one_that_is_said(tmp_path: Path, year: int | None) -> None:
+def test_an_old_log_is_of_the_year_of_its_file_or_the_one_that_is_said(
+    tmp_path: Path, year: int | None
+) -> None:
     host = Host(tmp_path)
     old = tmp_path / "old"
-    times = [at("2021-12-30T12:00:00+00:00"), at("2022-01-02T12:00:00+00:00"), at("2022-02-28T12:00:00+00:00")]
+    times = [
+        at("2021-12-30T12:00:00+00:00"),
+        at("2022-01-02T12:00:00+00:00"),
+        at("2022-02-28T12:00:00+00:00"),
+    ]
     old.write_text("".join(line(yearless(each)) for each in times))
     written = times[-1] if year is None else START
     os.utime(old, (written, written))
@@ -60,7 +66,9 @@ def test_the_29th_of_february_is_of_a_leap_year(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("every", [60, 600, 1500])
-def test_the_hour_that_autumn_repeats_is_followed_through_both_passes(tmp_path: Path, every: int) -> None:
+def test_the_hour_that_autumn_repeats_is_followed_through_both_passes(
+    tmp_path: Path, every: int
+) -> None:
     host = Host(tmp_path, now=at("2026-10-25T01:30:00+02:00"), zone=BERLIN)
     while host.now < at("2026-10-25T04:00:00+01:00"):
         logs(host, host.now, BERLIN)
@@ -71,7 +79,9 @@ def test_the_hour_that_autumn_repeats_is_followed_through_both_passes(tmp_path: 
 
 
 @pytest.mark.parametrize("change", ["2026-10-25T00:00:00+00:00", "2026-03-29T00:00:00+00:00"])
-def test_a_change_of_the_clocks_is_seen_in_a_log_that_is_imported(tmp_path: Path, change: str) -> None:
+def test_a_change_of_the_clocks_is_seen_in_a_log_that_is_imported(
+    tmp_path: Path, change: str
+) -> None:
     host = Host(tmp_path, zone=BERLIN)
     for when in range(at(change) - 3600, at(change) + 3 * 3600, 240):
         host.now = when
@@ -85,7 +95,9 @@ def test_a_change_of_the_clocks_is_seen_in_a_log_that_is_imported(tmp_path: Path
 def test_offsets_that_change_mean_what_they_say(tmp_path: Path) -> None:
     host = Host(tmp_path)
     for offset in ("+02:00", "+01:00", "-08:00", "+05:45"):
-        stamp = datetime.fromtimestamp(host.now, datetime.fromisoformat(f"2026-01-01T00:00:00{offset}").tzinfo).isoformat()
+        stamp = datetime.fromtimestamp(
+            host.now, datetime.fromisoformat(f"2026-01-01T00:00:00{offset}").tzinfo
+        ).isoformat()
         host.write(line(stamp))
         host.truth[host.now - host.now % 60] += 1
         host.now += 60
@@ -105,7 +117,9 @@ def test_a_line_out_of_order_is_of_its_own_interval_while_that_is_open(tmp_path:
     host.settles()
 
 
-def test_a_line_that_comes_too_late_is_counted_in_the_oldest_open_interval_and_reported(tmp_path: Path) -> None:
+def test_a_line_that_comes_too_late_is_counted_in_the_oldest_open_interval_and_reported(
+    tmp_path: Path,
+) -> None:
     host = Host(tmp_path)
     host.connect(1)
     host.now += 300

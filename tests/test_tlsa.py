@@ -28,7 +28,9 @@ CHAIN = Chain("/x", (LEAF, ISSUER), True, (True, True))
         (1, 2, hashlib.sha512(b"leaf's key").digest()),
     ],
 )
-def test_every_selector_and_matching_type_is_known(usage: int, selector: int, matching: int, data: bytes) -> None:
+def test_every_selector_and_matching_type_is_known(
+    usage: int, selector: int, matching: int, data: bytes
+) -> None:
     record = Tlsa(usage, selector, matching, data)
 
     assert record.usable and tlsa.matches(record, CHAIN)
@@ -49,7 +51,12 @@ def test_an_end_entity_record_looks_at_neither_name_nor_date() -> None:
 
 
 @pytest.mark.parametrize(
-    "chain", [CHAIN._replace(named=False), CHAIN._replace(anchors=(True, False)), Chain("/x", (LEAF,), True, (True,))]
+    "chain",
+    [
+        CHAIN._replace(named=False),
+        CHAIN._replace(anchors=(True, False)),
+        Chain("/x", (LEAF,), True, (True,)),
+    ],
 )
 def test_a_trust_anchor_must_be_sent_and_name_and_signatures_must_be_right(chain: Chain) -> None:
     assert not tlsa.matches(tlsa.of(ISSUER, 2), chain)
@@ -71,7 +78,9 @@ def test_what_mail_servers_cannot_use_matches_nothing(record: Tlsa) -> None:
 
 def test_a_record_is_read_as_zone_files_spell_it() -> None:
     assert tlsa.read("3 1 1 00ff 10AB") == Tlsa(3, 1, 1, b"\x00\xff\x10\xab")
-    assert [tlsa.read(text) for text in ("", "3 1 1 0", "3 1 x 00", "3 1 1", "-3 1 1 00")] == [None] * 5
+    assert [tlsa.read(text) for text in ("", "3 1 1 0", "3 1 x 00", "3 1 1", "-3 1 1 00")] == [
+        None
+    ] * 5
 
 
 @given(st.builds(Tlsa, *[st.integers(0, 255)] * 3, st.binary(max_size=80)))

@@ -46,24 +46,51 @@ EPOCH = 1_700_000_000
 """When the made histories begin."""
 
 SMALL = {
-    "store.rrd.ARCHIVES": (Archive(None, 2 * DAY), Archive(HOUR, 40 * DAY), Archive(DAY, 400 * DAY)),
+    "store.rrd.ARCHIVES": (
+        Archive(None, 2 * DAY),
+        Archive(HOUR, 40 * DAY),
+        Archive(DAY, 400 * DAY),
+    ),
     "store.rrd.PEAKS": Archive(HOUR, 10 * DAY),
     "store.sync._RETAINED": 2 * DAY,
 }
 """Archives that a history can fill more than once, in a file that is copied in a millisecond."""
 
 LINES = (
-    ("Verified", "TLSv1.3", "X25519MLKEM768", ("connections.verified", "protocols.tlsv1_3", "key_exchange.post_quantum")),
-    ("Trusted", "TLSv1.3", "X25519", ("connections.trusted", "protocols.tlsv1_3", "key_exchange.ecdh")),
-    ("Untrusted", "TLSv1.3", "ffdhe2048", ("connections.untrusted", "protocols.tlsv1_3", "key_exchange.dh")),
+    (
+        "Verified",
+        "TLSv1.3",
+        "X25519MLKEM768",
+        ("connections.verified", "protocols.tlsv1_3", "key_exchange.post_quantum"),
+    ),
+    (
+        "Trusted",
+        "TLSv1.3",
+        "X25519",
+        ("connections.trusted", "protocols.tlsv1_3", "key_exchange.ecdh"),
+    ),
+    (
+        "Untrusted",
+        "TLSv1.3",
+        "ffdhe2048",
+        ("connections.untrusted", "protocols.tlsv1_3", "key_exchange.dh"),
+    ),
 )
 # What a delivery went over is told by `tls=`: a log that is lost in part tells the same.
 RECIPIENTS = (
     ("tls=dane, dsn=2.0.0, status=sent (250 ok)", ("deliveries.dane",)),
     ("tls=may:none, dsn=2.0.0, status=sent (250 ok)", ("deliveries.plaintext",)),
-    ("tls=!dane, dsn=4.7.5, status=deferred (Server certificate not verified)", ("failures.certificate",)),
+    (
+        "tls=!dane, dsn=4.7.5, status=deferred (Server certificate not verified)",
+        ("failures.certificate",),
+    ),
 )
-NOISE = ("connect from unknown[192.0.2.7]", "Verified TLS connection established", "fatal: \udcff\udcc3 nonsense", "")
+NOISE = (
+    "connect from unknown[192.0.2.7]",
+    "Verified TLS connection established",
+    "fatal: \udcff\udcc3 nonsense",
+    "",
+)
 
 
 class Wrong(AssertionError):
@@ -109,7 +136,9 @@ class Writer:
             return (head + self.chance.choice(NOISE) + "\n").encode("utf-8", "surrogateescape")
         relay = f"mx{self.chance.randrange(4)}.example"
         label, protocol, group, keys = self.chance.choice(LINES)
-        text = f"{label} TLS connection established to {relay}[192.0.2.1]:25: {protocol} with cipher "
+        text = (
+            f"{label} TLS connection established to {relay}[192.0.2.1]:25: {protocol} with cipher "
+        )
         text += f"TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {group}"
         if self.chance.random() < 0.4:
             words, keys = self.chance.choice(RECIPIENTS)
@@ -125,7 +154,11 @@ class Writer:
         if self._open != self.path and self.chance.random() < 0.3:
             self.reopen(at)
         data = self._half + b"".join(self.line(at) for _ in range(lines))
-        cut = self.chance.randrange(len(data) - 20, len(data)) if lines and self.chance.random() < 0.2 and not path else len(data)
+        cut = (
+            self.chance.randrange(len(data) - 20, len(data))
+            if lines and self.chance.random() < 0.2 and not path
+            else len(data)
+        )
         # What has been written of the last line is in the file already.
         with open(path or self._open, "ab") as file:
             file.write(data[:cut][self._written :])
@@ -156,14 +189,20 @@ class Writer:
         if self.chance.random() < 0.5:
             self.append(at, 0)
         if self.dated:
-            fresh = self.path.with_name(f"{self.path.name}-{datetime.fromtimestamp(at, timezone.utc):%Y%m%d}-{at}")
+            fresh = self.path.with_name(
+                f"{self.path.name}-{datetime.fromtimestamp(at, timezone.utc):%Y%m%d}-{at}"
+            )
             if any(fresh.parent.glob(fresh.name + "*")):  # twice in one second
                 return
         else:
             fresh = self.path.with_name(self.path.name + ".1")
-            for old in sorted(self.path.parent.glob(self.path.name + ".[0-9]*"), key=_number, reverse=True):
+            for old in sorted(
+                self.path.parent.glob(self.path.name + ".[0-9]*"), key=_number, reverse=True
+            ):
                 number, _, packed = old.name[len(self.path.name) + 1 :].partition(".")
-                moved = self.path.with_name(f"{self.path.name}.{int(number) + 1}{'.' if packed else ''}{packed}")
+                moved = self.path.with_name(
+                    f"{self.path.name}.{int(number) + 1}{'.' if packed else ''}{packed}"
+                )
                 old.rename(moved)
                 self.rotated = [moved if each == old else each for each in self.rotated]
                 self._open = moved if self._open == old else self._open
@@ -194,13 +233,19 @@ class Writer:
 
     def compress(self) -> None:
         """Compress the newest rotated file that is plain."""
-        plain = [each for each in self.rotated if each.suffix not in (".gz", ".bz2") and each != self._open]
+        plain = [
+            each
+            for each in self.rotated
+            if each.suffix not in (".gz", ".bz2") and each != self._open
+        ]
         if plain:
             old = plain[-1]
             packed = old.with_name(old.name + (".gz" if self.chance.random() < 0.8 else ".bz2"))
             stamp = old.stat().st_mtime_ns
             data = old.read_bytes()
-            packed.write_bytes(gzip.compress(data) if packed.suffix == ".gz" else bz2.compress(data))
+            packed.write_bytes(
+                gzip.compress(data) if packed.suffix == ".gz" else bz2.compress(data)
+            )
             os.utime(packed, ns=(stamp, stamp))
             old.unlink()
             self.rotated = [packed if each == old else each for each in self.rotated]
@@ -249,7 +294,20 @@ def ended(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-_STEPS = {"execute", "executemany", "update", "create", "tune", "replace", "rename", "link", "fsync", "unlink", "open", "write"}
+_STEPS = {
+    "execute",
+    "executemany",
+    "update",
+    "create",
+    "tune",
+    "replace",
+    "rename",
+    "link",
+    "fsync",
+    "unlink",
+    "open",
+    "write",
+}
 """Calls that may change files: between two of them it is all the same when a process dies."""
 
 
@@ -259,7 +317,11 @@ def die_at(number: int) -> Hook:
 
     def hook(frame: Any, event: str, function: Any) -> None:
         nonlocal left
-        if event == "c_call" and function.__name__ in _STEPS and not isinstance(function.__self__, (str, bytes, dict)):
+        if (
+            event == "c_call"
+            and function.__name__ in _STEPS
+            and not isinstance(function.__self__, (str, bytes, dict))
+        ):
             left -= 1
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -286,9 +348,15 @@ def compare_relays(ledger: str | Path, relays: Tallies[tuple[str, str]]) -> None
     """
     with Ledger(str(ledger), writable=False) as opened:
         found = Daybook(opened).destinations(0, 99999999)
-    told = {(each.relay, counted.key): count for each in found for counted, count in each.counts.items()}
+    told = {
+        (each.relay, counted.key): count for each in found for counted, count in each.counts.items()
+    }
     want = {(relay, key): count for (relay, key), count in relays.items() if BY_KEY[key] in KEPT}
-    if wrong := {each: (count, want.get(each, 0)) for each, count in told.items() if count > want.get(each, 0)}:
+    if wrong := {
+        each: (count, want.get(each, 0))
+        for each, count in told.items()
+        if count > want.get(each, 0)
+    }:
         raise Wrong(f"of relays more than was written: {wrong}")
 
 
@@ -302,18 +370,29 @@ def compare(path: str | Path, step: int, truth: dict[int, list[int]], begin: int
         raise Wrong(f"written up to {info['last_update']}, not {last}")
     rows = 0
     for number in range(len([key for key in info if key.endswith("].cf")])):
-        kind, steps, kept = (info[f"rra[{number}].{each}"] for each in ("cf", "pdp_per_row", "rows"))
+        kind, steps, kept = (
+            info[f"rra[{number}].{each}"] for each in ("cf", "pdp_per_row", "rows")
+        )
         rows += kept
         _compare_archive(str(path), kind, steps * step, kept, step, truth, begin, last)
     return rows
 
 
 def _compare_archive(
-    path: str, kind: str, size: int, kept: int, step: int, truth: dict[int, list[int]], begin: int, last: int
+    path: str,
+    kind: str,
+    size: int,
+    kept: int,
+    step: int,
+    truth: dict[int, list[int]],
+    begin: int,
+    last: int,
 ) -> None:
     until = last - last % size
     start = until - kept * size
-    got, names, values = rrdtool.fetch(path, kind, "-s", str(start), "-e", str(until - size), "-r", str(size))
+    got, names, values = rrdtool.fetch(
+        path, kind, "-s", str(start), "-e", str(until - size), "-r", str(size)
+    )
     if got != (start, until, size):
         raise Wrong(f"{kind} of {size} s: {got} instead of {(start, until, size)}")
     expected: dict[int, list[int]] = {}
@@ -341,7 +420,9 @@ def _compare_archive(
         read = max(0, at + size - max(at, begin)) // step
         read = min(read, 1) if kind == "MAX" else read
         if abs(found[observed] * seconds - read) > 1e-6:
-            raise Wrong(f"{kind} of {size} s at {at}: observed {found[observed] * seconds} instead of {read}")
+            raise Wrong(
+                f"{kind} of {size} s at {at}: observed {found[observed] * seconds} instead of {read}"
+            )
 
 
 def state_of(folder: Path, name: str) -> Any:
@@ -359,7 +440,9 @@ def state_of(folder: Path, name: str) -> Any:
 class History:
     """A log, a store, a clock of its own, and much bad luck."""
 
-    def __init__(self, folder: Path, seed: int, *, step: int = 60, grace: int = 2, executed: bool = False) -> None:
+    def __init__(
+        self, folder: Path, seed: int, *, step: int = 60, grace: int = 2, executed: bool = False
+    ) -> None:
         self.chance = random.Random(seed)
         self.folder, self.step, self.grace, self.executed = folder, step, grace, executed
         self.state = folder / "state"
@@ -375,7 +458,13 @@ class History:
 
     def arguments(self, verb: str, *more: str) -> list[str]:
         """A command line for this history."""
-        settings = {"log": self.log, "state-dir": self.state, "step": self.step, "grace": self.grace, "time-zone": "UTC"}
+        settings = {
+            "log": self.log,
+            "state-dir": self.state,
+            "step": self.step,
+            "grace": self.grace,
+            "time-zone": "UTC",
+        }
         return [verb, *more, *(f"--{name}={value}" for name, value in settings.items())]
 
     def start(self, arguments: list[str], before: Hook | None = None) -> int:
@@ -416,7 +505,9 @@ class History:
     def killed(self, arguments: list[str], times: int = 1) -> None:
         """Processes that are killed at a random instant, while the log goes on."""
         for _ in range(times):
-            if self.chance.random() < 0.4:  # at a step instead of an instant: short ones come as often as long ones
+            if (
+                self.chance.random() < 0.4
+            ):  # at a step instead of an instant: short ones come as often as long ones
                 step = self.chance.randrange(1, 150)
                 status = ended(self.start(self.arguments(*arguments), die_at(step)))
                 self.done["killed" if status < 0 else "too late to kill"] += 1
@@ -448,7 +539,12 @@ class History:
             if what < 0.75:
                 self.writer.append(self.now, self.chance.randrange(1, 30))
                 self.note("lines")
-            elif what < 0.9 and self.rotates and self._known and (self.writer.made or self.now > self.writer.since):
+            elif (
+                what < 0.9
+                and self.rotates
+                and self._known
+                and (self.writer.made or self.now > self.writer.since)
+            ):
                 self.writer.rotate(self.now)
                 self.done["rotations"] += 1
                 self.note(f"rotated: {[each.name for each in self.writer.rotated]}")
@@ -463,7 +559,9 @@ class History:
 
     def power_cut(self, *, only_torn: bool = False) -> None:
         """Files of another moment, or none, in every way that can be made good."""
-        rrd, snapshot, ledger = (self.state / name for name in ("outbound.rrd", "outbound.rrd.snapshot", "ledger.sqlite"))
+        rrd, snapshot, ledger = (
+            self.state / name for name in ("outbound.rrd", "outbound.rrd.snapshot", "ledger.sqlite")
+        )
         if not rrd.exists() or not ledger.exists() or state_of(self.state, "written") is None:
             return
         torn = state_of(self.state, "writing") is not None
@@ -472,14 +570,22 @@ class History:
         last = 0 if torn else rrdtool.last(str(rrd))
         again: list[tuple[str, Callable[[], Any]]] = [
             ("no offset file", lambda: (self.state / "mail.log.offset").unlink(missing_ok=True)),
-            ("foreign offset file", lambda: (self.state / "mail.log.offset").write_text("never\nmind\n")),
+            (
+                "foreign offset file",
+                lambda: (self.state / "mail.log.offset").write_text("never\nmind\n"),
+            ),
         ]
-        if snapshot.exists() or state_of(self.state, "forgotten") is None:  # else it would be all there is
+        if (
+            snapshot.exists() or state_of(self.state, "forgotten") is None
+        ):  # else it would be all there is
             again.append(("no RRD", rrd.unlink))
         if snapshot.exists() and not torn:
             again.append(("no snapshot", snapshot.unlink))
         if torn:
-            again += [("zeroed pages", lambda: self._tear(rrd)), ("cut", lambda: os.truncate(rrd, rrd.stat().st_size // 2))]
+            again += [
+                ("zeroed pages", lambda: self._tear(rrd)),
+                ("cut", lambda: os.truncate(rrd, rrd.stat().st_size // 2)),
+            ]
         else:
             # What was logged before the log of this name was begun must be in the RRD: the first look does not go further back.
             if self.writer.since < last and self.writer.first is not None and self.writer.settled:
@@ -506,7 +612,11 @@ class History:
             shutil.copyfile(source, self._kept[name])
 
     def _file(self, name: str) -> Path:
-        names = {"older ledger": "ledger.sqlite", "older RRD": "outbound.rrd", "older snapshot": "outbound.rrd.snapshot"}
+        names = {
+            "older ledger": "ledger.sqlite",
+            "older RRD": "outbound.rrd",
+            "older snapshot": "outbound.rrd.snapshot",
+        }
         return self.state / names[name]
 
     def _lose(self, *paths: Path) -> None:
@@ -570,7 +680,9 @@ class History:
     def _compare_report(self, begin: int) -> None:
         answer = self.folder / "answer"
         answer.unlink(missing_ok=True)
-        arguments = self.arguments("report", "--format=json", f"--since=@{begin}", f"--until=@{self.now}")
+        arguments = self.arguments(
+            "report", "--format=json", f"--since=@{begin}", f"--until=@{self.now}"
+        )
         if status := ended(fork(arguments, answer, now=self.now)):
             raise Wrong(f"report ended with {status}: {answer.read_text()}")
         said = json.loads(answer.read_text())
@@ -594,7 +706,9 @@ class Lived(History):
         """A process of its own."""
         with open(self.said, "ab") as said:
             command = ["-m", "dane_mailgraph"] if self.executed else ["-c", self.LAUNCH]
-            return subprocess.Popen([sys.executable, *command, *arguments], stdout=said, stderr=said).pid
+            return subprocess.Popen(
+                [sys.executable, *command, *arguments], stdout=said, stderr=said
+            ).pid
 
     def run(self, kills: int) -> int:
         """The log goes on in this process while `run` and `collect` are killed."""
@@ -740,19 +854,37 @@ def histories(seed: int) -> Iterable[tuple[int, Callable[[Path], History], int]]
         if kind == 9:
             yield seed, lambda folder, seed=seed: Lived(folder, seed, step=5, grace=2), 25
         elif kind == 8:
-            yield seed, lambda folder, seed=seed: Lived(folder, seed, step=60, grace=1, executed=True), 8
+            yield (
+                seed,
+                lambda folder, seed=seed: Lived(folder, seed, step=60, grace=1, executed=True),
+                8,
+            )
         else:
             step = random.Random(seed).choice((10, 60, 60, 300))
             made = Journaled if kind == 7 else History
-            yield seed, lambda folder, seed=seed, step=step, made=made: made(folder, seed, step=step, grace=seed % 3), 60
+            yield (
+                seed,
+                lambda folder, seed=seed, step=step, made=made: made(
+                    folder, seed, step=step, grace=seed % 3
+                ),
+                60,
+            )
         seed += 1
 
 
 def main() -> int:
     """Run histories until the time is over; 1 when one went wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=int(time.time()) // 10 * 10, help="of the first history")
-    parser.add_argument("--no-rotation", action="store_true", help="the log only grows: what goes wrong then is the store")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()) // 10 * 10, help="of the first history"
+    )
+    parser.add_argument(
+        "--no-rotation",
+        action="store_true",
+        help="the log only grows: what goes wrong then is the store",
+    )
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--kills", type=int, default=sys.maxsize, help="stop after so many")
     options = parser.parse_args()
@@ -771,7 +903,10 @@ def main() -> int:
                     done["rows"] += history.run(kills)
         except Exception as error:
             traceback.print_exc()
-            print(f"history {seed} went wrong: {error}\nkept in {folder}; again: --seed {seed} --kills 1", flush=True)
+            print(
+                f"history {seed} went wrong: {error}\nkept in {folder}; again: --seed {seed} --kills 1",
+                flush=True,
+            )
             done["wrong histories"] += 1
         else:
             shutil.rmtree(folder)

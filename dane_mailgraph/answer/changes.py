@@ -36,7 +36,9 @@ def _all(*keys: str) -> tuple[Counted, ...]:
     return tuple(BY_KEY[key] for key in keys)
 
 
-GOOD = _all("connections.verified", "deliveries.dane", "deliveries.half_dane", "deliveries.verified")
+GOOD = _all(
+    "connections.verified", "deliveries.dane", "deliveries.half_dane", "deliveries.verified"
+)
 _BAD = _all(
     "connections.untrusted",
     "connections.anonymous",
@@ -60,7 +62,9 @@ def authenticated(counts: Mapping[Counted, int]) -> bool | None:
     Postfix says Trusted of half DANE, and where a CA is trusted but no name was checked: only the delivery tells which.
     """
     good = any(counts.get(each) for each in GOOD)
-    bad = any(counts.get(each) for each in _BAD) or bool(counts.get(_TRUSTED) and not counts.get(_HALF_DANE))
+    bad = any(counts.get(each) for each in _BAD) or bool(
+        counts.get(_TRUSTED) and not counts.get(_HALF_DANE)
+    )
     if bad or (not good and any(counts.get(each) for each in _DOUBTFUL)):
         return False
     return True if good else None
@@ -79,7 +83,9 @@ def regressions(seen: Iterable[Seen], days: int, since: int) -> list[Regression]
         run, lost = [one for one, _ in told[begin:end]], [one for one, _ in told[end:]]
         if lost and len(run) >= days and lost[-1].day >= since and relay != OTHER:
             counts = together(one.counts for one in lost)
-            found.append(Regression(relay, run[0].first, run[-1].last, len(run), lost[-1].last, counts))
+            found.append(
+                Regression(relay, run[0].first, run[-1].last, len(run), lost[-1].last, counts)
+            )
     return sorted(found, key=lambda one: (-one.days, one.relay))
 
 

@@ -27,7 +27,9 @@ def _named(word: str) -> Callable[[Destination], int]:
     chosen = [each for each in KEPT if word in (each.name, each.key, each.family)]
     if not chosen:
         words = ", ".join(dict.fromkeys([*_FAMILIES, *(each.name for each in KEPT)]))
-        raise UsageError(f"there is no category {word}; write one of {words}, or with its family, as deliveries.verified.")
+        raise UsageError(
+            f"there is no category {word}; write one of {words}, or with its family, as deliveries.verified."
+        )
     return _some(chosen)
 
 
@@ -57,7 +59,9 @@ def ordered(destinations: Iterable[Destination], word: str) -> list[Destination]
 
 def as_json(since: int, until: int, destinations: Sequence[Destination]) -> str:
     """One object; what of a relay is not there is 0."""
-    return json.dumps({"since": since, "until": until, "relays": [_plain(one) for one in destinations]})
+    return json.dumps(
+        {"since": since, "until": until, "relays": [_plain(one) for one in destinations]}
+    )
 
 
 def _plain(one: Destination) -> dict[str, object]:
@@ -74,21 +78,31 @@ def as_csv(destinations: Iterable[Destination]) -> str:
     """A line a relay, below one of names."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["relay", "first", "last", "protocol", "key_exchange", *(each.key for each in KEPT)])
+    table.writerow(
+        ["relay", "first", "last", "protocol", "key_exchange", *(each.key for each in KEPT)]
+    )
     for one in destinations:
         counts = (one.counts.get(each, 0) for each in KEPT)
         table.writerow([one.relay, one.first, one.last, one.protocol, one.key_exchange, *counts])
     return text.getvalue().rstrip("\n")
 
 
-def as_text(since: int, until: int, destinations: Sequence[Destination], zone: tzinfo | None) -> str:
+def as_text(
+    since: int, until: int, destinations: Sequence[Destination], zone: tzinfo | None
+) -> str:
     """A table; columns in which nothing was counted are left out."""
     lines = [f"Relays, {_shown(since, zone)} to {_shown(until, zone)}", ""]
     if not destinations:
         return "\n".join([*lines, "none"])
     columns = [each for each in KEPT if any(one.counts.get(each) for one in destinations)]
-    families = ["" if n and columns[n - 1].family == each.family else each.family for n, each in enumerate(columns)]
-    rows = [["", *families, "", ""], ["relay", *(each.label for each in columns), "last TLS", "last seen"]]
+    families = [
+        "" if n and columns[n - 1].family == each.family else each.family
+        for n, each in enumerate(columns)
+    ]
+    rows = [
+        ["", *families, "", ""],
+        ["relay", *(each.label for each in columns), "last TLS", "last seen"],
+    ]
     for one in destinations:
         counts = (f"{one.counts[each]:,}" if each in one.counts else "-" for each in columns)
         rows.append([one.relay, *counts, one.protocol or "-", _shown(one.last, zone)])
@@ -99,7 +113,10 @@ def _table(rows: list[list[str]]) -> list[str]:
     """Columns below each other: the first one to the left, the others to the right."""
     widths = [max(len(row[n]) for row in rows[1:]) for n in range(len(rows[0]))]
     lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(widths[n]) for n, cell in enumerate(row) if n)]) for row in rows[1:]
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(widths[n]) for n, cell in enumerate(row) if n)]
+        )
+        for row in rows[1:]
     ]
     # The name of a family begins where its first column does.
     places = [sum(widths[:n]) + 2 * n for n in range(len(widths))]
@@ -116,7 +133,9 @@ def _table(rows: list[list[str]]) -> list[str]:
 def changes_as_json(regressions: Sequence[Regression], alarms: Sequence[Alarm]) -> str:
     """One object: the relays that were authenticated and are not, and the warnings of Postfix itself."""
     lost = [
-        one._asdict() | {"counts": None} | {family: _family(one.counts.get, family) for family in _FAMILIES}
+        one._asdict()
+        | {"counts": None}
+        | {family: _family(one.counts.get, family) for family in _FAMILIES}
         for one in regressions
     ]
     for each in lost:
@@ -128,13 +147,17 @@ def changes_as_csv(regressions: Sequence[Regression]) -> str:
     """A line a relay, below one of names."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["relay", "good_since", "good_until", "days", "last", *(each.key for each in KEPT)])
+    table.writerow(
+        ["relay", "good_since", "good_until", "days", "last", *(each.key for each in KEPT)]
+    )
     for one in regressions:
         table.writerow([*one[:5], *(one.counts.get(each, 0) for each in KEPT)])
     return text.getvalue().rstrip("\n")
 
 
-def changes_as_text(regressions: Sequence[Regression], alarms: Sequence[Alarm], zone: tzinfo | None) -> str:
+def changes_as_text(
+    regressions: Sequence[Regression], alarms: Sequence[Alarm], zone: tzinfo | None
+) -> str:
     """Sentences: each names the relay, what was and what is, and how to look closer."""
     lines = [] if regressions else ["No relay that was authenticated is not any more."]
     for one in regressions:
@@ -151,7 +174,8 @@ def changes_as_text(regressions: Sequence[Regression], alarms: Sequence[Alarm], 
 def alarms_as_text(alarms: Sequence[Alarm], zone: tzinfo | None) -> list[str]:
     """The warnings of Postfix itself, a line each."""
     return [
-        f'Postfix warned {one.times:,} times of "{one.text}", last {_shown(one.last, zone)}: {one.meaning}.' for one in alarms
+        f'Postfix warned {one.times:,} times of "{one.text}", last {_shown(one.last, zone)}: {one.meaning}.'
+        for one in alarms
     ]
 
 

@@ -49,7 +49,9 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
             "let the counter make it anew from its snapshot, restore one of the two from a backup, "
             "or ask with --since for no earlier time."
         )
-    return Report(since, until, archive, last, dict(zip(COUNTED, together(rows).counts, strict=True)))
+    return Report(
+        since, until, archive, last, dict(zip(COUNTED, together(rows).counts, strict=True))
+    )
 
 
 def _open(ledger: Ledger, start: int, until: int, step: int) -> Row:
@@ -57,7 +59,13 @@ def _open(ledger: Ledger, start: int, until: int, step: int) -> Row:
     found = [Row(step, counts) for _, counts in ledger.intervals(start, until)]
     reached = min(until, ledger.get("reached", start))
     start = max(start, ledger.get("begin", reached))
-    known = reached - start - sum(min(gap.until, reached) - max(gap.start, start) for gap in ledger.gaps(start, reached))
+    known = (
+        reached
+        - start
+        - sum(
+            min(gap.until, reached) - max(gap.start, start) for gap in ledger.gaps(start, reached)
+        )
+    )
     quiet = [Row(known, (0,) * len(COUNTED))] if known > 0 else []
     return together(found + quiet)
 
@@ -79,7 +87,9 @@ def as_csv(report: Report) -> str:
     """A line a category; an unknown count is empty."""
     lines = ["since,until,family,category,count"]
     for each, count in report.totals.items():
-        lines.append(f"{report.since},{report.until},{each.family},{each.name},{'' if count is None else count}")
+        lines.append(
+            f"{report.since},{report.until},{each.family},{each.name},{'' if count is None else count}"
+        )
     return "\n".join(lines)
 
 
@@ -93,8 +103,14 @@ def as_text(report: Report, zone: tzinfo | None, health: list[str]) -> str:
         lines.append(family.replace("_", " "))
         for each in categories:
             count = report.totals[each]
-            share = f"{100 * count / whole:6.1f} %" if count is not None and whole and each in shared else ""
-            lines.append(f"  {each.label:<14}{'unknown' if count is None else f'{count:,}':>12}  {share}".rstrip())
+            share = (
+                f"{100 * count / whole:6.1f} %"
+                if count is not None and whole and each in shared
+                else ""
+            )
+            lines.append(
+                f"  {each.label:<14}{'unknown' if count is None else f'{count:,}':>12}  {share}".rstrip()
+            )
         lines.append("")
     return "\n".join(lines + health)
 
@@ -103,7 +119,9 @@ def health(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> lis
     """How far the counting is, and what was out of the ordinary so far."""
     newest = ledger.get("newest")
     nothing = "nothing: it is gone" if ledger.get("written") else "nothing yet"
-    lines = [f"in the RRD up to   {_shown(report.last_update, zone) if report.last_update else nothing}"]
+    lines = [
+        f"in the RRD up to   {_shown(report.last_update, zone) if report.last_update else nothing}"
+    ]
     if newest is not None:
         lines.append(f"newest line        {_shown(newest, zone)} ({now - newest:,} s ago)")
     for name, meaning in _NOTES.items():
@@ -123,4 +141,6 @@ _NOTES = {
 
 
 def _shown(at: int, zone: tzinfo | None) -> str:
-    return datetime.fromtimestamp(at, timezone.utc).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
+    return (
+        datetime.fromtimestamp(at, timezone.utc).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
+    )

@@ -28,7 +28,9 @@ def locked(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool
             os.makedirs(state_dir, mode=0o750, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreError(f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that counts.") from error
+        raise StoreError(
+            f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that counts."
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,7 +83,9 @@ def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Sourc
 
 def _rules(settings: Config) -> Rules:
     most, kept = settings.relays_per_day, settings.relays_days
-    return Rules(settings.step, settings.grace, settings.time_zone, settings.ignore_relays, most, kept)
+    return Rules(
+        settings.step, settings.grace, settings.time_zone, settings.ignore_relays, most, kept
+    )
 
 
 def _settle(store: Store, ledger: Ledger) -> None:
@@ -97,7 +101,9 @@ def _settle(store: Store, ledger: Ledger) -> None:
 class Counter:
     """Everything that counting needs, held together."""
 
-    def __init__(self, log: Source, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]) -> None:
+    def __init__(
+        self, log: Source, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]
+    ) -> None:
         self._log, self._ledger, self._store, self._rules = log, ledger, store, rules
         self.in_place = in_place
         """Whether ledger and lock are still the files of their names; whoever finds them gone may make others."""
@@ -127,7 +133,9 @@ class Counter:
 
 
 @contextmanager
-def counting(settings: Config, *, make: bool = True, alive: Callable[[], None] = lambda: None) -> Iterator[Counter]:
+def counting(
+    settings: Config, *, make: bool = True, alive: Callable[[], None] = lambda: None
+) -> Iterator[Counter]:
     """Hold everything that counting needs, as the one writer; raises BusyError, StoreError."""
     with locked(settings, make=make) as held, _writing(settings) as ledger:
         log, store = _source(settings, alive), Store(settings.state_dir, settings.step)
@@ -171,7 +179,9 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Step:
     return step
 
 
-def _import_into(ledger: Ledger, settings: Config, paths: list[str], year: int | None, *, follow: bool = True) -> Step:
+def _import_into(
+    ledger: Ledger, settings: Config, paths: list[str], year: int | None, *, follow: bool = True
+) -> Step:
     now = int(time.time())
     store = Store(settings.state_dir, settings.step)
     if follow:

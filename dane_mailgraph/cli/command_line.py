@@ -61,12 +61,19 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--version", action="version", version=f"dane-mailgraph {__version__}")
     verbs = command.add_subparsers(metavar="VERB", required=True)
     for name, verb in VERBS.items():
-        each = verbs.add_parser(name, help=verb.__doc__, description=verb.__doc__, allow_abbrev=False)
+        each = verbs.add_parser(
+            name, help=verb.__doc__, description=verb.__doc__, allow_abbrev=False
+        )
         each.set_defaults(verb=verb)
-        each.add_argument("--config", metavar="FILE", help=f"configuration file, {config.FILE} by default")
+        each.add_argument(
+            "--config", metavar="FILE", help=f"configuration file, {config.FILE} by default"
+        )
         for setting in config.SETTINGS:
             each.add_argument(
-                setting.option, dest=setting.name, metavar="VALUE", help=f"{setting.help} (default: {setting.default or 'empty'})"
+                setting.option,
+                dest=setting.name,
+                metavar="VALUE",
+                help=f"{setting.help} (default: {setting.default or 'empty'})",
             )
         if name in _OWN:
             _OWN[name](each)
@@ -90,9 +97,15 @@ def _import_options(verb: argparse.ArgumentParser) -> None:
     logs = "a log: plain, .gz, .bz2, .xz, .zst, or - for standard input; or mailgraph_dane.rrd"
     verb.add_argument("files", metavar="FILE", nargs="+", help=logs)
     verb.add_argument(
-        "--year", type=_year, help="the year of the first line, where stamps have none and the file's own time misleads"
+        "--year",
+        type=_year,
+        help="the year of the first line, where stamps have none and the file's own time misleads",
     )
-    verb.add_argument("--rebuild", action="store_true", help="make a fresh store from all these logs; the old one is kept aside")
+    verb.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="make a fresh store from all these logs; the old one is kept aside",
+    )
 
 
 def _days(text: str) -> int:
@@ -102,7 +115,9 @@ def _days(text: str) -> int:
 
 
 def _report_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--since", default="24h", metavar="T", help="ISO 8601, or 24h, 7d, now (default: 24h)")
+    verb.add_argument(
+        "--since", default="24h", metavar="T", help="ISO 8601, or 24h, 7d, now (default: 24h)"
+    )
     verb.add_argument("--until", default="now", metavar="T", help="the same (default: now)")
     verb.add_argument("--format", choices=("text", "json", "csv"), default="text")
     verb.add_argument("--by", choices=("relay",), help="to whom: a line a relay, of whole days")
@@ -111,17 +126,26 @@ def _report_options(verb: argparse.ArgumentParser) -> None:
         metavar="CATEGORY",
         help="with --by: relays counted in this category or family, as plaintext or failures; or unauthenticated",
     )
-    verb.add_argument("--sort", metavar="BY", help="with --by: name, last, total (the default), a category")
+    verb.add_argument(
+        "--sort", metavar="BY", help="with --by: name, last, total (the default), a category"
+    )
     verb.add_argument(
         "--changes",
         action="store_true",
         help="relays that were authenticated whenever they were seen and, since T, are not; status 1 if there are any",
     )
-    verb.add_argument("--days", type=_days, metavar="N", help=f"with --changes: on N days at least (default: {REMEMBERED})")
+    verb.add_argument(
+        "--days",
+        type=_days,
+        metavar="N",
+        help=f"with --changes: on N days at least (default: {REMEMBERED})",
+    )
 
 
 def _explain_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("file", metavar="FILE", nargs="?", default="-", help="a log (default: standard input)")
+    verb.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="a log (default: standard input)"
+    )
     verb.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -144,16 +168,33 @@ def _port(text: str) -> int:
 
 
 def _tlsa_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("file", metavar="CERT", help="the server's certificate in PEM, followed by the issuers that are sent along")
-    verb.add_argument("--name", metavar="NAME", required=True, help="the name of the server, as the MX record has it")
     verb.add_argument(
-        "--port", type=_port, metavar="PORT", action="append", help="a port that it serves; may be repeated (default: 25)"
+        "file",
+        metavar="CERT",
+        help="the server's certificate in PEM, followed by the issuers that are sent along",
+    )
+    verb.add_argument(
+        "--name",
+        metavar="NAME",
+        required=True,
+        help="the name of the server, as the MX record has it",
+    )
+    verb.add_argument(
+        "--port",
+        type=_port,
+        metavar="PORT",
+        action="append",
+        help="a port that it serves; may be repeated (default: 25)",
     )
 
 
 def _demo_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "dir", metavar="DIR", nargs="?", default="dane-mailgraph-demo", help="folder for it all (default: dane-mailgraph-demo)"
+        "dir",
+        metavar="DIR",
+        nargs="?",
+        default="dane-mailgraph-demo",
+        help="folder for it all (default: dane-mailgraph-demo)",
     )
 
 

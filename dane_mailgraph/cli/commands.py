@@ -39,7 +39,9 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
         def take_hold(*, make: bool = False) -> None:
             counters.clear()
             stack.close()
-            counters.append(stack.enter_context(app.counting(settings, make=make, alive=daemon.alive)))
+            counters.append(
+                stack.enter_context(app.counting(settings, make=make, alive=daemon.alive))
+            )
 
         def tick(now: int) -> None:
             if not counters or not counters[0].in_place():
@@ -75,9 +77,13 @@ def _collect(settings: Config, options: argparse.Namespace) -> None:
         newest = counter.newest
     if options.verbose:
         print(f"read {step.lines:,} lines ({step.read:,} bytes), {_counted(step)}")
-        print(f"late {step.late:,}, skipped {step.skipped:,}, in the future {step.future:,}, unreadable {step.unreadable:,}")
+        print(
+            f"late {step.late:,}, skipped {step.skipped:,}, in the future {step.future:,}, unreadable {step.unreadable:,}"
+        )
         if newest is not None:
-            print(f"newest line {datetime.fromtimestamp(newest, settings.time_zone):%Y-%m-%d %H:%M:%S}, {now - newest:,} s ago")
+            print(
+                f"newest line {datetime.fromtimestamp(newest, settings.time_zone):%Y-%m-%d %H:%M:%S}, {now - newest:,} s ago"
+            )
 
 
 def _import(settings: Config, options: argparse.Namespace) -> None:
@@ -87,7 +93,10 @@ def _import(settings: Config, options: argparse.Namespace) -> None:
         step = count(settings, options.files, options.year)
     for sentence in remarks(step, settings.time_zone):
         tell(sentence)
-    print(_counted(step) + (f", skipped {step.skipped:,} lines that had been counted before" if step.skipped else ""))
+    print(
+        _counted(step)
+        + (f", skipped {step.skipped:,} lines that had been counted before" if step.skipped else "")
+    )
 
 
 def _render(settings: Config, options: argparse.Namespace) -> None:
@@ -130,7 +139,9 @@ def _agree(options: argparse.Namespace) -> None:
             raise UsageError(f"--{option} is only for {other}; add that, or leave --{option} out.")
 
 
-def _report_relays(ledger: Ledger, options: argparse.Namespace, since: int, until: int, zone: tzinfo | None) -> None:
+def _report_relays(
+    ledger: Ledger, options: argparse.Namespace, since: int, until: int, zone: tzinfo | None
+) -> None:
     from ..answer import relays
 
     first, last = day_of(since, zone), day_of(max(since, until - 1), zone)
@@ -142,10 +153,16 @@ def _report_relays(ledger: Ledger, options: argparse.Namespace, since: int, unti
     if options.format == "text":
         print(relays.as_text(since, until, found, zone))
     else:
-        print(relays.as_json(since, until, found) if options.format == "json" else relays.as_csv(found))
+        print(
+            relays.as_json(since, until, found)
+            if options.format == "json"
+            else relays.as_csv(found)
+        )
 
 
-def _report_changes(ledger: Ledger, options: argparse.Namespace, since: int, now: int, zone: tzinfo | None) -> int:
+def _report_changes(
+    ledger: Ledger, options: argparse.Namespace, since: int, now: int, zone: tzinfo | None
+) -> int:
     """The exit status: 1 where a relay is not authenticated any more, for those who want to be told."""
     from ..answer import relays
 
@@ -156,7 +173,11 @@ def _report_changes(ledger: Ledger, options: argparse.Namespace, since: int, now
     if options.format == "text":
         print(relays.changes_as_text(lost, alarms, zone))
     else:
-        print(relays.changes_as_json(lost, alarms) if options.format == "json" else relays.changes_as_csv(lost))
+        print(
+            relays.changes_as_json(lost, alarms)
+            if options.format == "json"
+            else relays.changes_as_csv(lost)
+        )
     return 1 if lost else 0
 
 
@@ -168,7 +189,9 @@ def _explain(settings: Config, options: argparse.Namespace) -> None:
     with opened(options.file, named=True) as log:
         latest = int(log.status.st_mtime) if log.dated else int(time.time())
         horizon = int(time.time()) + TOLERANCE
-        for each in explanation.explain(_lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon):
+        for each in explanation.explain(
+            _lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon
+        ):
             line = printable(show(each))
             try:
                 print(line, flush=not log.dated)
@@ -201,7 +224,9 @@ def _tlsa(settings: Config, options: argparse.Namespace) -> None:
 def _config(settings: Config, options: argparse.Namespace) -> None:
     """print the effective configuration as a file"""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # as it is read; a path may be any bytes
+        sys.stdout.reconfigure(
+            encoding="utf-8", errors="surrogateescape"
+        )  # as it is read; a path may be any bytes
     print(config.printed(settings))
 
 
@@ -240,7 +265,9 @@ def _lines(log: Opened) -> Iterator[bytes]:
 
 
 def _counted(step: Step) -> str:
-    return f"counted {step.counted:,} connections" + (f" and {step.recipients:,} recipients" if step.recipients else "")
+    return f"counted {step.counted:,} connections" + (
+        f" and {step.recipients:,} recipients" if step.recipients else ""
+    )
 
 
 Verb = Callable[[Config, argparse.Namespace], int | None]

@@ -33,7 +33,10 @@ def samples() -> list[str]:
     """The bundled logs, in a regular install and in a source tree."""
     here = Path(__file__).parent
     inside = here / "sample_logs"
-    return sorted(str(path) for path in (inside if inside.is_dir() else here.parent / "sample_logs").glob("*.log"))
+    return sorted(
+        str(path)
+        for path in (inside if inside.is_dir() else here.parent / "sample_logs").glob("*.log")
+    )
 
 
 def prepare(state_dir: str, log: str, now: int) -> None:
@@ -51,7 +54,9 @@ def prepare(state_dir: str, log: str, now: int) -> None:
         with open(log, "w", encoding="ascii") as file:
             file.writelines(traffic(now))
     except OSError as error:
-        raise StoreError(f"{os.path.dirname(log)} cannot be written: {reason(error)}; name another folder.") from error
+        raise StoreError(
+            f"{os.path.dirname(log)} cannot be written: {reason(error)}; name another folder."
+        ) from error
 
 
 class _Server:
@@ -60,7 +65,9 @@ class _Server:
     def __init__(self, number: int, chance: random.Random) -> None:
         kind = chance.random()
         modern = chance.random() < 0.8
-        address = f"192.0.2.{number % 254 + 1}" if chance.random() < 0.7 else f"2001:db8:{number:x}::25"
+        address = (
+            f"192.0.2.{number % 254 + 1}" if chance.random() < 0.7 else f"2001:db8:{number:x}::25"
+        )
         self.relay = f"mx{number % 3 + 1}.domain{number}.example[{address}]:25"
         self.label = "Trusted" if kind < 0.72 else "Untrusted" if kind < 0.97 else "Anonymous"
         self.verified_from = chance.random() * 2.6
@@ -69,13 +76,17 @@ class _Server:
         if self.label == "Anonymous":
             self.tls = "TLSv1.2 with cipher ADH-AES256-GCM-SHA384 (256/256 bits)"
         elif modern:
-            self.tls = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {group}"
+            self.tls = (
+                "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {group}"
+            )
         else:
             self.tls = "TLSv1.2 with cipher ECDHE-RSA-AES256-GCM-SHA384 (256/256 bits)"
 
     def summary(self, when: float) -> str:
         """The line of a handshake at this part of the year."""
-        label = "Verified" if when > self.verified_from and self.label != "Anonymous" else self.label
+        label = (
+            "Verified" if when > self.verified_from and self.label != "Anonymous" else self.label
+        )
         group = "X25519MLKEM768" if when > self.quantum_from else "X25519"
         return f"{label} TLS connection established to {self.relay}: {self.tls.format(group=group)}"
 
@@ -85,22 +96,30 @@ def traffic(now: int) -> Iterator[str]:
     chance = random.Random(20141124)
     servers = [_Server(number, chance) for number in range(_SERVERS)]
     weights = list(accumulate(1 / (1 + rank) for rank in range(_SERVERS)))
-    broken, lost, *_ = (each for each in servers if each.verified_from < 0.5 and each.label != "Anonymous")
+    broken, lost, *_ = (
+        each for each in servers if each.verified_from < 0.5 and each.label != "Anonymous"
+    )
     at = float(now - DAYS * _DAY)
     while at < now:
         when = datetime.fromtimestamp(at, timezone.utc)
-        rhythm = (1 - 0.75 * cos(2 * pi * (when.hour * 60 + when.minute - 120) / 1440)) * (0.45 if when.weekday() > 4 else 1)
+        rhythm = (1 - 0.75 * cos(2 * pi * (when.hour * 60 + when.minute - 120) / 1440)) * (
+            0.45 if when.weekday() > 4 else 1
+        )
         at += chance.expovariate(rhythm / (2 * _MINUTE))
         part = (at - now) / (DAYS * _DAY) + 1
         server = chance.choices(servers, cum_weights=weights)[0]
         # One large server's TLSA records did not match for two days, another one's do not since the day before yesterday.
-        refused = (server is broken and -11 < (at - now) / _DAY < -9) or (server is lost and (at - now) / _DAY > -2)
+        refused = (server is broken and -11 < (at - now) / _DAY < -9) or (
+            server is lost and (at - now) / _DAY > -2
+        )
         stamp, process = when.isoformat(timespec="seconds"), chance.randrange(1000, 30000)
         lines = _request(server, part, refused, chance, f"{int(at * 1000):X}")
         yield "".join(f"{stamp} mail postfix/smtp[{process}]: {text}\n" for text in lines)
 
 
-def _request(server: _Server, part: float, refused: bool, chance: random.Random, queue: str) -> Iterator[str]:
+def _request(
+    server: _Server, part: float, refused: bool, chance: random.Random, queue: str
+) -> Iterator[str]:
     """What a process says while it delivers one message."""
     relay, sent = server.relay, "dsn=2.0.0, status=sent (250 2.0.0 Ok)"
     what = chance.random()
@@ -108,7 +127,10 @@ def _request(server: _Server, part: float, refused: bool, chance: random.Random,
         yield server.summary(part).replace("Verified", "Untrusted")
         sent = "dsn=4.7.5, status=deferred (Server certificate not verified)"
     elif what < 0.004:
-        sent, relay = f"dsn=4.7.5, status=deferred (TLSA lookup error for {relay.partition('[')[0]}:25)", "none"
+        sent, relay = (
+            f"dsn=4.7.5, status=deferred (TLSA lookup error for {relay.partition('[')[0]}:25)",
+            "none",
+        )
     elif what < 0.007:
         sent = "dsn=4.7.5, status=deferred (Cannot start TLS: handshake failure)"
     elif what < 0.06 - 0.04 * part:

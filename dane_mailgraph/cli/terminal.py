@@ -18,7 +18,11 @@ def open_streams() -> None:
     Standard output stays one that cannot be written, so that what is printed into it fails as it would have.
     A letter that the locale's encoding does not have is printed as its escape, as on standard error.
     """
-    for name, mode, flags in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY)):
+    for name, mode, flags in (
+        ("stdin", "r", os.O_RDONLY),
+        ("stdout", "w", os.O_RDONLY),
+        ("stderr", "w", os.O_WRONLY),
+    ):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.open(os.devnull, flags), mode))  # noqa: SIM115 - open for good
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -47,13 +51,19 @@ def tell(sentence: str) -> None:
 
 def printable(text: str) -> str:
     """One line, whatever names and logs hold: a terminal obeys control characters."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    )
 
 
 def unprinted(error: OSError) -> StoreError:
     """Say which file cannot be read or written; standard output is the one without a name."""
     if error.filename:
-        return StoreError(f"{error.filename} cannot be read or written: {reason(error)}; look at the file and its disk.")
+        return StoreError(
+            f"{error.filename} cannot be read or written: {reason(error)}; look at the file and its disk."
+        )
     return StoreError(f"Standard output cannot be written: {reason(error)}; look at where it goes.")
 
 

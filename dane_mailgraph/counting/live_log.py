@@ -8,12 +8,18 @@ from ..store import Ledger
 from .step import Count, Rules, Step, counted_until, read_until
 
 
-def collect(log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False) -> Step:
+def collect(
+    log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False
+) -> Step:
     """Read the log from the bookmark to the end of its last whole line, and count it; raises SourceError.
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
     """
-    places, seen, newest = log.remembered(ledger.get(log.bookmark)), ledger.get("seen", now), ledger.get("newest")
+    places, seen, newest = (
+        log.remembered(ledger.get(log.bookmark)),
+        ledger.get("seen", now),
+        ledger.get("newest"),
+    )
     due = newest is not None and read_until(newest, now) >= ledger.get("reached", now) + rules.step
     if not due and log.unchanged(places, now):
         return Step()
@@ -29,7 +35,12 @@ def collect(log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines:
             # pass of an hour that autumn repeats from the first.
             newest = ledger.get("newest", seen)
             known = max(newest, read_until(newest, seen)) if places else None
-            first = count.take(piece.blocks, Clock(rules.zone, piece.latest, previous=known), horizon, piece.missing)
+            first = count.take(
+                piece.blocks,
+                Clock(rules.zone, piece.latest, previous=known),
+                horizon,
+                piece.missing,
+            )
             if piece.lost and known is not None:
                 count.lose(known, min(now if first is None else first, now) + 1)
             elif not places and first is not None:

@@ -52,7 +52,9 @@ class Carried(NamedTuple):
     def in_words(self, zone: tzinfo | None) -> str:
         """What came, and how finely, in a sentence."""
         begin = _shown(self.stretches[0].start, zone)
-        rows = ", ".join(f"{_length(row)} until {_shown(until, zone)}" for _, until, row in self.stretches)
+        rows = ", ".join(
+            f"{_length(row)} until {_shown(until, zone)}" for _, until, row in self.stretches
+        )
         unknown = f"; {_length(self.unknown)} in between are unknown" if self.unknown else ""
         return f"{self.path} brings {self.connections:,} connections from {begin} on, at a resolution of {rows}{unknown}."
 
@@ -88,14 +90,20 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
     rows = _known(path, now)
     counted = list(_whole(rows))
     ledger.add(_intervals(counted, step))
-    gaps = [Gap(before.until, after.start) for before, after in pairwise(rows) if before.until < after.start]
+    gaps = [
+        Gap(before.until, after.start)
+        for before, after in pairwise(rows)
+        if before.until < after.start
+    ]
     for gap in gaps:
         ledger.mark(gap)
     first, end = rows[0].start, rows[-1].until
     ledger.set("begin", first - first % step)
     ledger.set("reached", end + -end % step)
     connections = sum(n or 0 for each in counted for n in each.counts)
-    return Carried(path, connections, tuple(_stretches(rows)), sum(gap.until - gap.start for gap in gaps))
+    return Carried(
+        path, connections, tuple(_stretches(rows)), sum(gap.until - gap.start for gap in gaps)
+    )
 
 
 def _known(path: str, now: int) -> list[_Row]:
@@ -104,7 +112,11 @@ def _known(path: str, now: int) -> list[_Row]:
         info = described(path)
         archives = _archives(path, info)
         last = info["last_update"] - info["last_update"] % info["step"]
-        rows = [row for row in _rows(path, info, archives, last) if any(rate is not None for rate in row.rates)]
+        rows = [
+            row
+            for row in _rows(path, info, archives, last)
+            if any(rate is not None for rate in row.rates)
+        ]
         written = described(path)["last_update"] != info["last_update"]
     except StoreError as error:
         raise SourceError(
@@ -135,11 +147,24 @@ class _Archive(NamedTuple):
 def _archives(path: str, info: dict[str, Any]) -> list[_Archive]:
     """Its archives of averages, finest first; raises SourceError for an RRD of another shape."""
     numbers = range(sum(key.endswith("].cf") for key in info))
-    rows = [(info[f"rra[{n}].pdp_per_row"] * info["step"], info[f"rra[{n}].rows"], n) for n in numbers]
-    averages = [_Archive(n, row, row * kept) for row, kept, n in sorted(rows) if info[f"rra[{n}].cf"] == "AVERAGE"]
+    rows = [
+        (info[f"rra[{n}].pdp_per_row"] * info["step"], info[f"rra[{n}].rows"], n) for n in numbers
+    ]
+    averages = [
+        _Archive(n, row, row * kept)
+        for row, kept, n in sorted(rows)
+        if info[f"rra[{n}].cf"] == "AVERAGE"
+    ]
     # One takes over from the next where a row of that begins.
-    nested = all(coarse.row % fine.row == 0 and fine.kept >= 2 * coarse.row for fine, coarse in pairwise(averages))
-    if not averages or not nested or any(info.get(f"ds[{source}].type") != "ABSOLUTE" for source in SOURCES):
+    nested = all(
+        coarse.row % fine.row == 0 and fine.kept >= 2 * coarse.row
+        for fine, coarse in pairwise(averages)
+    )
+    if (
+        not averages
+        or not nested
+        or any(info.get(f"ds[{source}].type") != "ABSOLUTE" for source in SOURCES)
+    ):
         raise SourceError(
             f"{path} is an RRD of another shape; expected is mailgraph_dane.rrd, with the data sources {', '.join(SOURCES)} "
             "of type ABSOLUTE and mailgraph's archives of averages (rows of 8, 56, 280 and 3360 minutes)."
@@ -150,20 +175,32 @@ def _archives(path: str, info: dict[str, Any]) -> list[_Archive]:
 def _rows(path: str, info: dict[str, Any], archives: list[_Archive], last: int) -> Iterator[_Row]:
     """All rows in order, each time in the finest archive that reaches back to it."""
     begins = [last - last % each.row - each.kept for each in archives]
-    takes_over = [begin + -begin % coarser.row for begin, coarser in zip(begins, (*archives[1:], archives[-1]), strict=True)]
+    takes_over = [
+        begin + -begin % coarser.row
+        for begin, coarser in zip(begins, (*archives[1:], archives[-1]), strict=True)
+    ]
     finest = archives[0]
     unfinished = last - last % finest.row
-    for archive, start, until in reversed(list(zip(archives, takes_over, (unfinished, *takes_over), strict=False))):
+    for archive, start, until in reversed(
+        list(zip(archives, takes_over, (unfinished, *takes_over), strict=False))
+    ):
         values = rates(path, "AVERAGE", archive.row, start, until, SOURCES)
         for at, value in zip(range(start, until, archive.row), values, strict=True):
             yield _Row(at, at + archive.row, archive.row, tuple(map(_believed, value)))
     steps = (last - unfinished) // info["step"]
     if steps:
         sums = gathered(path)[finest.number]
-        yield _Row(unfinished, last, finest.row, tuple(_so_far(info, finest, sums, source, steps) for source in SOURCES))
+        yield _Row(
+            unfinished,
+            last,
+            finest.row,
+            tuple(_so_far(info, finest, sums, source, steps) for source in SOURCES),
+        )
 
 
-def _so_far(info: dict[str, Any], archive: _Archive, sums: list[float], source: str, steps: int) -> float | None:
+def _so_far(
+    info: dict[str, Any], archive: _Archive, sums: list[float], source: str, steps: int
+) -> float | None:
     """The rate of the row that is not finished, known by rrdtool's own rule for finished ones: half of it at least."""
     number = info[f"ds[{source}].index"]
     known = steps - info[f"rra[{archive.number}].cdp_prep[{number}].unknown_datapoints"]
@@ -215,5 +252,7 @@ def _shown(at: int, zone: tzinfo | None) -> str:
 
 
 def _length(seconds: int) -> str:
-    unit, name = next(each for each in ((HOUR, "h"), (MINUTE, "min"), (1, "s")) if seconds % each[0] == 0)
+    unit, name = next(
+        each for each in ((HOUR, "h"), (MINUTE, "min"), (1, "s")) if seconds % each[0] == 0
+    )
     return f"{seconds // unit:,} {name}"

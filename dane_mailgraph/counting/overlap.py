@@ -49,9 +49,16 @@ class Part:
         """Whether both are of one host."""
         return self._host is not None and self._host == other._host
 
-    def look(self, earlier: Part, newest: int | None, block: bytearray, end: int, offset: int) -> None:
+    def look(
+        self, earlier: Part, newest: int | None, block: bytearray, end: int, offset: int
+    ) -> None:
         """Look for its beginning in a block of an earlier log, which has come to `newest`."""
-        if newest is None or newest + JOINT < self.first or not self._line or earlier in self._places:
+        if (
+            newest is None
+            or newest + JOINT < self.first
+            or not self._line
+            or earlier in self._places
+        ):
             return
         begin, at = self.log.begin, block.find(self._line, 0, end)
         while at >= 0:
@@ -91,8 +98,16 @@ class Part:
         """The longest stretch of which a log before it told, too; `first` is when the first line was written that was new."""
         found = []
         for each in before:
-            if first is not None and self.newest is not None and each.newest is not None and each.is_beside(self):
-                start, until = max(first, int(each.first), horizon or 0), min(self.newest, each.newest)
+            if (
+                first is not None
+                and self.newest is not None
+                and each.newest is not None
+                and each.is_beside(self)
+            ):
+                start, until = (
+                    max(first, int(each.first), horizon or 0),
+                    min(self.newest, each.newest),
+                )
                 if until - start > JOINT:
                     found.append(Overlap(each.log.name, self.log.name, start, until))
         return max(found, key=lambda each: each.until - each.start, default=None)

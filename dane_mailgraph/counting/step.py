@@ -186,7 +186,9 @@ class Count:
         """Everything before this time has been read, quiet or not; its whole intervals can be closed."""
         begin = self._ledger.get("begin")
         if begin is not None:
-            self._ledger.set("reached", max(until - until % self.rules.step, self._ledger.get("reached", begin)))
+            self._ledger.set(
+                "reached", max(until - until % self.rules.step, self._ledger.get("reached", begin))
+            )
 
     def step(self) -> Step:
         """What was done; the ledger's totals are brought up to it."""
@@ -258,7 +260,10 @@ def remarks(step: Step, zone: tzinfo | None) -> Iterator[str]:
         start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
         yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
     for each in step.overlaps:
-        start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S") for at in (each.start, each.until))
+        start, until = (
+            datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S")
+            for at in (each.start, each.until)
+        )
         yield (
             f"{each.earlier} and {each.later} are logs of one host and both tell of {start} to {until}, so what stands in both "
             "is counted twice; if they tell of the same mail, `import --rebuild` without one of them."

@@ -20,7 +20,13 @@ Progress = Callable[[list[Opened]], None]
 
 
 def import_logs(
-    paths: list[str], live: Source, ledger: Ledger, rules: Rules, now: int, year: int | None, progress: Progress
+    paths: list[str],
+    live: Source,
+    ledger: Ledger,
+    rules: Rules,
+    now: int,
+    year: int | None,
+    progress: Progress,
 ) -> Step:
     """Count whole logs, in the order of their first lines, in one transaction; raises SourceError.
 
@@ -32,11 +38,17 @@ def import_logs(
         collect(live, ledger, rules, now)
     with ExitStack() as stack:
         files = [(path, stack.enter_context(opened(path, named=True))) for path in _distinct(paths)]
-        parts = [Part(path, file, _first_time(file, rules.zone, now, year)) for path, file in files if not is_rrd(file.begin)]
+        parts = [
+            Part(path, file, _first_time(file, rules.zone, now, year))
+            for path, file in files
+            if not is_rrd(file.begin)
+        ]
         parts.sort(key=lambda part: (part.first, live.is_at(part.log), part.log.name))
         logs = [part.log for part in parts]
         with ledger.transaction():
-            carried = tuple(carry(file.name, ledger, rules.step, now) for _, file in files if is_rrd(file.begin))
+            carried = tuple(
+                carry(file.name, ledger, rules.step, now) for _, file in files if is_rrd(file.begin)
+            )
             count = Count(ledger, rules, now, lambda: progress(logs))
             horizon = counted_until(ledger, rules.step)
             overlaps = []
@@ -48,12 +60,18 @@ def import_logs(
                 known = part.known(before, later)
                 look = _looking(part, known, later, count)
                 if isinstance(live, Log) and live.is_at(log):
-                    first, part.size = _import_live(log, live, count, ledger, clock, horizon, now, known, look)
+                    first, part.size = _import_live(
+                        log, live, count, ledger, clock, horizon, now, known, look
+                    )
                 else:
                     # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
-                    places = live.remembered(ledger.get(live.bookmark)) if isinstance(live, Log) else ()
+                    places = (
+                        live.remembered(ledger.get(live.bookmark)) if isinstance(live, Log) else ()
+                    )
                     ours = any(holds(log, place) for place in places)
-                    first, part.size = _import_one(log, count, clock, horizon, known, look, to_the_end=not ours)
+                    first, part.size = _import_one(
+                        log, count, clock, horizon, known, look, to_the_end=not ours
+                    )
                 part.newest = None if first is None else count.newest
                 if overlap := part.overlap(before, first, horizon):
                     overlaps.append(overlap)
@@ -74,7 +92,14 @@ def _looking(part: Part, known: int, later: list[Part], count: Count) -> Look | 
 
 
 def _import_one(
-    log: Opened, count: Count, clock: Clock, horizon: int | None, known: int, look: Look | None, *, to_the_end: bool
+    log: Opened,
+    count: Count,
+    clock: Clock,
+    horizon: int | None,
+    known: int,
+    look: Look | None,
+    *,
+    to_the_end: bool,
 ) -> tuple[int | None, int]:
     """When the first line was written that was not `known`, and up to which byte the log has been counted."""
     log.skip(known)
@@ -116,7 +141,9 @@ def _import_live(
     return first, piece.place.offset
 
 
-def _limited(readinto: Callable[[memoryview], int | None], size: int) -> Callable[[memoryview], int | None]:
+def _limited(
+    readinto: Callable[[memoryview], int | None], size: int
+) -> Callable[[memoryview], int | None]:
     """The same file, ending after `size` bytes."""
 
     def limited(view: memoryview) -> int | None:

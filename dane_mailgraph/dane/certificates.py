@@ -39,17 +39,27 @@ def chains(path: str, name: str) -> list[Chain]:
         with open(path, encoding="ascii", errors="replace") as file:
             text = file.read()
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {reason(error)}; name the file of a certificate.") from error
+        raise SourceError(
+            f"{path} cannot be read: {reason(error)}; name the file of a certificate."
+        ) from error
     first = _BLOCK.search(text)
     groups = pem_groups(text, mixed=bool(first and first[1]))
     if first and not groups:
-        raise SourceError(f"{path} holds a private key and no certificate; name the file of the certificate, with its chain.")
+        raise SourceError(
+            f"{path} holds a private key and no certificate; name the file of the certificate, with its chain."
+        )
     found = [each for each in (chain_of(path, group, name) for group in groups) if each]
     if not found and ask("openssl", "version") is None:
         raise SourceError(f"{path} cannot be read: there is no command openssl; install it.")
     # A block that was cut off is not among the groups, and the next would be taken for the server's own.
-    if not found or len(found) < len(groups) or sum(map(len, groups)) < text.count("-----BEGIN CERTIFICATE-----"):
-        raise SourceError(f"{path} is damaged or no PEM file of certificates; see what `openssl x509 -noout -text` says of it.")
+    if (
+        not found
+        or len(found) < len(groups)
+        or sum(map(len, groups)) < text.count("-----BEGIN CERTIFICATE-----")
+    ):
+        raise SourceError(
+            f"{path} is damaged or no PEM file of certificates; see what `openssl x509 -noout -text` says of it."
+        )
     return found
 
 
@@ -64,7 +74,9 @@ def chain_of(path: str, group: list[str], name: str) -> Chain | None:
 
 
 def _certificate(pem: str) -> Certificate | None:
-    said = ask("openssl", "x509", "-noout", "-subject", "-nameopt", _NAMES, "-dates", "-pubkey", stdin=pem)
+    said = ask(
+        "openssl", "x509", "-noout", "-subject", "-nameopt", _NAMES, "-dates", "-pubkey", stdin=pem
+    )
     if said is None or said.status:
         return None
     fields = dict(re.findall(r"^(subject|notBefore|notAfter)=\s*(.*)$", said.out, re.MULTILINE))
@@ -72,8 +84,12 @@ def _certificate(pem: str) -> Certificate | None:
     if not key or len(fields) < 3:
         return None
     begins, ends = (ssl.cert_time_to_seconds(fields[each]) for each in ("notBefore", "notAfter"))
-    spki = ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----\n{key[1].strip()}\n-----END CERTIFICATE-----")
-    return Certificate(ssl.PEM_cert_to_DER_cert(pem.replace("\r", "")), spki, fields["subject"], begins, ends)
+    spki = ssl.PEM_cert_to_DER_cert(
+        f"-----BEGIN CERTIFICATE-----\n{key[1].strip()}\n-----END CERTIFICATE-----"
+    )
+    return Certificate(
+        ssl.PEM_cert_to_DER_cert(pem.replace("\r", "")), spki, fields["subject"], begins, ends
+    )
 
 
 def _anchors(group: list[str]) -> list[bool]:
@@ -84,6 +100,14 @@ def _anchors(group: list[str]) -> list[bool]:
         for path, pem in [*zip(paths, group, strict=True), (together, "\n".join(group))]:
             with open(path, "w", encoding="ascii") as file:
                 file.write(pem + "\n")
-        verify = ("openssl", "verify", "-partial_chain", "-purpose", "sslserver", "-untrusted", together)
+        verify = (
+            "openssl",
+            "verify",
+            "-partial_chain",
+            "-purpose",
+            "sslserver",
+            "-untrusted",
+            together,
+        )
         said = [ask(*verify, "-trusted", each, paths[0]) for each in paths]
     return [each is not None and each.status == 0 for each in said]

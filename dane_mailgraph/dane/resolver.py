@@ -101,12 +101,20 @@ def ask(name: str, kind: str, server: str, port: int = 53) -> Answer:
         query.flags |= dns.flags.AD
         response, _ = dns.query.udp_with_fallback(query, server, _SECONDS, port)
         wanted = dns.rdatatype.from_text(kind)
-        records = tuple(each.to_text() for rrset in response.answer if rrset.rdtype == wanted for each in rrset)
+        records = tuple(
+            each.to_text() for rrset in response.answer if rrset.rdtype == wanted for each in rrset
+        )
     except dns.exception.Timeout:
         return Answer(question, server, "", False, (), f"no answer within {_SECONDS:g} seconds")
     except (dns.exception.DNSException, OSError, ValueError) as error:
         return Answer(question, server, "", False, (), reason(error))
-    return Answer(question, server, dns.rcode.to_text(response.rcode()), bool(response.flags & dns.flags.AD), records)
+    return Answer(
+        question,
+        server,
+        dns.rcode.to_text(response.rcode()),
+        bool(response.flags & dns.flags.AD),
+        records,
+    )
 
 
 def look_up(name: str, kind: str, resolv: Resolv, port: int = 53) -> Answer:

@@ -31,7 +31,9 @@ class Target(NamedTuple):
 def host(text: str) -> str:
     """Read the name of a server; raises UsageError."""
     if not _NAME.fullmatch(text):
-        raise UsageError(f"{text!r} is no name of a server; give one as in --name mail.example.org.")
+        raise UsageError(
+            f"{text!r} is no name of a server; give one as in --name mail.example.org."
+        )
     return text.rstrip(".").lower()
 
 
@@ -39,7 +41,11 @@ def target(text: str) -> Target:
     """Read NAME or NAME:PORT; raises UsageError."""
     name, colon, port = text.rpartition(":") if re.search(r":\d*$", text) else (text, "", "")
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{text!r} is no NAME or NAME:PORT; name a server as in --mx mail.example.org:25.")
+        raise UsageError(
+            f"{text!r} is no NAME or NAME:PORT; name a server as in --mx mail.example.org:25."
+        )
     if colon and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise UsageError(f"{text!r} has no port from 1 to 65535 behind the colon; name a server as in --mx mail.example.org:25.")
+        raise UsageError(
+            f"{text!r} has no port from 1 to 65535 behind the colon; name a server as in --mx mail.example.org:25."
+        )
     return Target(name.rstrip(".").lower(), int(port) if colon else SMTP)

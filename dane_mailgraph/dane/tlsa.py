@@ -73,14 +73,20 @@ def read(text: str) -> Tlsa | None:
     if not match:
         return None
     digits = match[4].replace(" ", "")
-    return Tlsa(int(match[1]), int(match[2]), int(match[3]), bytes.fromhex(digits)) if len(digits) % 2 == 0 else None
+    return (
+        Tlsa(int(match[1]), int(match[2]), int(match[3]), bytes.fromhex(digits))
+        if len(digits) % 2 == 0
+        else None
+    )
 
 
 def of(certificate: Certificate, usage: int = 3, selector: int = 1, matching: int = 1) -> Tlsa:
     """The record that matches a certificate."""
     chosen = certificate.spki if selector else certificate.der
     digest = _DIGESTS.get(matching)
-    return Tlsa(usage, selector, matching, hashlib.new(digest, chosen).digest() if digest else chosen)
+    return Tlsa(
+        usage, selector, matching, hashlib.new(digest, chosen).digest() if digest else chosen
+    )
 
 
 def matches(record: Tlsa, chain: Chain) -> bool:
@@ -94,4 +100,6 @@ def matches(record: Tlsa, chain: Chain) -> bool:
     same = [record == of(each, *record[:3]) for each in chain.certificates]
     if record.usage == 3:
         return same[0]
-    return chain.named and any(each and sound for each, sound in zip(same, chain.anchors, strict=True))
+    return chain.named and any(
+        each and sound for each, sound in zip(same, chain.anchors, strict=True)
+    )

@@ -18,7 +18,9 @@ def zone_lines(chains: Sequence[Chain], targets: Sequence[Target], now: int) -> 
     name = targets[0].name
     issued = False
     for chain in chains:
-        yield from _comment(f"{chain.path}: {chain.own.subject}, valid until {_day(chain.own.ends)}.")
+        yield from _comment(
+            f"{chain.path}: {chain.own.subject}, valid until {_day(chain.own.ends)}."
+        )
         for trouble in _troubles(chain, name, now):
             yield from _comment(f"WARN: {trouble}")
         yield from _records(tlsa.of(chain.own), targets)
@@ -44,7 +46,11 @@ def _troubles(chain: Chain, name: str, now: int) -> Iterator[str]:
     own, issuers = chain.own, _issuers(chain)
     dated = own.begins <= now <= own.ends
     if not dated:
-        date = f"It expired on {_day(own.ends)}" if own.ends < now else f"It is not valid before {_day(own.begins)}"
+        date = (
+            f"It expired on {_day(own.ends)}"
+            if own.ends < now
+            else f"It is not valid before {_day(own.begins)}"
+        )
         without = "; 2 1 1 does, so there is none here" if issuers else ""
         yield f"{date}. 3 1 1 does not look at the date (RFC 7672, section 3.1.1){without}."
     if issuers and not chain.named:
@@ -65,7 +71,9 @@ def _advice(name: str, *, issued: bool) -> Iterator[str]:
         "another key, publish that key's 3 1 1 beside this one and wait two TTLs:"
     )
     yield ";   openssl pkey -in next.key -pubout -outform DER | sha256sum"
-    yield from _comment("Do not publish 3 0 1 instead: it is the digest of the whole certificate, and every renewal breaks it.")
+    yield from _comment(
+        "Do not publish 3 0 1 instead: it is the digest of the whole certificate, and every renewal breaks it."
+    )
     if issued:
         yield from _comment(
             f"2 1 1 holds only as long as the server sends that issuer along and the certificate is for {name} and not "
@@ -80,7 +88,12 @@ def _records(record: Tlsa, targets: Sequence[Target]) -> list[str]:
 
 def _comment(sentence: str) -> list[str]:
     return textwrap.wrap(
-        sentence, 79, initial_indent="; ", subsequent_indent=";   ", break_long_words=False, break_on_hyphens=False
+        sentence,
+        79,
+        initial_indent="; ",
+        subsequent_indent=";   ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

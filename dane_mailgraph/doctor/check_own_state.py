@@ -28,19 +28,41 @@ def ledger(facts: Facts) -> Iterator[Finding]:
     kept = facts.upkeep
     about = f"{kept.state_dir}/ledger.sqlite"
     if kept.ledger_trouble:
-        yield _told("ledger", facts, kept.ledger_trouble, about, _START if "is not there" in kept.ledger_trouble else "")
+        yield _told(
+            "ledger",
+            facts,
+            kept.ledger_trouble,
+            about,
+            _START if "is not there" in kept.ledger_trouble else "",
+        )
         return
     if kept.written is None:
-        yield Finding("ledger", about, WARN, "nothing has been counted yet", _EMPTY, f"systemctl status {UNIT}")
+        yield Finding(
+            "ledger",
+            about,
+            WARN,
+            "nothing has been counted yet",
+            _EMPTY,
+            f"systemctl status {UNIT}",
+        )
         return
     age = facts.now - kept.written
     if age > _COUNTED_WITHIN:
         why = "The counter does not run, or cannot read its log; what it missed it will count, unless the log is rotated away."
         remedy = f"systemctl status {UNIT}; journalctl -u {UNIT}"
-        yield Finding("ledger", about, FAIL, f"it has counted up to {age // 60} minutes ago", why, remedy)
+        yield Finding(
+            "ledger", about, FAIL, f"it has counted up to {age // 60} minutes ago", why, remedy
+        )
     elif age < -_COUNTED_WITHIN:
         why = "The RRD takes nothing that is older than its newest interval; the clock was wrong."
-        yield Finding("ledger", about, FAIL, f"it has counted up to {-age // 60} minutes ahead of the clock", why, "timedatectl")
+        yield Finding(
+            "ledger",
+            about,
+            FAIL,
+            f"it has counted up to {-age // 60} minutes ahead of the clock",
+            why,
+            "timedatectl",
+        )
     else:
         yield Finding("ledger", about, OK, f"it has counted up to {max(0, age)} seconds ago")
 
@@ -72,19 +94,41 @@ def rrd(facts: Facts) -> Iterator[Finding]:
     about = f"{kept.state_dir}/outbound.rrd"
     if kept.rrd_trouble:
         anew = f"mv {about} {about}.wrong && systemctl restart {UNIT}"
-        yield _told("rrd", facts, kept.rrd_trouble, about, anew if "move it away" in kept.rrd_trouble else "")
+        yield _told(
+            "rrd",
+            facts,
+            kept.rrd_trouble,
+            about,
+            anew if "move it away" in kept.rrd_trouble else "",
+        )
     elif kept.last is None and kept.written is not None:
         why = "Nothing is drawn, and reports reach back only as far as the ledger does."
-        yield Finding("rrd", about, FAIL, "it is gone", why, f"systemctl restart {UNIT}; journalctl -u {UNIT}")
+        yield Finding(
+            "rrd", about, FAIL, "it is gone", why, f"systemctl restart {UNIT}; journalctl -u {UNIT}"
+        )
     elif kept.last is None:
         if not kept.ledger_trouble:
-            yield Finding("rrd", about, WARN, "it is not there yet", _EMPTY, f"systemctl status {UNIT}")
+            yield Finding(
+                "rrd", about, WARN, "it is not there yet", _EMPTY, f"systemctl status {UNIT}"
+            )
     elif kept.differing:
         why = "The RRD is wrong; without it, it is made anew from its snapshot and the ledger."
         remedy = f"mv {about} {about}.wrong && systemctl restart {UNIT}"
-        yield Finding("rrd", about, FAIL, f"{kept.differing} of {kept.compared} intervals differ from the ledger", why, remedy)
+        yield Finding(
+            "rrd",
+            about,
+            FAIL,
+            f"{kept.differing} of {kept.compared} intervals differ from the ledger",
+            why,
+            remedy,
+        )
     elif kept.compared:
-        yield Finding("rrd", about, OK, f"sound; {kept.compared} intervals of the last week agree with the ledger")
+        yield Finding(
+            "rrd",
+            about,
+            OK,
+            f"sound; {kept.compared} intervals of the last week agree with the ledger",
+        )
     else:
         yield Finding("rrd", about, OK, "sound")
 
@@ -92,7 +136,11 @@ def rrd(facts: Facts) -> Iterator[Finding]:
 _MARKS = (
     ("future", "connections were stamped in the future, counted nowhere", "timedatectl"),
     ("unreadable", "lines had no readable time, counted nowhere", "dane-mailgraph explain"),
-    ("nameless", "connections had lost the program's name (RFC 5424), counted nowhere", "dane-mailgraph explain"),
+    (
+        "nameless",
+        "connections had lost the program's name (RFC 5424), counted nowhere",
+        "dane-mailgraph explain",
+    ),
 )
 
 
@@ -109,14 +157,23 @@ def page(facts: Facts) -> Iterator[Finding]:
     kept = facts.upkeep
     about, timer = f"{kept.output_dir}/index.html", "dane-mailgraph-render.timer"
     if kept.drawn is None:
-        yield Finding("page", about, WARN, "it is not there", "There is nothing to see.", f"systemctl enable --now {timer}")
+        yield Finding(
+            "page",
+            about,
+            WARN,
+            "it is not there",
+            "There is nothing to see.",
+            f"systemctl enable --now {timer}",
+        )
     elif facts.now - kept.drawn > _DRAWN_WITHIN:
         age = (facts.now - kept.drawn) // 60
         why = "The page shows what was then."
         remedy = f"systemctl status {timer}; journalctl -u dane-mailgraph-render"
         yield Finding("page", about, WARN, f"it was drawn {age} minutes ago", why, remedy)
     else:
-        yield Finding("page", about, OK, f"it was drawn {max(0, facts.now - kept.drawn)} seconds ago")
+        yield Finding(
+            "page", about, OK, f"it was drawn {max(0, facts.now - kept.drawn)} seconds ago"
+        )
 
 
 def disks(facts: Facts) -> Iterator[Finding]:
@@ -127,7 +184,9 @@ def disks(facts: Facts) -> Iterator[Finding]:
         if full or disk.free < _LITTLE:
             what = f"{free}, no inode left" if disk.inodes == 0 else free
             why = "When it is full, nothing more is counted or drawn."
-            yield Finding("disk", disk.path, FAIL if full else WARN, what, why, f"df -h -i {disk.path}")
+            yield Finding(
+                "disk", disk.path, FAIL if full else WARN, what, why, f"df -h -i {disk.path}"
+            )
         else:
             yield Finding("disk", disk.path, OK, free)
 
@@ -138,4 +197,11 @@ def _told(check: str, facts: Facts, trouble: str, about: str, remedy: str) -> Fi
     if not facts.root and ("ermission denied" in trouble or "unable to open" in trouble):
         why = "It may be right for whoever counts."
         return Finding(check, about, SKIP, thing, why, "run as root, or as the user that counts")
-    return Finding(check, about, FAIL, thing, "Nothing is counted or drawn as long as it is so.", remedy or step)
+    return Finding(
+        check,
+        about,
+        FAIL,
+        thing,
+        "Nothing is counted or drawn as long as it is so.",
+        remedy or step,
+    )

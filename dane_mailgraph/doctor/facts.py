@@ -53,14 +53,29 @@ class Facts(NamedTuple):
         return [each for each in self.instances or () if not each.trouble and not each.disabled]
 
 
-def gather(settings: Config, targets: Sequence[Target], now: int, *, resolv_conf: str = resolver.PATH, port: int = 53) -> Facts:
+def gather(
+    settings: Config,
+    targets: Sequence[Target],
+    now: int,
+    *,
+    resolv_conf: str = resolver.PATH,
+    port: int = 53,
+) -> Facts:
     """Ask everybody; `targets` are our own servers, or none for those of Postfix itself. `port` is the resolvers'."""
     instances = postconf.instances()
     told = [each for each in instances or () if not each.trouble and not each.disabled]
     resolv = resolver.read(resolv_conf)
-    where = {each.said("queue_directory") for each in told if any(s.program == "smtp" and s.chroot for s in each.services)}
-    chroots = {queue: resolver.read(os.path.join(queue, "etc/resolv.conf")) for queue in sorted(where)}
-    servers = dict.fromkeys(server for each in (resolv, *chroots.values()) for server in each.servers)
+    where = {
+        each.said("queue_directory")
+        for each in told
+        if any(s.program == "smtp" and s.chroot for s in each.services)
+    }
+    chroots = {
+        queue: resolver.read(os.path.join(queue, "etc/resolv.conf")) for queue in sorted(where)
+    }
+    servers = dict.fromkeys(
+        server for each in (resolv, *chroots.values()) for server in each.servers
+    )
     routes = loggers.routes()
     account = loggers.counter(settings.state_dir)
     files = {*routes.files, *(each.said("maillog_file") for each in told)} - {""}
@@ -77,7 +92,9 @@ def gather(settings: Config, targets: Sequence[Target], now: int, *, resolv_conf
         routes=routes,
         same={file: _same(file, settings.log) for file in sorted(files)},
         account=account,
-        readable=loggers.readable(settings.log, account) if account and settings.log != JOURNAL else None,
+        readable=loggers.readable(settings.log, account)
+        if account and settings.log != JOURNAL
+        else None,
         upkeep=own_state.look(settings.log, settings.state_dir, settings.output_dir, settings.step),
         time_zone=settings.texts["time_zone"],
         synchronized=_synchronized(),
@@ -86,7 +103,11 @@ def gather(settings: Config, targets: Sequence[Target], now: int, *, resolv_conf
 
 def _libc() -> tuple[int, ...]:
     name, version = platform.libc_ver()
-    return tuple(int(each) for each in version.split(".") if each.isdecimal()) if name == "glibc" else ()
+    return (
+        tuple(int(each) for each in version.split(".") if each.isdecimal())
+        if name == "glibc"
+        else ()
+    )
 
 
 def _synchronized() -> bool | None:

@@ -49,9 +49,16 @@ def as_text(findings: Sequence[Finding]) -> str:
         about = f"{each.about}: " if each.about else ""
         lines.append(f"{each.verdict.name:<5} {each.check:<{width}}  {about}{each.found}")
         if each.verdict is not Verdict.OK:
-            lines += [f"{'':5} {'':{width}}  {more}" for more in (each.why, each.remedy and f"-> {each.remedy}") if more]
+            lines += [
+                f"{'':5} {'':{width}}  {more}"
+                for more in (each.why, each.remedy and f"-> {each.remedy}")
+                if more
+            ]
     counts = _counts(findings)
-    lines += ["", f"{counts['fail']} to mend, {counts['warn']} to look at, {counts['ok']} well, {counts['skip']} not checked"]
+    lines += [
+        "",
+        f"{counts['fail']} to mend, {counts['warn']} to look at, {counts['ok']} well, {counts['skip']} not checked",
+    ]
     return "\n".join(lines)
 
 

@@ -91,7 +91,10 @@ def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
         return _end_of_journal(zone, ignored, now)
     try:
         if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
-            return End(path, f"{path} is a pipe, which holds no old lines; set `log` to the file that Postfix's lines go to.")
+            return End(
+                path,
+                f"{path} is a pipe, which holds no old lines; set `log` to the file that Postfix's lines go to.",
+            )
         with opened(path) as log:
             before = max(0, log.status.st_size - _END)
             log.skip(before)
@@ -107,13 +110,23 @@ def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
 
 
 def _end_of_journal(zone: tzinfo | None, ignored: Relays, now: int) -> End:
-    said = ask("journalctl", "-q", "--no-pager", "-o", "short-iso", "-n", "1500", "SYSLOG_FACILITY=2")
+    said = ask(
+        "journalctl", "-q", "--no-pager", "-o", "short-iso", "-n", "1500", "SYSLOG_FACILITY=2"
+    )
     if said is None:
-        return End(JOURNAL, "There is no journalctl here; set `log` to the file that Postfix's lines go to.")
+        return End(
+            JOURNAL,
+            "There is no journalctl here; set `log` to the file that Postfix's lines go to.",
+        )
     if said.status or not said.out:
         why = said.err or "it holds no line of the mail facility that we may read"
-        return End(JOURNAL, f"The journal cannot be read: {why}; run as root, or as a user of the group systemd-journal.")
-    return _read(JOURNAL, said.out.encode("utf-8", "surrogateescape").split(b"\n"), now, zone, ignored)
+        return End(
+            JOURNAL,
+            f"The journal cannot be read: {why}; run as root, or as a user of the group systemd-journal.",
+        )
+    return _read(
+        JOURNAL, said.out.encode("utf-8", "surrogateescape").split(b"\n"), now, zone, ignored
+    )
 
 
 def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, ignored: Relays) -> End:
@@ -138,11 +151,23 @@ def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, igno
             if alarm := warned(entry.text):
                 warnings[alarm.name] += 1
     connections = _connections(lines, Clock(zone, changed), ignored)
-    return End(path, "", changed, len(lines), newest=newest, connections=connections, warnings=warnings, **counts)
+    return End(
+        path,
+        "",
+        changed,
+        len(lines),
+        newest=newest,
+        connections=connections,
+        warnings=warnings,
+        **counts,
+    )
 
 
 def _connections(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> int:
-    return sum(any(key.startswith("connections.") for key in each.counts) for each in explain(lines, clock, ignored))
+    return sum(
+        any(key.startswith("connections.") for key in each.counts)
+        for each in explain(lines, clock, ignored)
+    )
 
 
 # ---- the loggers ----------------------------------------------------------------------------
@@ -151,17 +176,26 @@ def _connections(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> int:
 def routes(root: str = "/") -> Routes:
     """What the loggers of this machine do with mail.info."""
     texts = []
-    for path in [os.path.join(root, "etc/rsyslog.conf"), *sorted(glob.glob(os.path.join(root, "etc/rsyslog.d/*.conf")))]:
+    for path in [
+        os.path.join(root, "etc/rsyslog.conf"),
+        *sorted(glob.glob(os.path.join(root, "etc/rsyslog.d/*.conf"))),
+    ]:
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
                 texts.append(file.read())
         except OSError:
             continue
     rules = "\n".join(texts)
-    reduced = re.search(r'^\s*(?:\$RepeatedMsgReduction\s+on|.*\bmsgReduction\s*=\s*"?on)', rules, re.MULTILINE | re.IGNORECASE)
+    reduced = re.search(
+        r'^\s*(?:\$RepeatedMsgReduction\s+on|.*\bmsgReduction\s*=\s*"?on)',
+        rules,
+        re.MULTILINE | re.IGNORECASE,
+    )
     journal = os.path.exists(os.path.join(root, "run/systemd/journal/socket"))
     files = tuple(dict.fromkeys(_files(rules)))
-    return Routes(_runs("rsyslogd", root), files, bool(reduced), journal, _suppressed() if journal else 0)
+    return Routes(
+        _runs("rsyslogd", root), files, bool(reduced), journal, _suppressed() if journal else 0
+    )
 
 
 def _runs(program: str, root: str) -> bool:
@@ -177,7 +211,9 @@ def _runs(program: str, root: str) -> bool:
 
 
 def _files(rules: str) -> Iterable[str]:
-    for match in re.finditer(r'^\s*([\w*,.;=!]+)\s+(?:-?(/\S+)|action\(.*?\bfile\s*=\s*"(/[^"]+)")', rules, re.MULTILINE):
+    for match in re.finditer(
+        r'^\s*([\w*,.;=!]+)\s+(?:-?(/\S+)|action\(.*?\bfile\s*=\s*"(/[^"]+)")', rules, re.MULTILINE
+    ):
         if _takes_mail(match[1]):
             yield match[2] or match[3]
 
@@ -193,7 +229,9 @@ def _takes_mail(selector: str) -> bool:
 
 
 def _suppressed() -> int:
-    said = ask("journalctl", "-q", "--no-pager", "-o", "cat", "--since=-7d", f"MESSAGE_ID={_SUPPRESSED}")
+    said = ask(
+        "journalctl", "-q", "--no-pager", "-o", "cat", "--since=-7d", f"MESSAGE_ID={_SUPPRESSED}"
+    )
     return len(_DROPPED.findall(said.out.encode())) if said else 0
 
 
@@ -207,7 +245,11 @@ def counter(state_dir: str) -> Account | None:
     if said and not said.status:
         told = dict(line.split("=", 1) for line in said.out.split("\n") if "=" in line)
     try:
-        user = pwd.getpwnam(told["User"]) if told.get("User") else pwd.getpwuid(os.stat(state_dir).st_uid)
+        user = (
+            pwd.getpwnam(told["User"])
+            if told.get("User")
+            else pwd.getpwuid(os.stat(state_dir).st_uid)
+        )
     except (OSError, KeyError):
         return None
     groups = set(os.getgrouplist(user.pw_name, user.pw_gid))

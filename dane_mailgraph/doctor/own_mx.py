@@ -80,7 +80,11 @@ def look(target: Target, instances: Sequence[Instance], resolv: Resolv, port: in
         other = resolver.look_up(target.name, "AAAA", resolv, port)
         address = other if other.records else address
     records = resolver.look_up(target.record, "TLSA", resolv, port)
-    served = tuple(_served(each, service, target) for each in instances for service in _listeners(each, target.port))
+    served = tuple(
+        _served(each, service, target)
+        for each in instances
+        for service in _listeners(each, target.port)
+    )
     live, silent = _live(target, address)
     return Mx(target, address, records, served, live, silent)
 
@@ -93,14 +97,22 @@ def _listeners(instance: Instance, port: int) -> list[Service]:
     found = []
     for each in instance.services:
         host, _, name = each.name.rpartition(":")
-        if each.type == "inet" and each.program in ("smtpd", "postscreen") and not _local(host or "all") and _port(name) == port:
+        if (
+            each.type == "inet"
+            and each.program in ("smtpd", "postscreen")
+            and not _local(host or "all")
+            and _port(name) == port
+        ):
             found.append(each)
     return found
 
 
 def _local(interfaces: str) -> bool:
     words = interfaces.replace(",", " ").split()
-    return all(word in ("loopback-only", "localhost") or resolver.loopback(word.strip("[]")) for word in words)
+    return all(
+        word in ("loopback-only", "localhost") or resolver.loopback(word.strip("[]"))
+        for word in words
+    )
 
 
 def _port(name: str) -> int | None:
@@ -136,7 +148,13 @@ def _served(instance: Instance, service: Service, target: Target) -> Served:
         if not found:
             troubles.append(f"{path} holds no certificate that openssl can read")
     offers = level not in ("", "none") if level else old == "yes"
-    return Served(instance.directory, offers, bool(said("tls_server_sni_maps")), tuple(chains), tuple(troubles))
+    return Served(
+        instance.directory,
+        offers,
+        bool(said("tls_server_sni_maps")),
+        tuple(chains),
+        tuple(troubles),
+    )
 
 
 # ---- what it serves -------------------------------------------------------------------------
@@ -148,7 +166,17 @@ def _live(target: Target, address: Answer) -> tuple[Chain | None, str]:
     host = address.records[0]
     where = f"[{host}]:{target.port}" if ":" in host else f"{host}:{target.port}"
     starttls = () if target.port == SUBMISSIONS else ("-starttls", "smtp")
-    said = ask("openssl", "s_client", "-connect", where, "-servername", target.name, *starttls, "-showcerts", seconds=_PATIENCE)
+    said = ask(
+        "openssl",
+        "s_client",
+        "-connect",
+        where,
+        "-servername",
+        target.name,
+        *starttls,
+        "-showcerts",
+        seconds=_PATIENCE,
+    )
     if said is None:
         return None, "there is no command openssl"
     group = PEM_CERTIFICATE.findall(said.out)
@@ -158,5 +186,8 @@ def _live(target: Target, address: Answer) -> tuple[Chain | None, str]:
 
 def _why(said: str) -> str:
     """The words that tell something in OpenSSL's stack of errors."""
-    known = re.search(r"Connection refused|Network is unreachable|No route to host|no answer within \d+ seconds|timed out", said)
+    known = re.search(
+        r"Connection refused|Network is unreachable|No route to host|no answer within \d+ seconds|timed out",
+        said,
+    )
     return known[0] if known else "it offers no TLS"

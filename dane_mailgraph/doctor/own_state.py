@@ -63,8 +63,15 @@ class Upkeep(NamedTuple):
 
 def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
     """Look at everything that we keep; what cannot be read is said in the sentence of whoever read it."""
-    found = Upkeep(state_dir, output_dir, live=_live(log), drawn=_changed(os.path.join(output_dir, "index.html")))
-    found = found._replace(disks=tuple(disk for disk in map(_disk, dict.fromkeys((state_dir, output_dir))) if disk))
+    found = Upkeep(
+        state_dir,
+        output_dir,
+        live=_live(log),
+        drawn=_changed(os.path.join(output_dir, "index.html")),
+    )
+    found = found._replace(
+        disks=tuple(disk for disk in map(_disk, dict.fromkeys((state_dir, output_dir))) if disk)
+    )
     rrd = Store(state_dir, step).rrd
     try:
         found = found._replace(last=rrd.last)

@@ -85,7 +85,10 @@ class Instance(NamedTuple):
     @property
     def version(self) -> tuple[int, ...]:
         """`(3, 7, 11)`; of a snapshot such as 3.12-20260821 the numbers before the date."""
-        return tuple(int(each) for each in re.findall(r"\d+", self.settings.get("mail_version", "").partition("-")[0]))
+        return tuple(
+            int(each)
+            for each in re.findall(r"\d+", self.settings.get("mail_version", "").partition("-")[0])
+        )
 
     @property
     def flag(self) -> str:
@@ -105,7 +108,10 @@ def instances() -> list[Instance] | None:
         return None
     others = first.settings.get("multi_instance_directories", "").replace(",", " ").split()
     more = [each for each in map(_instance, others) if each]
-    return [first, *(each._replace(disabled=each.said("multi_instance_enable") == "no") for each in more)]
+    return [
+        first,
+        *(each._replace(disabled=each.said("multi_instance_enable") == "no") for each in more),
+    ]
 
 
 def _instance(directory: str) -> Instance | None:
@@ -114,9 +120,13 @@ def _instance(directory: str) -> Instance | None:
         return None
     settings = dict(_pairs(said.out))
     if said.status:
-        return Instance(directory, settings, (), said.err.rpartition("fatal: ")[2] or f"status {said.status}")
+        return Instance(
+            directory, settings, (), said.err.rpartition("fatal: ")[2] or f"status {said.status}"
+        )
     services, overrides = _ask(directory, "-M"), _ask(directory, "-x", "-P")
-    found = tuple(_services(services.out if services else "", overrides.out if overrides else "", settings))
+    found = tuple(
+        _services(services.out if services else "", overrides.out if overrides else "", settings)
+    )
     return Instance(directory or settings.get("config_directory", ""), settings, found)
 
 

@@ -17,7 +17,13 @@ class Blocks:
     unread, or, with `to_the_end`, taken for a line.
     """
 
-    def __init__(self, readinto: Callable[[memoryview], int | None], *, inside: bool = False, to_the_end: bool = False) -> None:
+    def __init__(
+        self,
+        readinto: Callable[[memoryview], int | None],
+        *,
+        inside: bool = False,
+        to_the_end: bool = False,
+    ) -> None:
         self._readinto = readinto
         self._to_the_end = to_the_end
         self.consumed = 0

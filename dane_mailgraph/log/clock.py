@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
 
-_MONTHS = {name: 1 + n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())}
+_MONTHS = {
+    name: 1 + n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+}
 
 _DAY = 86400
 _OLDEST = 946684800
@@ -27,7 +29,14 @@ class Clock:
     can have been written (the file's modification, or now) say the rest.
     """
 
-    def __init__(self, zone: tzinfo | None, latest: int, *, year: int | None = None, previous: int | None = None) -> None:
+    def __init__(
+        self,
+        zone: tzinfo | None,
+        latest: int,
+        *,
+        year: int | None = None,
+        previous: int | None = None,
+    ) -> None:
         self.zone = zone
         self.latest = latest
         self.year = year
@@ -60,8 +69,16 @@ class Clock:
 
     def _resolve_minute(self, stamp: bytes, offset: bytes) -> int:
         if len(stamp) == 12:
-            return self._yearless(_MONTHS[stamp[:3]], int(stamp[4:6]), int(stamp[7:9]), int(stamp[10:]))
-        fields = int(stamp[:4]), int(stamp[5:7]), int(stamp[8:10]), int(stamp[11:13]), int(stamp[14:])
+            return self._yearless(
+                _MONTHS[stamp[:3]], int(stamp[4:6]), int(stamp[7:9]), int(stamp[10:])
+            )
+        fields = (
+            int(stamp[:4]),
+            int(stamp[5:7]),
+            int(stamp[8:10]),
+            int(stamp[11:13]),
+            int(stamp[14:]),
+        )
         if not offset:
             return self._local(*fields)
         return int(datetime(*fields, tzinfo=_zone(offset)).timestamp())
@@ -71,14 +88,19 @@ class Clock:
         hours = first // 3600 - 2, last // 3600 + 2
         if hours != self._hours:
             self._hours = hours
-            before, after = (datetime.fromtimestamp(hour * 3600, timezone.utc).astimezone(self.zone) for hour in hours)
+            before, after = (
+                datetime.fromtimestamp(hour * 3600, timezone.utc).astimezone(self.zone)
+                for hour in hours
+            )
             self._crosses = before.utcoffset() != after.utcoffset()
         return self._crosses
 
     def _yearless(self, *fields: int) -> int:
         if self.previous is None and self.year is not None:
             return self._local(self.year, *fields)
-        around = datetime.fromtimestamp(self.latest if self.previous is None else self.previous, self.zone).year
+        around = datetime.fromtimestamp(
+            self.latest if self.previous is None else self.previous, self.zone
+        ).year
         if self.previous is not None:
             with suppress(ValueError):
                 at = self._local(around, *fields)
@@ -97,9 +119,16 @@ class Clock:
 
     def _local(self, year: int, month: int, day: int, hour: int, minute: int) -> int:
         """Epoch second of local time; an hour that spring leaves out is taken as the one after it."""
-        early, late = (int(datetime(year, month, day, hour, minute, tzinfo=self.zone, fold=fold).timestamp()) for fold in (0, 1))
+        early, late = (
+            int(datetime(year, month, day, hour, minute, tzinfo=self.zone, fold=fold).timestamp())
+            for fold in (0, 1)
+        )
         self._ambiguous = early < late
-        if early < late <= self.latest + _FOLD and self.previous is not None and early < self.previous - _FOLD:
+        if (
+            early < late <= self.latest + _FOLD
+            and self.previous is not None
+            and early < self.previous - _FOLD
+        ):
             return late
         return early
 

@@ -202,7 +202,9 @@ def translated(name: str, *, named: bool = False) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         followed = "set `log` to the file that Postfix's lines go to (see `postconf maillog_file`)"
-        raise SourceError(f"{name} is not there; {'name a log that is' if named else followed}.") from error
+        raise SourceError(
+            f"{name} is not there; {'name a log that is' if named else followed}."
+        ) from error
     except PermissionError as error:
         raise SourceError(
             f"{name} cannot be read: {reason(error)}; run as a user who may, on Debian one of the group adm."
@@ -212,8 +214,12 @@ def translated(name: str, *, named: bool = False) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # bz2 has no error of its own
             raise _damaged(name, error) from error
-        raise SourceError(f"{name} cannot be read: {reason(error)}; look at the file and its disk.") from error
+        raise SourceError(
+            f"{name} cannot be read: {reason(error)}; look at the file and its disk."
+        ) from error
 
 
 def _damaged(name: str, error: Exception) -> DamagedError:
-    return DamagedError(f"{name} cannot be unpacked: {reason(error)}; it is cut or damaged, or still being compressed.")
+    return DamagedError(
+        f"{name} cannot be unpacked: {reason(error)}; it is cut or damaged, or still being compressed."
+    )

@@ -64,7 +64,9 @@ class _Pygtail(Pygtail):  # type: ignore[misc]
     def answer(self) -> str | None:
         """The rotated file; 0.6.1, which Debian has, and 0.14 call it differently."""
         said = vars(self)
-        path: str | None = said["rotated_logfile"] if "rotated_logfile" in said else said["_rotated_logfile"]
+        path: str | None = (
+            said["rotated_logfile"] if "rotated_logfile" in said else said["_rotated_logfile"]
+        )
         return path
 
 
@@ -102,7 +104,9 @@ class Log:
         if log != (live, places, _lingering(places, files, now)):
             return False
         plain = [each for each in files if not each.compressed]
-        with suppress(OSError):  # there are no new ones while the log is the same, and what is compressed does not grow
+        with suppress(
+            OSError
+        ):  # there are no new ones while the log is the same, and what is compressed does not grow
             return all(_state(each.path) == (each.inode, each.size, each.changed) for each in plain)
         return False
 
@@ -132,7 +136,10 @@ class Log:
                 if part.log is None:
                     lost |= not part.known
                     continue
-                begin = next((each.begin for each in (*parts[number + 1 :], _Part(live, was)) if each.begin), b"")
+                begin = next(
+                    (each.begin for each in (*parts[number + 1 :], _Part(live, was)) if each.begin),
+                    b"",
+                )
                 goes_on = bool(begin) and not stamped(begin)
                 left = _left(part, parts[number + 1 :], now)
                 # Where nothing follows yet, the last line of a copy may still go on in the log that was truncated.
@@ -141,26 +148,58 @@ class Log:
                 final = not goes_on and (over or (part.log.compressed and not waits))
                 latest, left = (now, now) if part.known else (int(part.log.status.st_mtime), left)
                 path = (part.was or last).path
-                piece = Piece(part.log, path, part.was, latest=latest, left=left, carried=carried, lost=lost, final=final)
+                piece = Piece(
+                    part.log,
+                    path,
+                    part.was,
+                    latest=latest,
+                    left=left,
+                    carried=carried,
+                    lost=lost,
+                    final=final,
+                )
                 yield piece
                 carried, lost = piece.carry() if goes_on else b"", False
-            yield Piece(live, os.path.realpath(self.path), was, latest=now, carried=carried or waiting, lost=lost)
+            yield Piece(
+                live,
+                os.path.realpath(self.path),
+                was,
+                latest=now,
+                carried=carried or waiting,
+                lost=lost,
+            )
 
     def begun(self, log: Opened, offset: int) -> Piece:
         """The log, of which nothing has been read yet but what is before this byte."""
         path = os.path.realpath(self.path)
         self._sight = self._look(())
-        return Piece(log, path, Place(path, log.inode.number, offset, 0, 0, False), latest=int(log.status.st_mtime))
+        return Piece(
+            log,
+            path,
+            Place(path, log.inode.number, offset, 0, 0, False),
+            latest=int(log.status.st_mtime),
+        )
 
     def after(self, places: Bookmark, read: list[Piece], now: int) -> Bookmark:
         """The bookmark when these pieces have been read."""
         *rotated, live = read
         now_at = {piece.was: piece.place for piece in rotated if piece.was}
-        before = [now_at.get(place, place) for place in places[:-1]] if places else self._passed(live.place, now)
+        before = (
+            [now_at.get(place, place) for place in places[:-1]]
+            if places
+            else self._passed(live.place, now)
+        )
         before += [piece.place for piece in rotated if piece.was not in places[:-1]]
         # A rotated file is known as long as its writer may have it open, or its time is new enough for a new one's.
-        there = {each.inode for each in self._sight[1] if not each.compressed or each.changed > _nanoseconds(now - LINGERS)}
-        after = (*(place for place in before if place.lingers(now) or place.inode in there), live.place)
+        there = {
+            each.inode
+            for each in self._sight[1]
+            if not each.compressed or each.changed > _nanoseconds(now - LINGERS)
+        }
+        after = (
+            *(place for place in before if place.lingers(now) or place.inode in there),
+            live.place,
+        )
         live_then, files = self._sight
         self._looked = (live_then, after, _lingering(after, files, now)), files
         return after
@@ -181,24 +220,41 @@ class Log:
         """All that can be seen from outside: the log's inode, size and time, and the files beside it."""
         with translated(self.path):
             live = _state(self.path)
-        return live, beside(self.path, [place.path for place in places], {place.inode for place in places})
+        return live, beside(
+            self.path, [place.path for place in places], {place.inode for place in places}
+        )
 
     def _settled(self, stack: ExitStack, places: Bookmark, now: int, seen: int) -> list[_Part]:
         """The log and its rotated files, all open, as they were at one moment: names change while one looks."""
         for tries in range(_TRIES):
-            with ExitStack() as trial, suppress(SourceError) if tries < _TRIES - 1 else nullcontext():
+            with (
+                ExitStack() as trial,
+                suppress(SourceError) if tries < _TRIES - 1 else nullcontext(),
+            ):
                 self._sight = self._look(places)
                 live = trial.enter_context(opened(self.path))
                 parts = self._line_up(trial, live, self._sight[1], places, now, seen)
-                if tries == _TRIES - 1 or (_names(self._look(places)[1]) == _names(self._sight[1]) and self.is_at(live)):
+                if tries == _TRIES - 1 or (
+                    _names(self._look(places)[1]) == _names(self._sight[1]) and self.is_at(live)
+                ):
                     stack.push(trial.pop_all())
                     break
         return parts
 
-    def _line_up(self, stack: ExitStack, live: Opened, files: list[File], places: Bookmark, now: int, seen: int) -> list[_Part]:
+    def _line_up(
+        self,
+        stack: ExitStack,
+        live: Opened,
+        files: list[File],
+        places: Bookmark,
+        now: int,
+        seen: int,
+    ) -> list[_Part]:
         """The files that were the log, oldest first, and the log."""
         *before, last = places
-        files = [each for each in files if each.inode != live.status.st_ino]  # savelog links before it renames
+        files = [
+            each for each in files if each.inode != live.status.st_ino
+        ]  # savelog links before it renames
         full = {(each.inode, each.size) for each in files if not each.compressed}
         parts = []
         for place in before:
@@ -206,44 +262,84 @@ class Log:
             parts.append(_Part(None if idle else self._found(stack, place, files, places), place))
         ours = None
         if last.length:
-            ours = live if is_at(live, last) and holds(live, last) else self._found(stack, last, files, places, live)
+            ours = (
+                live
+                if is_at(live, last) and holds(live, last)
+                else self._found(stack, last, files, places, live)
+            )
             if ours is live:
                 return [*parts, _Part(live, last)]
             parts.append(_Part(ours, last if ours else None))
         since = min(seen, int(ours.status.st_mtime)) if ours and now < seen else seen
-        new = self._new(stack, files, places, [live, *(part.log for part in parts if part.log)], _nanoseconds(since - _COARSE))
-        if not (last.length or new or is_at(live, last) or any(each.rotated and _is_empty(each.path) for each in files)):
+        new = self._new(
+            stack,
+            files,
+            places,
+            [live, *(part.log for part in parts if part.log)],
+            _nanoseconds(since - _COARSE),
+        )
+        if not (
+            last.length
+            or new
+            or is_at(live, last)
+            or any(each.rotated and _is_empty(each.path) for each in files)
+        ):
             new = [_Part(None)]  # the log was empty, and nobody knows what it came to hold
         return [*parts, *new, _Part(live)]
 
     def _found(
-        self, stack: ExitStack, place: Place, files: list[File], places: Bookmark, live: Opened | None = None
+        self,
+        stack: ExitStack,
+        place: Place,
+        files: list[File],
+        places: Bookmark,
+        live: Opened | None = None,
     ) -> Opened | None:
         """The file of this place under its new name or, where that is gone, a copy of it; the log may be one, too."""
         answer = self._pygtail(place) if live else None
-        files = sorted(files, key=lambda each: (each.inode != place.inode, each.path != answer, each.compressed, -each.changed))
+        files = sorted(
+            files,
+            key=lambda each: (
+                each.inode != place.inode,
+                each.path != answer,
+                each.compressed,
+                -each.changed,
+            ),
+        )
         for rotated in (True, False) if place.length else (True,):
             for each in files:
-                if (each.rotated or each.inode == place.inode) is rotated and (log := _whole(stack, each.path, place, places)):
+                if (each.rotated or each.inode == place.inode) is rotated and (
+                    log := _whole(stack, each.path, place, places)
+                ):
                     return log
             if rotated and live and place.length and holds(live, place):
                 return live
         return None
 
-    def _new(self, stack: ExitStack, files: list[File], places: Bookmark, known: list[Opened], since: int) -> list[_Part]:
+    def _new(
+        self, stack: ExitStack, files: list[File], places: Bookmark, known: list[Opened], since: int
+    ) -> list[_Part]:
         """The files of which nothing has been read, oldest first; what is damaged is lost."""
         last, parts = places[-1], []
         heads = {*(place.head for place in places), *map(_head, known)} - {Head.of(b"")}
         inodes = {log.inode for log in known}
-        for each in in_order(each for each in files if (each.rotated and each.changed >= since) or each.inode == last.inode):
+        for each in in_order(
+            each
+            for each in files
+            if (each.rotated and each.changed >= since) or each.inode == last.inode
+        ):
             recent = each.rotated and each.changed >= since
             try:
                 log = _sound(stack, each.path)
             except DamagedError:
                 parts += [_Part(None)] if recent else []
                 continue
-            empty = not last.length and is_at(log, last)  # so it was when it was looked at as the log
-            old = log.inode in inodes or any(is_at(log, place) and holds(log, place) for place in places)
+            empty = not last.length and is_at(
+                log, last
+            )  # so it was when it was looked at as the log
+            old = log.inode in inodes or any(
+                is_at(log, place) and holds(log, place) for place in places
+            )
             head = _head(log)
             if empty or (recent and not old and head not in heads):
                 heads |= {head} if head.length else set()
@@ -254,23 +350,35 @@ class Log:
         """The files that were rotated before the first look: what will be added to them is counted, but not what they hold."""
         passed = []
         for each in self._sight[1]:
-            if each.rotated and each.inode != live.inode and (not each.compressed or each.changed >= _nanoseconds(now - _COARSE)):
+            if (
+                each.rotated
+                and each.inode != live.inode
+                and (not each.compressed or each.changed >= _nanoseconds(now - _COARSE))
+            ):
                 with suppress(SourceError), opened(each.path) as log:
                     number, generation = log.inode
                     head, done = Head.of(log.begin[: each.size]), log.compressed
-                    passed.append(Place(live.path, number, each.size, *head, False, "", now, done, generation))
+                    passed.append(
+                        Place(live.path, number, each.size, *head, False, "", now, done, generation)
+                    )
         return passed
 
     def _pygtail(self, place: Place) -> str | None:
         """Which file pygtail takes for the bookmarked one."""
-        with redirect_stderr(io.StringIO()), suppress(OSError, ValueError, EOFError, StoreError):  # what it warns of is seen here
+        with (
+            redirect_stderr(io.StringIO()),
+            suppress(OSError, ValueError, EOFError, StoreError),
+        ):  # what it warns of is seen here
             self.keep(place)
             return _Pygtail(self.path, offset_file=self._offset_file, copytruncate=False).answer
         return None
 
 
 def _lingering(places: Bookmark, files: list[File], now: int) -> list[bool]:
-    return [*(place.lingers(now) for place in places), *(each.changed >= _nanoseconds(now - LINGERS) for each in files)]
+    return [
+        *(place.lingers(now) for place in places),
+        *(each.changed >= _nanoseconds(now - LINGERS) for each in files),
+    ]
 
 
 def _state(path: str) -> tuple[int, ...]:
@@ -309,7 +417,9 @@ def _whole(stack: ExitStack, path: str, place: Place, places: Bookmark) -> Opene
     """Open a file if it is the one of this place, and holds it up to the offset at least."""
     with suppress(SourceError):  # damaged, or still being compressed, or not for us to read
         with opened(path) as log:
-            another = any(is_at(log, each) and holds(log, each) for each in places if each is not place)
+            another = any(
+                is_at(log, each) and holds(log, each) for each in places if each is not place
+            )
             if another or not holds(log, place) or not log.skip(place.offset):
                 return None
         return _sound(stack, path)

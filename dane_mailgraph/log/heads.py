@@ -9,7 +9,9 @@ from .clock import Clock
 
 # ---- the head of a line ---------------------------------------------------------------------
 
-YEARLESS = r"[A-Z][a-z][a-z]\ [\ \d]\d\ \d\d:\d\d:\d\d"  # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
+YEARLESS = (
+    r"[A-Z][a-z][a-z]\ [\ \d]\d\ \d\d:\d\d:\d\d"  # Nov  4 00:06:58, postlogd: Nov 04 00:06:58
+)
 DATED = r"\d\d\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d"  # 2026-11-04T00:06:58
 FRACTION = r"[.,]\d+"
 ZONE = r"[Zz]|[+-]\d\d:?\d\d"
@@ -42,7 +44,9 @@ def lines_with(sign: re.Pattern[bytes], block: bytearray, end: int) -> list[byte
     A mail log is mostly lines that count nowhere: only these few are looked at, each from its start.
     """
     rfind = block.rfind
-    return [block[rfind(b"\n", 0, hit.start()) + 1 : hit.end()] for hit in sign.finditer(block, 0, end)]
+    return [
+        block[rfind(b"\n", 0, hit.start()) + 1 : hit.end()] for hit in sign.finditer(block, 0, end)
+    ]
 
 
 class Entry(NamedTuple):

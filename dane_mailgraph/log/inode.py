@@ -30,7 +30,9 @@ class Inode(NamedTuple):
 
     def may_be(self, other: Inode) -> bool:
         """Whether nothing tells them apart."""
-        return self.number == other.number and (self.generation == other.generation or not (self.generation and other.generation))
+        return self.number == other.number and (
+            self.generation == other.generation or not (self.generation and other.generation)
+        )
 
 
 def _generation(descriptor: int) -> int:
@@ -45,7 +47,10 @@ def _born(descriptor: int) -> int:
     """The birth time; 0 where the file system, the kernel, the C library or Python has none."""
     try:
         import ctypes  # here, since most logs are on file systems with generations
-    except (ImportError, MemoryError):  # without libffi, or one that needs memory both writable and executable
+    except (
+        ImportError,
+        MemoryError,
+    ):  # without libffi, or one that needs memory both writable and executable
         return 0
 
     # os.stat has no birth time on Linux.

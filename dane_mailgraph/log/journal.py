@@ -32,7 +32,17 @@ FOLDERS = ("/var/log/journal", "/run/log/journal")
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
 """SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: `Suppressed N messages from UNIT`, N in N_DROPPED."""
 
-_FIELDS = ("MESSAGE", "SYSLOG_IDENTIFIER", "_PID", "_UID", "_HOSTNAME", "MESSAGE_ID", "N_DROPPED", "OBJECT_UID", "_TRANSPORT")
+_FIELDS = (
+    "MESSAGE",
+    "SYSLOG_IDENTIFIER",
+    "_PID",
+    "_UID",
+    "_HOSTNAME",
+    "MESSAGE_ID",
+    "N_DROPPED",
+    "OBJECT_UID",
+    "_TRANSPORT",
+)
 
 _MISSING = b"\n\n"
 """Stands between lines for those that are missing."""
@@ -143,7 +153,13 @@ class Journal:
         """The user that Postfix's clients run as: mail_owner of postconf(5), or its default."""
         name = "postfix"
         with suppress(OSError, subprocess.SubprocessError):
-            asked = subprocess.run(("postconf", "-h", "mail_owner"), capture_output=True, text=True, timeout=10, check=True)
+            asked = subprocess.run(
+                ("postconf", "-h", "mail_owner"),
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            )
             name = asked.stdout.strip() or name
         with suppress(KeyError):
             return frozenset({pwd.getpwnam(name).pw_uid})
@@ -195,10 +211,20 @@ class Journal:
     @contextmanager
     def entries(self, place: Place | None) -> Iterator[Iterator[bytes]]:
         """What Postfix and journald have logged, from this place on, as JSON; the entry of the cursor is the first."""
-        matches = ["_UID=0", "SYSLOG_FACILITY=2", "+", "_TRANSPORT=driver", f"MESSAGE_ID={SUPPRESSED}"]
+        matches = [
+            "_UID=0",
+            "SYSLOG_FACILITY=2",
+            "+",
+            "_TRANSPORT=driver",
+            f"MESSAGE_ID={SUPPRESSED}",
+        ]
         for uid in sorted(self.owners):
             matches += ["+", f"_UID={uid}"]
-        where = [] if place is None else [f"--cursor={place.cursor}" if place.cursor else f"--since=@{place.until}"]
+        where = (
+            []
+            if place is None
+            else [f"--cursor={place.cursor}" if place.cursor else f"--since=@{place.until}"]
+        )
         with _journalctl(*where, f"--output-fields={','.join(_FIELDS)}", *matches) as said:
             yield said
 
@@ -218,7 +244,15 @@ def _journalctl(*arguments: str, whole: bool = True) -> Iterator[Iterator[bytes]
 
     `--system` leaves the journals of people out, and lets one who may not read it hear so.
     """
-    command = ("journalctl", "--system", "--quiet", "--no-pager", "--all", "--output=json", *arguments)
+    command = (
+        "journalctl",
+        "--system",
+        "--quiet",
+        "--no-pager",
+        "--all",
+        "--output=json",
+        *arguments,
+    )
     with tempfile.TemporaryFile() as complaints:
         try:
             process = subprocess.Popen(
@@ -226,7 +260,12 @@ def _journalctl(*arguments: str, whole: bool = True) -> Iterator[Iterator[bytes]
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                env={**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_LOG_LEVEL": "notice"},
+                env={
+                    **os.environ,
+                    "LC_ALL": "C",
+                    "SYSTEMD_COLORS": "0",
+                    "SYSTEMD_LOG_LEVEL": "notice",
+                },
             )
         except OSError as error:
             raise SourceError(
@@ -253,14 +292,18 @@ def _whole_lines(output: IO[bytes]) -> Iterator[bytes]:
 def _translated(said: str, status: int) -> SourceError:
     last = said.rpartition("\n")[2].rstrip(".") or f"it ended with {status}"
     if "permission" in said.lower():
-        return SourceError(f"The journal cannot be read: {last}; run as a user of the group systemd-journal.")
+        return SourceError(
+            f"The journal cannot be read: {last}; run as a user of the group systemd-journal."
+        )
     if "seek to cursor" in said:
         forget = f"DELETE FROM state WHERE name = '{Journal.bookmark}'"
         return SourceError(
             f"The journal cannot be read from the bookmark in ledger.sqlite on: {last}; stop the counter and forget it, "
             f'`sqlite3 ledger.sqlite "{forget}"` in state_dir, then it goes on behind the newest interval that is counted.'
         )
-    return SourceError(f"The journal cannot be read: {last}; see whether `journalctl --system --verify` finds it whole.")
+    return SourceError(
+        f"The journal cannot be read: {last}; see whether `journalctl --system --verify` finds it whole."
+    )
 
 
 def _files() -> _Files:
@@ -284,7 +327,9 @@ def _parsed(said: bytes) -> dict[str, Any]:
             return entry
     except ValueError:
         pass
-    raise SourceError("The journal cannot be understood: journalctl printed no JSON; see what `journalctl -o json -n 1` prints.")
+    raise SourceError(
+        "The journal cannot be understood: journalctl printed no JSON; see what `journalctl -o json -n 1` prints."
+    )
 
 
 def _seconds(entry: dict[str, Any]) -> int:
@@ -322,4 +367,8 @@ def _number(value: object) -> str:
 def _bytes(value: object) -> bytes:
     """journalctl gives a message that is no text as a list of its bytes, and one that is too long as null."""
     numbers = value if isinstance(value, list) else []
-    return bytes(numbers) if all(isinstance(each, int) and 0 <= each < 256 for each in numbers) else b""
+    return (
+        bytes(numbers)
+        if all(isinstance(each, int) and 0 <= each < 256 for each in numbers)
+        else b""
+    )

@@ -119,14 +119,18 @@ class Piece:
     def check(self) -> None:
         """Raise SourceError where the file is not what was read any more; to be called when it has been read."""
         if not self._log.stays(self.place.offset):
-            raise SourceError(f"{self._log.name} was truncated while it was read; the next reading counts it.")
+            raise SourceError(
+                f"{self._log.name} was truncated while it was read; the next reading counts it."
+            )
 
     @property
     def place(self) -> Place:
         """How far it has been read by now; what is known of it is only what has been read."""
         consumed = self.blocks.consumed
         offset = self._offset + max(0, consumed - len(self._carried))
-        untouched = self.was is not None and self.was.left is not None and not consumed and not self._done
+        untouched = (
+            self.was is not None and self.was.left is not None and not consumed and not self._done
+        )
         return Place(
             self._path,
             self._log.inode.number,

@@ -67,14 +67,29 @@ def beside(log: str, before: Iterable[str], inodes: Collection[int]) -> list[Fil
                     match = named.fullmatch(stem)
                     rotated = match is not None or stem in pointed
                     number = int(match[match.lastindex]) if match and match.lastindex else None
-                    if (rotated or entry.inode() in inodes or path.startswith(bases)) and path not in itself:
-                        with suppress(FileNotFoundError):  # just renamed, or a symbolic link to nowhere
+                    if (
+                        rotated or entry.inode() in inodes or path.startswith(bases)
+                    ) and path not in itself:
+                        with suppress(
+                            FileNotFoundError
+                        ):  # just renamed, or a symbolic link to nowhere
                             status = entry.stat()
                             if stat.S_ISREG(status.st_mode):
-                                files.append(File(path, status.st_ino, status.st_size, status.st_mtime_ns, rotated, number))
+                                files.append(
+                                    File(
+                                        path,
+                                        status.st_ino,
+                                        status.st_size,
+                                        status.st_mtime_ns,
+                                        rotated,
+                                        number,
+                                    )
+                                )
     # `.1` and the `.1.gz` that is just being made of it are one file.
     paths = {each.path for each in files}
-    return sorted(each for each in files if not each.compressed or _COMPRESSED.sub("", each.path) not in paths)
+    return sorted(
+        each for each in files if not each.compressed or _COMPRESSED.sub("", each.path) not in paths
+    )
 
 
 def in_order(files: Iterable[File]) -> list[File]:
@@ -90,11 +105,17 @@ def in_order(files: Iterable[File]) -> list[File]:
 @lru_cache(maxsize=8)
 def _names(bases: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
     """What these logs' rotated files are named, also those with another date in their names, and how all of them begin."""
-    return re.compile("|".join(map(_series, bases))), tuple({re.split(_DATE, os.path.basename(base))[0] for base in bases})
+    return re.compile("|".join(map(_series, bases))), tuple(
+        {re.split(_DATE, os.path.basename(base))[0] for base in bases}
+    )
 
 
 def _series(base: str) -> str:
     folder, name = os.path.split(base)
     parts = re.split(_DATE, name)
-    of_any_day = f"|{re.escape(os.path.join(folder, ''))}{_DATE.join(map(re.escape, parts))}" if len(parts) > 1 else ""
+    of_any_day = (
+        f"|{re.escape(os.path.join(folder, ''))}{_DATE.join(map(re.escape, parts))}"
+        if len(parts) > 1
+        else ""
+    )
     return f"{re.escape(base)}{_ROTATED}{of_any_day}"

@@ -38,7 +38,13 @@ class Meaning:
     __slots__ = ("alarm", "key_exchange", "kind", "note", "places", "protocol", "relay", "times")
 
     def __init__(
-        self, places: tuple[int, ...], relay: str, note: str, times: int = 1, protocol: str = "", key_exchange: str = ""
+        self,
+        places: tuple[int, ...],
+        relay: str,
+        note: str,
+        times: int = 1,
+        protocol: str = "",
+        key_exchange: str = "",
     ) -> None:
         self.places = places
         """Positions in `COUNTED`; empty for what counts nowhere."""
@@ -93,7 +99,16 @@ class Meanings:
             return summary[0]
         return self.other(service, process, text, at)
 
-    def sent(self, service: Service, process: bytes, queue: bytes, relay: bytes, spent: bytes, tls: bytes, at: int) -> Meaning:
+    def sent(
+        self,
+        service: Service,
+        process: bytes,
+        queue: bytes,
+        relay: bytes,
+        spent: bytes,
+        tls: bytes,
+        at: int,
+    ) -> Meaning:
         """The meaning of a usual line of a mail that was sent."""
         if delivery.damaged(relay, spent):
             return self._illegible(service, process, queue, _GARBLED)
@@ -123,7 +138,9 @@ class Meanings:
             meaning = self._about(service, process, *queued, said, at)
             if times == 1 or not meaning.places:
                 return meaning
-            return self._other(meaning.relay, f"{meaning.note}, counted {times} times", times, meaning.places)
+            return self._other(
+                meaning.relay, f"{meaning.note}, counted {times} times", times, meaning.places
+            )
         if warning := postfix_warnings.warned(said):
             meaning = self._other("", f"a warning, kept as an alarm: {warning.meaning}", times, ())
             meaning.alarm = warning.name
@@ -133,14 +150,20 @@ class Meanings:
     # ---- sessions ----
 
     def _summary(self, text: bytes, times: int, said: handshake.Session) -> tuple[Meaning, Session]:
-        session = Session(said.peer, _AUTHENTICATED if said.label == "Verified" else _ENCRYPTED, said.reused)
+        session = Session(
+            said.peer, _AUTHENTICATED if said.label == "Verified" else _ENCRYPTED, said.reused
+        )
         self._over(session)
         if said.relay in self._ignored:
             meaning = self._nothing(_local(said.relay))
         else:
             places = tuple(_PLACES[each] for each in handshake.counted(said))
-            note = f"{said.label} TLS to {said.relay.address}" + (f", counted {times} times" if times > 1 else "")
-            meaning = Meaning(places, said.relay.name, note, times, said.protocol, said.key_exchange)
+            note = f"{said.label} TLS to {said.relay.address}" + (
+                f", counted {times} times" if times > 1 else ""
+            )
+            meaning = Meaning(
+                places, said.relay.name, note, times, said.protocol, said.key_exchange
+            )
         if len(self.summaries) >= KEPT:
             self.summaries.clear()
         self.summaries[text] = meaning, session
@@ -152,12 +175,16 @@ class Meanings:
 
     # ---- recipients ----
 
-    def _about(self, service: Service, process: bytes, queue: bytes, recipient: bool, said: bytes, at: int) -> Meaning:
+    def _about(
+        self, service: Service, process: bytes, queue: bytes, recipient: bool, said: bytes, at: int
+    ) -> Meaning:
         """The meaning of a text that begins with a queue id."""
         if not recipient:
             if delivery.breaks(said):
                 self.sessions.broken(service, process)
-                return self._nothing("a session that broke: what the process sends now is over a new connection")
+                return self._nothing(
+                    "a session that broke: what the process sends now is over a new connection"
+                )
             return self._nothing("about one message, not about a connection or a recipient")
         readings = delivery.read(said)
         if readings and (service.quotes or (len(readings) == 1 and len(said) < delivery.CUT)):
@@ -165,19 +192,30 @@ class Meanings:
         if not readings:
             return self._illegible(service, process, queue, _GARBLED)
         note = "it can be read in two ways, because of what its address or reply holds"
-        if any(each.status != b"sent" or self._peer(each.relay).local is not None for each in readings):
+        if any(
+            each.status != b"sent" or self._peer(each.relay).local is not None for each in readings
+        ):
             return self._illegible(service, process, queue, note)
         said_so = {delivery.protected(each.tls) for each in readings}
         counted = said_so.pop() if len(said_so) == 1 and len(said) < delivery.CUT else None
         return self._illegible(service, process, queue, note, (_PLACES[counted or UNKNOWN],))
 
-    def _illegible(self, service: Service, process: bytes, queue: bytes, note: str, places: tuple[int, ...] = ()) -> Meaning:
+    def _illegible(
+        self,
+        service: Service,
+        process: bytes,
+        queue: bytes,
+        note: str,
+        places: tuple[int, ...] = (),
+    ) -> Meaning:
         self.illegible += 1
         self.sessions.unreadable(service, process, queue)
         return self._other("", note, 1, places)
 
     def _delivered(self, service: Service, process: bytes, said: Delivery, at: int) -> Meaning:
-        session = self.sessions.over(service, process, said.queue, said.relay, said.uses, at, said.spent)
+        session = self.sessions.over(
+            service, process, said.queue, said.relay, said.uses, at, said.spent
+        )
         peer = self._peers.get(said.relay) or self._peer(said.relay)
         if peer.local is not None:
             return peer.local
@@ -187,7 +225,15 @@ class Meanings:
             return self._failed(peer, said)
         return self._nothing("the probe of an address, not a delivery")
 
-    def _sent(self, peer: _Peer, service: Service, session: Session | None, tls: bytes, at: int, spent: bytes | None) -> Meaning:
+    def _sent(
+        self,
+        peer: _Peer,
+        service: Service,
+        session: Session | None,
+        tls: bytes,
+        at: int,
+        spent: bytes | None,
+    ) -> Meaning:
         counted = delivery.protected(tls) if tls else None
         if session is not None:
             meaning = self._to(peer, counted or session.sent_as)
@@ -256,7 +302,10 @@ _GARBLED = "about a recipient, but cut off or garbled before its status"
 _REFUSED = "a recipient not delivered to, and not for a TLS or DANE reason"
 
 _NOTES = (
-    (b"TLS connection established to ", "Postfix before 2.5 names no trust level, so there is no category"),
+    (
+        b"TLS connection established to ",
+        "Postfix before 2.5 names no trust level, so there is no category",
+    ),
     (b"warning: ", "a warning, not the outcome of a handshake"),
     (b"error: ", "an error, not the outcome of a handshake"),
     (b"fatal: ", "an error, not the outcome of a handshake"),

@@ -46,7 +46,9 @@ class Clients:
     def __init__(self, text: str) -> None:
         """`text` is the pattern, verbose, of what follows the head up to the end of the line."""
         self._text = text
-        head = rf"({TIME})(?:{FRACTION})?((?:{ZONE})?\ {HOST}\ {NAME}[sl])mtp" + "()()" * (_KINDS - 1)
+        head = rf"({TIME})(?:{FRACTION})?((?:{ZONE})?\ {HOST}\ {NAME}[sl])mtp" + "()()" * (
+            _KINDS - 1
+        )
         self._line = compiled(rf"^{head}\[(\d+)\]:\ {text}$")
         self._rfc5424 = compiled(rf"^<\d{{1,3}}>1\ {head}\ (\S+)\ \S+\ {DATA}\ {MARK}?\ ?{text}$")
         self._process = itemgetter(2 * _KINDS)
@@ -74,11 +76,14 @@ class Clients:
         if len(found) == len(lines):
             return found, []
         rfc5424 = b"\n".join([line for line in lines if line.startswith(b"<")])
-        return found + self._rfc5424.findall(rfc5424), [each[-1] for each in _NAMELESS.findall(rfc5424)]
+        return found + self._rfc5424.findall(rfc5424), [
+            each[-1] for each in _NAMELESS.findall(rfc5424)
+        ]
 
     def _learn(self, lines: list[bytearray]) -> None:
         met = Counter(
-            (len(stamp), len(fraction), by.decode("latin-1")) for stamp, fraction, by in _HEAD.findall(b"\n".join(lines))
+            (len(stamp), len(fraction), by.decode("latin-1"))
+            for stamp, fraction, by in _HEAD.findall(b"\n".join(lines))
         )
         if met.keys() <= self._kinds.keys():
             return
@@ -117,4 +122,6 @@ def writer(by: bytes) -> tuple[bytes, bytes]:
     return offset, service + b"mtp"
 
 
-_NAMELESS = compiled(rf"^<\d{{1,3}}>1\ {STAMP}\ {HOST}\ [^/ \n]+\ \S+\ \S+\ {DATA}\ {MARK}?\ ?(.*)$")
+_NAMELESS = compiled(
+    rf"^<\d{{1,3}}>1\ {STAMP}\ {HOST}\ [^/ \n]+\ \S+\ \S+\ {DATA}\ {MARK}?\ ?(.*)$"
+)

@@ -39,7 +39,11 @@ class Met:
             for meaning in met:
                 for place in meaning.places:
                     counts[place] += self.times[meaning] * meaning.times
-            latest = max((each for each in met if each.protocol), key=lambda each: self.last[each], default=None)
+            latest = max(
+                (each for each in met if each.protocol),
+                key=lambda each: self.last[each],
+                default=None,
+            )
             yield Day(
                 day,
                 relay,

@@ -128,7 +128,9 @@ def read(text: bytes) -> list[Delivery]:
         at = _past_quoted(text, original.end())
     if text.startswith(b'"', at):
         return []  # the line has been cut inside the quoted address, and all that follows is of the address
-    return [_of(head[1], text, begin, fields) for fields in islice(_FIELDS.finditer(text, at), _WAYS)]
+    return [
+        _of(head[1], text, begin, fields) for fields in islice(_FIELDS.finditer(text, at), _WAYS)
+    ]
 
 
 def _past_quoted(text: bytes, at: int) -> int:
@@ -185,10 +187,16 @@ _REASONS = (
     ("dane_lookup", r"TLSA\ lookup\ error\ for\ "),
     ("dane_required", r"no\ TLSA\ records\ found|non\ DNSSEC\ destination|TLSA\ records\ unusable"),
     ("dane_required", r"Verification\ not\ possible,\ MX\ RRset\ is\ insecure"),
-    ("starttls", r"TLS\ is\ required,\ but\ (?:was\ not\ offered\ by\ host\ |host\ \S+\ refused\ to\ start\ TLS)"),
+    (
+        "starttls",
+        r"TLS\ is\ required,\ but\ (?:was\ not\ offered\ by\ host\ |host\ \S+\ refused\ to\ start\ TLS)",
+    ),
     ("handshake", r"Cannot\ start\ TLS:\ handshake\ failure"),
     ("requiretls", r"Sender\ requested\ REQUIRETLS,\ but"),
-    ("local", r"TLS\ is\ required,\ but\ (?:our\ TLS\ engine\ is\ )?unavailable|client\ TLS\ configuration\ problem"),
+    (
+        "local",
+        r"TLS\ is\ required,\ but\ (?:our\ TLS\ engine\ is\ )?unavailable|client\ TLS\ configuration\ problem",
+    ),
 )
 
 _REASON = re.compile("|".join(f"({pattern})" for _, pattern in _REASONS).encode(), re.VERBOSE)
@@ -199,7 +207,10 @@ FAILED = (b"deferred", b"bounced", b"SOFTBOUNCE")
 """What Postfix says of a recipient that was not delivered to; there are others of address verification."""
 
 _REFUSED = re.compile(
-    (_usual(_RELAY, _SPENT, "(?:deferred|bounced|SOFTBOUNCE)") + f"(?!{'|'.join(pattern for _, pattern in _REASONS)})").encode(),
+    (
+        _usual(_RELAY, _SPENT, "(?:deferred|bounced|SOFTBOUNCE)")
+        + f"(?!{'|'.join(pattern for _, pattern in _REASONS)})"
+    ).encode(),
     re.VERBOSE,
 )
 

@@ -26,22 +26,39 @@ class Explained(NamedTuple):
     note: str
 
 
-def explain(lines: Iterable[bytes], clock: Clock, ignored: Relays, horizon: int | None = None) -> Iterator[Explained]:
+def explain(
+    lines: Iterable[bytes], clock: Clock, ignored: Relays, horizon: int | None = None
+) -> Iterator[Explained]:
     """Explain lines, in order; `horizon` is the epoch second after which no line can have been written."""
     meanings, clients = Meanings(ignored, Sessions()), Clients(delivery.TEXT)
     for number, line in enumerate(lines, 1):
         yield _one(number, line, clock, clients, meanings, horizon)
 
 
-def _one(number: int, line: bytes, clock: Clock, clients: Clients, meanings: Meanings, horizon: int | None) -> Explained:
+def _one(
+    number: int,
+    line: bytes,
+    clock: Clock,
+    clients: Clients,
+    meanings: Meanings,
+    horizon: int | None,
+) -> Explained:
     if len(line) >= blocks.LONGEST:
-        return Explained(number, None, None, (), "far too long to be a line of Postfix's, so it is passed over")
+        return Explained(
+            number, None, None, (), "far too long to be a line of Postfix's, so it is passed over"
+        )
     entry = heads.entry(line, clock)
     program = entry.program or None if entry else None
     if entry is None or entry.at is None:
         return Explained(number, None, program, (), "its head holds no readable time and program")
     if horizon is not None and entry.at > horizon:
-        return Explained(number, entry.at, program, (), "stamped in the future; look at the clock and at time_zone")
+        return Explained(
+            number,
+            entry.at,
+            program,
+            (),
+            "stamped in the future; look at the clock and at time_zone",
+        )
     if meanings.sessions.known is None:
         meanings.sessions.begin(entry.at)
     for each in interruptions.interruptions(bytearray(line), len(line)):
@@ -51,9 +68,17 @@ def _one(number: int, line: bytes, clock: Clock, clients: Clients, meanings: Mea
             meanings.sessions.begin(entry.at)
     for _, by, *_, process, queue, relay, spent, tls, text in clients.among([bytearray(line)])[0]:
         _, name = writer(by)
-        meaning = meanings.of(meanings.sessions.service(name), process, (queue, relay, spent, tls, text), entry.at)
+        meaning = meanings.of(
+            meanings.sessions.service(name), process, (queue, relay, spent, tls, text), entry.at
+        )
         meanings.sessions.clear(entry.at)
-        return Explained(number, entry.at, program, tuple(COUNTED[place].key for place in meaning.places), meaning.note)
+        return Explained(
+            number,
+            entry.at,
+            program,
+            tuple(COUNTED[place].key for place in meaning.places),
+            meaning.note,
+        )
     return Explained(number, entry.at, program, (), _note(entry))
 
 

@@ -30,7 +30,9 @@ def unwrapped(text: bytes) -> tuple[int, bytes]:
     """How often a text stands for itself, and what Postfix wrote, without what a syslog daemon has put around it."""
     match = _WRAPPED.fullmatch(text)
     assert match is not None
-    return (1, match["text"]) if match["times"] is None else (int(match["times"]), match["repeated"])
+    return (
+        (1, match["text"]) if match["times"] is None else (int(match["times"]), match["repeated"])
+    )
 
 
 _SESSION = re.compile(
@@ -72,7 +74,9 @@ def session(text: bytes) -> Session | None:
     match = _SESSION.fullmatch(text)
     if match is None:
         return None
-    protocol, cipher, group = ((match[name] or b"").decode("ascii", "replace") for name in ("protocol", "cipher", "group"))
+    protocol, cipher, group = (
+        (match[name] or b"").decode("ascii", "replace") for name in ("protocol", "cipher", "group")
+    )
     return Session(
         label=match["label"].decode(),
         reused=match["verb"] == b"reused",
@@ -99,7 +103,13 @@ def vague(text: bytes) -> bytes:
 # of 3.10 with OpenSSL 3.
 _GROUPS = (
     ("post_quantum", re.compile(".*(mlkem|kyber)", re.IGNORECASE)),
-    ("ecdh", re.compile("ecdhe?$|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2|gc(256|512)", re.I)),
+    (
+        "ecdh",
+        re.compile(
+            "ecdhe?$|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2|gc(256|512)",
+            re.I,
+        ),
+    ),
     ("dh", re.compile("dhe?$|ffdhe|modp", re.IGNORECASE)),
 )
 

@@ -35,7 +35,9 @@ class Interruption(NamedTuple):
 
 def interruptions(block: bytearray, end: int, *, told: bool = True) -> list[Interruption]:
     """The interruptions in `block[:end]`; where the daemon has not `told` of anything, it has lost nothing either."""
-    if all(block.find(words, 0, end) < 0 for words in ((_STARTED, *_LOST) if told else (_STARTED,))):
+    if all(
+        block.find(words, 0, end) < 0 for words in ((_STARTED, *_LOST) if told else (_STARTED,))
+    ):
         return []
     found = _INTERRUPTION.finditer(block, 0, end)
     return [Interruption(each.start(), *each.groups(b"")) for each in found]

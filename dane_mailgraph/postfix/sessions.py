@@ -110,7 +110,11 @@ class Sessions:
                 service.quotes = quotes
                 for process, (session, at, queue) in list(service.held.items()):
                     if b"/" in service.name[len(name) :]:
-                        service.held[process] = Session(session.peer, UNKNOWN, session.reused), at, queue
+                        service.held[process] = (
+                            Session(session.peer, UNKNOWN, session.reused),
+                            at,
+                            queue,
+                        )
                     else:
                         del service.held[process]
 
@@ -138,7 +142,14 @@ class Sessions:
             service.held[process] = session, at, queue
 
     def over(
-        self, service: Service, process: bytes, queue: bytes, peer: bytes, uses: int, at: int, spent: bytes | None
+        self,
+        service: Service,
+        process: bytes,
+        queue: bytes,
+        peer: bytes,
+        uses: int,
+        at: int,
+        spent: bytes | None,
     ) -> Session | None:
         """The session that a delivery went over; None where it went over none that is known of.
 
@@ -161,7 +172,9 @@ class Sessions:
             if fits:
                 service.held[process] = session, opened, queue
                 return session
-            if age < -SLACK:  # the clock was set back, and until it has caught up no time tells anything
+            if (
+                age < -SLACK
+            ):  # the clock was set back, and until it has caught up no time tells anything
                 self._forget(opened)
         service.held.pop(process, None)
         return None
@@ -194,7 +207,9 @@ class Sessions:
         if self._held() <= self._most:
             return
         for service in self._services.values():
-            for process in [process for process, held in service.held.items() if held[1] < now - LONGEST - SLACK]:
+            for process in [
+                process for process, held in service.held.items() if held[1] < now - LONGEST - SLACK
+            ]:
                 del service.held[process]
         if self._held() > 2 * _HELD:
             self._forget(now)
@@ -216,14 +231,29 @@ class Sessions:
                 "tells": service.tells,
                 "quotes": service.quotes,
                 "held": [
-                    (process.decode("latin-1"), one.peer.decode("latin-1"), one.sent_as.key, one.reused, at, queue.decode())
+                    (
+                        process.decode("latin-1"),
+                        one.peer.decode("latin-1"),
+                        one.sent_as.key,
+                        one.reused,
+                        at,
+                        queue.decode(),
+                    )
                     for process, (one, at, queue) in service.held.items()
                 ],
             }
             for service in self._services.values()
         ]
-        fresh, quoting = ([each.decode("latin-1") for each in names] for names in (self._fresh, self._quoting))
-        return {"known": self.known, "fresh": fresh, "quoting": quoting, "told": self.told, "services": services}
+        fresh, quoting = (
+            [each.decode("latin-1") for each in names] for names in (self._fresh, self._quoting)
+        )
+        return {
+            "known": self.known,
+            "fresh": fresh,
+            "quoting": quoting,
+            "told": self.told,
+            "services": services,
+        }
 
     @classmethod
     def restored(cls, saved: Any) -> Sessions:
@@ -235,7 +265,11 @@ class Sessions:
             made._quoting = tuple(each.encode("latin-1") for each in saved["quoting"])
             for said in saved["services"]:
                 service = made.service(said["name"].encode("latin-1"))
-                service.silent, service.tells, service.quotes = said["silent"], said["tells"], said["quotes"]
+                service.silent, service.tells, service.quotes = (
+                    said["silent"],
+                    said["tells"],
+                    said["quotes"],
+                )
                 for process, peer, sent_as, reused, at, queue in said["held"]:
                     session = Session(peer.encode("latin-1"), BY_KEY[sent_as], reused)
                     service.held[process.encode("latin-1")] = session, at, queue.encode()

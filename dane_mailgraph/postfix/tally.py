@@ -29,7 +29,9 @@ KEPT = 4000
 class Tally:
     """Takes blocks of a log and keeps the counts of their intervals."""
 
-    def __init__(self, step: int, ignored: Relays, horizon: int, sessions: Sessions | None = None) -> None:
+    def __init__(
+        self, step: int, ignored: Relays, horizon: int, sessions: Sessions | None = None
+    ) -> None:
         """`horizon` is the epoch second after which no line can have been written."""
         self._step = step
         self._grain = math.gcd(step, MINUTE)
@@ -85,7 +87,9 @@ class Tally:
             self._count_all(block, end, clock, timeless)
             self._meet(last, clock)
         lost = sum(bool(each.places) for each in timeless)
-        self.unreadable += lost if first is not None and last is not None else _without_time(block, end, clock)
+        self.unreadable += (
+            lost if first is not None and last is not None else _without_time(block, end, clock)
+        )
 
     def _count_all(self, block: bytearray, end: int, clock: Clock, timeless: list[Meaning]) -> None:
         """Count the lines of a block; `timeless` gets what has no readable time.
@@ -119,7 +123,9 @@ class Tally:
             self._sessions.begin(at)
 
     def _count_nameless(self, texts: list[bytes]) -> None:
-        self.nameless += sum(times for times, text in map(handshake.unwrapped, texts) if handshake.session(text))
+        self.nameless += sum(
+            times for times, text in map(handshake.unwrapped, texts) if handshake.session(text)
+        )
 
     def _meet(self, at: int | None, clock: Clock) -> None:
         """A line was written then."""
@@ -128,7 +134,9 @@ class Tally:
             self.first = at if self.first is None else self.first
             self.newest = at if self.newest is None else max(self.newest, at)
 
-    def _count_each(self, block: bytearray, end: int, clock: Clock, timeless: list[Meaning]) -> None:
+    def _count_each(
+        self, block: bytearray, end: int, clock: Clock, timeless: list[Meaning]
+    ) -> None:
         """The same in the hours around a change of the clocks, where each line's time says which hour the next is of."""
         for line in heads.lines_with(heads.ANY_LINE, block, end):
             before = clock.previous
@@ -143,7 +151,9 @@ class Tally:
                 self._interrupt(each, clock)
             self._meet(at, clock)
 
-    def _count(self, found: list[Line], clock: Clock, timeless: list[Meaning], *, to_pause: bool = False) -> int:
+    def _count(
+        self, found: list[Line], clock: Clock, timeless: list[Meaning], *, to_pause: bool = False
+    ) -> int:
         """Put down what these lines say, all of them or those before the first pause; how many they are."""
         meanings, sessions = self._meanings, self._sessions
         summaries, local = meanings.summaries, meanings.local
@@ -191,7 +201,11 @@ class Tally:
                     service.silent = 0
                 continue
             session, opened, request = held.get(process, _NONE)
-            if session.peer == relay and (request == queue or not request) and 0 <= at - opened <= SLACK:
+            if (
+                session.peer == relay
+                and (request == queue or not request)
+                and 0 <= at - opened <= SLACK
+            ):
                 meaning = session.meanings.get(tls)
                 if meaning is not None:
                     if not request:
@@ -233,8 +247,13 @@ class Tally:
             for meaning, times in relays.times.items():
                 if meaning.alarm:
                     alarm = self.alarms.setdefault(meaning.alarm, [0, 0])
-                    alarm[0], alarm[1] = alarm[0] + times * meaning.times, max(alarm[1], relays.last[meaning])
-        return self._intervals(rows), [each for day, relays in days.items() for each in relays.seen(day)]
+                    alarm[0], alarm[1] = (
+                        alarm[0] + times * meaning.times,
+                        max(alarm[1], relays.last[meaning]),
+                    )
+        return self._intervals(rows), [
+            each for day, relays in days.items() for each in relays.seen(day)
+        ]
 
     def _intervals(self, rows: Mapping[int, Counter[Kind]]) -> list[Interval]:
         made = []

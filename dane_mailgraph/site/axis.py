@@ -25,7 +25,11 @@ class Tick(NamedTuple):
 
 def local(second: int, zone: tzinfo | None) -> datetime:
     """The aware local time of an epoch second; no zone is the system's."""
-    return datetime.fromtimestamp(second, zone) if zone else datetime.fromtimestamp(second).astimezone()
+    return (
+        datetime.fromtimestamp(second, zone)
+        if zone
+        else datetime.fromtimestamp(second).astimezone()
+    )
 
 
 def moment(second: int, zone: tzinfo | None) -> str:
@@ -39,11 +43,21 @@ def ticks(since: int, until: int, zone: tzinfo | None, language: Language) -> tu
     if length <= 2 * DAY:
         found = _hours(since, until, zone, language)
     elif length <= 14 * DAY:
-        found = (Tick(_second(day, 0, zone), _weekday(day, language)) for day in _days(since, until, zone))
+        found = (
+            Tick(_second(day, 0, zone), _weekday(day, language))
+            for day in _days(since, until, zone)
+        )
     elif length <= 92 * DAY:
-        found = (Tick(_second(day, 0, zone), "" if day.weekday() else _date(day, language)) for day in _days(since, until, zone))
+        found = (
+            Tick(_second(day, 0, zone), "" if day.weekday() else _date(day, language))
+            for day in _days(since, until, zone)
+        )
     else:
-        found = (Tick(_second(day, 0, zone), _month(day, language)) for day in _days(since, until, zone) if day.day == 1)
+        found = (
+            Tick(_second(day, 0, zone), _month(day, language))
+            for day in _days(since, until, zone)
+            if day.day == 1
+        )
     return tuple(tick for tick in found if since <= tick.at <= until)
 
 
@@ -92,12 +106,19 @@ def scale(top: float, language: Language, *, whole: bool = False) -> tuple[tuple
     step = max(step, 1) if whole else step
     values = [i * step for i in range(6) if i * step <= room(top)]
     unit, suffix = next(
-        ((unit, suffix) for least, unit, suffix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")) if values[-1] >= least),
+        (
+            (unit, suffix)
+            for least, unit, suffix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+            if values[-1] >= least
+        ),
         (1.0, ""),
     )
     # The slack keeps 0.1, which no float is exactly, at one decimal.
     decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9))
-    return tuple((value, f"{language.number(value / unit, decimals)}{suffix}" if value else "0") for value in values)
+    return tuple(
+        (value, f"{language.number(value / unit, decimals)}{suffix}" if value else "0")
+        for value in values
+    )
 
 
 def room(top: float) -> float:

@@ -58,9 +58,12 @@ def build(
     easel = _Easel(rrd, look, standing or {}, files)
     spans = [(span, _series(rrd, span, now, last)) for span in SPANS]
     year = spans[-1][1]
-    drawn = [graph for graph in GRAPHS if graph.always or any(year.total(row) for row in graph.counted)]
+    drawn = [
+        graph for graph in GRAPHS if graph.always or any(year.total(row) for row in graph.counted)
+    ]
     chapters = tuple(
-        Chapter(span, series, tuple(easel.picture(graph, span, series) for graph in drawn)) for span, series in spans
+        Chapter(span, series, tuple(easel.picture(graph, span, series) for graph in drawn))
+        for span, series in spans
     )
     end = last or now - now % rrd.step
     today, before = (_counts(rrd, until - DAY, until) for until in (end, end - DAY))
@@ -103,21 +106,30 @@ def _series(rrd: RRD, span: Span, now: int, last: int | None) -> Series:
 def _counts(rrd: RRD, start: int, until: int) -> tuple[int | None, ...]:
     """All that is known of [start, until), in the order of `COUNTED`: whole hours as such, the rest by the step."""
     first, end = start + -start % HOUR, until - until % HOUR
-    rows = rrd.rows(rrd.step, start, first) + rrd.rows(HOUR, first, end) + rrd.rows(rrd.step, end, until)
+    rows = (
+        rrd.rows(rrd.step, start, first)
+        + rrd.rows(HOUR, first, end)
+        + rrd.rows(rrd.step, end, until)
+    )
     return together(rows).counts
 
 
 class _Easel:
     """Where pictures are drawn, those that are not standing there already."""
 
-    def __init__(self, rrd: RRD, look: Look, standing: Mapping[str, About], files: dict[str, bytes | None]) -> None:
+    def __init__(
+        self, rrd: RRD, look: Look, standing: Mapping[str, About], files: dict[str, bytes | None]
+    ) -> None:
         self._rrd, self._look, self._standing, self._files = rrd, look, standing, files
         self._draw: Callable[[Drawing], bytes] | None = None
 
     def picture(self, graph: Graph, span: Span, series: Series) -> Picture:
         """A graph of a span, in both themes."""
         look = self._look
-        light, dark = (Drawing(graph, span, series, theme, look.host, look.zone, look.language) for theme in (LIGHT, DARK))
+        light, dark = (
+            Drawing(graph, span, series, theme, look.host, look.zone, look.language)
+            for theme in (LIGHT, DARK)
+        )
         (one, size), (other, _) = self._put(light), self._put(dark)
         return shown(light, dark, (one, other), size)
 
@@ -138,8 +150,12 @@ def _painter(renderer: str, rrd: RRD) -> Callable[[Drawing], bytes]:
     if renderer == "rrdtool":
         from . import render_rrdtool
 
-        return lambda drawing: rrd.graph(render_rrdtool.arguments(drawing, rrd.path, rrd.step), drawing.zone)
-    from . import render_agg  # where nothing is new nobody pays for matplotlib: a third of a second and 30 MiB
+        return lambda drawing: rrd.graph(
+            render_rrdtool.arguments(drawing, rrd.path, rrd.step), drawing.zone
+        )
+    from . import (
+        render_agg,
+    )  # where nothing is new nobody pays for matplotlib: a third of a second and 30 MiB
 
     return render_agg.draw
 

@@ -24,7 +24,11 @@ ZOOM = 2
 PLOT = 180
 """CSS pixels of the plot's height."""
 
-UNITS = ((MINUTE, "per minute", "average/min"), (HOUR, "per hour", "average/h"), (DAY, "per day", "average/day"))
+UNITS = (
+    (MINUTE, "per minute", "average/min"),
+    (HOUR, "per hour", "average/h"),
+    (DAY, "per day", "average/day"),
+)
 
 
 class Stretch(NamedTuple):
@@ -80,7 +84,11 @@ class Drawing(NamedTuple):
     def end(self) -> str:
         """Up to when it shows what was counted; empty where it shows nothing."""
         reached = self.series.reached
-        return "" if reached is None else self.language.say("data up to {moment}", moment=moment(reached, self.zone))
+        return (
+            ""
+            if reached is None
+            else self.language.say("data up to {moment}", moment=moment(reached, self.zone))
+        )
 
     @property
     def window(self) -> Stretch:
@@ -111,7 +119,9 @@ class Drawing(NamedTuple):
             if all(n is None for n in bucket) or (self.graph.style == "share" and not whole):
                 edges.append((math.nan,) * len(bucket))
                 continue
-            factor = {"share": 100 / (whole or 1), "stack": unit / seconds, "bars": 1}[self.graph.style]
+            factor = {"share": 100 / (whole or 1), "stack": unit / seconds, "bars": 1}[
+                self.graph.style
+            ]
             edges.append(tuple(sum(known[: i + 1]) * factor for i in range(len(known))))
         return tuple(zip(*edges, strict=True)) if edges else ((),) * len(self.graph.counted)
 
@@ -123,7 +133,9 @@ class Drawing(NamedTuple):
 
     def blanks(self) -> tuple[Stretch, ...]:
         """Where within the span it is known that there was nothing to share."""
-        return _merged(_stretches(self, lambda bucket: any(n is not None for n in bucket) and not any(bucket)))
+        return _merged(
+            _stretches(self, lambda bucket: any(n is not None for n in bucket) and not any(bucket))
+        )
 
     def heading(self) -> Line:
         """What stands above the columns of the legend."""
@@ -150,14 +162,21 @@ class Drawing(NamedTuple):
 
     def alt(self, legend: tuple[Line, ...]) -> str:
         """The picture in words."""
-        lines = ", ".join(f"{line.label} {line.total}" + f" ({line.share})" * bool(line.share) for line in legend)
+        lines = ", ".join(
+            f"{line.label} {line.total}" + f" ({line.share})" * bool(line.share) for line in legend
+        )
         return f"{self.title}, {self.subtitle}: {lines}" + f"; {self.end}" * bool(self.end)
 
     def identity(self, renderer: str) -> str:
         """A digest of everything that decides what is drawn, and by whom: equal for pictures that look equal."""
         rows, series, (since, until) = self.graph.counted, self.series, self.window
         counts = [(row, series.counts[row], series.peaks[row]) for row in rows]
-        times = (str(self.zone), local(since, self.zone).isoformat(), local(until, self.zone).isoformat(), series.reached)
+        times = (
+            str(self.zone),
+            local(since, self.zone).isoformat(),
+            local(until, self.zone).isoformat(),
+            series.reached,
+        )
         given = (renderer, self.graph, self.span, self.theme, self.host, self.language.code, times)
         told = repr((given, series.start, series.step, series.observed, counts))
         return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -220,7 +239,9 @@ def _observed(drawing: Drawing) -> Iterator[int]:
         yield seconds or series.step
 
 
-def _stretches(drawing: Drawing, chosen: Callable[[tuple[int | None, ...]], bool]) -> Iterator[Stretch]:
+def _stretches(
+    drawing: Drawing, chosen: Callable[[tuple[int | None, ...]], bool]
+) -> Iterator[Stretch]:
     since, series = drawing.window.start, drawing.series
     for i, bucket in enumerate(_buckets(drawing)):
         start = series.start + i * series.step

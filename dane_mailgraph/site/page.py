@@ -87,8 +87,17 @@ def _change(status: Status, figure: Figure) -> str:
     elif not figure.mood:
         said = language.say("as the day before")
     else:
-        sign, number = "+" if change > 0 else "\N{MINUS SIGN}", language.number(amount, 1 if figure.is_share else 0)
+        sign, number = (
+            "+" if change > 0 else "\N{MINUS SIGN}",
+            language.number(amount, 1 if figure.is_share else 0),
+        )
         unit = language.say("points") if figure.is_share else ""
-        said = " ".join(part for part in (f"{sign}{number}", unit, language.say("since the day before")) if part)
+        said = " ".join(
+            part for part in (f"{sign}{number}", unit, language.say("since the day before")) if part
+        )
         said += f" ({language.say(figure.mood)})"
-    return said if figure.of is None else language.say("of {count}", count=language.number(figure.of)) + "; " + said
+    return (
+        said
+        if figure.of is None
+        else language.say("of {count}", count=language.number(figure.of)) + "; " + said
+    )

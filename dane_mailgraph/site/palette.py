@@ -30,7 +30,29 @@ class Theme(NamedTuple):
         return counted.dark if self.name == "dark" else counted.light
 
 
-LIGHT = Theme("light", "", "#FFFFFF", "#1F2328", "#59636E", "#8A8F98", "#E4E8EC", "#F3F4F6", "#BFC6CE", "#F0F4F8")
-DARK = Theme("dark", "-dark", "#151B23", "#E6EDF3", "#9AA4AF", "#6E7681", "#2B323B", "#20262E", "#4F5965", "#232C37")
+LIGHT = Theme(
+    "light",
+    "",
+    "#FFFFFF",
+    "#1F2328",
+    "#59636E",
+    "#8A8F98",
+    "#E4E8EC",
+    "#F3F4F6",
+    "#BFC6CE",
+    "#F0F4F8",
+)
+DARK = Theme(
+    "dark",
+    "-dark",
+    "#151B23",
+    "#E6EDF3",
+    "#9AA4AF",
+    "#6E7681",
+    "#2B323B",
+    "#20262E",
+    "#4F5965",
+    "#232C37",
+)
 
 THEMES = (LIGHT, DARK)

@@ -31,7 +31,12 @@ class About(NamedTuple):
 def encoded(width: int, height: int, rows: bytes) -> bytes:
     """The file of an image of 8 bit RGB; each row of `rows` is a 0 and its pixels."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return _SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(rows, 4)) + _chunk(b"IEND", b"")
+    return (
+        _SIGNATURE
+        + _chunk(b"IHDR", head)
+        + _chunk(b"IDAT", zlib.compress(rows, 4))
+        + _chunk(b"IEND", b"")
+    )
 
 
 def stamped(file: bytes, identity: str) -> bytes:
@@ -52,4 +57,9 @@ def about(head: bytes) -> About | None:
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )

@@ -76,9 +76,13 @@ class Canvas:
         self._straight = IdentityTransform()
         self.rectangle(0, 0, width, height, theme.ground)
 
-    def rectangle(self, left: float, top: float, right: float, bottom: float, colour: str, alpha: float = 1) -> None:
+    def rectangle(
+        self, left: float, top: float, right: float, bottom: float, colour: str, alpha: float = 1
+    ) -> None:
         """A filled rectangle on whole pixels of the file."""
-        left, top, right, bottom = (round(each * ZOOM) / ZOOM for each in (left, top, right, bottom))
+        left, top, right, bottom = (
+            round(each * ZOOM) / ZOOM for each in (left, top, right, bottom)
+        )
         self.area([(left, top), (right, top), (right, bottom), (left, bottom)], colour, alpha)
 
     def area(self, corners: list[tuple[float, float]], colour: str, alpha: float = 1) -> None:
@@ -88,7 +92,9 @@ class Canvas:
         path = Path([(x * ZOOM, (self._height - y) * ZOOM) for x, y in corners])
         self._renderer.draw_path(context, path, self._straight, to_rgba(colour, alpha))
 
-    def hatch(self, left: float, top: float, right: float, bottom: float, ground: str, stripes: str) -> None:
+    def hatch(
+        self, left: float, top: float, right: float, bottom: float, ground: str, stripes: str
+    ) -> None:
         """A rectangle with stripes, which go on from one to the next."""
         self.rectangle(left, top, right, bottom, ground)
         context = self._renderer.new_gc()
@@ -165,7 +171,9 @@ def _rendered(text: str, font: Font) -> Word:
 def _draw_words(canvas: Canvas, drawing: Drawing) -> None:
     theme = drawing.theme
     taken = canvas.write(LEFT, TITLE, drawing.title, theme.text, _BOLD)
-    canvas.write(RIGHT, TITLE, _one_line(drawing.host), theme.muted, align=1, most=RIGHT - LEFT - taken - 16)
+    canvas.write(
+        RIGHT, TITLE, _one_line(drawing.host), theme.muted, align=1, most=RIGHT - LEFT - taken - 16
+    )
     canvas.write(LEFT, SUBTITLE, drawing.subtitle, theme.muted)
     canvas.write(RIGHT, SUBTITLE, drawing.end, theme.muted, align=1)
 
@@ -185,7 +193,9 @@ def _draw_plot(canvas: Canvas, drawing: Drawing) -> None:
                 y = BOTTOM - PLOT * part
                 canvas.rectangle(LEFT, y, RIGHT, y + 0.5, theme.ground, 0.55)
         for gap in drawing.gaps():
-            canvas.hatch(_x(gap.start, window), TOP, _x(gap.until, window), BOTTOM, theme.gap, theme.hatch)
+            canvas.hatch(
+                _x(gap.start, window), TOP, _x(gap.until, window), BOTTOM, theme.gap, theme.hatch
+            )
     else:
         text = drawing.language.say("no data yet")
         canvas.write((LEFT + RIGHT) / 2, BOTTOM - PLOT / 2, text, theme.muted, _LARGE, align=0.5)
@@ -202,7 +212,10 @@ def _draw_scale(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...]
     """The lines and labels of the axis of counts; the value at its upper end."""
     language, theme = drawing.language, drawing.theme
     if drawing.graph.style == "share":
-        marks = tuple((part, language.say("{number}%", number=int(part))) for part in (0.0, 25.0, 50.0, 75.0, 100.0))
+        marks = tuple(
+            (part, language.say("{number}%", number=int(part)))
+            for part in (0.0, 25.0, 50.0, 75.0, 100.0)
+        )
         top = 100.0
     else:
         first = max(0, (drawing.window.start - drawing.series.start) // drawing.series.step)
@@ -210,7 +223,13 @@ def _draw_scale(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...]
         marks = scale(most, language, whole=drawing.graph.style == "bars")
         top = room(most or 1)
     for blank in drawing.blanks() if drawing.graph.style == "share" else ():
-        canvas.rectangle(_x(blank.start, drawing.window), TOP, _x(blank.until, drawing.window), BOTTOM, theme.blank)
+        canvas.rectangle(
+            _x(blank.start, drawing.window),
+            TOP,
+            _x(blank.until, drawing.window),
+            BOTTOM,
+            theme.blank,
+        )
     for value, label in marks:
         y = BOTTOM - PLOT * value / top
         canvas.rectangle(LEFT, y, RIGHT, y + 0.5, theme.grid)
@@ -218,12 +237,17 @@ def _draw_scale(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...]
     return top
 
 
-def _draw_areas(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...], ...], top: float) -> None:
+def _draw_areas(
+    canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...], ...], top: float
+) -> None:
     """Each area reaches down to the ground and the lower ones cover it: no seam shines through between two."""
     series, window = drawing.series, drawing.window
     buckets = [visible(bucket, LEAST * top / PLOT) for bucket in zip(*areas, strict=True)]
     places = [
-        (_x(max(window.start, series.start + i * series.step), window), _x(series.start + (i + 1) * series.step, window))
+        (
+            _x(max(window.start, series.start + i * series.step), window),
+            _x(series.start + (i + 1) * series.step, window),
+        )
         for i in range(len(buckets))
     ]
     for number in reversed(range(len(drawing.graph.counted))):

@@ -55,23 +55,50 @@ def _axes(drawing: Drawing) -> list[str]:
     else:
         grid = f"MONTH:1:MONTH:1:MONTH:1:{30 * DAY}:{say('%b')}"
     if drawing.graph.style == "share":
-        return ["--x-grid", grid, "--lower-limit", "0", "--upper-limit", "100", "--rigid", "--y-grid", "25:1"]
-    top = max((edge for edge in drawing.tops()[-1] if edge == edge), default=0)  # NaN is not equal to itself
-    return ["--x-grid", grid, "--lower-limit", "0", "--upper-limit", f"{room(top or 1):f}", "--rigid"]
+        return [
+            "--x-grid",
+            grid,
+            "--lower-limit",
+            "0",
+            "--upper-limit",
+            "100",
+            "--rigid",
+            "--y-grid",
+            "25:1",
+        ]
+    top = max(
+        (edge for edge in drawing.tops()[-1] if edge == edge), default=0
+    )  # NaN is not equal to itself
+    return [
+        "--x-grid",
+        grid,
+        "--lower-limit",
+        "0",
+        "--upper-limit",
+        f"{room(top or 1):f}",
+        "--rigid",
+    ]
 
 
 def _areas(drawing: Drawing, path: str, step: int) -> list[str]:
     """The data sources of the RRD, as rates of what was observed, stacked; and the legend."""
     made = _rates(drawing, path, step) if drawing.seen else []
-    heading = "".join(cell.rjust(width) for cell, width in zip(drawing.heading()[1:], _COLUMNS, strict=True))
+    heading = "".join(
+        cell.rjust(width) for cell, width in zip(drawing.heading()[1:], _COLUMNS, strict=True)
+    )
     made.append(f"COMMENT:{_text(' ' * (_LABEL + 2) + heading)}\\l")
-    for i, (row, line) in enumerate(zip((*drawing.graph.counted, None), drawing.legend(), strict=True)):
+    for i, (row, line) in enumerate(
+        zip((*drawing.graph.counted, None), drawing.legend(), strict=True)
+    ):
         cells = "".join(cell.rjust(width) for cell, width in zip(line[1:], _COLUMNS, strict=True))
         text = line.label.ljust(_LABEL) + cells
         if not row:
             made.append(f"COMMENT:{_text('  ' + text)}\\l")
         elif drawing.seen:
-            made.append(f"AREA:{row.source}_{drawing.theme.colour(row)}:{_text(text)}\\l" + ":STACK" * bool(i))
+            made.append(
+                f"AREA:{row.source}_{drawing.theme.colour(row)}:{_text(text)}\\l"
+                + ":STACK" * bool(i)
+            )
         else:  # where there is nothing, not even an RRD: a line on the ground stands for the area
             made.append(f"HRULE:0{drawing.theme.colour(row)}:{_text(text)}\\l")
     return made
@@ -83,7 +110,10 @@ def _rates(drawing: Drawing, path: str, step: int) -> list[str]:
     # Rows of a day there are only when it is over; hours are enough for today.
     archive = HOUR if bucket % HOUR == 0 else step
     name = path.replace("\\", "\\\\").replace(":", "\\:")
-    made = [f"DEF:observed={name}:observed:AVERAGE:step={archive}", "CDEF:gap=observed,0,GT,UNKN,INF,IF"]
+    made = [
+        f"DEF:observed={name}:observed:AVERAGE:step={archive}",
+        "CDEF:gap=observed,0,GT,UNKN,INF,IF",
+    ]
     for row in rows:
         if any(n is not None for n in drawing.series.counts[row]):
             made.append(f"DEF:{row.source}={name}:{row.source}:AVERAGE:step={archive}")
@@ -95,7 +125,9 @@ def _rates(drawing: Drawing, path: str, step: int) -> list[str]:
         # Beside a category that is known one that is not is 0; where nothing was observed all are unknown.
         known = f"{row.source},UN,0,{row.source},IF"
         # From a rate over all the time to one over the time that was observed.
-        made.append(f"CDEF:{rated}{row.source}_=observed,0,GT,{known},observed,{step},*,/,{factor},*,UNKN,IF")
+        made.append(
+            f"CDEF:{rated}{row.source}_=observed,0,GT,{known},observed,{step},*,/,{factor},*,UNKN,IF"
+        )
     if rated:
         whole = ",".join([f"rate_{row.source}_" for row in rows] + ["+"] * (len(rows) - 1))
         made += [f"CDEF:{row.source}_=rate_{row.source}_,{whole},/,100,*" for row in rows]

@@ -118,7 +118,11 @@ class Status(NamedTuple):
         """Sentences for who trusts the numbers."""
         say = self.language.say
         if self.last_update is None:
-            return (say("Nothing has been counted yet. Postfix logs TLS connections only with smtp_tls_loglevel = 1 or more."),)
+            return (
+                say(
+                    "Nothing has been counted yet. Postfix logs TLS connections only with smtp_tls_loglevel = 1 or more."
+                ),
+            )
         found = []
         if self.now - self.last_update > STALLED:
             found.append(
@@ -144,27 +148,67 @@ class Status(NamedTuple):
         return tuple(kind for kind in _kinds(self.destinations) if kind.destinations)
 
 
-def figures(today: Sequence[int | None], before: Sequence[int | None], counted: Sequence[Counted]) -> tuple[Figure, ...]:
+def figures(
+    today: Sequence[int | None], before: Sequence[int | None], counted: Sequence[Counted]
+) -> tuple[Figure, ...]:
     """The numbers that matter, from the counts of the last 24 hours and of those before, in the order of `counted`."""
     now, then = (dict(zip(counted, counts, strict=True)) for counts in (today, before))
 
-    def share(name: str, title: str, part: tuple[Counted, ...], whole: tuple[Counted, ...], more_is_better: bool) -> Figure:
-        return Figure(name, title, _share(now, part, whole), _share(then, part, whole), True, more_is_better, _sum(now, whole))
+    def share(
+        name: str,
+        title: str,
+        part: tuple[Counted, ...],
+        whole: tuple[Counted, ...],
+        more_is_better: bool,
+    ) -> Figure:
+        return Figure(
+            name,
+            title,
+            _share(now, part, whole),
+            _share(then, part, whole),
+            True,
+            more_is_better,
+            _sum(now, whole),
+        )
 
     return (
         share("verified_connections", "Verified connections", (VERIFIED,), TRUST, True),
-        share("authenticated_deliveries", "Authenticated deliveries", AUTHENTICATED, DELIVERIES, True),
+        share(
+            "authenticated_deliveries", "Authenticated deliveries", AUTHENTICATED, DELIVERIES, True
+        ),
         share("plaintext_deliveries", "Deliveries in the clear", (PLAINTEXT,), DELIVERIES, False),
-        Figure("failures", "Failed for TLS or DANE", _sum(now, FAILURES), _sum(then, FAILURES), False, False, None),
+        Figure(
+            "failures",
+            "Failed for TLS or DANE",
+            _sum(now, FAILURES),
+            _sum(then, FAILURES),
+            False,
+            False,
+            None,
+        ),
     )
 
 
-def shown(light: Drawing, dark: Drawing, identities: tuple[str, str], size: tuple[int, int]) -> Picture:
+def shown(
+    light: Drawing, dark: Drawing, identities: tuple[str, str], size: tuple[int, int]
+) -> Picture:
     """A drawing in both themes, as the page shows it."""
-    files = [f"{each.file}?{identity}" for each, identity in zip((light, dark), identities, strict=True)]
+    files = [
+        f"{each.file}?{identity}" for each, identity in zip((light, dark), identities, strict=True)
+    ]
     legend = light.legend()
     lines = tuple(zip((*light.graph.counted, None), legend, strict=True))
-    return Picture(light.graph.slug, light.title, files[0], files[1], size[0], size[1], light.alt(legend), light.heading(), lines)
+    return Picture(
+        light.graph.slug,
+        light.title,
+        files[0],
+        files[1],
+        size[0],
+        size[1],
+        light.alt(legend),
+        light.heading(),
+        lines,
+    )
 
 
 def _sum(counts: dict[Counted, int | None], rows: Iterable[Counted]) -> int | None:
@@ -172,7 +216,9 @@ def _sum(counts: dict[Counted, int | None], rows: Iterable[Counted]) -> int | No
     return sum(known) if known else None
 
 
-def _share(counts: dict[Counted, int | None], part: tuple[Counted, ...], whole: tuple[Counted, ...]) -> float | None:
+def _share(
+    counts: dict[Counted, int | None], part: tuple[Counted, ...], whole: tuple[Counted, ...]
+) -> float | None:
     total = _sum(counts, whole)
     return (_sum(counts, part) or 0) / total if total else None
 
@@ -180,14 +226,30 @@ def _share(counts: dict[Counted, int | None], part: tuple[Counted, ...], whole: 
 def _kinds(destinations: tuple[Destination, ...]) -> Iterable[Kind]:
     left = list(destinations)
     for name, title, meaning, rows in (
-        ("failing", "Mail fails", "for a TLS or DANE reason: it waits in the queue, or was returned", FAILURES),
-        ("plaintext", "Mail goes in the clear", "anybody on the way can read and change it", (PLAINTEXT,)),
+        (
+            "failing",
+            "Mail fails",
+            "for a TLS or DANE reason: it waits in the queue, or was returned",
+            FAILURES,
+        ),
+        (
+            "plaintext",
+            "Mail goes in the clear",
+            "anybody on the way can read and change it",
+            (PLAINTEXT,),
+        ),
     ):
         chosen = [each for each in left if _counts(each, rows)]
         left = [each for each in left if each not in chosen]
         yield Kind(name, title, meaning, _sorted(chosen, rows))
-    encrypted = tuple(row for row in (*TRUST, *DELIVERIES) if row not in (VERIFIED, *AUTHENTICATED, PLAINTEXT))
-    chosen = [each for each in left if _counts(each, encrypted) and not _counts(each, (VERIFIED, *AUTHENTICATED))]
+    encrypted = tuple(
+        row for row in (*TRUST, *DELIVERIES) if row not in (VERIFIED, *AUTHENTICATED, PLAINTEXT)
+    )
+    chosen = [
+        each
+        for each in left
+        if _counts(each, encrypted) and not _counts(each, (VERIFIED, *AUTHENTICATED))
+    ]
     meaning = "encrypted, but to a server that nobody vouches for: who sits in between can read it all the same"
     yield Kind("unauthenticated", "No DANE", meaning, _sorted(chosen, encrypted))
 
@@ -244,13 +306,20 @@ def as_json(status: Status) -> str:
         "last_update": status.last_update,
         "newest_line": status.newest,
         "warnings": list(status.warnings),
-        "last_24_hours": {each.name: {"now": each.now, "before": each.before, "of": each.of} for each in status.figures},
+        "last_24_hours": {
+            each.name: {"now": each.now, "before": each.before, "of": each.of}
+            for each in status.figures
+        },
         "spans": {chapter.span.name: _span(chapter.series) for chapter in status.chapters},
         "not_protected": {
-            kind.name: [_destination(each) for each in kind.destinations[:LISTED]] if named else len(kind.destinations)
+            kind.name: [_destination(each) for each in kind.destinations[:LISTED]]
+            if named
+            else len(kind.destinations)
             for kind in _kinds(status.destinations)
         },
-        "regressions": [_regression(each) for each in status.regressions] if named else len(status.regressions),
+        "regressions": [_regression(each) for each in status.regressions]
+        if named
+        else len(status.regressions),
         "alarms": [
             {"name": each.name, "meaning": each.meaning, "times": each.times, "last": each.last}
             | ({"text": each.text} if named else {})
@@ -261,7 +330,12 @@ def as_json(status: Status) -> str:
 
 
 def _span(series: Series) -> dict[str, object]:
-    said: dict[str, object] = {"since": series.start, "until": series.until, "reached": series.reached, "step": series.step}
+    said: dict[str, object] = {
+        "since": series.start,
+        "until": series.until,
+        "reached": series.reached,
+        "step": series.step,
+    }
     for family, rows in FAMILIES.items():
         totals = {row: series.total(row) for row in rows}
         shared = TRUST if family == "connections" else rows
@@ -280,7 +354,13 @@ def _span(series: Series) -> dict[str, object]:
 
 def _destination(each: Destination) -> dict[str, object]:
     counts = {row.key: count for row, count in each.counts.items() if count}
-    return {"relay": each.relay, "first": each.first, "last": each.last, "counts": counts, "check": check(each.relay)}
+    return {
+        "relay": each.relay,
+        "first": each.first,
+        "last": each.last,
+        "counts": counts,
+        "check": check(each.relay),
+    }
 
 
 def _regression(each: Regression) -> dict[str, object]:

@@ -69,11 +69,15 @@ class Ledger:
         empty = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if application != _APPLICATION and (application or not empty):
-            raise StoreError(f"{self.path} is no ledger of dane-mailgraph; move it away, or name another state_dir.")
+            raise StoreError(
+                f"{self.path} is no ledger of dane-mailgraph; move it away, or name another state_dir."
+            )
         if empty and not writable:
             raise _nothing_yet(self.path)
         if not empty and version != SCHEMA:
-            raise StoreError(f"{self.path} is of version {version}, this program knows {SCHEMA}; use the one that wrote it.")
+            raise StoreError(
+                f"{self.path} is of version {version}, this program knows {SCHEMA}; use the one that wrote it."
+            )
         if empty:
             self._db.execute("PRAGMA auto_vacuum = FULL")
         if writable:
@@ -83,12 +87,22 @@ class Ledger:
         if writable:
             self._make(empty)
         there = self._columns("intervals")
-        self._select = ", ".join(column if writable or column in there else f"NULL AS {column}" for column in _COLUMNS)
+        self._select = ", ".join(
+            column if writable or column in there else f"NULL AS {column}" for column in _COLUMNS
+        )
 
     def _make(self, empty: bool) -> None:
         """Make the tables and columns that are missing: all of them, or those of a later version."""
-        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        missing = [(table, column) for table in _MISSING for column in _COLUMNS if column not in self._columns(table)]
+        tables = {
+            name
+            for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        missing = [
+            (table, column)
+            for table in _MISSING
+            for column in _COLUMNS
+            if column not in self._columns(table)
+        ]
         if missing or not tables.issuperset(_TABLES):
             with self.transaction():
                 for name, columns in _TABLES.items():
@@ -127,7 +141,12 @@ class Ledger:
     def __enter__(self) -> Ledger:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._db.close()
 
     @contextmanager
@@ -150,7 +169,10 @@ class Ledger:
         """Add counts to their intervals; what is unknown (None) takes nothing away from what is known."""
         names = ", ".join(_COLUMNS)
         slots = ", ".join("?" * len(_COLUMNS))
-        sums = ", ".join(f"{each} = coalesce({each} + excluded.{each}, {each}, excluded.{each})" for each in _COLUMNS)
+        sums = ", ".join(
+            f"{each} = coalesce({each} + excluded.{each}, {each}, excluded.{each})"
+            for each in _COLUMNS
+        )
         self._db.executemany(
             f"INSERT INTO intervals (start, {names}) VALUES (?, {slots}) ON CONFLICT (start) DO UPDATE SET {sums}",
             ((start, *counts) for start, counts in intervals),
@@ -160,7 +182,8 @@ class Ledger:
         """The intervals in [start, until) in which something was counted, in order."""
         with _translated(self.path):
             for row in self._db.execute(
-                f"SELECT start, {self._select} FROM intervals WHERE start >= ? AND start < ? ORDER BY start", (start, until)
+                f"SELECT start, {self._select} FROM intervals WHERE start >= ? AND start < ? ORDER BY start",
+                (start, until),
             ):
                 yield row[0], row[1:]
 
@@ -182,13 +205,17 @@ class Ledger:
     def mark(self, gap: Gap) -> None:
         """Write down that the log of this time is lost."""
         self._db.execute(
-            "INSERT INTO gaps VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET until = max(until, excluded.until)", gap
+            "INSERT INTO gaps VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET until = max(until, excluded.until)",
+            gap,
         )
 
     def gaps(self, start: int, until: int) -> list[Gap]:
         """The gaps that touch [start, until)."""
         with _translated(self.path):
-            rows = self._db.execute("SELECT start, until FROM gaps WHERE until > ? AND start < ? ORDER BY start", (start, until))
+            rows = self._db.execute(
+                "SELECT start, until FROM gaps WHERE until > ? AND start < ? ORDER BY start",
+                (start, until),
+            )
             return [Gap(*row) for row in rows]
 
     # ---- other tables ----
@@ -219,7 +246,8 @@ class Ledger:
     def set(self, name: str, value: Any) -> None:
         """Remember a value (anything JSON can say); inside a transaction."""
         self._db.execute(
-            "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, json.dumps(value))
+            "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, json.dumps(value)),
         )
         self._cache[name] = value
 
@@ -230,10 +258,16 @@ def _translated(path: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            raise BusyError(f"{path} is in use by another program: {error}; try again when it has finished.") from error
-        raise StoreError(f"{path} cannot be read or written: {error}; look at its permissions and at the free space.") from error
+            raise BusyError(
+                f"{path} is in use by another program: {error}; try again when it has finished."
+            ) from error
+        raise StoreError(
+            f"{path} cannot be read or written: {error}; look at its permissions and at the free space."
+        ) from error
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} cannot be understood: {error}; move it away or restore it from a backup.") from error
+        raise StoreError(
+            f"{path} cannot be understood: {error}; move it away or restore it from a backup."
+        ) from error
 
 
 def _must_be_there(path: str) -> None:
@@ -243,12 +277,18 @@ def _must_be_there(path: str) -> None:
         raise _nothing_yet(path) from error
     except OSError as error:
         barred = isinstance(error, PermissionError)
-        step = "run this as root or as a user of the group of its folder" if barred else "look at its permissions"
+        step = (
+            "run this as root or as a user of the group of its folder"
+            if barred
+            else "look at its permissions"
+        )
         raise StoreError(f"{path} cannot be read: {reason(error)}; {step}.") from error
 
 
 def _nothing_yet(path: str) -> StoreError:
-    return StoreError(f"{path} is not there: nothing has been counted yet; run `dane-mailgraph collect` or `import` first.")
+    return StoreError(
+        f"{path} is not there: nothing has been counted yet; run `dane-mailgraph collect` or `import` first."
+    )
 
 
 def _identity(path: str) -> tuple[int, int] | None:

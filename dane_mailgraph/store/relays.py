@@ -141,12 +141,15 @@ class Daybook:
     def days(self, since: int) -> Iterator[Seen]:
         """What was seen of each relay on each day from this one on, relay by relay, in order."""
         found = self._ledger.read(
-            f"SELECT relay, day, first, last, {_NAMES} FROM relays WHERE day >= ? ORDER BY relay, day", since
+            f"SELECT relay, day, first, last, {_NAMES} FROM relays WHERE day >= ? ORDER BY relay, day",
+            since,
         )
         for relay, day, first, last, *counts in found:
             yield Seen(relay, day, first, last, _counts(counts))
 
-    def suspects(self, since: int, good: Iterable[Counted], bad: Iterable[Counted]) -> Iterator[Seen]:
+    def suspects(
+        self, since: int, good: Iterable[Counted], bad: Iterable[Counted]
+    ) -> Iterator[Seen]:
         """All days of those relays that were counted as `good` once and as `bad` from this day on, relay by relay."""
         _good, _bad = (" + ".join(each.source for each in some) for some in (good, bad))
         found = self._ledger.read(
@@ -160,9 +163,13 @@ class Daybook:
 
     def alarms(self, since: int) -> list[Alarm]:
         """The warnings that were last seen after this time, the latest first."""
-        found = self._ledger.read("SELECT name, count, last FROM alarms WHERE last >= ? ORDER BY last DESC", since)
+        found = self._ledger.read(
+            "SELECT name, count, last FROM alarms WHERE last >= ? ORDER BY last DESC", since
+        )
         return [
-            Alarm(name, BY_NAME[name].text, BY_NAME[name].meaning, count, last) for name, count, last in found if name in BY_NAME
+            Alarm(name, BY_NAME[name].text, BY_NAME[name].meaning, count, last)
+            for name, count, last in found
+            if name in BY_NAME
         ]
 
 

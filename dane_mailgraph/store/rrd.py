@@ -68,7 +68,9 @@ class RRD:
             return None
         except OSError as error:
             how = "written" if writing else "read"
-            raise StoreError(f"{self.path} cannot be {how}: {reason(error)}; look at its permissions.") from error
+            raise StoreError(
+                f"{self.path} cannot be {how}: {reason(error)}; look at its permissions."
+            ) from error
         if magic != b"RRD\0":
             raise DamagedError(self.path, "is no RRD")
         identity = status.st_dev, status.st_ino
@@ -91,11 +93,20 @@ class RRD:
                 f"{self.path} has steps of {step} seconds, the setting step says {self.step}; "
                 "set it back, or use another state_dir."
             )
-        sources = tuple(key[3:-7] for key in info if key.startswith("ds[") and key.endswith("].index"))
+        sources = tuple(
+            key[3:-7] for key in info if key.startswith("ds[") and key.endswith("].index")
+        )
         kinds = {info[f"ds[{source}].type"] for source in sources}
         numbers = range(sum(key.endswith("].cf") for key in info))
-        archives = [tuple(info[f"rra[{n}].{each}"] for each in ("cf", "pdp_per_row", "rows")) for n in numbers]
-        if not {OBSERVED} <= set(sources) <= set(SOURCES) or kinds != {"ABSOLUTE"} or archives != self._schema():
+        archives = [
+            tuple(info[f"rra[{n}].{each}"] for each in ("cf", "pdp_per_row", "rows"))
+            for n in numbers
+        ]
+        if (
+            not {OBSERVED} <= set(sources) <= set(SOURCES)
+            or kinds != {"ABSOLUTE"}
+            or archives != self._schema()
+        ):
             raise StoreError(
                 f"{self.path} has other data sources or archives than this version's; "
                 "use the version that wrote it, or another state_dir."
@@ -116,7 +127,16 @@ class RRD:
         """Make it, filled up to `begin` with what is not observed."""
         start = begin - begin % _ALIGNED
         archives = [f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in self._schema()]
-        _call("create", self.path, "--step", str(self.step), "--start", str(start), *map(self._source, SOURCES), *archives)
+        _call(
+            "create",
+            self.path,
+            "--step",
+            str(self.step),
+            "--start",
+            str(start),
+            *map(self._source, SOURCES),
+            *archives,
+        )
         nothing = ":".join("0" for _ in SOURCES)
         self.update(f"{at + self.step}:{nothing}" for at in range(start, begin, self.step))
 
@@ -136,8 +156,13 @@ class RRD:
 
         Their xff is 0: a broken rule shows as unknown, it is never a total that was scaled in silence.
         """
-        all_of_them = [*(("AVERAGE", *each) for each in self._archives().items()), ("MAX", HOUR, PEAKS.kept)]
-        return [(kind, seconds // self.step, kept // seconds) for kind, seconds, kept in all_of_them]
+        all_of_them = [
+            *(("AVERAGE", *each) for each in self._archives().items()),
+            ("MAX", HOUR, PEAKS.kept),
+        ]
+        return [
+            (kind, seconds // self.step, kept // seconds) for kind, seconds, kept in all_of_them
+        ]
 
     def update(self, values: Iterable[str]) -> None:
         """Write one value a step, in order: the end of its interval, what `SOURCES` count, all with colons between."""
@@ -201,8 +226,15 @@ class RRD:
             buckets.append(together(rest))
             rows = rows + rest
         last = self._last
-        most = _most(row.counts for row in rows) if archive == self.step else self._busiest(start, min(end, last))
-        peaks = {row: None if n is None else n * MINUTE / self.step for row, n in zip(COUNTED, most, strict=True)}
+        most = (
+            _most(row.counts for row in rows)
+            if archive == self.step
+            else self._busiest(start, min(end, last))
+        )
+        peaks = {
+            row: None if n is None else n * MINUTE / self.step
+            for row, n in zip(COUNTED, most, strict=True)
+        }
         return Series.of(start, bucket, buckets, peaks, min(last, end) if last > start else None)
 
     def _archives(self) -> dict[int, int]:
@@ -212,7 +244,10 @@ class RRD:
     def _busiest(self, start: int, until: int) -> list[int | None]:
         """The most in one step of [start, until): the busiest of each hour, of the last hour all."""
         full = max(start, until - until % HOUR)
-        rows = [self._most_of_hours(start, full), *(row.counts for row in self._fetch(self.step, full, until))]
+        rows = [
+            self._most_of_hours(start, full),
+            *(row.counts for row in self._fetch(self.step, full, until)),
+        ]
         return _most(rows)
 
     def _most_of_hours(self, start: int, until: int) -> list[int | None]:
@@ -238,7 +273,9 @@ class RRD:
             rows.append(Row(observed * self.step, tuple(counts)) if observed else UNKNOWN)
         return before + rows
 
-    def _values_of(self, kind: str, archive: int, start: int, until: int) -> list[tuple[float | None, ...]]:
+    def _values_of(
+        self, kind: str, archive: int, start: int, until: int
+    ) -> list[tuple[float | None, ...]]:
         """Rates a second of one archive, in the order of `SOURCES`."""
         facts = self.facts()
         there = facts.sources if facts else SOURCES
@@ -246,7 +283,9 @@ class RRD:
             return rates(self.path, kind, archive, start, until, SOURCES)
         places = [there.index(source) if source in there else None for source in SOURCES]
         values = rates(self.path, kind, archive, start, until, there)
-        return [tuple(None if place is None else value[place] for place in places) for value in values]
+        return [
+            tuple(None if place is None else value[place] for place in places) for value in values
+        ]
 
     # ---- drawing ----
 
@@ -292,7 +331,9 @@ def gathered(path: str) -> list[list[float]]:
     return [[float(value) for value in _GATHERED.findall(row)] for row in rows]
 
 
-def rates(path: str, kind: str, row: int, start: int, until: int, sources: Iterable[str]) -> list[tuple[float | None, ...]]:
+def rates(
+    path: str, kind: str, row: int, start: int, until: int, sources: Iterable[str]
+) -> list[tuple[float | None, ...]]:
     """The rates a second of an RRD's data sources, ours or not, in the rows of one archive; raises StoreError.
 
     By `xport`: a `fetch` that fails, for a writer's lock too, ends the process with Debian's binding (it frees what it
@@ -301,11 +342,22 @@ def rates(path: str, kind: str, row: int, start: int, until: int, sources: Itera
     file = path.replace(":", "\\:")
     defined = [f"DEF:v{n}={file}:{source}:{kind}:step={row}" for n, source in enumerate(sources)]
     wanted = [f"XPORT:v{n}" for n in range(len(defined))]
-    times = ("--start", str(start), "--end", str(until), "--step", str(row), "--maxrows", str(max(400, (until - start) // row)))
+    times = (
+        "--start",
+        str(start),
+        "--end",
+        str(until),
+        "--step",
+        str(row),
+        "--maxrows",
+        str(max(400, (until - start) // row)),
+    )
     found = _call("xport", path, *times, *defined, *wanted)
     meta, values = found["meta"], found["data"]
     if (meta["start"], meta["step"], len(values)) != (start, row, (until - start) // row):
-        raise StoreError(f"{path} has no rows of {row} seconds at {start}; it is not of this version, move it away.")
+        raise StoreError(
+            f"{path} has no rows of {row} seconds at {start}; it is not of this version, move it away."
+        )
     return list(values)
 
 
@@ -314,7 +366,9 @@ def _call(function: str, path: str, *arguments: str) -> Any:
     import rrdtool  # where it is missing, what needs no store works all the same
 
     deadline = time.monotonic() + _PATIENCE
-    given = arguments if function == "xport" else (path, *arguments)  # its definitions name the file
+    given = (
+        arguments if function == "xport" else (path, *arguments)
+    )  # its definitions name the file
     while True:
         try:
             return getattr(rrdtool, function)(*given)

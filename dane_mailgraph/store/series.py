@@ -67,7 +67,10 @@ def together(rows: Iterable[Row]) -> Row:
     for row in rows:
         if row.observed:
             observed += row.observed
-            sums = tuple(b if a is None else a if b is None else a + b for a, b in zip(sums, row.counts, strict=True))
+            sums = tuple(
+                b if a is None else a if b is None else a + b
+                for a, b in zip(sums, row.counts, strict=True)
+            )
     return Row(observed, sums)
 
 
@@ -87,10 +90,24 @@ class Series(NamedTuple):
     """Epoch second up to which counts are in it; None where there are none."""
 
     @classmethod
-    def of(cls, start: int, step: int, rows: Sequence[Row], peaks: dict[Counted, float | None], reached: int | None) -> Series:
+    def of(
+        cls,
+        start: int,
+        step: int,
+        rows: Sequence[Row],
+        peaks: dict[Counted, float | None],
+        reached: int | None,
+    ) -> Series:
         """The series of these rows, one a bucket."""
         columns = zip(*(row.counts for row in rows), strict=True)
-        return cls(start, step, dict(zip(COUNTED, columns, strict=True)), peaks, tuple(row.observed for row in rows), reached)
+        return cls(
+            start,
+            step,
+            dict(zip(COUNTED, columns, strict=True)),
+            peaks,
+            tuple(row.observed for row in rows),
+            reached,
+        )
 
     @property
     def until(self) -> int:
@@ -100,7 +117,10 @@ class Series(NamedTuple):
     def seconds(self, counted: Counted) -> list[int]:
         """How many seconds of each bucket are known."""
         observed = self.observed or (self.step,) * len(self.counts[counted])
-        return [0 if n is None else seconds for n, seconds in zip(self.counts[counted], observed, strict=True)]
+        return [
+            0 if n is None else seconds
+            for n, seconds in zip(self.counts[counted], observed, strict=True)
+        ]
 
     def total(self, counted: Counted) -> int | None:
         """The count over the series; None where nothing of it is known."""

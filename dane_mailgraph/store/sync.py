@@ -53,7 +53,10 @@ class Store:
         if kept > (written or 0) or last > max(written or 0, writing or 0):
             self._adopt(ledger, last, kept)
         elif written is not None:
-            self._recover(ledger, why if facts is None else "was older than the ledger" if last < written else "")
+            self._recover(
+                ledger,
+                why if facts is None else "was older than the ledger" if last < written else "",
+            )
 
     def follow(self, ledger: Ledger, now: int, grace: int) -> int:
         """Write the closed intervals of the ledger into the RRD, quiet ones as zeros; say how many."""
@@ -66,7 +69,11 @@ class Store:
         if until <= start:
             return 0
         forgotten = ledger.get("forgotten")
-        if written is not None and forgotten is not None and not forgotten <= self.snapshot.whole_until() <= written:
+        if (
+            written is not None
+            and forgotten is not None
+            and not forgotten <= self.snapshot.whole_until() <= written
+        ):
             self._renew_snapshot()  # without one an update that is cut off could not be mended
         with ledger.transaction():
             ledger.set("writing", until)
@@ -111,12 +118,22 @@ class Store:
         with ledger.transaction():
             ledger.set("writing", None)
         if why:
-            before = f"; what stood there is now {kept}, delete it when you do not want it back" if kept else ""
-            self.notices.append(f"{self.rrd.path} {why}: made anew from what is kept beside it, nothing is lost{before}.")
+            before = (
+                f"; what stood there is now {kept}, delete it when you do not want it back"
+                if kept
+                else ""
+            )
+            self.notices.append(
+                f"{self.rrd.path} {why}: made anew from what is kept beside it, nothing is lost{before}."
+            )
 
     def _base(self, ledger: Ledger, why: str) -> tuple[RRD, int]:
         """A new one that the ledger can bring up to date, and up to when it is written."""
-        begin, written, forgotten = ledger.get("begin"), ledger.get("written"), ledger.get("forgotten")
+        begin, written, forgotten = (
+            ledger.get("begin"),
+            ledger.get("written"),
+            ledger.get("forgotten"),
+        )
         since = begin if forgotten is None else forgotten
         if since <= (kept := self.snapshot.whole_until()) <= written:
             return self._copied(self.snapshot), kept
@@ -146,7 +163,9 @@ class Store:
             ledger.set("writing", None)
             ledger.set("horizon", newest)
             ledger.set("snapshot", newest)
-        self.notices.append(f"{self.rrd.path} holds more than {ledger.path}: counting goes on where the RRD ends.")
+        self.notices.append(
+            f"{self.rrd.path} holds more than {ledger.path}: counting goes on where the RRD ends."
+        )
 
     def _give_way(self, ledger: Ledger) -> None:
         """The ledger was made anew from the logs: what was written of the one before it is not its own."""
@@ -164,7 +183,9 @@ class Store:
             for each in os.listdir(self._making):  # rrdtool makes files beside its own, too
                 os.unlink(os.path.join(self._making, each))
         except OSError as error:
-            raise StoreError(f"{self._making} cannot be written: {reason(error)}; look at its permissions.") from error
+            raise StoreError(
+                f"{self._making} cannot be written: {reason(error)}; look at its permissions."
+            ) from error
         return RRD(os.path.join(self._making, "outbound.rrd"), self.rrd.step)
 
     def _created(self, begin: int) -> RRD:
@@ -182,7 +203,9 @@ class Store:
         except OSError as error:
             with suppress(OSError):
                 os.unlink(fresh.path)
-            raise StoreError(f"{rrd.path} cannot be copied to {fresh.path}: {reason(error)}; look at the free space.") from error
+            raise StoreError(
+                f"{rrd.path} cannot be copied to {fresh.path}: {reason(error)}; look at the free space."
+            ) from error
         fresh.complete()
         return fresh
 
@@ -221,7 +244,9 @@ def _aside(path: str) -> str:
     try:
         os.rename(path, aside)
     except OSError as error:
-        raise StoreError(f"{path} cannot be put aside: {reason(error)}; look at its permissions.") from error
+        raise StoreError(
+            f"{path} cannot be put aside: {reason(error)}; look at its permissions."
+        ) from error
     return aside
 
 
@@ -241,7 +266,9 @@ def _sync(path: str) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {reason(error)}; look at the free space and the disk.") from error
+        raise StoreError(
+            f"{path} cannot be written: {reason(error)}; look at the free space and the disk."
+        ) from error
 
 
 def replace(fresh: str, path: str) -> None:
@@ -250,5 +277,7 @@ def replace(fresh: str, path: str) -> None:
     try:
         os.replace(fresh, path)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {reason(error)}; look at the permissions of its directory.") from error
+        raise StoreError(
+            f"{path} cannot be written: {reason(error)}; look at the permissions of its directory."
+        ) from error
     _sync(os.path.dirname(path) or ".")
