@@ -1,4 +1,4 @@
-"""Seconds, days and moments."""
+"""Seconds, days and moments; how a time is written for people."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from datetime import datetime, timedelta, timezone, tzinfo
 
 from .errors import UsageError
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+MINUTE, HOUR, DAY = 60, 3600, 86400
 
-_NEWEST = 253370764800
-"""The year 9999, the last that datetime can reckon in."""
+_UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+
+_YEAR_9999 = 253370764800
+"""Epoch second; datetime cannot calculate beyond that year."""
 
 
 def moment(text: str, now: int, zone: tzinfo | None) -> int:
-    """Epoch second of `now`, of `24h` (so long ago), of `@EPOCH` or of an ISO 8601 time; raises UsageError."""
+    """Read a time given on the command line; raises UsageError.
+
+    `now`, `24h` or `7d` (that long before `now`), `@EPOCH`, or ISO 8601, in `zone` where it names
+    none. Returns an epoch second.
+    """
     if text == "now":
         return now
     try:
@@ -25,26 +31,49 @@ def moment(text: str, now: int, zone: tzinfo | None) -> int:
         else:
             at = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
             second = int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp())
-        if not 0 <= second < _NEWEST:
+        if not 0 <= second < _YEAR_9999:
             raise ValueError("not from 1970 to 9998")
         return second
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
-            f"{text} is no time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now."
+            f"{text} is not a time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now."
         ) from error
 
 
+def local(at: int, zone: tzinfo | None) -> datetime:
+    """Return an epoch second as a datetime of this zone; None is the system's zone."""
+    return datetime.fromtimestamp(at, timezone.utc).astimezone(zone)
+
+
 def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
-    """When the local day of this second begins, or the one so many days after it."""
-    local = datetime.fromtimestamp(at, timezone.utc).astimezone(zone)
-    day = datetime(local.year, local.month, local.day, tzinfo=zone) + timedelta(days=days)
+    """Return the epoch second in which the local day of `at` begins, or the day `days` after it."""
+    today = local(at, zone)
+    day = datetime(today.year, today.month, today.day, tzinfo=zone) + timedelta(days=days)
     return int(day.timestamp())
 
 
 def day_of(at: int, zone: tzinfo | None) -> int:
-    """The day of the local calendar, as the number 20261124."""
-    local = datetime.fromtimestamp(at, zone)
-    return local.year * 10000 + local.month * 100 + local.day
+    """Return the local day of an epoch second as the number 20261124."""
+    day = datetime.fromtimestamp(at, zone)
+    return day.year * 10000 + day.month * 100 + day.day
 
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
+def format_time(at: int, zone: tzinfo | None, *, seconds: bool = False) -> str:
+    """Write an epoch second as local time: `2026-11-24 12:00`, or to the second `... 12:00:07`."""
+    return f"{local(at, zone):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}"
+
+
+def format_day(at: int, zone: tzinfo | None) -> str:
+    """Write the local day of an epoch second: `2026-11-24`."""
+    return f"{local(at, zone):%Y-%m-%d}"
+
+
+def format_duration(seconds: int) -> str:
+    """Write a duration in its largest unit, rounded down: `45 s`, `20 min`, `3 h`, `5 days`.
+
+    A unit is used from two of it on, so that the last digit always says something.
+    """
+    for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit:,} {name}"
+    return f"{seconds:,} s"

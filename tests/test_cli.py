@@ -411,7 +411,7 @@ def test_an_option_that_another_report_would_ignore_is_2(
 def test_a_time_that_is_none_is_2(home: Home) -> None:
     home.done("collect")
 
-    assert "yesterday is no time" in home.fails(2, "report", "--since", "yesterday")
+    assert "yesterday is not a time" in home.fails(2, "report", "--since", "yesterday")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -528,6 +528,6 @@ def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None
     ids=lambda text: text[:20],
 )  # fmt: skip
 def test_what_is_no_time_is_said_in_a_sentence(text: str) -> None:
-    with pytest.raises(UsageError, match=r" is no time; write 2026-11-24, .*\.$") as caught:
+    with pytest.raises(UsageError, match=r" is not a time; write 2026-11-24, .*\.$") as caught:
         moment(text, NOW, BERLIN)
     assert caught.value.status == 2

@@ -7,13 +7,15 @@ import re
 import ssl
 import tempfile
 
-from ..doctor import _NAMES
 from ..errors import SourceError, reason
 from ..programs import ask
 from .tlsa import Certificate, Chain
 
 PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s[^-]*-----END CERTIFICATE-----")
 _BLOCK = re.compile(rf"-----BEGIN [A-Z ]*(PRIVATE KEY)-----|({PEM_CERTIFICATE.pattern})")
+
+_SUBJECT_FORMAT = "oneline,-esc_msb"
+"""For `-nameopt`: `CN = x` from every version; the default is `CN=x` from OpenSSL 3.2 on."""
 
 
 def pem_groups(text: str, *, mixed: bool) -> list[list[str]]:
@@ -75,7 +77,7 @@ def chain_of(path: str, group: list[str], name: str) -> Chain | None:
 
 def _certificate(pem: str) -> Certificate | None:
     said = ask(
-        "openssl", "x509", "-noout", "-subject", "-nameopt", _NAMES, "-dates", "-pubkey", stdin=pem
+        "openssl", "x509", "-noout", "-subject", "-nameopt", _SUBJECT_FORMAT, "-dates", "-pubkey", stdin=pem
     )
     if said is None or said.status:
         return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import timezone
 
+from ..times import format_day
 from . import tlsa
 from .servers import Target
 from .tlsa import Chain, Tlsa
@@ -19,7 +20,7 @@ def zone_lines(chains: Sequence[Chain], targets: Sequence[Target], now: int) -> 
     issued = False
     for chain in chains:
         yield from _comment(
-            f"{chain.path}: {chain.own.subject}, valid until {_day(chain.own.ends)}."
+            f"{chain.path}: {chain.own.subject}, valid until {format_day(chain.own.ends, timezone.utc)}."
         )
         for trouble in _troubles(chain, name, now):
             yield from _comment(f"WARN: {trouble}")
@@ -47,9 +48,9 @@ def _troubles(chain: Chain, name: str, now: int) -> Iterator[str]:
     dated = own.begins <= now <= own.ends
     if not dated:
         date = (
-            f"It expired on {_day(own.ends)}"
+            f"It expired on {format_day(own.ends, timezone.utc)}"
             if own.ends < now
-            else f"It is not valid before {_day(own.begins)}"
+            else f"It is not valid before {format_day(own.begins, timezone.utc)}"
         )
         without = "; 2 1 1 does, so there is none here" if issuers else ""
         yield f"{date}. 3 1 1 does not look at the date (RFC 7672, section 3.1.1){without}."
@@ -95,7 +96,3 @@ def _comment(sentence: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _day(at: int) -> str:
-    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d")

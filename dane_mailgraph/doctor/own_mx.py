@@ -33,9 +33,6 @@ _PORTS = {"smtp": SMTP, "submission": 587, "submissions": SUBMISSIONS, "smtps": 
 _PATIENCE = 15
 """Seconds for a live answer: postscreen(8) lets a client wait 6 s for its greeting (postscreen_greet_wait)."""
 
-_NAMES = "oneline,-esc_msb"
-"""How names are written: `CN = x`, by every version; the default is `CN=x` from OpenSSL 3.2 on."""
-
 
 class Served(NamedTuple):
     """What an instance of Postfix has been told to serve on a port."""

@@ -23,6 +23,7 @@ from glob import glob
 from typing import IO, Any, NamedTuple
 
 from ..errors import SourceError, reason
+from ..times import format_time
 from .blocks import LONGEST, Blocks
 from .files import Opened
 
@@ -200,9 +201,9 @@ class Journal:
     def suppressed(self, entry: dict[str, Any]) -> bool:
         """Say that journald has thrown messages away, if they were Postfix's, as is answered."""
         if _number(entry.get("OBJECT_UID")) in map(str, self.owners):
-            at = datetime.fromtimestamp(_seconds(entry), timezone.utc)
+            at = format_time(_seconds(entry), timezone.utc)
             self.notices.append(
-                f"journald has suppressed {entry.get('N_DROPPED', 'some')} messages of Postfix before {at:%Y-%m-%d %H:%M} UTC, "
+                f"journald has suppressed {entry.get('N_DROPPED', 'some')} messages of Postfix before {at} UTC, "
                 "so some may be missing in the counts; set LogRateLimitIntervalSec=0 in Postfix's unit."
             )
             return True
