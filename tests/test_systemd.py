@@ -274,7 +274,7 @@ def test_a_wrong_configuration_is_no_success(box: Box, installed: str) -> None:
     assert done.returncode == 2
     assert "To start it" not in done.stdout
     wrong, what_to_do, _ = done.stderr.splitlines()
-    assert wrong.startswith("/etc/dane-mailgraph.conf")
+    assert "/etc/dane-mailgraph.conf, line 1 is wrong" in wrong
     assert what_to_do == (
         "It is installed in /opt/dane-mailgraph but would not start: mend what is said above, then run make install again."
     )

@@ -58,7 +58,7 @@ if [ -z "${INSIDE:-}" ]; then
     # All mounts and all that is started end with it. It does not listen to signals less than KILL.
     INSIDE=$run unshare --mount --propagation=private --pid --fork --kill-child sh "$0" "$@" &
     inside=$!
-    trap 'kill -KILL $inside 2>/dev/null; wait; rm -rf --one-file-system "$run"' EXIT
+    trap 'kill -KILL $inside 2>/dev/null || true; wait; rm -rf --one-file-system "$run"' EXIT
     trap 'exit 1' HUP INT TERM
     wait $inside
     exit
