@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.sync import Store
@@ -33,7 +33,7 @@ def fill(folder: Path, now: int) -> None:
     with Ledger(str(folder / "ledger.sqlite"), writable=True) as ledger:
         with ledger.transaction():
             rows = (
-                (at, tuple(at // 600 % (7 + place) for place in range(len(COUNTED))))
+                (at, tuple(at // 600 % (7 + place) for place in range(len(CATEGORIES))))
                 for at in range(end - 366 * DAY, end, 600)
             )
             ledger.add(Interval(at - at % 60, counts) for at, counts in rows)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Counted(NamedTuple):
+class Category(NamedTuple):
     """One category: an integer count per interval."""
 
     family: str
     name: str
-    source: str
+    data_source: str
     """Data source in the RRD and column in the ledger: at most 19 of [a-z0-9_] (rrdcreate(1))."""
     label: str
     light: str
@@ -29,8 +29,8 @@ class Counted(NamedTuple):
         return f"{self.family}.{self.name}"
 
 
-def _family(family: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Counted, ...]:
-    return tuple(Counted(family, *row) for row in rows)
+def _family(family: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Category, ...]:
+    return tuple(Category(family, *row) for row in rows)
 
 
 # A colour on a white and on a dark ground. Green is authenticated, red is in the clear. Neighbours in a stack keep apart for
@@ -180,7 +180,7 @@ FAILURES = _family(
     ),
 )
 
-FAMILIES: dict[str, tuple[Counted, ...]] = {
+FAMILIES: dict[str, tuple[Category, ...]] = {
     "connections": CONNECTIONS,
     "protocols": PROTOCOLS,
     "key_exchange": KEY_EXCHANGE,
@@ -188,6 +188,6 @@ FAMILIES: dict[str, tuple[Counted, ...]] = {
     "failures": FAILURES,
 }
 
-COUNTED: tuple[Counted, ...] = tuple(row for family in FAMILIES.values() for row in family)
+CATEGORIES: tuple[Category, ...] = tuple(row for family in FAMILIES.values() for row in family)
 
-BY_KEY: dict[str, Counted] = {row.key: row for row in COUNTED}
+BY_KEY: dict[str, Category] = {row.key: row for row in CATEGORIES}

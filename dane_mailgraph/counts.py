@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .categories import COUNTED
+from .categories import CATEGORIES
 
 
 class Interval(NamedTuple):
-    """The counts of one step, in the order of `COUNTED`."""
+    """The counts of one step, in the order of `CATEGORIES`."""
 
     start: int
     """Epoch second, a multiple of the step."""
@@ -23,7 +23,7 @@ class Day(NamedTuple):
     """Of the local calendar, as the number 20261124."""
     relay: str
     counts: tuple[int, ...]
-    """In the order of `COUNTED`."""
+    """In the order of `CATEGORIES`."""
     first: int
     last: int
     """Epoch seconds of the minutes in which it was first and last seen."""
@@ -37,7 +37,9 @@ _FAMILIES = ("connections", "deliveries", "failures")
 
 def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) -> int:
     """How many lines these counts are of: each counts in one of these families only."""
-    return sum(n or 0 for n, each in zip(counts, COUNTED, strict=True) if each.family in families)
+    return sum(
+        n or 0 for n, each in zip(counts, CATEGORIES, strict=True) if each.family in families
+    )
 
 
 def connections(counts: Sequence[int | None]) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["dane_mailgraph"]):
-    from dane_mailgraph.categories import BY_KEY, COUNTED
+    from dane_mailgraph.categories import BY_KEY, CATEGORIES
     from dane_mailgraph.log.blocks import Blocks
     from dane_mailgraph.log.clock import Clock
     from dane_mailgraph.peers import Relays
@@ -41,7 +41,7 @@ def counted(*pieces: bytes) -> tuple[int, ...]:
         found += [each.counts for each in tally.intervals()]
         if the_clock.previous is not None:
             sessions = Sessions.restored(json.loads(json.dumps(sessions.saved(the_clock.previous))))
-    return tuple(map(sum, zip(*found, strict=True))) or (0,) * len(COUNTED)
+    return tuple(map(sum, zip(*found, strict=True))) or (0,) * len(CATEGORIES)
 
 
 def one(data: bytes) -> None:
@@ -49,7 +49,7 @@ def one(data: bytes) -> None:
     whole = counted(data)
     single = counted(*lines)
     assert whole == single, (whole, single)
-    said = [0] * len(COUNTED)
+    said = [0] * len(CATEGORIES)
     for explained in explain(lines, clock(), RELAYS):
         times = (
             int(explained.note.split("counted ")[1].split()[0])
@@ -58,7 +58,7 @@ def one(data: bytes) -> None:
         )
         for key in explained.counts:
             if explained.time is not None and explained.time <= NOW + 120:
-                said[COUNTED.index(BY_KEY[key])] += times
+                said[CATEGORIES.index(BY_KEY[key])] += times
     assert whole == tuple(said), (whole, said)
 
 

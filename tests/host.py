@@ -13,7 +13,7 @@ from pathlib import Path
 
 import zstandard
 
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counting import live_log, whole_logs
 from dane_mailgraph.counting.step import Rules, Step
 from dane_mailgraph.log.follow import Log
@@ -21,7 +21,7 @@ from dane_mailgraph.peers import Relays
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.sync import Store
 
-VERIFIED = COUNTED.index(BY_KEY["connections.verified"])
+VERIFIED = CATEGORIES.index(BY_KEY["connections.verified"])
 
 START = 1795485600
 """2026-11-24 02:00 UTC."""

@@ -17,7 +17,7 @@ import pytest
 from browser import CHROMIUM, Browser
 
 from dane_mailgraph.answer.changes import Regression
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.language import language
 from dane_mailgraph.site import build
@@ -42,7 +42,9 @@ HOST = "<b onmouseover=alert(1)>mail</b>\"'&amp;.example.org"
 def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site on which everything is shown that can be."""
     folder = tmp_path_factory.mktemp("site")
-    one = tuple(7 if row.name in ("verified", "dane", "tlsv1_3", "ecdh") else 1 for row in COUNTED)
+    one = tuple(
+        7 if row.name in ("verified", "dane", "tlsv1_3", "ecdh") else 1 for row in CATEGORIES
+    )
     with Ledger(str(folder / "ledger.sqlite"), writable=True) as ledger:
         ledger._db.execute("PRAGMA synchronous = OFF")  # power does not fail here
         with ledger.transaction():

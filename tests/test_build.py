@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import StoreError
@@ -72,7 +72,7 @@ class Growing:
         self.www = folder / "www"
 
     def count(self, until: int) -> None:
-        one = tuple(int(row.family in ("connections", "deliveries")) for row in COUNTED)
+        one = tuple(int(row.family in ("connections", "deliveries")) for row in CATEGORIES)
         with self.ledger.transaction():
             self.ledger.add(Interval(at, one) for at in range(self.at, until, self.store.rrd.step))
             self.ledger.set("begin", BEGIN)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer.changes import authenticated, regressions, together
-from dane_mailgraph.categories import BY_KEY, Counted
+from dane_mailgraph.categories import BY_KEY, Category
 from dane_mailgraph.store.relays import OTHER, Seen
 
 
-def counts(*keys: str) -> dict[Counted, int]:
+def counts(*keys: str) -> dict[Category, int]:
     return {BY_KEY[key]: 1 for key in keys}
 
 

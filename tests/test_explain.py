@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import dane_mailgraph
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.cli import command_line
 
 TESTS = Path(__file__).parent
@@ -249,6 +249,6 @@ def test_what_is_explained_is_what_import_counts(
     capsys.readouterr()
     assert command_line.main(["report", *folders, "--since", "2000-01-02", "--format", "json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert {each.key: report[each.family][each.name] or 0 for each in COUNTED} == {
-        each.key: sums[each.key] for each in COUNTED
+    assert {each.key: report[each.family][each.name] or 0 for each in CATEGORIES} == {
+        each.key: sums[each.key] for each in CATEGORIES
     }

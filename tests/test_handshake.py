@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.categories import COUNTED, FAMILIES
+from dane_mailgraph.categories import CATEGORIES, FAMILIES
 from dane_mailgraph.peers import Relay, Relays
 from dane_mailgraph.postfix.classify import Meanings
 from dane_mailgraph.postfix.handshake import Session, counted, session, unwrapped
@@ -401,7 +401,7 @@ def test_any_bytes_are_a_session_or_have_a_reason(line: bytes) -> None:
 
 
 def test_every_category_s_source_fits_an_rrd_and_is_its_own() -> None:
-    sources = [each.source for each in COUNTED]
+    sources = [each.data_source for each in CATEGORIES]
 
     assert len(set(sources)) == len(sources)
     assert all(

@@ -11,7 +11,7 @@ from string import Formatter
 import pytest
 
 import dane_mailgraph
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
 from dane_mailgraph.postfix_warnings import WARNINGS
 from dane_mailgraph.site import axis, page
@@ -50,7 +50,7 @@ def said() -> Iterator[str]:
     template = (PACKAGE / "site" / "templates" / "index.html").read_text(encoding="utf-8")
     for double, single in re.findall(r"""\bsay\((?:"([^"]+)"|'([^']+)')""", template):
         yield double or single
-    yield from (text for row in COUNTED for text in (row.label, row.meaning))
+    yield from (text for row in CATEGORIES for text in (row.label, row.meaning))
     yield from (span.title for span in SPANS)
     yield from (graph.title for graph in GRAPHS)
     yield from (text for _, *texts in UNITS for text in texts)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from opinion import reference
 
 from dane_mailgraph import postfix_warnings
-from dane_mailgraph.categories import BY_KEY, COUNTED, FAMILIES
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import classify, clients, delivery, handshake
@@ -87,7 +87,7 @@ def tallied(data: bytes, step: int = 1) -> Counter[str]:
     tally.take(bytearray(data), len(data), Clock(UTC, LATEST))
     counts: Counter[str] = Counter()
     for interval in tally.intervals():
-        for each, count in zip(COUNTED, interval.counts, strict=True):
+        for each, count in zip(CATEGORIES, interval.counts, strict=True):
             counts[each.key] += count
     return +counts
 

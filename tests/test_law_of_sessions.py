@@ -21,7 +21,7 @@ from opinion import references
 from test_law import IGNORED, IN_ORDER, LAB, LATEST, UTC, Sample, ids, samples
 from test_receivers import ARRIVED, lines
 
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix.explanation import explain
@@ -47,8 +47,8 @@ def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
             data = bytearray(b"".join(line + b"\n" for line in poll[begin : begin + blocks]))
             tally.take(data, len(data), clock)
         intervals, days = tally.taken(UTC)
-        sums = [sum(each.counts[place] for each in intervals) for place in range(len(COUNTED))]
-        counts.update({each.key: count for each, count in zip(COUNTED, sums, strict=True)})
+        sums = [sum(each.counts[place] for each in intervals) for place in range(len(CATEGORIES))]
+        counts.update({each.key: count for each, count in zip(CATEGORIES, sums, strict=True)})
         if clock.previous is not None:
             kept = json.dumps(tally._meanings.sessions.saved(clock.previous))
         assert sum(each.counts[place] for each in days for place in DELIVERED) <= sum(
@@ -57,7 +57,7 @@ def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
     return +counts
 
 
-DELIVERED = [COUNTED.index(each) for each in BY_KEY.values() if each.family == "deliveries"]
+DELIVERED = [CATEGORIES.index(each) for each in BY_KEY.values() if each.family == "deliveries"]
 
 
 # ---- scenes ---------------------------------------------------------------------------------

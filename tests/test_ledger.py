@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import BusyError, ConfigError, MailgraphError, StoreError
 from dane_mailgraph.store.ledger import Gap, Ledger
 
 
 def counts(number: int) -> tuple[int, ...]:
-    return tuple(number + place for place in range(len(COUNTED)))
+    return tuple(number + place for place in range(len(CATEGORIES)))
 
 
 @pytest.fixture
@@ -47,14 +47,14 @@ def test_counts_of_one_interval_add_up_in_whatever_transactions_they_come(
                 ledger.add(Interval(60 * at, counts(number)) for at, number in part)
         want: dict[int, list[int]] = {}
         for at, number in made:
-            sums = want.setdefault(60 * at, [0] * len(COUNTED))
+            sums = want.setdefault(60 * at, [0] * len(CATEGORIES))
             sums[:] = [a + b for a, b in zip(sums, counts(number), strict=True)]
         assert {at: list(each) for at, each in ledger.intervals(0, 10**6)} == want
         assert ledger.newest == max(want, default=None)
 
 
 def test_what_is_unknown_takes_nothing_away_from_what_is_known(ledger: Ledger) -> None:
-    unknown = (None,) * (len(COUNTED) - 1)
+    unknown = (None,) * (len(CATEGORIES) - 1)
     for found in ((5, *unknown), (None, *unknown), (2, *unknown)):
         with ledger.transaction():
             ledger.add([(60, found)])
@@ -256,7 +256,8 @@ def test_a_column_that_is_new_is_unknown_in_the_rows_of_before(
 ) -> None:
     with monkeypatch.context() as old:
         old.setattr(
-            "dane_mailgraph.store.ledger._COLUMNS", tuple(each.source for each in COUNTED[:-1])
+            "dane_mailgraph.store.ledger._COLUMNS",
+            tuple(each.data_source for each in CATEGORIES[:-1]),
         )
         with Ledger(path, writable=True) as ledger, ledger.transaction():
             ledger.add([Interval(0, counts(1)[:-1])])

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer.report import totals
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.cli import command_line
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -276,7 +276,9 @@ def test_what_was_written_is_read_back_at_every_resolution(host: Host) -> None:
 
     for archive in (MINUTE, HOUR, DAY):
         start = begin - begin % archive
-        truth: dict[int, list[int]] = {at: [0] * len(COUNTED) for at in range(start, last, archive)}
+        truth: dict[int, list[int]] = {
+            at: [0] * len(CATEGORIES) for at in range(start, last, archive)
+        }
         for at, counts in written:
             for place, count in enumerate(counts):
                 truth[at - at % archive][place] += count or 0

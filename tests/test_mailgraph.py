@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer import report
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counting.mailgraph import SOURCES, Stretch
 from dane_mailgraph.errors import SourceError, StoreError
 
@@ -28,7 +28,7 @@ STEPS = (8, 56, 280, 3360)
 HOUR, DAY = 3600, 86400
 BEGIN = 1795485600 - 1795485600 % (60 * 3360)
 
-KNOWN = [COUNTED.index(BY_KEY[key]) for key in SOURCES.values()]
+KNOWN = [CATEGORIES.index(BY_KEY[key]) for key in SOURCES.values()]
 
 Truth = dict[int, tuple[int, ...]]
 """Minute -> what rrdtool was told of it."""

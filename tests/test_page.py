@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer.changes import Regression
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.language import ENGLISH, Language, language
 from dane_mailgraph.site.drawing import Drawing
 from dane_mailgraph.site.graphs import GRAPHS
@@ -27,7 +27,12 @@ from dane_mailgraph.store.series import SPANS, Series
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET
 SERIES = Series(
-    NOW - 600, 600, {row: (1234,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW
+    NOW - 600,
+    600,
+    {row: (1234,) for row in CATEGORIES},
+    dict.fromkeys(CATEGORIES, 2.0),
+    (600,),
+    NOW,
 )
 
 PRIVATE = Destination("private.example", NOW - 9000, NOW - 60, {BY_KEY["deliveries.plaintext"]: 3})
@@ -56,11 +61,11 @@ def chapters(speech: Language = ENGLISH) -> tuple[Chapter, ...]:
 
 CHAPTERS = {code: chapters(language(code)) for code in ("en", "de")}
 
-COUNTS = (10,) * len(COUNTED)
+COUNTS = (10,) * len(CATEGORIES)
 
 
 def status(**changed: Any) -> Status:
-    numbers = figures(COUNTS, (5,) * len(COUNTED), COUNTED)
+    numbers = figures(COUNTS, (5,) * len(CATEGORIES), CATEGORIES)
     plain = Status(
         "mail.example.org",
         NOW,
@@ -218,13 +223,13 @@ def test_the_navigation_leads_to_every_section() -> None:
 
 
 def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> None:
-    light, dark = stylesheet().split(f".{COUNTED[0].source} {{", 1)[1].split("@media", 1)
+    light, dark = stylesheet().split(f".{CATEGORIES[0].data_source} {{", 1)[1].split("@media", 1)
 
-    for row in COUNTED[1:]:
-        assert f".{row.source} {{ background: {row.light} }}" in light
-        assert f".{row.source} {{ background: {row.dark} }}" in dark
+    for row in CATEGORIES[1:]:
+        assert f".{row.data_source} {{ background: {row.light} }}" in light
+        assert f".{row.data_source} {{ background: {row.dark} }}" in dark
     assert {each["class"] for each in outline().all("i")} == {
-        f"swatch {row.source}" for row in COUNTED
+        f"swatch {row.data_source}" for row in CATEGORIES
     }
 
 
@@ -254,7 +259,7 @@ def test_the_numbers_that_matter_come_first_and_say_what_changed() -> None:
 
 
 def test_a_number_that_nobody_knows_is_a_dash() -> None:
-    nothing = figures((None,) * len(COUNTED), (None,) * len(COUNTED), COUNTED)
+    nothing = figures((None,) * len(CATEGORIES), (None,) * len(CATEGORIES), CATEGORIES)
 
     assert "Deliveries in the clear \N{EN DASH} not known" in re.sub(
         r"\s+", " ", outline(figures=nothing).text

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from dane_mailgraph.categories import COUNTED, FAMILIES, Counted
+from dane_mailgraph.categories import CATEGORIES, FAMILIES, Category
 from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT, THEMES, Theme
 
@@ -68,7 +68,7 @@ def contrast(one: str, other: str) -> float:
     return (bright + 0.05) / (dim + 0.05)
 
 
-def neighbours(graph: Graph, theme: Theme) -> list[tuple[Counted, Counted, str, str]]:
+def neighbours(graph: Graph, theme: Theme) -> list[tuple[Category, Category, str, str]]:
     return [(a, b, theme.colour(a), theme.colour(b)) for a, b in pairwise(graph.counted)]
 
 
@@ -119,13 +119,13 @@ def test_text_is_easy_to_read_and_every_area_stands_out_from_the_ground(theme: T
     assert contrast(theme.text, theme.ground) >= 12
     assert contrast(theme.muted, theme.ground) >= 4.5
     # Yellow on white cannot be 3:1; its place in the order and the words beside it say what it is.
-    assert min(contrast(theme.colour(row), theme.ground) for row in COUNTED) >= 1.6
+    assert min(contrast(theme.colour(row), theme.ground) for row in CATEGORIES) >= 1.6
     assert contrast(theme.hatch, theme.gap) >= 1.4
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 def test_green_is_authenticated_and_red_is_in_the_clear(theme: Theme) -> None:
-    hues = {row.key: lab(theme.colour(row)) for row in COUNTED}
+    hues = {row.key: lab(theme.colour(row)) for row in CATEGORIES}
 
     for good in (
         "connections.verified",

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer.changes import GOOD, SUSPECT, regressions
-from dane_mailgraph.categories import COUNTED, Counted
+from dane_mailgraph.categories import CATEGORIES, Category
 from dane_mailgraph.counts import Day
 from dane_mailgraph.store.ledger import Ledger
-from dane_mailgraph.store.relays import KEPT, OTHER, Daybook
+from dane_mailgraph.store.relays import KEPT, OTHER, RelayTable
 
 DAY = 86400
 RELAXED = settings(
@@ -58,25 +58,29 @@ def failed(
 
 
 def rows(host: Host, since: int = 0, until: int = 99999999) -> dict[str, dict[str, int]]:
-    found = Daybook(host.ledger).destinations(since, until)
+    found = RelayTable(host.ledger).destinations(since, until)
     return {
         each.relay: {counted.key: count for counted, count in each.counts.items()} for each in found
     }
 
 
-def sums(host: Host) -> Counter[Counted]:
+def sums(host: Host) -> Counter[Category]:
     """What the intervals say of the families that the daybook keeps."""
-    found: Counter[Counted] = Counter()
+    found: Counter[Category] = Counter()
     for _, counts in host.ledger.intervals(0, 1 << 40):
         found.update(
-            {each: count or 0 for each, count in zip(COUNTED, counts, strict=True) if each in KEPT}
+            {
+                each: count or 0
+                for each, count in zip(CATEGORIES, counts, strict=True)
+                if each in KEPT
+            }
         )
     return +found
 
 
-def together(host: Host) -> Counter[Counted]:
-    found: Counter[Counted] = Counter()
-    for each in Daybook(host.ledger).destinations(0, 99999999):
+def together(host: Host) -> Counter[Category]:
+    found: Counter[Category] = Counter()
+    for each in RelayTable(host.ledger).destinations(0, 99999999):
         found.update(each.counts)
     return +found
 
@@ -109,7 +113,7 @@ def test_each_relay_has_a_row_a_day(host: Host) -> None:
     assert rows(host, 20261125, 20261125) == {
         "mx.example.org": {"deliveries.dane": 1, "failures.dane_lookup": 1}
     }
-    assert [(each.relay, each.day) for each in Daybook(host.ledger).days(20261124)] == [
+    assert [(each.relay, each.day) for each in RelayTable(host.ledger).days(20261124)] == [
         ("mx.example.org", 20261124),
         ("mx.example.org", 20261125),
         ("mx2.example.org", 20261124),
@@ -121,7 +125,7 @@ def test_first_last_and_protocol_are_of_the_first_and_the_last_session(host: Hos
     host.now += 120
     log(host, tls(protocol="TLSv1.3"))
     host.collect()
-    (found,) = Daybook(host.ledger).destinations(0, 99999999)
+    (found,) = RelayTable(host.ledger).destinations(0, 99999999)
     assert (found.first, found.last, found.protocol, found.key_exchange) == (
         START,
         START + 120,
@@ -134,7 +138,7 @@ def test_first_last_and_protocol_are_of_the_first_and_the_last_session(host: Hos
     host.now += 60
     log(host, sent(field="may:none"))
     host.collect()
-    (found,) = Daybook(host.ledger).destinations(0, 99999999)
+    (found,) = RelayTable(host.ledger).destinations(0, 99999999)
 
     assert (found.first, found.last, found.protocol, found.key_exchange) == (
         START,
@@ -226,7 +230,7 @@ def test_old_days_are_forgotten(host: Host) -> None:
         host.collect()
         host.now += DAY
 
-    assert [each.day for each in Daybook(host.ledger).days(0)] == [
+    assert [each.day for each in RelayTable(host.ledger).days(0)] == [
         20261126,
         20261127,
         20261128,
@@ -241,7 +245,7 @@ def test_a_day_is_of_the_local_calendar(tmp_path: Path) -> None:
     log(host, tls())
     host.collect()
 
-    assert [each.day for each in Daybook(host.ledger).days(0)] == [20261124, 20261125]
+    assert [each.day for each in RelayTable(host.ledger).days(0)] == [20261124, 20261125]
 
 
 def test_what_was_counted_before_is_in_no_row_twice(host: Host) -> None:
@@ -263,12 +267,12 @@ def test_what_is_stamped_in_the_future_is_in_no_row(host: Host) -> None:
 
 
 def test_rows_are_of_the_transaction_that_counts(ledger: Ledger) -> None:
-    day = Day(20261124, "mx", tuple(range(len(COUNTED))), 1, 2, "TLSv1.3", "ecdh")
+    day = Day(20261124, "mx", tuple(range(len(CATEGORIES))), 1, 2, "TLSv1.3", "ecdh")
     with pytest.raises(KeyError), ledger.transaction():
-        Daybook(ledger).add([day], 10)
+        RelayTable(ledger).add([day], 10)
         raise KeyError
 
-    assert Daybook(ledger).destinations(0, 99999999) == []
+    assert RelayTable(ledger).destinations(0, 99999999) == []
 
 
 TEXTS = st.sampled_from(
@@ -297,7 +301,7 @@ def lines_of(made: list[tuple[str, int, int]]) -> tuple[list[str], int]:
 
 
 def everything(host: Host) -> tuple[object, ...]:
-    book = Daybook(host.ledger)
+    book = RelayTable(host.ledger)
     kept = host.ledger.get("services")
     return (
         list(host.ledger.intervals(0, 1 << 40)),
@@ -366,14 +370,14 @@ def test_what_postfix_warns_of_is_kept_with_its_number_and_when_last(host: Host)
     host.now += 3600
     log(host, unavailable, "warning: DANE TLSA lookup problem: Host not found, try again")
     host.collect()
-    found = Daybook(host.ledger).alarms(0)
+    found = RelayTable(host.ledger).alarms(0)
 
     assert {each.name: (each.times, each.last) for each in found} == {
         "dnssec_unavailable": (4, START + 3600),
         "tlsa_lookup": (1, START + 3600),
     }
     assert all(each.text and each.meaning for each in found)
-    assert Daybook(host.ledger).alarms(START + 3601) == []
+    assert RelayTable(host.ledger).alarms(START + 3601) == []
 
 
 def test_a_warning_that_was_counted_before_or_is_in_the_future_is_no_alarm(host: Host) -> None:
@@ -384,14 +388,14 @@ def test_a_warning_that_was_counted_before_or_is_in_the_future_is_no_alarm(host:
     copy.write_bytes(host.log.read_bytes())
     host.take(copy)
 
-    assert [each.times for each in Daybook(host.ledger).alarms(0)] == [1]
+    assert [each.times for each in RelayTable(host.ledger).alarms(0)] == [1]
 
 
 def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledger) -> None:
     """Verified for nine days: one relay still, one refused on the tenth, one trusted then; and one that never was."""
 
     def counts(*keys: str) -> tuple[int, ...]:
-        return tuple(int(each.key in keys) for each in COUNTED)
+        return tuple(int(each.key in keys) for each in CATEGORIES)
 
     good, last = counts("connections.verified", "deliveries.verified"), 20261110
     ends = {
@@ -404,7 +408,7 @@ def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledge
     ]
     rows += [Day(last, relay, end, 99, 99, "", "") for relay, end in ends.items()]
     rows += [Day(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)]
-    book = Daybook(ledger)
+    book = RelayTable(ledger)
     with ledger.transaction():
         book.add(rows, 100)
 

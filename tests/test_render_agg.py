@@ -12,7 +12,7 @@ import matplotlib
 import pytest
 from matplotlib.image import imread
 
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.site import render_agg
 from dane_mailgraph.site.drawing import WIDTH, ZOOM, Drawing
@@ -32,13 +32,13 @@ Counts = tuple[int | None, ...]
 
 
 def drawing(graph: Graph, buckets: list[Counts], span: Span = DAY_SPAN, **changed: Any) -> Drawing:
-    counts = {row: tuple(_count(graph, row, bucket) for bucket in buckets) for row in COUNTED}
+    counts = {row: tuple(_count(graph, row, bucket) for bucket in buckets) for row in CATEGORIES}
     until = NOW // span.bucket * span.bucket
     whole = Series(
         until - span.bucket * len(buckets),
         span.bucket,
         counts,
-        dict.fromkeys(COUNTED, 3.0),
+        dict.fromkeys(CATEGORIES, 3.0),
         reached=until,
     )
     return Drawing(graph, span, whole, LIGHT, "mail.example.org", BERLIN, ENGLISH)._replace(

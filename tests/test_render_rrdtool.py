@@ -14,7 +14,7 @@ import pytest
 import rrdtool
 from matplotlib.image import imread
 
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.site.drawing import Drawing
@@ -36,7 +36,7 @@ COUNTS = tuple(
     else 20
     if row.name in ("trusted", "encrypted", "certificate")
     else 0
-    for row in COUNTED
+    for row in CATEGORIES
 )
 
 
@@ -84,7 +84,7 @@ def test_every_graph_of_every_span_is_drawn_in_its_colours(
     graph: Graph, span: Span, rrd: RRD
 ) -> None:
     image = drawn(rrd, graph, span, theme=DARK)
-    known = [row for row in graph.counted if COUNTS[COUNTED.index(row)]]
+    known = [row for row in graph.counted if COUNTS[CATEGORIES.index(row)]]
 
     assert image.shape[1] > 1200
     assert all(share_of(image, row.dark) > 300 for row in known)

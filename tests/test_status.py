@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer.changes import Regression
-from dane_mailgraph.categories import BY_KEY, COUNTED, FAMILIES
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.site.status import (
     LISTED,
@@ -30,7 +30,7 @@ from dane_mailgraph.store.series import SPANS, Series
 
 NOW = 1795485600  # 2026-11-24 03:00 CET
 SERIES = Series(
-    NOW - 600, 600, {row: (5,) for row in COUNTED}, dict.fromkeys(COUNTED, 2.0), (600,), NOW
+    NOW - 600, 600, {row: (5,) for row in CATEGORIES}, dict.fromkeys(CATEGORIES, 2.0), (600,), NOW
 )
 
 
@@ -45,19 +45,19 @@ def status(**changed: Any) -> Status:
         "1.2.3",
         NOW - 120,
         NOW - 60,
-        figures(COUNTS, COUNTS, COUNTED),
+        figures(COUNTS, COUNTS, CATEGORIES),
         chapters,
     )
     return plain._replace(**changed)
 
 
-COUNTS: tuple[int | None, ...] = tuple(10 for _ in COUNTED)
+COUNTS: tuple[int | None, ...] = tuple(10 for _ in CATEGORIES)
 
 
 def counts(**given: int | None) -> tuple[int | None, ...]:
     """Of the day: `deliveries_plaintext=3`; everything else is 0."""
     named = {key.replace("_", ".", 1): n for key, n in given.items()}
-    return tuple(named.get(row.key, 0) for row in COUNTED)
+    return tuple(named.get(row.key, 0) for row in CATEGORIES)
 
 
 def destination(relay: str, **given: int) -> Destination:
@@ -73,7 +73,7 @@ def destination(relay: str, **given: int) -> Destination:
 
 
 def figure(name: str, today: tuple[int | None, ...], before: tuple[int | None, ...]) -> Figure:
-    return next(each for each in figures(today, before, COUNTED) if each.name == name)
+    return next(each for each in figures(today, before, CATEGORIES) if each.name == name)
 
 
 def test_the_share_of_verified_is_among_new_connections_and_says_of_how_many() -> None:
@@ -88,7 +88,8 @@ def test_the_share_of_verified_is_among_new_connections_and_says_of_how_many() -
 def test_dane_and_verified_deliveries_are_authenticated_and_half_of_dane_is_not() -> None:
     now = counts(deliveries_dane=2, deliveries_verified=1, deliveries_encrypted=1)
     half = tuple(
-        4 if row.key == "deliveries.half_dane" else n for row, n in zip(COUNTED, now, strict=True)
+        4 if row.key == "deliveries.half_dane" else n
+        for row, n in zip(CATEGORIES, now, strict=True)
     )
 
     assert figure("authenticated_deliveries", now, now).now == 0.75
@@ -106,9 +107,9 @@ def test_more_plaintext_and_more_failures_are_worse() -> None:
 
 
 def test_what_nobody_counted_is_unknown_and_not_zero() -> None:
-    unknown = (None,) * len(COUNTED)
+    unknown = (None,) * len(CATEGORIES)
 
-    for each in figures(unknown, counts(deliveries_dane=1), COUNTED):
+    for each in figures(unknown, counts(deliveries_dane=1), CATEGORIES):
         assert (each.now, each.change, each.mood) == (None, None, "")
 
 
@@ -306,7 +307,7 @@ def test_a_list_of_destinations_has_an_end() -> None:
 
 def test_unknown_is_null() -> None:
     empty = Series(
-        NOW - 600, 600, {row: (None,) for row in COUNTED}, dict.fromkeys(COUNTED), (0,), None
+        NOW - 600, 600, {row: (None,) for row in CATEGORIES}, dict.fromkeys(CATEGORIES), (0,), None
     )
     said = told_to_programs(chapters=(Chapter(SPANS[0], empty, ()),), last_update=None)
 

@@ -18,7 +18,7 @@ import torture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import StoreError
 from dane_mailgraph.store import sync as stores
@@ -28,7 +28,7 @@ from dane_mailgraph.store.series import SPANS, UNKNOWN, together
 from dane_mailgraph.store.sync import Store
 from dane_mailgraph.times import DAY, HOUR
 
-NONE = (0,) * len(COUNTED)
+NONE = (0,) * len(CATEGORIES)
 BEGIN = torture.EPOCH - torture.EPOCH % DAY + 5 * HOUR
 TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
 LINE = f"Verified TLS connection established to mx.example[192.0.2.1]:25: {TLS}"
@@ -42,7 +42,7 @@ def _small() -> Iterator[None]:
 
 def counts(number: int) -> tuple[int, ...]:
     """Every category another count."""
-    return tuple(number * (place + 1) % 1000 for place in range(len(COUNTED)))
+    return tuple(number * (place + 1) % 1000 for place in range(len(CATEGORIES)))
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def test_what_is_counted_is_read_back_exactly_at_every_resolution(
             count(ledger, {at: each for at, each in found.items() if begin <= at < until}, until)
             assert write(ledger, store, until) == steps
         found = {at: each for at, each in found.items() if at < until}
-        want = [sum(each[place] for each in found.values()) for place in range(len(COUNTED))]
+        want = [sum(each[place] for each in found.values()) for place in range(len(CATEGORIES))]
         for archive in (step, HOUR, DAY):
             start = BEGIN - BEGIN % archive
             end = until + -until % archive
@@ -141,7 +141,7 @@ def test_quiet_is_zero_and_what_was_not_read_is_unknown(tmp_path: Path) -> None:
 def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new, fewer = COUNTED[-1], COUNTED[:-1]
+    new, fewer = CATEGORIES[-1], CATEGORIES[:-1]
     with monkeypatch.context() as old:
         for name in (
             "dane_mailgraph.store.rrd",
@@ -149,12 +149,16 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
             "dane_mailgraph.store.ledger",
             "test_sync",
         ):
-            old.setattr(sys.modules[name], "COUNTED", fewer)
+            old.setattr(sys.modules[name], "CATEGORIES", fewer)
         for name in ("dane_mailgraph.store.rrd", "dane_mailgraph.store.sync"):
-            old.setattr(sys.modules[name], "SOURCES", (*(each.source for each in fewer), OBSERVED))
-        old.setattr("dane_mailgraph.store.ledger._COLUMNS", tuple(each.source for each in fewer))
+            old.setattr(
+                sys.modules[name], "SOURCES", (*(each.data_source for each in fewer), OBSERVED)
+            )
+        old.setattr(
+            "dane_mailgraph.store.ledger._COLUMNS", tuple(each.data_source for each in fewer)
+        )
         found = filled(tmp_path, 2000)
-    assert new.source not in str(rrdtool.info(str(tmp_path / "outbound.rrd")))
+    assert new.data_source not in str(rrdtool.info(str(tmp_path / "outbound.rrd")))
     until = BEGIN + 60 * 2000
     with writing(tmp_path) as (ledger, store):
         store.settle(ledger)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.categories import COUNTED
+from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval, connections, events
 from dane_mailgraph.log.blocks import LONGEST, Blocks
 from dane_mailgraph.log.clock import Clock
@@ -66,7 +66,7 @@ def verified(intervals: list[Interval]) -> list[tuple[str, int]]:
 
 
 def by_name(counts: tuple[int, ...]) -> dict[str, int]:
-    return {each.key: count for each, count in zip(COUNTED, counts, strict=True) if count}
+    return {each.key: count for each, count in zip(CATEGORIES, counts, strict=True) if count}
 
 
 def sums(intervals: list[Interval]) -> Counter[str]:

@@ -33,11 +33,11 @@ from typing import Any
 import pytest
 import rrdtool
 
-from dane_mailgraph.categories import BY_KEY, COUNTED
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.log import journal
 from dane_mailgraph.store.ledger import Ledger
-from dane_mailgraph.store.relays import KEPT, Daybook
+from dane_mailgraph.store.relays import KEPT, RelayTable
 from dane_mailgraph.store.rrd import OBSERVED
 from dane_mailgraph.store.series import Archive
 from dane_mailgraph.times import DAY, HOUR
@@ -143,9 +143,9 @@ class Writer:
         if self.chance.random() < 0.4:
             words, keys = self.chance.choice(RECIPIENTS)
             text = f"2CE5121E153: to=<s@example.org>, relay={relay}[192.0.2.1]:25, delay=1, delays=0/0/0.5/0.5, {words}"
-        counts = self.truth.setdefault(at - at % self.step, [0] * len(COUNTED))
+        counts = self.truth.setdefault(at - at % self.step, [0] * len(CATEGORIES))
         for key in keys:
-            counts[COUNTED.index(BY_KEY[key])] += 1
+            counts[CATEGORIES.index(BY_KEY[key])] += 1
             self.relays[relay, key] += 1
         return f"{head}{text}\n".encode()
 
@@ -347,7 +347,7 @@ def compare_relays(ledger: str | Path, relays: Tallies[tuple[str, str]]) -> None
     With a ledger that was lost go the relays of before, which are nowhere else: so none may be told too often.
     """
     with Ledger(str(ledger), writable=False) as opened:
-        found = Daybook(opened).destinations(0, 99999999)
+        found = RelayTable(opened).destinations(0, 99999999)
     told = {
         (each.relay, counted.key): count for each in found for counted, count in each.counts.items()
     }
@@ -397,14 +397,14 @@ def _compare_archive(
         raise Wrong(f"{kind} of {size} s: {got} instead of {(start, until, size)}")
     expected: dict[int, list[int]] = {}
     for at, counts in truth.items():
-        row = expected.setdefault(at - at % size, [0] * len(COUNTED))
+        row = expected.setdefault(at - at % size, [0] * len(CATEGORIES))
         for place, count in enumerate(counts):
             row[place] = max(row[place], count) if kind == "MAX" else row[place] + count
-    order = [names.index(each.source) for each in COUNTED]
+    order = [names.index(each.data_source) for each in CATEGORIES]
     observed = names.index(OBSERVED)
     created = begin - begin % DAY
     seconds = step if kind == "MAX" else size
-    nothing = [0] * len(COUNTED)
+    nothing = [0] * len(CATEGORIES)
     for number, found in enumerate(values):
         at = start + number * size
         if at < created:
@@ -686,7 +686,7 @@ class History:
         if status := ended(fork(arguments, answer, now=self.now)):
             raise Wrong(f"report ended with {status}: {answer.read_text()}")
         said = json.loads(answer.read_text())
-        for place, each in enumerate(COUNTED):
+        for place, each in enumerate(CATEGORIES):
             want = sum(counts[place] for counts in self.writer.truth.values())
             if said[each.family][each.name] != want:
                 raise Wrong(f"report says {said[each.family][each.name]} {each.key}, not {want}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from ..categories import BY_KEY, Counted
+from ..categories import BY_KEY, Category
 from ..store import OTHER, Seen
 
 REMEMBERED = 7
@@ -25,14 +25,14 @@ class Regression(NamedTuple):
     """Days of that run on which it was seen."""
     last: int
     """Epoch second at which it was last seen, not authenticated."""
-    counts: Mapping[Counted, int]
+    counts: Mapping[Category, int]
     """What was counted on the days since."""
 
 
 # ---- what changed ---------------------------------------------------------------------------
 
 
-def _all(*keys: str) -> tuple[Counted, ...]:
+def _all(*keys: str) -> tuple[Category, ...]:
     return tuple(BY_KEY[key] for key in keys)
 
 
@@ -56,7 +56,7 @@ SUSPECT = (*_BAD, *_DOUBTFUL, _TRUSTED)
 """Without any of these a relay was authenticated whenever it was seen."""
 
 
-def authenticated(counts: Mapping[Counted, int]) -> bool | None:
+def authenticated(counts: Mapping[Category, int]) -> bool | None:
     """Whether a relay was authenticated whenever it was seen; None where nothing tells.
 
     Postfix says Trusted of half DANE, and where a CA is trusted but no name was checked: only the delivery tells which.
@@ -89,9 +89,9 @@ def regressions(seen: Iterable[Seen], days: int, since: int) -> list[Regression]
     return sorted(found, key=lambda one: (-one.days, one.relay))
 
 
-def together(counts: Iterable[Mapping[Counted, int]]) -> dict[Counted, int]:
+def together(counts: Iterable[Mapping[Category, int]]) -> dict[Category, int]:
     """Counts added up."""
-    sums: dict[Counted, int] = {}
+    sums: dict[Category, int] = {}
     for each in counts:
         for counted, count in each.items():
             sums[counted] = sums.get(counted, 0) + count

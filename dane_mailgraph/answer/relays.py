@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone, tzinfo
 
-from ..categories import FAMILIES, Counted
+from ..categories import FAMILIES, Category
 from ..errors import UsageError
 from ..store import KEPT, Alarm, Destination
 from .changes import Regression, authenticated
@@ -18,7 +18,7 @@ _FAMILIES = tuple(dict.fromkeys(each.family for each in KEPT))
 # ---- which, and in which order --------------------------------------------------------------
 
 
-def _some(chosen: Iterable[Counted]) -> Callable[[Destination], int]:
+def _some(chosen: Iterable[Category]) -> Callable[[Destination], int]:
     return lambda one: sum(one.counts.get(each, 0) for each in chosen)
 
 
@@ -70,7 +70,7 @@ def _plain(one: Destination) -> dict[str, object]:
     return said | {family: _family(one.counts.get, family) for family in _FAMILIES}
 
 
-def _family(count: Callable[[Counted, int], int], family: str) -> dict[str, int]:
+def _family(count: Callable[[Category, int], int], family: str) -> dict[str, int]:
     return {each.name: count(each, 0) for each in FAMILIES[family]}
 
 

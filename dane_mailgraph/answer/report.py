@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
-from ..categories import COUNTED, FAMILIES, Counted
+from ..categories import CATEGORIES, FAMILIES, Category
 from ..errors import StoreError, UsageError
 from ..store import RRD, Ledger, Row, together
 
@@ -19,7 +19,7 @@ class Report(NamedTuple):
     step: int
     """Seconds: the range begins and ends with whole intervals of this length."""
     last_update: int | None
-    totals: dict[Counted, int | None]
+    totals: dict[Category, int | None]
     """None where nothing is known."""
 
 
@@ -50,7 +50,7 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
             "or ask with --since for no earlier time."
         )
     return Report(
-        since, until, archive, last, dict(zip(COUNTED, together(rows).counts, strict=True))
+        since, until, archive, last, dict(zip(CATEGORIES, together(rows).counts, strict=True))
     )
 
 
@@ -66,7 +66,7 @@ def _open(ledger: Ledger, start: int, until: int, step: int) -> Row:
             min(gap.until, reached) - max(gap.start, start) for gap in ledger.gaps(start, reached)
         )
     )
-    quiet = [Row(known, (0,) * len(COUNTED))] if known > 0 else []
+    quiet = [Row(known, (0,) * len(CATEGORIES))] if known > 0 else []
     return together(found + quiet)
 
 

@@ -13,7 +13,7 @@ from ..config import Config
 from ..counting import Rules, Step, collect, remarks, whole_logs
 from ..errors import BusyError, StoreError, reason
 from ..log import Log, Source
-from ..store import RRD, Daybook, Ledger, Store, replace, unused
+from ..store import RRD, Ledger, RelayTable, Store, replace, unused
 from ..times import DAY, day_of
 from .terminal import progress, tell
 
@@ -218,7 +218,7 @@ def draw(settings: Config, now: int) -> str:
                 f"{rrd.path} is gone, so the page stays as it was; let the counter make it anew from its snapshot, "
                 "or restore one of the two from a backup."
             )
-        daybook, week = Daybook(ledger), now - 7 * DAY
+        daybook, week = RelayTable(ledger), now - 7 * DAY
         since, today = (day_of(at, settings.time_zone) for at in (week, now))
         found = build.build(
             rrd,

@@ -17,7 +17,7 @@ from ..config import Config
 from ..counting import TOLERANCE, Step, remarks
 from ..errors import MailgraphError, StoreError, UsageError
 from ..log import LONGEST, Clock, Opened, opened
-from ..store import Daybook, Ledger
+from ..store import Ledger, RelayTable
 from ..times import day_of, midnight, moment
 from . import app
 from .terminal import printable, tell, unprinted
@@ -119,7 +119,7 @@ def _report(settings: Config, options: argparse.Namespace) -> int | None:
             return None
         found = report.totals(app.read_only(settings, ledger), ledger, since, until)
         if options.format == "text":
-            alarms = relays.alarms_as_text(Daybook(ledger).alarms(since), zone)
+            alarms = relays.alarms_as_text(RelayTable(ledger).alarms(since), zone)
             print(report.as_text(found, zone, report.health(ledger, found, now, zone) + alarms))
         else:
             print(report.as_json(found) if options.format == "json" else report.as_csv(found))
@@ -145,7 +145,7 @@ def _report_relays(
     from ..answer import relays
 
     first, last = day_of(since, zone), day_of(max(since, until - 1), zone)
-    found = Daybook(ledger).destinations(first, last)
+    found = RelayTable(ledger).destinations(first, last)
     if options.only:
         found = relays.only(found, options.only)
     found = relays.ordered(found, options.sort or "total")
@@ -166,7 +166,7 @@ def _report_changes(
     """The exit status: 1 where a relay is not authenticated any more, for those who want to be told."""
     from ..answer import relays
 
-    daybook = Daybook(ledger)
+    daybook = RelayTable(ledger)
     first = day_of(since, zone)
     lost = regressions(daybook.suspects(first, GOOD, SUSPECT), options.days or REMEMBERED, first)
     alarms = daybook.alarms(since)

@@ -11,7 +11,7 @@ from datetime import datetime, tzinfo
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ..categories import BY_KEY, COUNTED
+from ..categories import BY_KEY, CATEGORIES
 from ..errors import SourceError, StoreError
 from ..store import Gap, Ledger, described, gathered, rates
 from ..times import HOUR, MINUTE
@@ -24,7 +24,7 @@ SOURCES = {
 }
 """Its data sources, and what we call them; of all else it knows nothing."""
 
-_PLACES = tuple(COUNTED.index(BY_KEY[key]) for key in SOURCES.values())
+_PLACES = tuple(CATEGORIES.index(BY_KEY[key]) for key in SOURCES.values())
 
 _IMPOSSIBLE = 10**9
 """A second: a rate that only a damaged file, or an infinity that rrdtool was given, can hold."""
@@ -231,7 +231,7 @@ def _intervals(rows: Sequence[_Counts], step: int) -> Iterator[tuple[int, tuple[
         before = [0] * len(counts)
         for at in range(start - start % step, until, step):
             share = 2 * (min(at + step, until) - start)
-            found: list[int | None] = [None] * len(COUNTED)
+            found: list[int | None] = [None] * len(CATEGORIES)
             for place, count in enumerate(counts):
                 if count is not None:
                     due = (count * share + twice // 2) // twice

@@ -18,7 +18,7 @@ from ..counts import Interval, connections, events
 from ..log import Blocks, Clock
 from ..peers import Relays
 from ..postfix import Sessions, Tally
-from ..store import Daybook, Gap, Ledger
+from ..store import Gap, Ledger, RelayTable
 from ..times import day_of
 from .mailgraph import Carried
 from .overlap import Overlap
@@ -107,7 +107,7 @@ class Count:
         self._progress = progress
         self.sessions = sessions or Sessions()
         self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self.sessions)
-        self._daybook = Daybook(ledger)
+        self._daybook = RelayTable(ledger)
         self._count_lines = count_lines
         self._counted = self._recipients = self._late = self._skipped = self._read = self._lines = 0
         self._lost: list[Gap] = []

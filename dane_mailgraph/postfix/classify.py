@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from .. import postfix_warnings
-from ..categories import BY_KEY, COUNTED, Counted
+from ..categories import BY_KEY, CATEGORIES, Category
 from ..peers import Relay, Relays
 from . import delivery, handshake
 from .delivery import Delivery
@@ -15,7 +15,7 @@ from .sessions import PLAINTEXT, UNKNOWN, Service, Session, Sessions
 KEPT = 4000
 """Texts and relays of which the meaning is remembered: a busy server says the same things again and again."""
 
-_PLACES = {each: place for place, each in enumerate(COUNTED)}
+_PLACES = {each: place for place, each in enumerate(CATEGORIES)}
 
 _AUTHENTICATED, _ENCRYPTED = BY_KEY["deliveries.verified"], BY_KEY["deliveries.encrypted"]
 
@@ -47,7 +47,7 @@ class Meaning:
         key_exchange: str = "",
     ) -> None:
         self.places = places
-        """Positions in `COUNTED`; empty for what counts nowhere."""
+        """Positions in `CATEGORIES`; empty for what counts nowhere."""
         self.kind = _kind(places, times)
         self.relay = relay
         """The relay's name, or `@` and a domain; empty for what is about none."""
@@ -246,13 +246,13 @@ class Meanings:
                 counted = UNKNOWN
         return self._to(peer, counted)
 
-    def _to(self, peer: _Peer, counted: Counted) -> Meaning:
+    def _to(self, peer: _Peer, counted: Category) -> Meaning:
         if peer.local is not None:
             return peer.local
-        meaning = peer.sent.get(counted.source)
+        meaning = peer.sent.get(counted.data_source)
         if meaning is None:
             note = f"sent to {peer.address}: {counted.meaning}"
-            meaning = peer.sent[counted.source] = Meaning((_PLACES[counted],), peer.name, note)
+            meaning = peer.sent[counted.data_source] = Meaning((_PLACES[counted],), peer.name, note)
         return meaning
 
     def _failed(self, peer: _Peer, said: Delivery) -> Meaning:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from ..categories import COUNTED
+from ..categories import CATEGORIES
 from ..counts import Day
 from .classify import Meaning
 
@@ -35,7 +35,7 @@ class Met:
             if meaning.relay:
                 relays[meaning.relay].append(meaning)
         for relay, met in relays.items():
-            counts = [0] * len(COUNTED)
+            counts = [0] * len(CATEGORIES)
             for meaning in met:
                 for place in meaning.places:
                     counts[place] += self.times[meaning] * meaning.times

@@ -10,7 +10,7 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from ..categories import BY_KEY, Counted
+from ..categories import BY_KEY, Category
 
 _QUEUE = r"(?:[0-9A-F]{5,}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,})"  # the long one has no vowels (mail_queue.h)
 
@@ -166,7 +166,7 @@ _LEVELS = {
 }
 
 
-def protected(tls: bytes) -> Counted | None:
+def protected(tls: bytes) -> Category | None:
     """What the field `tls` says of a mail that was sent; None where it says nothing sure.
 
     `LEVEL[:FINAL][?][/REQUIRETLS]`: a level that was downgraded stands before the final one, `?` is undecided.
@@ -224,7 +224,7 @@ def refused(text: bytes) -> tuple[bytes, bytes, bytes] | None:
 _LOOKED_UP = re.compile(rb"TLSA lookup error for ([A-Za-z0-9._-]{1,255}):\d+\)")
 
 
-def failure(reason: bytes) -> Counted | None:
+def failure(reason: bytes) -> Category | None:
     """The TLS or DANE reason for which a mail was deferred or bounced; None where it is another one."""
     match = _REASON.match(reason)
     return _CATEGORIES[(match.lastindex or 0) - 1] if match else None

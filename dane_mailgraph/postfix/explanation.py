@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..categories import COUNTED
+from ..categories import CATEGORIES
 from ..log import Clock, blocks, heads
 from ..peers import Relays
 from . import delivery, handshake, interruptions
@@ -76,7 +76,7 @@ def _one(
             number,
             entry.at,
             program,
-            tuple(COUNTED[place].key for place in meaning.places),
+            tuple(CATEGORIES[place].key for place in meaning.places),
             meaning.note,
         )
     return Explained(number, entry.at, program, (), _note(entry))

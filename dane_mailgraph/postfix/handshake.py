@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..categories import BY_KEY, Counted
+from ..categories import BY_KEY, Category
 from ..peers import RELAY, Relay
 
 # ---- the summary line -----------------------------------------------------------------------
@@ -144,7 +144,7 @@ def quotes_addresses(version: bytes) -> bool:
 # ---- what it counts as ----------------------------------------------------------------------
 
 
-def counted(said: Session) -> tuple[Counted, ...]:
+def counted(said: Session) -> tuple[Category, ...]:
     """The categories that a session adds to: one of each family, or `reused` alone."""
     if said.reused:
         return (BY_KEY["connections.reused"],)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ..categories import BY_KEY, Counted
+from ..categories import BY_KEY, Category
 
 PLAINTEXT, UNKNOWN = BY_KEY["deliveries.plaintext"], BY_KEY["deliveries.unknown"]
 
@@ -43,7 +43,7 @@ class Session:
 
     __slots__ = ("meanings", "peer", "reused", "sent_as")
 
-    def __init__(self, peer: bytes, sent_as: Counted, reused: bool) -> None:
+    def __init__(self, peer: bytes, sent_as: Category, reused: bool) -> None:
         self.peer = peer
         """The relay, as delivery lines name it; empty where the line does not tell."""
         self.sent_as = sent_as
@@ -179,7 +179,7 @@ class Sessions:
         service.held.pop(process, None)
         return None
 
-    def without(self, service: Service, at: int, spent: bytes | None) -> Counted:
+    def without(self, service: Service, at: int, spent: bytes | None) -> Category:
         """What a delivery counts as that went over no session that is known of."""
         if service.silent is None:
             if all(each.silent is None for each in self._services.values()):

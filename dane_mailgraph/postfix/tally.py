@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timezone, tzinfo
 from operator import attrgetter, length_hint
 
-from ..categories import COUNTED
+from ..categories import CATEGORIES
 from ..counts import Day, Interval, events
 from ..log import Clock, heads
 from ..peers import Relays
@@ -258,7 +258,7 @@ class Tally:
     def _intervals(self, rows: Mapping[int, Counter[Kind]]) -> list[Interval]:
         made = []
         for start, kinds in rows.items():
-            counts = [0] * len(COUNTED)
+            counts = [0] * len(CATEGORIES)
             for kind, times in kinds.items():
                 for place in kind.places:
                     counts[place] += kind.times * times

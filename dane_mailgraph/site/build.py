@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .. import __version__
 from ..answer import Regression
-from ..categories import COUNTED
+from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..language import ENGLISH, Language
 from ..store import RRD, SPANS, Alarm, Destination, Series, Span, together
@@ -75,7 +75,7 @@ def build(
         __version__,
         last,
         newest,
-        figures(today, before, COUNTED),
+        figures(today, before, CATEGORIES),
         chapters,
         destinations,
         regressions,
@@ -104,7 +104,7 @@ def _series(rrd: RRD, span: Span, now: int, last: int | None) -> Series:
 
 
 def _counts(rrd: RRD, start: int, until: int) -> tuple[int | None, ...]:
-    """All that is known of [start, until), in the order of `COUNTED`: whole hours as such, the rest by the step."""
+    """All that is known of [start, until), in the order of `CATEGORIES`: whole hours as such, the rest by the step."""
     first, end = start + -start % HOUR, until - until % HOUR
     rows = (
         rrd.rows(rrd.step, start, first)

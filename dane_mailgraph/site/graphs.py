@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ..categories import CONNECTIONS, DELIVERIES, FAILURES, KEY_EXCHANGE, PROTOCOLS, Counted
+from ..categories import CONNECTIONS, DELIVERIES, FAILURES, KEY_EXCHANGE, PROTOCOLS, Category
 
 
 class Graph(NamedTuple):
@@ -12,7 +12,7 @@ class Graph(NamedTuple):
 
     slug: str
     title: str
-    counted: tuple[Counted, ...]
+    counted: tuple[Category, ...]
     """Bottom to top."""
     style: Literal["stack", "share", "bars"]
     """`stack`: how many in a time; `share`: the parts of 100 %; `bars`: how many in each bucket, for what is rare."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from ..categories import COUNTED, FAMILIES
+from ..categories import CATEGORIES, FAMILIES
 from .axis import local, moment
 from .status import LISTED, Figure, Status, check, told
 
@@ -49,8 +49,8 @@ def html(status: Status) -> str:
 
 def stylesheet() -> str:
     """How the page looks, and the colours of the categories."""
-    light = "".join(f".{row.source} {{ background: {row.light} }}\n" for row in COUNTED)
-    dark = "".join(f".{row.source} {{ background: {row.dark} }}\n" for row in COUNTED)
+    light = "".join(f".{row.data_source} {{ background: {row.light} }}\n" for row in CATEGORIES)
+    dark = "".join(f".{row.data_source} {{ background: {row.dark} }}\n" for row in CATEGORIES)
     plain = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     return f"{plain}{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
 

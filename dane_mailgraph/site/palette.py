@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..categories import Counted
+from ..categories import Category
 
 
 class Theme(NamedTuple):
@@ -25,7 +25,7 @@ class Theme(NamedTuple):
     blank: str
     """Where it is known that there was nothing to share."""
 
-    def colour(self, counted: Counted) -> str:
+    def colour(self, counted: Category) -> str:
         """Of a category."""
         return counted.dark if self.name == "dark" else counted.light
 

@@ -96,7 +96,7 @@ def _areas(drawing: Drawing, path: str, step: int) -> list[str]:
             made.append(f"COMMENT:{_text('  ' + text)}\\l")
         elif drawing.seen:
             made.append(
-                f"AREA:{row.source}_{drawing.theme.colour(row)}:{_text(text)}\\l"
+                f"AREA:{row.data_source}_{drawing.theme.colour(row)}:{_text(text)}\\l"
                 + ":STACK" * bool(i)
             )
         else:  # where there is nothing, not even an RRD: a line on the ground stands for the area
@@ -116,21 +116,21 @@ def _rates(drawing: Drawing, path: str, step: int) -> list[str]:
     ]
     for row in rows:
         if any(n is not None for n in drawing.series.counts[row]):
-            made.append(f"DEF:{row.source}={name}:{row.source}:AVERAGE:step={archive}")
+            made.append(f"DEF:{row.data_source}={name}:{row.data_source}:AVERAGE:step={archive}")
         else:  # an RRD of an earlier version does not have it
-            made.append(f"CDEF:{row.source}=observed,UNKN,UNKN,IF")
+            made.append(f"CDEF:{row.data_source}=observed,UNKN,UNKN,IF")
     factor = {"stack": drawing.unit[0], "share": 1, "bars": bucket}[drawing.graph.style]
     rated = "rate_" if drawing.graph.style == "share" else ""
     for row in rows:
         # Beside a category that is known one that is not is 0; where nothing was observed all are unknown.
-        known = f"{row.source},UN,0,{row.source},IF"
+        known = f"{row.data_source},UN,0,{row.data_source},IF"
         # From a rate over all the time to one over the time that was observed.
         made.append(
-            f"CDEF:{rated}{row.source}_=observed,0,GT,{known},observed,{step},*,/,{factor},*,UNKN,IF"
+            f"CDEF:{rated}{row.data_source}_=observed,0,GT,{known},observed,{step},*,/,{factor},*,UNKN,IF"
         )
     if rated:
-        whole = ",".join([f"rate_{row.source}_" for row in rows] + ["+"] * (len(rows) - 1))
-        made += [f"CDEF:{row.source}_=rate_{row.source}_,{whole},/,100,*" for row in rows]
+        whole = ",".join([f"rate_{row.data_source}_" for row in rows] + ["+"] * (len(rows) - 1))
+        made += [f"CDEF:{row.data_source}_=rate_{row.data_source}_,{whole},/,100,*" for row in rows]
     return [*made, f"AREA:gap{drawing.theme.hatch}80"]
 
 

@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from ..answer import Regression
-from ..categories import CONNECTIONS, DELIVERIES, FAILURES, FAMILIES, Counted
+from ..categories import CONNECTIONS, DELIVERIES, FAILURES, FAMILIES, Category
 from ..language import Language
 from ..store import OTHER, Alarm, Destination, Series, Span
 from ..times import HOUR, MINUTE
@@ -47,7 +47,7 @@ class Picture(NamedTuple):
     height: int
     alt: str
     heading: Line
-    lines: tuple[tuple[Counted | None, Line], ...]
+    lines: tuple[tuple[Category | None, Line], ...]
     """The numbers, a row for each category and one for all."""
 
 
@@ -149,7 +149,7 @@ class Status(NamedTuple):
 
 
 def figures(
-    today: Sequence[int | None], before: Sequence[int | None], counted: Sequence[Counted]
+    today: Sequence[int | None], before: Sequence[int | None], counted: Sequence[Category]
 ) -> tuple[Figure, ...]:
     """The numbers that matter, from the counts of the last 24 hours and of those before, in the order of `counted`."""
     now, then = (dict(zip(counted, counts, strict=True)) for counts in (today, before))
@@ -157,8 +157,8 @@ def figures(
     def share(
         name: str,
         title: str,
-        part: tuple[Counted, ...],
-        whole: tuple[Counted, ...],
+        part: tuple[Category, ...],
+        whole: tuple[Category, ...],
         more_is_better: bool,
     ) -> Figure:
         return Figure(
@@ -211,13 +211,13 @@ def shown(
     )
 
 
-def _sum(counts: dict[Counted, int | None], rows: Iterable[Counted]) -> int | None:
+def _sum(counts: dict[Category, int | None], rows: Iterable[Category]) -> int | None:
     known = [n for row in rows if (n := counts[row]) is not None]
     return sum(known) if known else None
 
 
 def _share(
-    counts: dict[Counted, int | None], part: tuple[Counted, ...], whole: tuple[Counted, ...]
+    counts: dict[Category, int | None], part: tuple[Category, ...], whole: tuple[Category, ...]
 ) -> float | None:
     total = _sum(counts, whole)
     return (_sum(counts, part) or 0) / total if total else None
@@ -254,11 +254,11 @@ def _kinds(destinations: tuple[Destination, ...]) -> Iterable[Kind]:
     yield Kind("unauthenticated", "No DANE", meaning, _sorted(chosen, encrypted))
 
 
-def _counts(destination: Destination, rows: Iterable[Counted]) -> int:
+def _counts(destination: Destination, rows: Iterable[Category]) -> int:
     return sum(destination.counts.get(row, 0) for row in rows)
 
 
-def _sorted(destinations: list[Destination], rows: tuple[Counted, ...]) -> tuple[Destination, ...]:
+def _sorted(destinations: list[Destination], rows: tuple[Category, ...]) -> tuple[Destination, ...]:
     return tuple(sorted(destinations, key=lambda each: (-_counts(each, rows), each.relay)))
 
 

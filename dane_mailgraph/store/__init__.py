@@ -1,7 +1,7 @@
 """What is kept: the ledger, the RRD, and how one follows the other."""
 
 from .ledger import Gap, Ledger
-from .relays import KEPT, OTHER, Alarm, Daybook, Destination, Seen
+from .relays import KEPT, OTHER, Alarm, Destination, RelayTable, Seen
 from .rrd import RRD, described, gathered, rates
 from .series import SPANS, Row, Series, Span, together
 from .sync import Store, replace, unused
@@ -12,7 +12,7 @@ __all__ = [
     "RRD",
     "SPANS",
     "Alarm",
-    "Daybook",
+    "RelayTable",
     "Destination",
     "Gap",
     "Ledger",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..categories import COUNTED
+from ..categories import CATEGORIES
 from ..counts import Interval
 from ..errors import BusyError, ConfigError, StoreError, reason
 
@@ -22,7 +22,7 @@ SCHEMA = 1
 
 _APPLICATION = 0x44414E45  # "DANE": tells our file from anybody's
 
-_COLUMNS = tuple(each.source for each in COUNTED)
+_COLUMNS = tuple(each.data_source for each in CATEGORIES)
 
 _RELAY = "day INTEGER NOT NULL, relay TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL"
 _TABLES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ..categories import COUNTED, Counted
+from ..categories import CATEGORIES, Category
 from ..counts import Day
 from ..postfix_warnings import BY_NAME
 from .ledger import Ledger
@@ -22,7 +22,7 @@ class Destination(NamedTuple):
     first: int
     """Epoch second of the minute in which it was first seen."""
     last: int
-    counts: Mapping[Counted, int]
+    counts: Mapping[Category, int]
     """Categories of the families `connections`, `deliveries` and `failures`; what is not there is 0."""
     protocol: str = ""
     """Of its last TLS session, as Postfix names it; empty where there was none."""
@@ -37,7 +37,7 @@ class Seen(NamedTuple):
     """As the number 20261124."""
     first: int
     last: int
-    counts: Mapping[Counted, int]
+    counts: Mapping[Category, int]
 
 
 class Alarm(NamedTuple):
@@ -55,10 +55,12 @@ class Alarm(NamedTuple):
     """Epoch second of the minute in which it was last met."""
 
 
-KEPT = tuple(each for each in COUNTED if each.family in ("connections", "deliveries", "failures"))
+KEPT = tuple(
+    each for each in CATEGORIES if each.family in ("connections", "deliveries", "failures")
+)
 
-_PLACES = tuple(COUNTED.index(each) for each in KEPT)
-_COLUMNS = tuple(each.source for each in KEPT)
+_PLACES = tuple(CATEGORIES.index(each) for each in KEPT)
+_COLUMNS = tuple(each.data_source for each in KEPT)
 
 _NAMES = ", ".join(_COLUMNS)
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
@@ -75,7 +77,7 @@ _ADD = f"""
 """
 
 
-class Daybook:
+class RelayTable:
     """The relays in a ledger. Every write belongs into `ledger.transaction()`."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -148,10 +150,10 @@ class Daybook:
             yield Seen(relay, day, first, last, _counts(counts))
 
     def suspects(
-        self, since: int, good: Iterable[Counted], bad: Iterable[Counted]
+        self, since: int, good: Iterable[Category], bad: Iterable[Category]
     ) -> Iterator[Seen]:
         """All days of those relays that were counted as `good` once and as `bad` from this day on, relay by relay."""
-        _good, _bad = (" + ".join(each.source for each in some) for some in (good, bad))
+        _good, _bad = (" + ".join(each.data_source for each in some) for some in (good, bad))
         found = self._ledger.read(
             f"SELECT relay, day, first, last, {_NAMES} FROM relays "
             f"WHERE relay IN (SELECT relay FROM relays WHERE day >= ? AND {_bad} > 0) "
@@ -173,5 +175,5 @@ class Daybook:
         ]
 
 
-def _counts(counts: Iterable[int]) -> dict[Counted, int]:
+def _counts(counts: Iterable[int]) -> dict[Category, int]:
     return {each: count for each, count in zip(KEPT, counts, strict=True) if count}

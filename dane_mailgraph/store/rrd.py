@@ -11,7 +11,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..categories import COUNTED
+from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..times import DAY, HOUR, MINUTE
 from .series import ARCHIVES, PEAKS, UNKNOWN, Row, Series, Span, together
@@ -19,7 +19,7 @@ from .series import ARCHIVES, PEAKS, UNKNOWN, Row, Series, Span, together
 OBSERVED = "observed"
 """A data source of its own: 1 for each step of which the log was read, so that unknown is not zero."""
 
-SOURCES = (*(each.source for each in COUNTED), OBSERVED)
+SOURCES = (*(each.data_source for each in CATEGORIES), OBSERVED)
 
 _AT_ONCE = 500
 """Values in one call of update: 400,000 crash it, a few hundred cost a microsecond each."""
@@ -233,7 +233,7 @@ class RRD:
         )
         peaks = {
             row: None if n is None else n * MINUTE / self.step
-            for row, n in zip(COUNTED, most, strict=True)
+            for row, n in zip(CATEGORIES, most, strict=True)
         }
         return Series.of(start, bucket, buckets, peaks, min(last, end) if last > start else None)
 
@@ -254,7 +254,7 @@ class RRD:
         last = self._last
         begin = max(start, last - last % HOUR - PEAKS.kept // HOUR * HOUR)
         if begin >= until:
-            return [None] * len(COUNTED)
+            return [None] * len(CATEGORIES)
         *columns, _ = zip(*self._values_of("MAX", HOUR, begin, until), strict=True)
         most = [_largest(column) for column in columns]
         return [None if rate is None else round(rate * self.step) for rate in most]
@@ -394,5 +394,5 @@ def _largest(column: tuple[float | None, ...]) -> float | None:
 
 def _most(rows: Iterable[Sequence[int | None]]) -> list[int | None]:
     """The largest of each column."""
-    columns = zip((None,) * len(COUNTED), *rows, strict=True)
+    columns = zip((None,) * len(CATEGORIES), *rows, strict=True)
     return [max((n for n in column if n is not None), default=None) for column in columns]

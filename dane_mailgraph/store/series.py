@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..categories import COUNTED, Counted
+from ..categories import CATEGORIES, Category
 from ..times import DAY, HOUR, MINUTE
 
 
@@ -55,10 +55,10 @@ class Row(NamedTuple):
     observed: int
     """How many seconds of it were read from a log."""
     counts: tuple[int | None, ...]
-    """In the order of `COUNTED`; None is unknown, never 0."""
+    """In the order of `CATEGORIES`; None is unknown, never 0."""
 
 
-UNKNOWN = Row(0, (None,) * len(COUNTED))
+UNKNOWN = Row(0, (None,) * len(CATEGORIES))
 
 
 def together(rows: Iterable[Row]) -> Row:
@@ -81,8 +81,8 @@ class Series(NamedTuple):
     """Epoch second at which the first bucket begins."""
     step: int
     """Seconds in a bucket."""
-    counts: dict[Counted, tuple[int | None, ...]]
-    peaks: dict[Counted, float | None]
+    counts: dict[Category, tuple[int | None, ...]]
+    peaks: dict[Category, float | None]
     """The most in one minute, over the whole series."""
     observed: tuple[int, ...] = ()
     """Seconds of each bucket that were read from a log; nothing given means all of them."""
@@ -95,7 +95,7 @@ class Series(NamedTuple):
         start: int,
         step: int,
         rows: Sequence[Row],
-        peaks: dict[Counted, float | None],
+        peaks: dict[Category, float | None],
         reached: int | None,
     ) -> Series:
         """The series of these rows, one a bucket."""
@@ -103,7 +103,7 @@ class Series(NamedTuple):
         return cls(
             start,
             step,
-            dict(zip(COUNTED, columns, strict=True)),
+            dict(zip(CATEGORIES, columns, strict=True)),
             peaks,
             tuple(row.observed for row in rows),
             reached,
@@ -114,7 +114,7 @@ class Series(NamedTuple):
         """Epoch second at which the last bucket ends."""
         return self.start + self.step * len(next(iter(self.counts.values()), ()))
 
-    def seconds(self, counted: Counted) -> list[int]:
+    def seconds(self, counted: Category) -> list[int]:
         """How many seconds of each bucket are known."""
         observed = self.observed or (self.step,) * len(self.counts[counted])
         return [
@@ -122,12 +122,12 @@ class Series(NamedTuple):
             for n, seconds in zip(self.counts[counted], observed, strict=True)
         ]
 
-    def total(self, counted: Counted) -> int | None:
+    def total(self, counted: Category) -> int | None:
         """The count over the series; None where nothing of it is known."""
         known = [n for n in self.counts[counted] if n is not None]
         return sum(known) if known else None
 
-    def per_minute(self, counted: Counted) -> float | None:
+    def per_minute(self, counted: Category) -> float | None:
         """The average over the known part of the series, in counts a minute."""
         total, seconds = self.total(counted), sum(self.seconds(counted))
         return total * MINUTE / seconds if total is not None and seconds else None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 
-from ..categories import COUNTED
+from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..times import DAY
 from .ledger import Gap, Ledger
@@ -218,7 +218,7 @@ def _write(rrd: RRD, ledger: Ledger, start: int, until: int) -> None:
 def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
     """One value a step, each stamped with the end of its interval (rrdtool's time)."""
     gaps = ledger.gaps(start, until)
-    zeros = ":".join("0" for _ in COUNTED)
+    zeros = ":".join("0" for _ in CATEGORIES)
     at = start
     for begin, counts in chain(ledger.intervals(start, until), [(until, ())]):
         for quiet in range(at, begin, step):
