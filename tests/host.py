@@ -15,7 +15,7 @@ import zstandard
 
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counting import live_log, whole_logs
-from dane_mailgraph.counting.step import Rules, Step
+from dane_mailgraph.counting.step import Result, Rules
 from dane_mailgraph.log.follow import Log
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.store.ledger import Ledger
@@ -80,7 +80,7 @@ class Host:
         self.state.mkdir()
         self.rules = Rules(step, grace, zone, Relays("127.0.0.0/8 unix"))
         self.truth: Counter[int] = Counter()
-        self.steps: list[Step] = []
+        self.steps: list[Result] = []
         self._serial = 0
         self.start()
 
@@ -98,14 +98,14 @@ class Host:
         self.ledger.__exit__(None, None, None)
         self.start()
 
-    def collect(self) -> Step:
+    def collect(self) -> Result:
         self.store.settle(self.ledger)
         step = live_log.collect(self.follower, self.ledger, self.rules, self.now)
         self.store.follow(self.ledger, self.now, self.rules.grace)
         self.steps.append(step)
         return step
 
-    def take(self, *paths: Path | str, year: int | None = None) -> Step:
+    def take(self, *paths: Path | str, year: int | None = None) -> Result:
         """Import logs."""
         names = [str(path) for path in paths]
         step = whole_logs.import_logs(

@@ -23,7 +23,7 @@ from dane_mailgraph.language import language
 from dane_mailgraph.site import build
 from dane_mailgraph.site.build import Look
 from dane_mailgraph.store.ledger import Ledger
-from dane_mailgraph.store.relays import Alarm, Destination
+from dane_mailgraph.store.relays import RelayCounts, WarningCount
 from dane_mailgraph.store.sync import Store
 from dane_mailgraph.times import DAY, HOUR
 
@@ -70,7 +70,7 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Look(HOST, language=language("de"), names_destinations=True),
         newest=NOW - 2 * HOUR,
         destinations=tuple(
-            Destination(name, NOW - DAY, NOW, {BY_KEY["deliveries.plaintext"]: 3}) for name in names
+            RelayCounts(name, NOW - DAY, NOW, {BY_KEY["deliveries.plaintext"]: 3}) for name in names
         ),
         regressions=(
             Regression(
@@ -83,7 +83,9 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ),
         ),
         alarms=(
-            Alarm("dnssec", "<script>alert(1)</script>", "The resolver does not validate.", 3, NOW),
+            WarningCount(
+                "dnssec", "<script>alert(1)</script>", "The resolver does not validate.", 3, NOW
+            ),
         ),
     )
     build.publish(files, str(folder / "www"))

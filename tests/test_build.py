@@ -22,7 +22,7 @@ from dane_mailgraph.language import language
 from dane_mailgraph.site import build
 from dane_mailgraph.site.build import Look
 from dane_mailgraph.store.ledger import Ledger
-from dane_mailgraph.store.relays import Destination
+from dane_mailgraph.store.relays import RelayCounts
 from dane_mailgraph.store.sync import Store
 from dane_mailgraph.times import HOUR
 
@@ -215,7 +215,7 @@ def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(
 
 
 def test_a_destination_is_on_the_page_and_in_the_json_or_in_neither(state: str) -> None:
-    one = Destination("partner.example", NOW - 600, NOW - 60, {BY_KEY["deliveries.plaintext"]: 2})
+    one = RelayCounts("partner.example", NOW - 600, NOW - 60, {BY_KEY["deliveries.plaintext"]: 2})
     for shown in (False, True):
         files = whole(
             build.build(

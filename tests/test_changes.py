@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.answer.changes import authenticated, regressions, together
 from dane_mailgraph.categories import BY_KEY, Category
-from dane_mailgraph.store.relays import OTHER, Seen
+from dane_mailgraph.store.relays import OTHER, RelayDay
 
 
 def counts(*keys: str) -> dict[Category, int]:
@@ -67,9 +67,9 @@ def test_a_relay_is_authenticated_when_nothing_speaks_against_it(
     )
 
 
-def seen(relay: str, *days: tuple[str, ...], first: int = 20261101) -> list[Seen]:
+def seen(relay: str, *days: tuple[str, ...], first: int = 20261101) -> list[RelayDay]:
     return [
-        Seen(relay, first + n, 1000 + 10 * n, 1005 + 10 * n, counts(*keys))
+        RelayDay(relay, first + n, 1000 + 10 * n, 1005 + 10 * n, counts(*keys))
         for n, keys in enumerate(days)
     ]
 

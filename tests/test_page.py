@@ -21,7 +21,7 @@ from dane_mailgraph.site.graphs import GRAPHS
 from dane_mailgraph.site.page import html, icon, stylesheet
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.site.status import Chapter, Status, figures, shown
-from dane_mailgraph.store.relays import Alarm, Destination
+from dane_mailgraph.store.relays import RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -35,8 +35,8 @@ SERIES = Series(
     NOW,
 )
 
-PRIVATE = Destination("private.example", NOW - 9000, NOW - 60, {BY_KEY["deliveries.plaintext"]: 3})
-FAILING = Destination("@failing.example", NOW - 9000, NOW - 60, {BY_KEY["failures.dane_lookup"]: 2})
+PRIVATE = RelayCounts("private.example", NOW - 9000, NOW - 60, {BY_KEY["deliveries.plaintext"]: 3})
+FAILING = RelayCounts("@failing.example", NOW - 9000, NOW - 60, {BY_KEY["failures.dane_lookup"]: 2})
 REGRESSION = Regression(
     "was-good.example",
     NOW - 900000,
@@ -45,7 +45,7 @@ REGRESSION = Regression(
     NOW - 60,
     {BY_KEY["connections.untrusted"]: 2},
 )
-ALARM = Alarm(
+ALARM = WarningCount(
     "dnssec", "no DNSSEC for hidden.example", "The resolver does not validate.", 3, NOW - 60
 )
 
@@ -366,9 +366,9 @@ def test_nothing_from_outside_changes_the_markup(
         return outline(
             host=host,
             version=version,
-            destinations=(Destination(f"<{relay}>", NOW - 9, NOW, counts),),
+            destinations=(RelayCounts(f"<{relay}>", NOW - 9, NOW, counts),),
             regressions=(Regression(f"<{relay}>", NOW - 9, NOW - 8, 1, NOW, counts),),
-            alarms=(Alarm("x", said, said, 1, NOW),),
+            alarms=(WarningCount("x", said, said, 1, NOW),),
             names_destinations=True,
         )
 

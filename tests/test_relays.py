@@ -58,14 +58,14 @@ def failed(
 
 
 def rows(host: Host, since: int = 0, until: int = 99999999) -> dict[str, dict[str, int]]:
-    found = RelayTable(host.ledger).destinations(since, until)
+    found = RelayTable(host.ledger).totals(since, until)
     return {
         each.relay: {counted.key: count for counted, count in each.counts.items()} for each in found
     }
 
 
 def sums(host: Host) -> Counter[Category]:
-    """What the intervals say of the families that the daybook keeps."""
+    """What the intervals say of the families that the table of relays keeps."""
     found: Counter[Category] = Counter()
     for _, counts in host.ledger.intervals(0, 1 << 40):
         found.update(
@@ -80,7 +80,7 @@ def sums(host: Host) -> Counter[Category]:
 
 def together(host: Host) -> Counter[Category]:
     found: Counter[Category] = Counter()
-    for each in RelayTable(host.ledger).destinations(0, 99999999):
+    for each in RelayTable(host.ledger).totals(0, 99999999):
         found.update(each.counts)
     return +found
 
@@ -125,7 +125,7 @@ def test_first_last_and_protocol_are_of_the_first_and_the_last_session(host: Hos
     host.now += 120
     log(host, tls(protocol="TLSv1.3"))
     host.collect()
-    (found,) = RelayTable(host.ledger).destinations(0, 99999999)
+    (found,) = RelayTable(host.ledger).totals(0, 99999999)
     assert (found.first, found.last, found.protocol, found.key_exchange) == (
         START,
         START + 120,
@@ -138,7 +138,7 @@ def test_first_last_and_protocol_are_of_the_first_and_the_last_session(host: Hos
     host.now += 60
     log(host, sent(field="may:none"))
     host.collect()
-    (found,) = RelayTable(host.ledger).destinations(0, 99999999)
+    (found,) = RelayTable(host.ledger).totals(0, 99999999)
 
     assert (found.first, found.last, found.protocol, found.key_exchange) == (
         START,
@@ -272,7 +272,7 @@ def test_rows_are_of_the_transaction_that_counts(ledger: Ledger) -> None:
         RelayTable(ledger).add([day], 10)
         raise KeyError
 
-    assert RelayTable(ledger).destinations(0, 99999999) == []
+    assert RelayTable(ledger).totals(0, 99999999) == []
 
 
 TEXTS = st.sampled_from(
@@ -305,7 +305,7 @@ def everything(host: Host) -> tuple[object, ...]:
     kept = host.ledger.get("services")
     return (
         list(host.ledger.intervals(0, 1 << 40)),
-        book.destinations(0, 99999999),
+        book.totals(0, 99999999),
         list(book.days(0)),
         json.dumps(kept),
     )
@@ -370,14 +370,14 @@ def test_what_postfix_warns_of_is_kept_with_its_number_and_when_last(host: Host)
     host.now += 3600
     log(host, unavailable, "warning: DANE TLSA lookup problem: Host not found, try again")
     host.collect()
-    found = RelayTable(host.ledger).alarms(0)
+    found = RelayTable(host.ledger).warnings(0)
 
     assert {each.name: (each.times, each.last) for each in found} == {
         "dnssec_unavailable": (4, START + 3600),
         "tlsa_lookup": (1, START + 3600),
     }
     assert all(each.text and each.meaning for each in found)
-    assert RelayTable(host.ledger).alarms(START + 3601) == []
+    assert RelayTable(host.ledger).warnings(START + 3601) == []
 
 
 def test_a_warning_that_was_counted_before_or_is_in_the_future_is_no_alarm(host: Host) -> None:
@@ -388,7 +388,7 @@ def test_a_warning_that_was_counted_before_or_is_in_the_future_is_no_alarm(host:
     copy.write_bytes(host.log.read_bytes())
     host.take(copy)
 
-    assert [each.times for each in RelayTable(host.ledger).alarms(0)] == [1]
+    assert [each.times for each in RelayTable(host.ledger).warnings(0)] == [1]
 
 
 def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledger) -> None:

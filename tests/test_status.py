@@ -25,7 +25,7 @@ from dane_mailgraph.site.status import (
     figures,
     told,
 )
-from dane_mailgraph.store.relays import OTHER, Alarm, Destination
+from dane_mailgraph.store.relays import OTHER, RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
 
 NOW = 1795485600  # 2026-11-24 03:00 CET
@@ -60,8 +60,8 @@ def counts(**given: int | None) -> tuple[int | None, ...]:
     return tuple(named.get(row.key, 0) for row in CATEGORIES)
 
 
-def destination(relay: str, **given: int) -> Destination:
-    return Destination(
+def destination(relay: str, **given: int) -> RelayCounts:
+    return RelayCounts(
         relay,
         NOW - 9000,
         NOW - 60,
@@ -240,7 +240,7 @@ REGRESSION = Regression(
     NOW - 60,
     {BY_KEY["connections.untrusted"]: 2},
 )
-ALARM = Alarm("dnssec", "warning: private.example is bad", "It is bad.", 3, NOW - 60)
+ALARM = WarningCount("dnssec", "warning: private.example is bad", "It is bad.", 3, NOW - 60)
 
 
 def told_to_programs(**changed: Any) -> dict[str, Any]:

@@ -347,7 +347,7 @@ def compare_relays(ledger: str | Path, relays: Tallies[tuple[str, str]]) -> None
     With a ledger that was lost go the relays of before, which are nowhere else: so none may be told too often.
     """
     with Ledger(str(ledger), writable=False) as opened:
-        found = RelayTable(opened).destinations(0, 99999999)
+        found = RelayTable(opened).totals(0, 99999999)
     told = {
         (each.relay, counted.key): count for each in found for counted, count in each.counts.items()
     }

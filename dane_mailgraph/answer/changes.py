@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ..categories import BY_KEY, Category
-from ..store import OTHER, Seen
+from ..store import OTHER, RelayDay
 
 REMEMBERED = 7
 """Days on which a relay must have been authenticated for it to be news that it is not."""
@@ -70,7 +70,7 @@ def authenticated(counts: Mapping[Category, int]) -> bool | None:
     return True if good else None
 
 
-def regressions(seen: Iterable[Seen], days: int, since: int) -> list[Regression]:
+def regressions(seen: Iterable[RelayDay], days: int, since: int) -> list[Regression]:
     """The relays that were authenticated whenever they were seen, on `days` days at least, and were not when last seen.
 
     `seen` is in order, relay by relay. What was last seen before the day `since` is no news and left out.

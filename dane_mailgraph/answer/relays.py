@@ -10,7 +10,7 @@ from datetime import datetime, timezone, tzinfo
 
 from ..categories import FAMILIES, Category
 from ..errors import UsageError
-from ..store import KEPT, Alarm, Destination
+from ..store import KEPT, RelayCounts, WarningCount
 from .changes import Regression, authenticated
 
 _FAMILIES = tuple(dict.fromkeys(each.family for each in KEPT))
@@ -18,11 +18,11 @@ _FAMILIES = tuple(dict.fromkeys(each.family for each in KEPT))
 # ---- which, and in which order --------------------------------------------------------------
 
 
-def _some(chosen: Iterable[Category]) -> Callable[[Destination], int]:
+def _some(chosen: Iterable[Category]) -> Callable[[RelayCounts], int]:
     return lambda one: sum(one.counts.get(each, 0) for each in chosen)
 
 
-def _named(word: str) -> Callable[[Destination], int]:
+def _named(word: str) -> Callable[[RelayCounts], int]:
     """How often a relay was counted in a category (`plaintext`, `deliveries.verified`) or a family; raises UsageError."""
     chosen = [each for each in KEPT if word in (each.name, each.key, each.family)]
     if not chosen:
@@ -36,7 +36,7 @@ def _named(word: str) -> Callable[[Destination], int]:
 UNAUTHENTICATED = "unauthenticated"
 
 
-def only(destinations: Iterable[Destination], word: str) -> list[Destination]:
+def only(destinations: Iterable[RelayCounts], word: str) -> list[RelayCounts]:
     """Those that were counted in a category or a family, or were not always authenticated; raises UsageError."""
     if word == UNAUTHENTICATED:
         return [one for one in destinations if authenticated(one.counts) is False]
@@ -44,7 +44,7 @@ def only(destinations: Iterable[Destination], word: str) -> list[Destination]:
     return [one for one in destinations if chosen(one)]
 
 
-def ordered(destinations: Iterable[Destination], word: str) -> list[Destination]:
+def ordered(destinations: Iterable[RelayCounts], word: str) -> list[RelayCounts]:
     """By `name`, by when they were `last` seen, or by how often they were counted in a category or a family."""
     if word == "name":
         return sorted(destinations, key=lambda one: one.relay)
@@ -57,14 +57,14 @@ def ordered(destinations: Iterable[Destination], word: str) -> list[Destination]
 # ---- relays ---------------------------------------------------------------------------------
 
 
-def as_json(since: int, until: int, destinations: Sequence[Destination]) -> str:
+def as_json(since: int, until: int, destinations: Sequence[RelayCounts]) -> str:
     """One object; what of a relay is not there is 0."""
     return json.dumps(
         {"since": since, "until": until, "relays": [_plain(one) for one in destinations]}
     )
 
 
-def _plain(one: Destination) -> dict[str, object]:
+def _plain(one: RelayCounts) -> dict[str, object]:
     said: dict[str, object] = {"relay": one.relay, "first": one.first, "last": one.last}
     said |= {"protocol": one.protocol or None, "key_exchange": one.key_exchange or None}
     return said | {family: _family(one.counts.get, family) for family in _FAMILIES}
@@ -74,7 +74,7 @@ def _family(count: Callable[[Category, int], int], family: str) -> dict[str, int
     return {each.name: count(each, 0) for each in FAMILIES[family]}
 
 
-def as_csv(destinations: Iterable[Destination]) -> str:
+def as_csv(destinations: Iterable[RelayCounts]) -> str:
     """A line a relay, below one of names."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -88,7 +88,7 @@ def as_csv(destinations: Iterable[Destination]) -> str:
 
 
 def as_text(
-    since: int, until: int, destinations: Sequence[Destination], zone: tzinfo | None
+    since: int, until: int, destinations: Sequence[RelayCounts], zone: tzinfo | None
 ) -> str:
     """A table; columns in which nothing was counted are left out."""
     lines = [f"Relays, {_shown(since, zone)} to {_shown(until, zone)}", ""]
@@ -130,7 +130,7 @@ def _table(rows: list[list[str]]) -> list[str]:
 # ---- what changed ---------------------------------------------------------------------------
 
 
-def changes_as_json(regressions: Sequence[Regression], alarms: Sequence[Alarm]) -> str:
+def changes_as_json(regressions: Sequence[Regression], alarms: Sequence[WarningCount]) -> str:
     """One object: the relays that were authenticated and are not, and the warnings of Postfix itself."""
     lost = [
         one._asdict()
@@ -156,7 +156,7 @@ def changes_as_csv(regressions: Sequence[Regression]) -> str:
 
 
 def changes_as_text(
-    regressions: Sequence[Regression], alarms: Sequence[Alarm], zone: tzinfo | None
+    regressions: Sequence[Regression], alarms: Sequence[WarningCount], zone: tzinfo | None
 ) -> str:
     """Sentences: each names the relay, what was and what is, and how to look closer."""
     lines = [] if regressions else ["No relay that was authenticated is not any more."]
@@ -171,7 +171,7 @@ def changes_as_text(
     return "\n".join([*lines, *alarms_as_text(alarms, zone)])
 
 
-def alarms_as_text(alarms: Sequence[Alarm], zone: tzinfo | None) -> list[str]:
+def alarms_as_text(alarms: Sequence[WarningCount], zone: tzinfo | None) -> list[str]:
     """The warnings of Postfix itself, a line each."""
     return [
         f'Postfix warned {one.times:,} times of "{one.text}", last {_shown(one.last, zone)}: {one.meaning}.'

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 from ..answer import GOOD, REMEMBERED, SUSPECT, regressions
 from ..config import Config
-from ..counting import Rules, Step, collect, remarks, whole_logs
+from ..counting import Result, Rules, collect, remarks, whole_logs
 from ..errors import BusyError, StoreError, reason
 from ..log import Log, Source
 from ..store import RRD, Ledger, RelayTable, Store, replace, unused
@@ -114,7 +114,7 @@ class Counter:
         newest: int | None = self._ledger.get("newest")
         return newest
 
-    def step(self, now: int, *, count_lines: bool = False) -> Step:
+    def step(self, now: int, *, count_lines: bool = False) -> Result:
         """Log to ledger to RRD. The ledger counts on where the RRD cannot be written; then raises StoreError."""
         trouble: StoreError | None = None
         try:
@@ -145,13 +145,13 @@ def counting(
 # ---- whole logs -----------------------------------------------------------------------------
 
 
-def import_logs(settings: Config, paths: list[str], year: int | None) -> Step:
+def import_logs(settings: Config, paths: list[str], year: int | None) -> Result:
     """Count whole logs into the store that is there; for the one who has it `locked`."""
     with _writing(settings) as ledger:
         return _import_into(ledger, settings, paths, year)
 
 
-def rebuild(settings: Config, paths: list[str], year: int | None) -> Step:
+def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
     """Count into a fresh ledger first; when that is whole it takes the old one's place, in one instant."""
     path, store = _ledger(settings), Store(settings.state_dir, settings.step)
     fresh = path + ".new"
@@ -181,7 +181,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Step:
 
 def _import_into(
     ledger: Ledger, settings: Config, paths: list[str], year: int | None, *, follow: bool = True
-) -> Step:
+) -> Result:
     now = int(time.time())
     store = Store(settings.state_dir, settings.step)
     if follow:
@@ -218,7 +218,7 @@ def draw(settings: Config, now: int) -> str:
                 f"{rrd.path} is gone, so the page stays as it was; let the counter make it anew from its snapshot, "
                 "or restore one of the two from a backup."
             )
-        daybook, week = RelayTable(ledger), now - 7 * DAY
+        relay_table, week = RelayTable(ledger), now - 7 * DAY
         since, today = (day_of(at, settings.time_zone) for at in (week, now))
         found = build.build(
             rrd,
@@ -226,8 +226,8 @@ def draw(settings: Config, now: int) -> str:
             look,
             standing,
             ledger.get("newest"),
-            tuple(daybook.destinations(since, today)),
-            tuple(regressions(daybook.suspects(since, GOOD, SUSPECT), REMEMBERED, since)),
-            tuple(daybook.alarms(week)),
+            tuple(relay_table.totals(since, today)),
+            tuple(regressions(relay_table.suspects(since, GOOD, SUSPECT), REMEMBERED, since)),
+            tuple(relay_table.warnings(week)),
         )
     return build.publish(found, settings.output_dir)

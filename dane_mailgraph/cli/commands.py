@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from .. import config
 from ..answer import GOOD, REMEMBERED, SUSPECT, regressions
 from ..config import Config
-from ..counting import TOLERANCE, Step, remarks
+from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, StoreError, UsageError
 from ..log import LONGEST, Clock, Opened, opened
 from ..store import Ledger, RelayTable
@@ -119,7 +119,7 @@ def _report(settings: Config, options: argparse.Namespace) -> int | None:
             return None
         found = report.totals(app.read_only(settings, ledger), ledger, since, until)
         if options.format == "text":
-            alarms = relays.alarms_as_text(RelayTable(ledger).alarms(since), zone)
+            alarms = relays.alarms_as_text(RelayTable(ledger).warnings(since), zone)
             print(report.as_text(found, zone, report.health(ledger, found, now, zone) + alarms))
         else:
             print(report.as_json(found) if options.format == "json" else report.as_csv(found))
@@ -145,7 +145,7 @@ def _report_relays(
     from ..answer import relays
 
     first, last = day_of(since, zone), day_of(max(since, until - 1), zone)
-    found = RelayTable(ledger).destinations(first, last)
+    found = RelayTable(ledger).totals(first, last)
     if options.only:
         found = relays.only(found, options.only)
     found = relays.ordered(found, options.sort or "total")
@@ -166,10 +166,12 @@ def _report_changes(
     """The exit status: 1 where a relay is not authenticated any more, for those who want to be told."""
     from ..answer import relays
 
-    daybook = RelayTable(ledger)
+    relay_table = RelayTable(ledger)
     first = day_of(since, zone)
-    lost = regressions(daybook.suspects(first, GOOD, SUSPECT), options.days or REMEMBERED, first)
-    alarms = daybook.alarms(since)
+    lost = regressions(
+        relay_table.suspects(first, GOOD, SUSPECT), options.days or REMEMBERED, first
+    )
+    alarms = relay_table.warnings(since)
     if options.format == "text":
         print(relays.changes_as_text(lost, alarms, zone))
     else:
@@ -264,7 +266,7 @@ def _lines(log: Opened) -> Iterator[bytes]:
         yield rest
 
 
-def _counted(step: Step) -> str:
+def _counted(step: Result) -> str:
     return f"counted {step.counted:,} connections" + (
         f" and {step.recipients:,} recipients" if step.recipients else ""
     )

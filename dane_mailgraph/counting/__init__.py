@@ -1,12 +1,12 @@
 """From log to store."""
 
 from .live_log import collect
-from .step import TOLERANCE, Rules, Step, remarks
+from .step import TOLERANCE, Result, Rules, remarks
 
 __all__ = [
     "TOLERANCE",
+    "Result",
     "Rules",
-    "Step",
     "collect",
     "remarks",
     "whole_logs",

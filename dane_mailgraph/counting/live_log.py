@@ -5,12 +5,12 @@ from __future__ import annotations
 from ..log import Clock, Piece, Source
 from ..postfix import Sessions
 from ..store import Ledger
-from .step import Count, Rules, Step, counted_until, read_until
+from .step import CountingRun, Result, Rules, counted_until, read_until
 
 
 def collect(
     log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False
-) -> Step:
+) -> Result:
     """Read the log from the bookmark to the end of its last whole line, and count it; raises SourceError.
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
@@ -22,12 +22,12 @@ def collect(
     )
     due = newest is not None and read_until(newest, now) >= ledger.get("reached", now) + rules.step
     if not due and log.unchanged(places, now):
-        return Step()
+        return Result()
     horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
     with ledger.transaction():
         # Who follows a log from its first line on knows of no session that was made before.
         sessions = Sessions.restored(ledger.get("services") if places else None)
-        count = Count(ledger, rules, now, count_lines=count_lines, sessions=sessions)
+        count = CountingRun(ledger, rules, now, count_lines=count_lines, sessions=sessions)
         pieces: list[Piece] = []
         for piece in log.pieces(places, now, seen):
             pieces.append(piece)
@@ -52,6 +52,6 @@ def collect(
         ledger.set("seen", now)
         ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
         ledger.set("horizon", None)
-        step = count.step()
+        step = count.close()
     log.keep(pieces[-1].place)
     return step

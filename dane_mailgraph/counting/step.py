@@ -54,7 +54,7 @@ class Rules(NamedTuple):
     relays_days: int = 400
 
 
-class Step(NamedTuple):
+class Result(NamedTuple):
     """What one step did."""
 
     read: int = 0
@@ -89,7 +89,7 @@ Look = Callable[[bytearray, int, int], None]
 """Is shown each block as it is counted, with its end and its place in what is read."""
 
 
-class Count:
+class CountingRun:
     """One transaction's worth of counting into a ledger."""
 
     def __init__(
@@ -107,7 +107,7 @@ class Count:
         self._progress = progress
         self.sessions = sessions or Sessions()
         self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self.sessions)
-        self._daybook = RelayTable(ledger)
+        self._relays = RelayTable(ledger)
         self._count_lines = count_lines
         self._counted = self._recipients = self._late = self._skipped = self._read = self._lines = 0
         self._lost: list[Gap] = []
@@ -190,13 +190,13 @@ class Count:
                 "reached", max(until - until % self.rules.step, self._ledger.get("reached", begin))
             )
 
-    def step(self) -> Step:
+    def close(self) -> Result:
         """What was done; the ledger's totals are brought up to it."""
         tally, lost = self._tally, tuple(self._lost)
         read = self._read, self._lines, self._counted, self._recipients, self._late, self._skipped
-        done = Step(*read, tally.future, tally.unreadable, tally.nameless, tally.illegible, lost)
-        self._daybook.warn(tally.alarms)
-        self._daybook.forget(day_of(self._now - self.rules.relays_days * DAY, self.rules.zone))
+        done = Result(*read, tally.future, tally.unreadable, tally.nameless, tally.illegible, lost)
+        self._relays.add_warnings(tally.alarms)
+        self._relays.prune(day_of(self._now - self.rules.relays_days * DAY, self.rules.zone))
         for name in ("late", "skipped", "future", "unreadable", "nameless", "illegible"):
             if getattr(done, name):
                 self._ledger.set(name, self._ledger.get(name, 0) + getattr(done, name))
@@ -206,7 +206,7 @@ class Count:
         self._begin()
         intervals, days = self._tally.taken(self.rules.zone)
         self._ledger.add(self._due(intervals))
-        self._daybook.add(days, self.rules.relays_per_day)
+        self._relays.add(days, self.rules.relays_per_day)
 
     def _begin(self) -> None:
         """The first line of all decides where the counting begins."""
@@ -237,7 +237,7 @@ def counted_until(ledger: Ledger, step: int) -> int | None:
     return max(ends, default=None)
 
 
-def remarks(step: Step, zone: tzinfo | None) -> Iterator[str]:
+def remarks(step: Result, zone: tzinfo | None) -> Iterator[str]:
     """What of a step is out of the ordinary, in sentences."""
     if step.unreadable:
         yield f"{step.unreadable:,} lines without a readable time count nowhere; `dane-mailgraph explain` shows which."

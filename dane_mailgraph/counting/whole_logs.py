@@ -13,7 +13,7 @@ from ..store import Ledger
 from .live_log import collect
 from .mailgraph import carry, is_rrd
 from .overlap import Part
-from .step import Count, Look, Rules, Step, counted_until, read_until
+from .step import CountingRun, Look, Result, Rules, counted_until, read_until
 
 Progress = Callable[[list[Opened]], None]
 """Is told now and then how far an import has come."""
@@ -27,7 +27,7 @@ def import_logs(
     now: int,
     year: int | None,
     progress: Progress,
-) -> Step:
+) -> Result:
     """Count whole logs, in the order of their first lines, in one transaction; raises SourceError.
 
     Only what is later than the newest interval already counted. Where the live log is among them it is
@@ -49,7 +49,7 @@ def import_logs(
             carried = tuple(
                 carry(file.name, ledger, rules.step, now) for _, file in files if is_rrd(file.begin)
             )
-            count = Count(ledger, rules, now, lambda: progress(logs))
+            count = CountingRun(ledger, rules, now, lambda: progress(logs))
             horizon = counted_until(ledger, rules.step)
             overlaps = []
             for number, part in enumerate(parts):
@@ -75,12 +75,12 @@ def import_logs(
                 part.newest = None if first is None else count.newest
                 if overlap := part.overlap(before, first, horizon):
                     overlaps.append(overlap)
-            step = count.step()
+            step = count.close()
     counted = step.counted + sum(each.connections for each in carried)
     return step._replace(counted=counted, carried=carried, overlaps=tuple(overlaps))
 
 
-def _looking(part: Part, known: int, later: list[Part], count: Count) -> Look | None:
+def _looking(part: Part, known: int, later: list[Part], count: CountingRun) -> Look | None:
     """What looks in a log for the beginnings of later ones; nothing where none is of the same host."""
     beside = [each for each in later if each.is_beside(part)]
 
@@ -93,7 +93,7 @@ def _looking(part: Part, known: int, later: list[Part], count: Count) -> Look | 
 
 def _import_one(
     log: Opened,
-    count: Count,
+    count: CountingRun,
     clock: Clock,
     horizon: int | None,
     known: int,
@@ -112,7 +112,7 @@ def _import_one(
 def _import_live(
     log: Opened,
     live: Log,
-    count: Count,
+    count: CountingRun,
     ledger: Ledger,
     clock: Clock,
     horizon: int | None,

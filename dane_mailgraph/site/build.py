@@ -14,7 +14,7 @@ from ..answer import Regression
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..language import ENGLISH, Language
-from ..store import RRD, SPANS, Alarm, Destination, Series, Span, together
+from ..store import RRD, SPANS, RelayCounts, Series, Span, WarningCount, together
 from ..times import DAY, HOUR
 from . import page
 from .drawing import ZOOM, Drawing
@@ -44,9 +44,9 @@ def build(
     look: Look,
     standing: Mapping[str, About] | None = None,
     newest: int | None = None,
-    destinations: tuple[Destination, ...] = (),
+    destinations: tuple[RelayCounts, ...] = (),
     regressions: tuple[Regression, ...] = (),
-    alarms: tuple[Alarm, ...] = (),
+    alarms: tuple[WarningCount, ...] = (),
 ) -> dict[str, bytes | None]:
     """The complete site, file by file, the page last; the same arguments give the same bytes.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..answer import Regression
 from ..categories import CONNECTIONS, DELIVERIES, FAILURES, FAMILIES, Category
 from ..language import Language
-from ..store import OTHER, Alarm, Destination, Series, Span
+from ..store import OTHER, RelayCounts, Series, Span, WarningCount
 from ..times import HOUR, MINUTE
 from .drawing import Drawing, Line
 from .graphs import TRUST
@@ -89,7 +89,7 @@ class Kind(NamedTuple):
     name: str
     title: str
     meaning: str
-    destinations: tuple[Destination, ...]
+    destinations: tuple[RelayCounts, ...]
 
 
 class Status(NamedTuple):
@@ -107,9 +107,9 @@ class Status(NamedTuple):
     """When the newest line that was read was written; None where nobody knows."""
     figures: tuple[Figure, ...]
     chapters: tuple[Chapter, ...]
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[RelayCounts, ...] = ()
     regressions: tuple[Regression, ...] = ()
-    alarms: tuple[Alarm, ...] = ()
+    alarms: tuple[WarningCount, ...] = ()
     names_destinations: bool = False
     """Whom one writes to is nobody's business; without this the page only says how many there are."""
 
@@ -223,7 +223,7 @@ def _share(
     return (_sum(counts, part) or 0) / total if total else None
 
 
-def _kinds(destinations: tuple[Destination, ...]) -> Iterable[Kind]:
+def _kinds(destinations: tuple[RelayCounts, ...]) -> Iterable[Kind]:
     left = list(destinations)
     for name, title, meaning, rows in (
         (
@@ -254,15 +254,15 @@ def _kinds(destinations: tuple[Destination, ...]) -> Iterable[Kind]:
     yield Kind("unauthenticated", "No DANE", meaning, _sorted(chosen, encrypted))
 
 
-def _counts(destination: Destination, rows: Iterable[Category]) -> int:
+def _counts(destination: RelayCounts, rows: Iterable[Category]) -> int:
     return sum(destination.counts.get(row, 0) for row in rows)
 
 
-def _sorted(destinations: list[Destination], rows: tuple[Category, ...]) -> tuple[Destination, ...]:
+def _sorted(destinations: list[RelayCounts], rows: tuple[Category, ...]) -> tuple[RelayCounts, ...]:
     return tuple(sorted(destinations, key=lambda each: (-_counts(each, rows), each.relay)))
 
 
-def told(destination: Destination, language: Language) -> str:
+def told(destination: RelayCounts, language: Language) -> str:
     """What was counted of a destination, in words."""
     return ", ".join(
         f"{language.number(count)} {language.say(row.label)}"
@@ -352,7 +352,7 @@ def _span(series: Series) -> dict[str, object]:
     return said
 
 
-def _destination(each: Destination) -> dict[str, object]:
+def _destination(each: RelayCounts) -> dict[str, object]:
     counts = {row.key: count for row, count in each.counts.items() if count}
     return {
         "relay": each.relay,

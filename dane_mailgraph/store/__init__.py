@@ -1,7 +1,7 @@
 """What is kept: the ledger, the RRD, and how one follows the other."""
 
 from .ledger import Gap, Ledger
-from .relays import KEPT, OTHER, Alarm, Destination, RelayTable, Seen
+from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
 from .series import SPANS, Row, Series, Span, together
 from .sync import Store, replace, unused
@@ -11,16 +11,16 @@ __all__ = [
     "OTHER",
     "RRD",
     "SPANS",
-    "Alarm",
-    "RelayTable",
-    "Destination",
     "Gap",
     "Ledger",
+    "RelayCounts",
+    "RelayDay",
+    "RelayTable",
     "Row",
-    "Seen",
     "Series",
     "Span",
     "Store",
+    "WarningCount",
     "described",
     "gathered",
     "rates",

@@ -30,7 +30,7 @@ _TABLES = {
     "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
     "state": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "relays": f"({_RELAY}, protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, PRIMARY KEY (day, relay)) WITHOUT ROWID",
-    "alarms": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+    "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
 }
 """The tables as they are made; columns of categories are added to `intervals` and `relays` as there are new ones."""
 
@@ -221,14 +221,14 @@ class Ledger:
     # ---- other tables ----
 
     def read(self, query: str, *parameters: int) -> list[Any]:
-        """The rows of a query about `relays` and `alarms`; none where an earlier version has made no such table."""
+        """The rows of a query about `relays` and `warnings`; none where an earlier version has made no such table."""
         with _translated(self.path):
             if not self._columns("relays"):
                 return []
             return self._db.execute(query, parameters).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Change `relays` or `alarms`; inside a transaction."""
+        """Change `relays` or `warnings`; inside a transaction."""
         self._db.executemany(statement, rows)
 
     # ---- state ----

@@ -14,7 +14,7 @@ OTHER = "(other)"
 """Stands for the relays of a day beyond the most that are kept: the names of MX hosts are chosen by strangers."""
 
 
-class Destination(NamedTuple):
+class RelayCounts(NamedTuple):
     """A relay, and what was counted of it over some days."""
 
     relay: str
@@ -29,7 +29,7 @@ class Destination(NamedTuple):
     key_exchange: str = ""
 
 
-class Seen(NamedTuple):
+class RelayDay(NamedTuple):
     """What was seen of a relay on one day."""
 
     relay: str
@@ -40,11 +40,11 @@ class Seen(NamedTuple):
     counts: Mapping[Category, int]
 
 
-class Alarm(NamedTuple):
+class WarningCount(NamedTuple):
     """Something that Postfix said of its own DANE, in its own words."""
 
     name: str
-    """A key of `alarms.BY_NAME`."""
+    """A key of `postfix_warnings.BY_NAME`."""
     text: str
     """What Postfix wrote."""
     meaning: str
@@ -112,21 +112,21 @@ class RelayTable:
             known.add(seen.relay)
         return seen.relay
 
-    def warn(self, alarms: Mapping[str, list[int]]) -> None:
+    def add_warnings(self, warnings: Mapping[str, list[int]]) -> None:
         """Add Postfix's warnings: how often, and when last."""
         self._ledger.write(
-            "INSERT INTO alarms VALUES (?, ?, ?) "
+            "INSERT INTO warnings VALUES (?, ?, ?) "
             "ON CONFLICT (name) DO UPDATE SET count = count + excluded.count, last = max(last, excluded.last)",
-            [(name, count, last) for name, (count, last) in alarms.items()],
+            [(name, count, last) for name, (count, last) in warnings.items()],
         )
 
-    def forget(self, day: int) -> None:
+    def prune(self, day: int) -> None:
         """Drop what is older than this day."""
         self._ledger.write("DELETE FROM relays WHERE day < ?", [(day,)])
 
     # ---- reading ----
 
-    def destinations(self, since: int, until: int) -> list[Destination]:
+    def totals(self, since: int, until: int) -> list[RelayCounts]:
         """What was counted of each relay from one day to the other, both included."""
         # sqlite takes what is not summed from the row of the max().
         found = self._ledger.read(
@@ -136,22 +136,22 @@ class RelayTable:
             until,
         )
         return [
-            Destination(relay, first, last, _counts(counts), protocol, key_exchange)
+            RelayCounts(relay, first, last, _counts(counts), protocol, key_exchange)
             for relay, first, protocol, key_exchange, last, *counts in found
         ]
 
-    def days(self, since: int) -> Iterator[Seen]:
+    def days(self, since: int) -> Iterator[RelayDay]:
         """What was seen of each relay on each day from this one on, relay by relay, in order."""
         found = self._ledger.read(
             f"SELECT relay, day, first, last, {_NAMES} FROM relays WHERE day >= ? ORDER BY relay, day",
             since,
         )
         for relay, day, first, last, *counts in found:
-            yield Seen(relay, day, first, last, _counts(counts))
+            yield RelayDay(relay, day, first, last, _counts(counts))
 
     def suspects(
         self, since: int, good: Iterable[Category], bad: Iterable[Category]
-    ) -> Iterator[Seen]:
+    ) -> Iterator[RelayDay]:
         """All days of those relays that were counted as `good` once and as `bad` from this day on, relay by relay."""
         _good, _bad = (" + ".join(each.data_source for each in some) for some in (good, bad))
         found = self._ledger.read(
@@ -161,15 +161,15 @@ class RelayTable:
             since,
         )
         for relay, day, first, last, *counts in found:
-            yield Seen(relay, day, first, last, _counts(counts))
+            yield RelayDay(relay, day, first, last, _counts(counts))
 
-    def alarms(self, since: int) -> list[Alarm]:
+    def warnings(self, since: int) -> list[WarningCount]:
         """The warnings that were last seen after this time, the latest first."""
         found = self._ledger.read(
-            "SELECT name, count, last FROM alarms WHERE last >= ? ORDER BY last DESC", since
+            "SELECT name, count, last FROM warnings WHERE last >= ? ORDER BY last DESC", since
         )
         return [
-            Alarm(name, BY_NAME[name].text, BY_NAME[name].meaning, count, last)
+            WarningCount(name, BY_NAME[name].text, BY_NAME[name].meaning, count, last)
             for name, count, last in found
             if name in BY_NAME
         ]
