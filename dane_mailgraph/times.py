@@ -11,7 +11,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
-_YEAR_9999 = 253370764800
+YEAR_9999 = 253370764800
 """Epoch second; datetime cannot calculate beyond that year."""
 
 
@@ -31,7 +31,7 @@ def moment(text: str, now: int, zone: tzinfo | None) -> int:
         else:
             at = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
             second = int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp())
-        if not 0 <= second < _YEAR_9999:
+        if not 0 <= second < YEAR_9999:
             raise ValueError("not from 1970 to 9998")
         return second
     except (ValueError, OverflowError, OSError) as error:

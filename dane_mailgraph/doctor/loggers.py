@@ -142,6 +142,7 @@ def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, igno
         if entry is None or entry.at is None:
             counts["unstamped"] += 1
             continue
+        clock.advance(entry.at)
         newest = entry.at if newest is None else max(newest, entry.at)
         counts["yearless"] += line[:1].isalpha()
         counts["nameless"] += not entry.named

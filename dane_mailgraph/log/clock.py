@@ -1,32 +1,34 @@
-"""Stamps become epoch seconds, the missing year and zone supplied."""
+"""Time stamps of log lines as epoch seconds, with the missing year and zone supplied."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
 
+from ..times import DAY, YEAR_9999
+
 _MONTHS = {
     name: 1 + n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 }
 
-_DAY = 86400
-_OLDEST = 946684800
-"""The year 2000. What is stamped earlier was written by a machine that did not know the time yet."""
-_NEWEST = 253370764800
-"""The year 9999, the last that datetime can reckon in."""
-_MINUTES = 60
-"""Minutes whose beginning is remembered: lines of a few of them stand mixed."""
-_OUT_OF_ORDER = 31 * _DAY
-"""A stamp without a year is taken to be at most this much older than the line before it."""
-_FOLD = 300
-"""In the hour that autumn repeats, a step back by more than this many seconds is its second pass."""
+_YEAR_2000 = 946684800
+"""Epoch second; an earlier stamp is of a machine that does not know the time yet."""
+_REMEMBERED_MINUTES = 60
+"""Minutes whose epoch second is remembered: lines of a few of them stand mixed."""
+_OUT_OF_ORDER = 31 * DAY
+"""A stamp without a year is at most this many seconds older than the line before it."""
+_SECOND_PASS = 300
+"""In the hour that autumn repeats, a step back by more seconds than this begins its second pass."""
+_YEARS_BACK = 8
+"""How many years before `latest` the first line may be: two 29 Februaries are at most 8 apart."""
 
 
 class Clock:
-    """Stamps become epoch seconds, line after line.
+    """Reads the stamps of one log, from its first line to its last.
 
-    A stamp without a year or zone says too little; the line before it and the latest time at which it
-    can have been written (the file's modification, or now) say the rest.
+    A stamp may lack its year and its zone. What it lacks follows from the line before it and from
+    the latest time at which it can have been written: the file's modification time, or now.
+    Reading a stamp changes nothing: who accepts its line calls `advance`.
     """
 
     def __init__(
@@ -37,37 +39,53 @@ class Clock:
         year: int | None = None,
         previous: int | None = None,
     ) -> None:
-        self.zone = zone
-        self.latest = latest
-        self.year = year
-        self.previous = previous
-        """When the line before was written."""
+        """`zone` is the zone of stamps without one, `year` the year of the first stamp without one.
+
+        `latest` and `previous`, the time of the line before the first one, are epoch seconds.
+        """
+        self._zone = zone
+        self._latest = latest
+        self._year = year
+        self._previous = previous
         self._minutes: dict[bytes, int] = {}
         self._hours = (0, 0)
         self._crosses = False
         self._ambiguous = False
 
-    def resolve(self, stamp: bytes, offset: bytes) -> int | None:
-        """The epoch second of a stamp; None where there is no such day or hour."""
+    @property
+    def previous(self) -> int | None:
+        """When the line before was written, as an epoch second; None before the first line."""
+        return self._previous
+
+    def advance(self, at: int) -> None:
+        """Take `at` for the time of the line before the next one."""
+        self._previous = at
+
+    def read(self, stamp: bytes, offset: bytes) -> int | None:
+        """Return the epoch second of a stamp; None where there is no such day or hour.
+
+        `stamp` is `Nov  4 00:06:58` or `2026-11-04T00:06:58`; `offset` is `Z`, `+0100`, `+01:00` or
+        empty. The leap second 60 belongs to the second before it.
+        """
         minute = stamp[:-3] + offset
         begins = self._minutes.get(minute)
-        if begins is None or (self.previous is not None and self.previous > begins + 60 + _FOLD):
+        if begins is None or (
+            self._previous is not None and self._previous > begins + 60 + _SECOND_PASS
+        ):
             self._ambiguous = False
             try:
-                begins = self._resolve_minute(stamp[:-3], offset)
+                begins = self._read_minute(stamp[:-3], offset)
             except (ValueError, KeyError, OverflowError):
                 return None
-            if len(self._minutes) >= _MINUTES:
+            if len(self._minutes) >= _REMEMBERED_MINUTES:
                 self._minutes.clear()
             if not self._ambiguous:
                 self._minutes[minute] = begins
-        if not _OLDEST <= begins < _NEWEST:
+        if not _YEAR_2000 <= begins < YEAR_9999:
             return None
-        # The leap second 60 belongs to its minute.
-        self.previous = begins + min(int(stamp[-2:]), 59)
-        return self.previous
+        return begins + min(int(stamp[-2:]), 59)
 
-    def _resolve_minute(self, stamp: bytes, offset: bytes) -> int:
+    def _read_minute(self, stamp: bytes, offset: bytes) -> int:
         if len(stamp) == 12:
             return self._yearless(
                 _MONTHS[stamp[:3]], int(stamp[4:6]), int(stamp[7:9]), int(stamp[10:])
@@ -84,50 +102,50 @@ class Clock:
         return int(datetime(*fields, tzinfo=_zone(offset)).timestamp())
 
     def crosses_a_fold(self, first: int, last: int) -> bool:
-        """Whether local clocks were put back or forward near these two times."""
+        """Return whether local clocks change within two hours of these two epoch seconds."""
         hours = first // 3600 - 2, last // 3600 + 2
         if hours != self._hours:
             self._hours = hours
             before, after = (
-                datetime.fromtimestamp(hour * 3600, timezone.utc).astimezone(self.zone)
+                datetime.fromtimestamp(hour * 3600, timezone.utc).astimezone(self._zone)
                 for hour in hours
             )
             self._crosses = before.utcoffset() != after.utcoffset()
         return self._crosses
 
     def _yearless(self, *fields: int) -> int:
-        if self.previous is None and self.year is not None:
-            return self._local(self.year, *fields)
+        if self._previous is None and self._year is not None:
+            return self._local(self._year, *fields)
         around = datetime.fromtimestamp(
-            self.latest if self.previous is None else self.previous, self.zone
+            self._latest if self._previous is None else self._previous, self._zone
         ).year
-        if self.previous is not None:
+        if self._previous is not None:
             with suppress(ValueError):
                 at = self._local(around, *fields)
-                if abs(at - self.previous) < _OUT_OF_ORDER and at <= self.latest + _DAY:
+                if abs(at - self._previous) < _OUT_OF_ORDER and at <= self._latest + DAY:
                     return at
         years = []
-        for year in range(around - (8 if self.previous is None else 1), around + 2):
+        for year in range(around - (_YEARS_BACK if self._previous is None else 1), around + 2):
             with suppress(ValueError):  # 29 February is not in every year
                 years.append(self._local(year, *fields))
-        if self.previous is not None:
+        if self._previous is not None:
             for at in years:
-                # A little after `latest` it is a wrong clock's, and not of the year before.
-                if self.previous - _OUT_OF_ORDER <= at <= self.latest + _OUT_OF_ORDER:
+                # A time somewhat after `latest` is of a wrong clock, and not of the year before.
+                if self._previous - _OUT_OF_ORDER <= at <= self._latest + _OUT_OF_ORDER:
                     return at
-        return max(at for at in years if at <= self.latest + _DAY)
+        return max(at for at in years if at <= self._latest + DAY)
 
     def _local(self, year: int, month: int, day: int, hour: int, minute: int) -> int:
-        """Epoch second of local time; an hour that spring leaves out is taken as the one after it."""
+        """Return the epoch second of a local time; an hour that spring skips is the one after it."""
         early, late = (
-            int(datetime(year, month, day, hour, minute, tzinfo=self.zone, fold=fold).timestamp())
+            int(datetime(year, month, day, hour, minute, tzinfo=self._zone, fold=fold).timestamp())
             for fold in (0, 1)
         )
         self._ambiguous = early < late
         if (
-            early < late <= self.latest + _FOLD
-            and self.previous is not None
-            and early < self.previous - _FOLD
+            early < late <= self._latest + _SECOND_PASS
+            and self._previous is not None
+            and early < self._previous - _SECOND_PASS
         ):
             return late
         return early

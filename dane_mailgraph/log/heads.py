@@ -69,7 +69,7 @@ _TAG5424 = compiled(rf"\ {HOST}\ (\S+)\ \S+\ \S+\ {DATA}\ {MARK}?\ ?(.*)$")
 def stamp_of(line: bytes | bytearray, clock: Clock) -> int | None:
     """When the line was written, in epoch seconds; None where its head holds no readable time."""
     head = _ANY.match(line)
-    return clock.resolve(head[1], head[2] or b"") if head else None
+    return clock.read(head[1], head[2] or b"") if head else None
 
 
 def stamped(line: bytes) -> bool:
@@ -87,5 +87,5 @@ def entry(line: bytes, clock: Clock) -> Entry | None:
     if tag is None:
         return None
     name = tag[1].decode("utf-8", "replace")
-    at = clock.resolve(head[1], head[2] or b"")
+    at = clock.read(head[1], head[2] or b"")
     return Entry(at, name.rpartition("/")[2], not rfc5424 or "/" in name, tag[2])

@@ -59,6 +59,7 @@ def _one(
             (),
             "stamped in the future; look at the clock and at time_zone",
         )
+    clock.advance(entry.at)
     if meanings.sessions.known is None:
         meanings.sessions.begin(entry.at)
     for each in interruptions.interruptions(bytearray(line), len(line)):

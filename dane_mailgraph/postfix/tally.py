@@ -71,11 +71,10 @@ class Tally:
         Looked at are the first line, the last one and those of clients; all of them where the first or the last holds
         no readable time.
         """
-        before = clock.previous
         begin = block.rfind(b"\n", 0, end - 1) + 1
         first = heads.stamp_of(_line_at(block, 0, end), clock)
+        self._meet(first, clock)
         last = heads.stamp_of(_line_at(block, begin, end), clock)
-        clock.previous = before
         known = [at for at in (first, last) if at is not None]
         if known and self._sessions.known is None:
             self._sessions.begin(known[0])
@@ -83,7 +82,6 @@ class Tally:
         if known and clock.crosses_a_fold(min(known), max(known)):
             self._count_each(block, end, clock, timeless)
         else:
-            self._meet(first, clock)
             self._count_all(block, end, clock, timeless)
             self._meet(last, clock)
         lost = sum(bool(each.places) for each in timeless)
@@ -116,9 +114,7 @@ class Tally:
         if what.started:
             self._sessions.started(what.started, quotes=handshake.quotes_addresses(what.version))
             return
-        before = clock.previous
-        at = clock.resolve(what.stamp, what.offset)
-        clock.previous = before
+        at = clock.read(what.stamp, what.offset)
         if at is not None:
             self._sessions.begin(at)
 
@@ -130,7 +126,7 @@ class Tally:
     def _meet(self, at: int | None, clock: Clock) -> None:
         """A line was written then."""
         if at is not None and at <= self._horizon:
-            clock.previous = at
+            clock.advance(at)
             self.first = at if self.first is None else self.first
             self.newest = at if self.newest is None else max(self.newest, at)
 
@@ -139,14 +135,11 @@ class Tally:
     ) -> None:
         """The same in the hours around a change of the clocks, where each line's time says which hour the next is of."""
         for line in heads.lines_with(heads.ANY_LINE, block, end):
-            before = clock.previous
             at = heads.stamp_of(line, clock)
-            clock.previous = before
             if line.startswith(b"<") or clients.CLIENTS.search(line):
                 found, nameless = self._clients.among([line])
                 self._count(found, clock, timeless)
                 self._count_nameless(nameless)
-                clock.previous = before
             for each in interruptions.interruptions(line, len(line)):
                 self._interrupt(each, clock)
             self._meet(at, clock)
@@ -180,7 +173,7 @@ class Tally:
                 written = stamp
                 if not stamp.startswith(minute):
                     minute = stamp[:-2]
-                    when = clock.resolve(stamp, zone)
+                    when = clock.read(stamp, zone)
                     self._meet(when, clock)
                     begins = 0 if when is None else when - when % MINUTE
                     met = timeless
@@ -289,11 +282,8 @@ def _line_at(block: bytearray, begin: int, end: int) -> bytes:
 
 def _without_time(block: bytearray, end: int, clock: Clock) -> int:
     """How many lines hold no readable time; annotations (`# ...`) and empty lines are not meant to."""
-    before = clock.previous
-    found = sum(
+    return sum(
         1
         for line in bytes(block[:end]).split(b"\n")
         if line and not line.startswith(b"#") and heads.stamp_of(line, clock) is None
     )
-    clock.previous = before
-    return found
