@@ -9,48 +9,56 @@ FOR := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d.%d-%08x" % (*sys
 READY = $(VENV)/for-$(FOR)
 SETUP = sh tools/setup.sh "$(PYTHON)" $(VENV) $(READY)
 INPUTS = setup.cfg setup.py pyproject.toml tools/setup.sh
-
-
-# What takes long is a matter of disks, browsers and servers more than of Python and its packages.
-SLOW = rotation kills browser doctor own_mx resolver build page demo sync time live_log invariants cli relays journal daemon
-LEFT_OUT = $(SLOW:%=--ignore=tests/test_%.py)
-
-.NOTPARALLEL:
 AXE = build/browser/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test short ready test-systemd test-browser browser install uninstall lint bench torture fuzz tox release clean
+# Marker expressions: see [tool:pytest] in setup.cfg. More than eight processes start slower than they help.
+PYTEST = $(BIN)/python -m pytest -q
+SPREAD = -n auto --maxprocesses=8 --dist=worksteal
+FAST = -m 'not slow'
+
+.NOTPARALLEL:
+
+.PHONY: help demo check test nightly ready test-systemd test-browser browser install uninstall lint bench torture fuzz \
+    tox release clean
 
 help:
-	@echo 'make demo     count and draw the sample logs into build/demo'
-	@echo 'make test     ruff, mypy and pytest'
-	@echo 'make short    the tests that take seconds'
-	@echo 'make test-browser   the page in a real browser; make browser only installs it'
-	@echo 'make install  as root: all of it for this machine, in PREFIX (/opt/dane-mailgraph); make uninstall leaves the data'
-	@echo 'make lint     ruff and mypy only'
-	@echo 'make test-systemd  as root: install it and run it under a real systemd, over a throw-away overlay of this machine'
-	@echo 'make tox      the tests with every Python from 3.10 to 3.13 that is here (ENVS=py310,py313: only these; SHORT=yes: those of make short; ARGS: for pytest)'
-	@echo 'make bench    CPU time of the pictures; of counting beside grep, ripgrep and mailgraph on 1 GB (LOG=FILE TRUTH=FILE: on this one; ARGS=--rfc3339)'
-	@echo 'make torture  kill it at every moment and look for lost or doubled counts'
-	@echo 'make fuzz     throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
-	@echo 'make release  as root: all that .ci/run does, and what takes too long for it, on fresh Debian 12 and 13 too; before each release'
-	@echo 'make clean    remove everything that was built'
+	@echo 'make demo          count and draw the sample logs into build/demo'
+	@echo 'make check         lint, types and the fast tests: before each commit'
+	@echo 'make test          lint, types and all tests'
+	@echo 'make install       as root: install it on this machine, in PREFIX (/opt/dane-mailgraph)'
+	@echo 'make uninstall     remove it again, and leave the data'
+	@echo 'make lint          lint and types only'
+	@echo 'make test-browser  the page in a real browser; make browser only installs it'
+	@echo 'make test-systemd  as root: the units under a real systemd, in an overlay of this machine'
+	@echo 'make nightly       all tests, with many more random examples than make test'
+	@echo 'make tox           the tests with each Python from 3.10 to 3.13 that is here'
+	@echo '                   (ENVS=py310,py313: only these; ARGS: for pytest)'
+	@echo 'make bench         CPU time of pictures and of counting, beside grep, ripgrep and mailgraph'
+	@echo '                   (LOG=FILE TRUTH=FILE: on this log; ARGS=--rfc3339)'
+	@echo 'make torture       kill it at every moment and look for lost or doubled counts'
+	@echo 'make fuzz          throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
+	@echo 'make release       as root, before each release: .ci/run, and what takes too long for it'
+	@echo 'make clean         remove everything that was built'
 	@echo
 	@echo 'What is missing is installed first. Another Python: make PYTHON=python3.12 test'
 
 demo: $(READY)/demo
 	@$(BIN)/dane-mailgraph demo build/demo
 
+check: lint
+	@echo pytest, the fast tests
+	@$(PYTEST) $(SPREAD) $(FAST) $(ARGS)
+
 test: lint
 	@echo pytest
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST) $(SPREAD) -rs $(ARGS)
 
-short: $(READY)/test
-	@echo pytest of what takes seconds
-	@$(BIN)/python -m pytest -q $(LEFT_OUT) $(ARGS)
+nightly: $(READY)/test
+	@$(PYTEST) $(SPREAD) --hypothesis-profile=nightly $(ARGS)
 
 test-browser: $(READY)/test browser
 	@echo pytest in a browser
-	@$(BIN)/python -m pytest -q tests/test_browser.py
+	@$(PYTEST) -m browser $(ARGS)
 
 browser: $(AXE)
 	@command -v chromium chromium-browser >/dev/null || sh tools/browser.sh build/browser
@@ -60,7 +68,7 @@ $(AXE):
 
 # The system's Python, because units may not look into home directories; and no network inside.
 test-systemd: $(READY)/test build/wheels/ready
-	@$(BIN)/python -m pytest -q -m systemd -rs
+	@$(PYTEST) -m systemd -rs
 
 install:
 	@sh tools/install.sh install "$(PYTHON)" "$(PREFIX)"
@@ -73,6 +81,7 @@ ready: $(READY)/test
 lint: $(READY)/test
 	@echo ruff
 	@$(BIN)/ruff check -q
+	@$(BIN)/ruff format -q --check
 	@echo mypy
 	@$(BIN)/mypy --no-error-summary
 
@@ -81,7 +90,7 @@ bench: $(READY)/demo
 	@$(BIN)/python benchmarks/bench.py $(if $(LOG),--log '$(LOG)') $(if $(TRUTH),--truth '$(TRUTH)') $(ARGS)
 
 torture: $(READY)/test
-	@EVERY=1 $(BIN)/python -m pytest -q tests/test_kills.py
+	@EVERY=1 $(PYTEST) tests/test_kills.py
 	@$(BIN)/python tests/torture.py
 
 fuzz: $(READY)/fuzz
@@ -91,7 +100,7 @@ fuzz: $(READY)/fuzz
 # pyenv keeps its interpreters out of PATH.
 tox: $(READY)/tox
 	@PATH="$$PATH$(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))" \
-	    $(BIN)/tox run -q $(if $(ENVS),-e $(ENVS)) -- $(if $(SHORT),$(LEFT_OUT)) $(ARGS)
+	    $(BIN)/tox run -q $(if $(ENVS),-e $(ENVS)) -- $(ARGS)
 
 # The long torture too.
 release:

@@ -7,7 +7,7 @@ import gzip
 import lzma
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 
@@ -31,7 +31,7 @@ TEXT = (
     "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
 )
 
-PACK = {
+PACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,

@@ -674,10 +674,10 @@ class Reader:
                 self.eleven.add(process[:2])
             return self.recipient(said, process, queue, ways[0], times)
         # Ambiguous: dropped, or unknown; or what all of its ways say of themselves.
-        holds = self.holds.get(process)
+        held = self.holds.get(process)
         opinions = [self.recipient(said, process, queue, way, times) for way in ways if way.tls]
-        if holds is not None:
-            self.holds[process] = holds if holds.queue else holds._replace(queue=queue)
+        if held is not None:
+            self.holds[process] = held if held.queue else held._replace(queue=queue)
         agreed = (
             {each.keys for each in opinions}
             if len(opinions) == len(ways) and len(text) < 2000

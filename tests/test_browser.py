@@ -29,10 +29,13 @@ from dane_mailgraph.times import DAY, HOUR
 
 AXE = Path(__file__).parents[1] / "build" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM or not AXE.exists(),
-    reason="there is no chromium or no axe-core here; `make test-browser` installs both",
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not CHROMIUM or not AXE.exists(),
+        reason="there is no chromium or no axe-core here; `make test-browser` installs both",
+    ),
+]
 
 NOW = 1795485600
 HOST = "<b onmouseover=alert(1)>mail</b>\"'&amp;.example.org"

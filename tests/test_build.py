@@ -26,6 +26,8 @@ from dane_mailgraph.store.relays import RelayCounts
 from dane_mailgraph.store.sync import Store
 from dane_mailgraph.times import HOUR
 
+pytestmark = pytest.mark.slow
+
 NOW = int(time.time())
 TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
 LOOK = Look("mail.example.org")

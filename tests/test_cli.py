@@ -29,6 +29,8 @@ import dane_mailgraph
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import SETTINGS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(dane_mailgraph.__file__).parents[1]
 VERBS = [
     "run",

@@ -17,6 +17,8 @@ from torture import Lived
 from dane_mailgraph.cli import daemon
 from dane_mailgraph.errors import SourceError, StoreError
 
+pytestmark = pytest.mark.slow
+
 
 class Time:
     """A clock that goes on only while somebody waits."""
@@ -69,7 +71,8 @@ def test_the_voice_says_a_thing_once_and_when_it_is_over() -> None:
 
 
 def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:
-    clock, said = Time(0, 6), []
+    clock = Time(0, 6)
+    said: list[str] = []
     errors = iter(
         (SourceError("no log."), SourceError("no log."), StoreError("no disk."), None, None, None)
     )

@@ -14,6 +14,8 @@ import pytest
 import dane_mailgraph
 from dane_mailgraph.cli import command_line, demo
 
+pytestmark = pytest.mark.slow
+
 NOW = 1795485600
 
 

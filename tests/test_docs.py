@@ -15,7 +15,7 @@ import pytest
 from dane_mailgraph.categories import FAMILIES
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import FILE, SETTINGS, Setting
-from dane_mailgraph.log.heads import Clock
+from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix.explanation import explain
 

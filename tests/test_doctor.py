@@ -23,6 +23,8 @@ from dane_mailgraph.doctor import facts
 from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.findings import Verdict
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,7 +31,7 @@ ZERO: Bucket = (0, 0, 0, 0)
 
 
 def series(
-    buckets: list[Bucket], step: int = HOUR, until: int = NOW, peak: float | None = 3
+    buckets: Sequence[Bucket], step: int = HOUR, until: int = NOW, peak: float | None = 3
 ) -> Series:
     columns = tuple(zip(*buckets, strict=True)) or ((),) * len(TRUST)
     counts = dict(zip(TRUST, columns, strict=True))
@@ -40,11 +41,15 @@ def series(
 
 
 def drawing(
-    graph: Graph, buckets: list[Bucket], span: Span = SHORT, **series_of: int | float | None
+    graph: Graph,
+    buckets: list[Bucket],
+    span: Span = SHORT,
+    *,
+    step: int = HOUR,
+    peak: float | None = 3,
 ) -> Drawing:
-    return Drawing(
-        graph, span, series(buckets, **series_of), LIGHT, "mail.example.org", BERLIN, ENGLISH
-    )  # type: ignore[arg-type]
+    shown = series(buckets, step, peak=peak)
+    return Drawing(graph, span, shown, LIGHT, "mail.example.org", BERLIN, ENGLISH)
 
 
 # ---- the areas ------------------------------------------------------------------------------

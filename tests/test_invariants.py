@@ -17,6 +17,8 @@ from dane_mailgraph.categories import CONNECTIONS
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.times import DAY, HOUR
 
+pytestmark = pytest.mark.slow
+
 RELAXED = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

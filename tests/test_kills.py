@@ -15,6 +15,8 @@ import pytest
 import torture
 from torture import EPOCH, History, ended, fork
 
+pytestmark = pytest.mark.slow
+
 STEP = 60
 
 EVERY = int(os.environ.get("EVERY", "3"))

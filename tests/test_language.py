@@ -38,6 +38,7 @@ def said() -> Iterator[str]:
                 name == "say"
                 and isinstance(node, ast.Call)
                 and isinstance(node.args[0], ast.Constant)
+                and isinstance(node.args[0].value, str)
             ):
                 yield node.args[0].value
             if (
@@ -45,6 +46,7 @@ def said() -> Iterator[str]:
                 and name == "share"
                 and len(node.args) == 5
                 and isinstance(node.args[1], ast.Constant)
+                and isinstance(node.args[1].value, str)
             ):
                 yield node.args[1].value
     template = (PACKAGE / "site" / "templates" / "index.html").read_text(encoding="utf-8")

@@ -23,6 +23,8 @@ from dane_mailgraph.answer.report import totals
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.cli import command_line
 
+pytestmark = pytest.mark.slow
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 TEXTS = (

@@ -80,9 +80,9 @@ def fed(
     return truth
 
 
-def host(folder: Path, now: int, **named: int) -> Host:
+def host(folder: Path, now: int, *, step: int = 60) -> Host:
     folder.mkdir(exist_ok=True)
-    return Host(folder, now=now, **named)
+    return Host(folder, now=now, step=step)
 
 
 def total(truth: Truth, start: int = 0, until: int = 1 << 40) -> list[int]:

@@ -25,7 +25,7 @@ from dane_mailgraph.errors import UsageError
 
 HERE = Resolv("", "nameserver 127.0.0.1\n")
 
-pytestmark = needs("openssl")
+pytestmark = [pytest.mark.server, needs("openssl")]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from dane_mailgraph.site.status import Chapter, Status, figures, shown
 from dane_mailgraph.store.relays import RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
 
+pytestmark = pytest.mark.slow
+
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET
 SERIES = Series(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from servers import configured, needs
-from test_diagnose import HEALTHY
+from test_checks import HEALTHY
 
 from dane_mailgraph.doctor import check_postfix, postconf
 from dane_mailgraph.doctor.findings import Finding, Verdict

@@ -20,6 +20,8 @@ from dane_mailgraph.counts import Day
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.relays import KEPT, OTHER, RelayTable
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400
 RELAXED = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -15,11 +15,11 @@ from matplotlib.image import imread
 from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.site import render_agg
-from dane_mailgraph.site.drawing import WIDTH, ZOOM, Drawing
+from dane_mailgraph.site.drawing import PLOT, WIDTH, ZOOM, Drawing
 from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT, THEMES
 from dane_mailgraph.site.png import about
-from dane_mailgraph.site.render_agg import BOTTOM, LEFT, PLOT, RIGHT, TOP, draw, height
+from dane_mailgraph.site.render_agg import BOTTOM, LEFT, RIGHT, TOP, draw, height
 from dane_mailgraph.store.series import SPANS, Series, Span
 from dane_mailgraph.times import HOUR
 

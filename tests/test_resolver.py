@@ -22,6 +22,8 @@ _443._tcp.mail.example.test. 60 IN TLSA 3 1 0 {DIGEST * 12}
 """
 UNSIGNED = f"_25._tcp.mail.unsigned. 60 IN TLSA 3 1 1 {DIGEST}\n"
 
+pytestmark = pytest.mark.server
+
 real = needs("unbound", "ldns-keygen", "ldns-signzone")
 
 

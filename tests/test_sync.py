@@ -28,6 +28,8 @@ from dane_mailgraph.store.series import SPANS, UNKNOWN, together
 from dane_mailgraph.store.sync import Store
 from dane_mailgraph.times import DAY, HOUR
 
+pytestmark = pytest.mark.disk
+
 NONE = (0,) * len(CATEGORIES)
 BEGIN = torture.EPOCH - torture.EPOCH % DAY + 5 * HOUR
 TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from host import START, TEXT, Host, line, rfc3339, yearless
 
+pytestmark = pytest.mark.slow
+
 BERLIN = ZoneInfo("Europe/Berlin")
 
 

@@ -169,7 +169,7 @@ def test_a_letter_that_the_locale_does_not_have_is_printed_as_its_escape(
     authority: Authority,
 ) -> None:
     _, path = authority.issue("\u00e4\u20ac")
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-m",
         "dane_mailgraph",

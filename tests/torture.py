@@ -27,6 +27,7 @@ from collections import Counter as Tallies
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ LINES = (
     ),
 )
 # What a delivery went over is told by `tls=`: a log that is lost in part tells the same.
-RECIPIENTS = (
+RECIPIENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tls=dane, dsn=2.0.0, status=sent (250 ok)", ("deliveries.dane",)),
     ("tls=may:none, dsn=2.0.0, status=sent (250 ok)", ("deliveries.plaintext",)),
     (
@@ -135,6 +136,7 @@ class Writer:
         if self.chance.random() < 0.3:
             return (head + self.chance.choice(NOISE) + "\n").encode("utf-8", "surrogateescape")
         relay = f"mx{self.chance.randrange(4)}.example"
+        keys: tuple[str, ...]
         label, protocol, group, keys = self.chance.choice(LINES)
         text = (
             f"{label} TLS connection established to {relay}[192.0.2.1]:25: {protocol} with cipher "
@@ -594,7 +596,7 @@ class History:
                     again.append(("only the snapshot", lambda: self._lose(ledger, rrd)))
             for name in ("older ledger", "older RRD", "older snapshot"):
                 if name in self._kept:
-                    again.append((name, lambda name=name: self._restore(name)))
+                    again.append((name, partial(self._restore, name)))
         name, action = self.chance.choice(again)
         self.note(name)
         self._known &= name not in ("no ledger", "only the snapshot")
@@ -836,15 +838,13 @@ class Journaled(History):
 
     def run(self, kills: int) -> int:
         """Live through so many kills, with a stand-in for journalctl."""
-        before = journal.FOLDERS, journal.Journal.__dict__["owners"], os.environ["PATH"]
-        tools = f"{Path(__file__).parent / 'journal'}:{Path(sys.executable).parent}"
-        try:
-            journal.FOLDERS = (str(self.log.parents[1]),)
-            journal.Journal.owners = frozenset({Entries.OWNER})
-            os.environ |= {"PATH": f"{tools}:{before[2]}", "JOURNAL": str(self.log)}
+        tools = Path(__file__).parent / "journal", Path(sys.executable).parent
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(journal, "FOLDERS", (str(self.log.parents[1]),))
+            patch.setattr(journal.Journal, "owners", frozenset({Entries.OWNER}))
+            patch.setenv("PATH", ":".join((*map(str, tools), os.environ["PATH"])))
+            patch.setenv("JOURNAL", str(self.log))
             return super().run(kills)
-        finally:
-            journal.FOLDERS, journal.Journal.owners, os.environ["PATH"] = before
 
 
 def histories(seed: int) -> Iterable[tuple[int, Callable[[Path], History], int]]:
@@ -852,23 +852,13 @@ def histories(seed: int) -> Iterable[tuple[int, Callable[[Path], History], int]]
     while True:
         kind = seed % 10
         if kind == 9:
-            yield seed, lambda folder, seed=seed: Lived(folder, seed, step=5, grace=2), 25
+            yield seed, partial(Lived, seed=seed, step=5, grace=2), 25
         elif kind == 8:
-            yield (
-                seed,
-                lambda folder, seed=seed: Lived(folder, seed, step=60, grace=1, executed=True),
-                8,
-            )
+            yield seed, partial(Lived, seed=seed, step=60, grace=1, executed=True), 8
         else:
             step = random.Random(seed).choice((10, 60, 60, 300))
             made = Journaled if kind == 7 else History
-            yield (
-                seed,
-                lambda folder, seed=seed, step=step, made=made: made(
-                    folder, seed, step=step, grace=seed % 3
-                ),
-                60,
-            )
+            yield seed, partial(made, seed=seed, step=step, grace=seed % 3), 60
         seed += 1
 
 
