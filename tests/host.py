@@ -16,7 +16,7 @@ import zstandard
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counting import live_log, whole_logs
 from dane_mailgraph.counting.step import Result, Rules
-from dane_mailgraph.log.follow import Log
+from dane_mailgraph.log.follow import FollowedFile
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.sync import Store
@@ -92,7 +92,7 @@ class Host:
             "PRAGMA synchronous = OFF"
         )  # power does not fail here, and a disk is slow
         self.store = Store(str(self.state), self.rules.step)
-        self.follower = Log(str(self.log), str(self.state))
+        self.follower = FollowedFile(str(self.log), str(self.state))
 
     def restart(self) -> None:
         self.ledger.__exit__(None, None, None)

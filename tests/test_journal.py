@@ -257,7 +257,7 @@ def test_a_reading_that_was_not_committed_is_done_again(
     host.now += 1
     host.connect()
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "after", lambda *_: 1 / 0)
+        patch.setattr(Journal, "bookmark_after", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             host.collect()
     host.collect()
@@ -406,7 +406,7 @@ def test_a_bookmark_that_is_no_cursor_is_said_and_counting_goes_on_when_it_is_fo
     host.now += 120
     host.collect()
     with host.ledger.transaction():
-        host.ledger.set(Journal.bookmark, ["nonsense", host.now])
+        host.ledger.set(Journal.bookmark_key, ["nonsense", host.now])
     host.connect(2)
 
     said = refused(host)

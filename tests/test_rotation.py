@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dane_mailgraph.answer.report import totals
 from dane_mailgraph.errors import SourceError
-from dane_mailgraph.log.files import opened
+from dane_mailgraph.log.files import open_log
 from dane_mailgraph.log.position import Piece, bookmark
 
 pytestmark = pytest.mark.disk
@@ -116,7 +116,7 @@ def test_a_new_log_may_have_grown_past_the_old_offset(
 def has_generations(folder: Path) -> bool:
     """An inode that is given anew can be told from what it was."""
     (folder / "probe").touch()
-    with opened(str(folder / "probe")) as probe:
+    with open_log(str(folder / "probe")) as probe:
         return probe.inode.generation != 0
 
 
@@ -168,9 +168,9 @@ def test_a_bookmark_without_a_generation_is_good_for_the_log_that_has_one(
     host_anywhere: Host,
 ) -> None:
     host = followed(host_anywhere)
-    (*before, last) = bookmark(host.ledger.get(host.follower.bookmark))
+    (*before, last) = bookmark(host.ledger.get(host.follower.bookmark_key))
     with host.ledger.transaction():
-        host.ledger.set(host.follower.bookmark, [*before, last._replace(generation=0)])
+        host.ledger.set(host.follower.bookmark_key, [*before, last._replace(generation=0)])
     host.connect(5)
     host.rename()
     host.connect(6)
@@ -755,10 +755,10 @@ def test_what_a_look_that_failed_did_not_count_is_counted_by_the_next(
     host.collect()
     host.collect()
     host.connect(2, to=rotated)
-    places = bookmark(host.ledger.get(host.follower.bookmark))
+    places = bookmark(host.ledger.get(host.follower.bookmark_key))
     pieces = [read(piece) for piece in host.follower.pieces(places, host.now, host.now)]
     if fails == "at the commit":
-        host.follower.after(places, pieces, host.now)
+        host.follower.bookmark_after(places, pieces, host.now)
     host.collect()
     assert host.counted == dict(host.truth)
 
@@ -943,14 +943,16 @@ def test_a_log_that_is_rotated_during_the_first_look_is_followed(host: Host) -> 
     host.rename()
     host.connect(3)
     with host.ledger.transaction():
-        host.ledger.set(host.follower.bookmark, host.follower.after((), [piece], host.now))
+        host.ledger.set(
+            host.follower.bookmark_key, host.follower.bookmark_after((), [piece], host.now)
+        )
     host.settles()
 
 
 @pytest.mark.parametrize("times", [0, 50])
 def test_a_log_that_is_truncated_while_it_is_read_is_read_again(host: Host, times: int) -> None:
     followed(host).connect(5)
-    places = bookmark(host.ledger.get(host.follower.bookmark))
+    places = bookmark(host.ledger.get(host.follower.bookmark_key))
     pieces = host.follower.pieces(places, host.now, host.now)
     piece = next(pieces)
     host.copytruncate()
@@ -969,7 +971,7 @@ def test_a_log_that_gets_its_first_lines_while_it_is_read_is_known_by_them(host:
     for piece in host.follower.pieces((), host.now, host.now):
         host.connect(3)
         read(piece)
-    (place,) = host.follower.after((), [piece], host.now)
+    (place,) = host.follower.bookmark_after((), [piece], host.now)
 
     assert place.offset == host.log.stat().st_size and place.length == min(place.offset, 1024)
 

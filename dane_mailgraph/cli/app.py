@@ -12,7 +12,7 @@ from ..answer import GOOD, REMEMBERED, SUSPECT, regressions
 from ..config import Config
 from ..counting import Result, Rules, collect, remarks, whole_logs
 from ..errors import BusyError, StoreError, reason
-from ..log import Log, Source
+from ..log import FollowedFile, Source
 from ..store import RRD, Ledger, RelayTable, Store, replace, unused
 from ..times import DAY, day_of
 from .terminal import progress, tell
@@ -75,7 +75,7 @@ def _ledger(settings: Config) -> str:
 
 def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Source:
     if settings.log != "journal":
-        return Log(settings.log, settings.state_dir)
+        return FollowedFile(settings.log, settings.state_dir)
     from ..log import Journal  # 10 ms that most starts need not spend
 
     return Journal(alive)

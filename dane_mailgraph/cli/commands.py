@@ -16,7 +16,7 @@ from ..answer import GOOD, REMEMBERED, SUSPECT, regressions
 from ..config import Config
 from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, StoreError, UsageError
-from ..log import LONGEST, Clock, Opened, opened
+from ..log import LONGEST, Clock, LogFile, open_log
 from ..store import Ledger, RelayTable
 from ..times import day_of, midnight, moment
 from . import app
@@ -188,15 +188,15 @@ def _explain(settings: Config, options: argparse.Namespace) -> None:
     from ..postfix import explanation
 
     show = explanation.as_json if options.format == "json" else explanation.as_text
-    with opened(options.file, named=True) as log:
-        latest = int(log.status.st_mtime) if log.dated else int(time.time())
+    with open_log(options.file, named=True) as log:
+        latest = int(log.status.st_mtime) if log.is_regular else int(time.time())
         horizon = int(time.time()) + TOLERANCE
         for each in explanation.explain(
             _lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon
         ):
             line = printable(show(each))
             try:
-                print(line, flush=not log.dated)
+                print(line, flush=not log.is_regular)
             except OSError as error:  # here, because it would be taken for the log's
                 raise unprinted(error) from error
 
@@ -254,7 +254,7 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
     print(app.draw(here, now))
 
 
-def _lines(log: Opened) -> Iterator[bytes]:
+def _lines(log: LogFile) -> Iterator[bytes]:
     """Lines as they come: an answer to a line must not wait for the next ones."""
     view = memoryview(bytearray(1 << 16))
     rest = b""

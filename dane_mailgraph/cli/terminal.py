@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import StoreError, reason
-from ..log import Opened
+from ..log import LogFile
 
 
 def open_streams() -> None:
@@ -67,13 +67,13 @@ def unprinted(error: OSError) -> StoreError:
     return StoreError(f"Standard output cannot be written: {reason(error)}; look at where it goes.")
 
 
-def progress() -> Callable[[list[Opened]], None]:
+def progress() -> Callable[[list[LogFile]], None]:
     """A progress bar on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         return lambda _: None
     shown = -1
 
-    def show(logs: list[Opened]) -> None:
+    def show(logs: list[LogFile]) -> None:
         nonlocal shown
         whole = sum(log.status.st_size for log in logs) or 1
         percent = min(100, 100 * sum(log.taken for log in logs) // whole)

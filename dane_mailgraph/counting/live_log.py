@@ -16,12 +16,12 @@ def collect(
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
     """
     places, seen, newest = (
-        log.remembered(ledger.get(log.bookmark)),
+        log.load_bookmark(ledger.get(log.bookmark_key)),
         ledger.get("seen", now),
         ledger.get("newest"),
     )
     due = newest is not None and read_until(newest, now) >= ledger.get("reached", now) + rules.step
-    if not due and log.unchanged(places, now):
+    if not due and log.is_unchanged(places, now):
         return Result()
     horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
     with ledger.transaction():
@@ -48,10 +48,10 @@ def collect(
         newest = ledger.get("newest")
         if newest is not None:
             count.reach(read_until(newest, now))
-        ledger.set(log.bookmark, log.after(places, pieces, now))
+        ledger.set(log.bookmark_key, log.bookmark_after(places, pieces, now))
         ledger.set("seen", now)
         ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
         ledger.set("horizon", None)
         step = count.close()
-    log.keep(pieces[-1].place)
+    log.after_commit(pieces[-1].position)
     return step

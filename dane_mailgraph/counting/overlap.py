@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..log import Opened, opened
+from ..log import LogFile, open_log
 
 JOINT = 10
 """Seconds by which a log may begin before the one it follows ends: lines of several processes stand out of order."""
@@ -31,7 +31,7 @@ class Overlap(NamedTuple):
 class Part:
     """One of the logs that are imported together."""
 
-    def __init__(self, path: str, log: Opened, first: float) -> None:
+    def __init__(self, path: str, log: LogFile, first: float) -> None:
         self.log, self.first = log, first
         self.newest: int | None = None
         """When its newest line was written; None until it has been counted, and where nothing in it was new."""
@@ -40,7 +40,7 @@ class Part:
         host = _HOST.search(log.begin)
         self._host = host[1] if host else None
         self._path = path
-        again = log.dated and path != "-"
+        again = log.is_regular and path != "-"
         self._line = log.begin[: log.begin.find(b"\n") + 1] if again else b""
         self._places: dict[Part, int] = {}
         """Where in logs before it this one begins."""
@@ -115,7 +115,7 @@ class Part:
 
 def _same(earlier: str, place: int, size: int, later: str) -> int:
     """How many bytes the later log begins with that stand in the earlier one from `place` on to its `size`; 0 if any differ."""
-    with opened(earlier, named=True) as one, opened(later, named=True) as other:
+    with open_log(earlier, named=True) as one, open_log(later, named=True) as other:
         one.skip(place)
         at = place
         while ahead := one.read(min(size - at, _CHUNK)):

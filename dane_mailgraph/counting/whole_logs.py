@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from datetime import tzinfo
 
 from ..errors import SourceError
-from ..log import Blocks, Clock, Log, Opened, Source, holds, opened, stamp_of
+from ..log import Blocks, Clock, FollowedFile, LogFile, Source, holds, open_log, stamp_of
 from ..store import Ledger
 from .live_log import collect
 from .mailgraph import carry, is_rrd
 from .overlap import Part
 from .step import CountingRun, Look, Result, Rules, counted_until, read_until
 
-Progress = Callable[[list[Opened]], None]
+Progress = Callable[[list[LogFile]], None]
 """Is told now and then how far an import has come."""
 
 
@@ -34,10 +34,12 @@ def import_logs(
     left with its bookmark; what of it has been read is skipped, and all the rest counted. What an RRD of
     mailgraph's holds comes before all logs.
     """
-    if ledger.get(live.bookmark):
+    if ledger.get(live.bookmark_key):
         collect(live, ledger, rules, now)
     with ExitStack() as stack:
-        files = [(path, stack.enter_context(opened(path, named=True))) for path in _distinct(paths)]
+        files = [
+            (path, stack.enter_context(open_log(path, named=True))) for path in _distinct(paths)
+        ]
         parts = [
             Part(path, file, _first_time(file, rules.zone, now, year))
             for path, file in files
@@ -59,14 +61,16 @@ def import_logs(
                     count.sessions.known = None
                 known = part.known(before, later)
                 look = _looking(part, known, later, count)
-                if isinstance(live, Log) and live.is_at(log):
+                if isinstance(live, FollowedFile) and live.is_at(log):
                     first, part.size = _import_live(
                         log, live, count, ledger, clock, horizon, now, known, look
                     )
                 else:
                     # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
                     places = (
-                        live.remembered(ledger.get(live.bookmark)) if isinstance(live, Log) else ()
+                        live.load_bookmark(ledger.get(live.bookmark_key))
+                        if isinstance(live, FollowedFile)
+                        else ()
                     )
                     ours = any(holds(log, place) for place in places)
                     first, part.size = _import_one(
@@ -92,7 +96,7 @@ def _looking(part: Part, known: int, later: list[Part], count: CountingRun) -> L
 
 
 def _import_one(
-    log: Opened,
+    log: LogFile,
     count: CountingRun,
     clock: Clock,
     horizon: int | None,
@@ -110,8 +114,8 @@ def _import_one(
 
 
 def _import_live(
-    log: Opened,
-    live: Log,
+    log: LogFile,
+    live: FollowedFile,
     count: CountingRun,
     ledger: Ledger,
     clock: Clock,
@@ -121,13 +125,13 @@ def _import_live(
     look: Look | None,
 ) -> tuple[int | None, int]:
     """The same of the live log; what its bookmark says has been read is left out."""
-    places = live.remembered(ledger.get(live.bookmark))
+    places = live.load_bookmark(ledger.get(live.bookmark_key))
     if places:
         if not holds(log, places[-1]):
             raise SourceError(f"{log.name} was rotated just now; run the import again.")
         count.skip(Blocks(_limited(log.readinto, places[-1].offset)), clock)
         return None, 0
-    piece = live.begun(log, min(known, log.status.st_size))  # a copy may be longer
+    piece = live.first_piece(log, min(known, log.status.st_size))  # a copy may be longer
     first = count.take(piece.blocks, clock, horizon, look=look)
     piece.check()
     newest = ledger.get("newest")
@@ -135,10 +139,10 @@ def _import_live(
         count.join(first)
     if newest is not None:
         count.reach(max(read_until(newest, now), min(now, newest + count.rules.step)))
-    ledger.set(live.bookmark, live.after((), [piece], now))
+    ledger.set(live.bookmark_key, live.bookmark_after((), [piece], now))
     ledger.set("seen", now)
     ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
-    return first, piece.place.offset
+    return first, piece.position.offset
 
 
 def _limited(
@@ -155,11 +159,11 @@ def _limited(
     return limited
 
 
-def _clock(log: Opened, zone: tzinfo | None, now: int, year: int | None) -> Clock:
-    return Clock(zone, now if year or not log.dated else int(log.status.st_mtime), year=year)
+def _clock(log: LogFile, zone: tzinfo | None, now: int, year: int | None) -> Clock:
+    return Clock(zone, now if year or not log.is_regular else int(log.status.st_mtime), year=year)
 
 
-def _first_time(log: Opened, zone: tzinfo | None, now: int, year: int | None) -> float:
+def _first_time(log: LogFile, zone: tzinfo | None, now: int, year: int | None) -> float:
     """When the log begins, as far as its first lines tell."""
     clock = _clock(log, zone, now, year)
     times = (stamp_of(line, clock) for line in log.begin.split(b"\n"))

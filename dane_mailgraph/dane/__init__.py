@@ -14,6 +14,7 @@ __all__ = [
     "Resolv",
     "Target",
     "Tlsa",
+    "certificates",
     "chain_of",
     "loopback",
     "pem_groups",

@@ -14,7 +14,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from ..errors import SourceError
-from ..log import Clock, heads, opened
+from ..log import Clock, heads, open_log
 from ..peers import Relays
 from ..postfix import explain
 from ..postfix_warnings import warned
@@ -95,7 +95,7 @@ def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
                 path,
                 f"{path} is a pipe, which holds no old lines; set `log` to the file that Postfix's lines go to.",
             )
-        with opened(path) as log:
+        with open_log(path) as log:
             before = max(0, log.status.st_size - _END)
             log.skip(before)
             view = memoryview(bytearray(_END))

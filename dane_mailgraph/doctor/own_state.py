@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..errors import MailgraphError
-from ..log import Log, bookmark
+from ..log import FollowedFile, bookmark
 from ..store import RRD, Ledger, Store
 from ..times import DAY
 
@@ -79,7 +79,7 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
         found = found._replace(rrd_trouble=str(error))
     try:
         with Ledger(os.path.join(state_dir, LEDGER), writable=False) as ledger:
-            places = bookmark(ledger.get(Log(log, state_dir).bookmark))
+            places = bookmark(ledger.get(FollowedFile(log, state_dir).bookmark_key))
             found = found._replace(
                 newest=ledger.get("newest"),
                 written=ledger.get("written"),

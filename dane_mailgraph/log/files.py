@@ -78,20 +78,20 @@ class _Zstandard(io.RawIOBase):
 _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], _Readable]], ...] = (
     (b"\x1f\x8b", lambda file: cast(_Readable, gzip.GzipFile(fileobj=file))),
     (b"BZh", lambda file: cast(_Readable, bz2.BZ2File(file))),
-    (b"\xfd7zXZ\0", lambda file: cast(_Readable, lzma.LZMAFile(file))),  # noqa: SIM115 - `opened` closes the file it reads
+    (b"\xfd7zXZ\0", lambda file: cast(_Readable, lzma.LZMAFile(file))),  # noqa: SIM115 - `open_log` closes the file
     (b"\x28\xb5\x2f\xfd", lambda file: cast(_Readable, _Zstandard(file))),
 )
 _LONGEST_MAGIC = 6
 
 
-class Opened:
+class LogFile:
     """A log that is open for reading from its beginning."""
 
     def __init__(self, name: str, raw: io.RawIOBase) -> None:
         self.name = name
         self.status = os.fstat(raw.fileno())
         self.inode = Inode.of(raw.fileno())
-        self.dated = stat.S_ISREG(self.status.st_mode)
+        self.is_regular = stat.S_ISREG(self.status.st_mode)
         """Its modification time says when its last line was written."""
         self._raw = raw
         self._ahead = b""
@@ -104,7 +104,7 @@ class Opened:
             self.compressed = unpack is not None
             plain = raw if raw.seekable() else source
             self._file = unpack(cast(BinaryIO, plain)) if unpack else plain
-            self.begin = _read(self._file, HEAD, whole=self.dated)
+            self.begin = _read(self._file, HEAD, whole=self.is_regular)
             """Its first bytes; of a pipe those that are there: nobody waits for more to be written."""
         self._ahead = self.begin
 
@@ -134,7 +134,7 @@ class Opened:
 
     def stays(self, offset: int) -> bool:
         """Whether it still begins as it did and reaches this byte, as one that was not truncated; `begin` grows with it."""
-        if self.compressed or not self.dated:
+        if self.compressed or not self.is_regular:
             return True
         begin = os.pread(self._raw.fileno(), HEAD, 0)
         if not begin.startswith(self.begin) or os.fstat(self._raw.fileno()).st_size < offset:
@@ -180,11 +180,11 @@ class _Rejoined(io.RawIOBase):
 
 
 @contextmanager
-def opened(path: str, *, named: bool = False) -> Iterator[Opened]:
+def open_log(path: str, *, named: bool = False) -> Iterator[LogFile]:
     """Open a log, or with `-` standard input; raises SourceError. `named`: by its name on the command line."""
     with translated(path, named=named):
         if path == "-":
-            yield Opened("standard input", cast(Any, sys.stdin.buffer).raw)
+            yield LogFile("standard input", cast(Any, sys.stdin.buffer).raw)
             return
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
@@ -192,7 +192,7 @@ def opened(path: str, *, named: bool = False) -> Iterator[Opened]:
                 f"{path} is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}; name the log that Postfix writes."
             )
         with open(path, "rb", buffering=0) as raw:
-            yield Opened(path, raw)
+            yield LogFile(path, raw)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from pygtail.core import Pygtail
 
 from ..errors import SourceError, StoreError, reason
-from .files import HEAD, DamagedError, Head, Opened, opened, translated
+from .files import HEAD, DamagedError, Head, LogFile, open_log, translated
 from .heads import stamped
-from .position import LINGERS, Bookmark, Piece, Place, bookmark, holds, is_at
+from .position import LINGERS, Bookmark, Piece, Position, bookmark, holds, is_at
 from .rotation import File, beside, in_order
 
 _COARSE = 1
@@ -36,9 +36,9 @@ _CLOSED = b"Jan  1 00:00:00 "
 class _Part(NamedTuple):
     """A file in the order of reading."""
 
-    log: Opened | None
+    log: LogFile | None
     """None where it cannot be found or needs no look."""
-    was: Place | None = None
+    was: Position | None = None
     """How far it had been read before; None for a new one, and for what is lost."""
 
     @property
@@ -70,12 +70,12 @@ class _Pygtail(Pygtail):  # type: ignore[misc]
         return path
 
 
-class Log:
+class FollowedFile:
     """A log that is followed by its name through every rotation."""
 
     def __init__(self, path: str, state_dir: str) -> None:
         self.path = os.path.abspath(path)
-        self.bookmark = f"bookmark {self.path}"
+        self.bookmark_key = f"bookmark {self.path}"
         """Under which name the ledger keeps the bookmark."""
         self.notices: list[str] = []
         """What is to be said of the last reading."""
@@ -85,23 +85,23 @@ class Log:
         self._looked: tuple[Any, list[File]] = None, []
         """The log and the bookmark that was made of it, and the files beside it."""
 
-    def remembered(self, said: Any) -> Bookmark:
+    def load_bookmark(self, said: Any) -> Bookmark:
         """The bookmark that the ledger has kept."""
         return bookmark(said)
 
-    def is_at(self, log: Opened) -> bool:
+    def is_at(self, log: LogFile) -> bool:
         """Whether an open file is the log."""
         try:
             return os.path.samestat(os.stat(self.path), log.status)
         except OSError:
             return False
 
-    def unchanged(self, places: Bookmark, now: int) -> bool:
+    def is_unchanged(self, positions: Bookmark, now: int) -> bool:
         """Whether there is surely nothing to read, all being as it was at the last look; raises SourceError."""
         log, files = self._looked
         with translated(self.path):
             live = _state(self.path)
-        if log != (live, places, _lingering(places, files, now)):
+        if log != (live, positions, _lingering(positions, files, now)):
             return False
         plain = [each for each in files if not each.compressed]
         with suppress(
@@ -110,22 +110,22 @@ class Log:
             return all(_state(each.path) == (each.inode, each.size, each.changed) for each in plain)
         return False
 
-    def pieces(self, places: Bookmark, now: int, seen: int) -> Iterator[Piece]:
+    def pieces(self, positions: Bookmark, now: int, seen: int) -> Iterator[Piece]:
         """The files to read, oldest first, each open until the next is asked for; the last one is the log.
 
         `seen` is when the log was last read to its end. Raises SourceError.
         """
-        for piece in self._pieces(places, now, seen):
+        for piece in self._pieces(positions, now, seen):
             yield piece
             piece.check()
 
-    def _pieces(self, places: Bookmark, now: int, seen: int) -> Iterator[Piece]:
+    def _pieces(self, positions: Bookmark, now: int, seen: int) -> Iterator[Piece]:
         with ExitStack() as stack:
-            if not places:
-                yield self.begun(stack.enter_context(opened(self.path)), 0)
+            if not positions:
+                yield self.first_piece(stack.enter_context(open_log(self.path)), 0)
                 return
-            last = places[-1]
-            *parts, (live, was) = self._settled(stack, places, now, seen)
+            last = positions[-1]
+            *parts, (live, was) = self._settled(stack, positions, now, seen)
             assert live
             # While a log has no whole line none of it has been read, and it may go on in whatever is read first now.
             waiting = b"" if last.length else last.carried.encode("latin-1")
@@ -169,27 +169,27 @@ class Log:
                 lost=lost,
             )
 
-    def begun(self, log: Opened, offset: int) -> Piece:
+    def first_piece(self, log: LogFile, offset: int) -> Piece:
         """The log, of which nothing has been read yet but what is before this byte."""
         path = os.path.realpath(self.path)
         self._sight = self._look(())
         return Piece(
             log,
             path,
-            Place(path, log.inode.number, offset, 0, 0, False),
+            Position(path, log.inode.number, offset, 0, 0, False),
             latest=int(log.status.st_mtime),
         )
 
-    def after(self, places: Bookmark, read: list[Piece], now: int) -> Bookmark:
+    def bookmark_after(self, positions: Bookmark, read: list[Piece], now: int) -> Bookmark:
         """The bookmark when these pieces have been read."""
         *rotated, live = read
-        now_at = {piece.was: piece.place for piece in rotated if piece.was}
+        now_at = {piece.was: piece.position for piece in rotated if piece.was}
         before = (
-            [now_at.get(place, place) for place in places[:-1]]
-            if places
-            else self._passed(live.place, now)
+            [now_at.get(position, position) for position in positions[:-1]]
+            if positions
+            else self._passed(live.position, now)
         )
-        before += [piece.place for piece in rotated if piece.was not in places[:-1]]
+        before += [piece.position for piece in rotated if piece.was not in positions[:-1]]
         # A rotated file is known as long as its writer may have it open, or its time is new enough for a new one's.
         there = {
             each.inode
@@ -197,18 +197,18 @@ class Log:
             if not each.compressed or each.changed > _nanoseconds(now - LINGERS)
         }
         after = (
-            *(place for place in before if place.lingers(now) or place.inode in there),
-            live.place,
+            *(position for position in before if position.lingers(now) or position.inode in there),
+            live.position,
         )
         live_then, files = self._sight
         self._looked = (live_then, after, _lingering(after, files, now)), files
         return after
 
-    def keep(self, place: Place) -> None:
+    def after_commit(self, position: Position) -> None:
         """Keep pygtail's offset file in step, for pygtail and for people; the bookmark that counts is the ledger's."""
         try:
             with open(self._offset_file, "w", encoding="ascii") as file:
-                file.write(f"{place.inode}\n{place.offset}\n")
+                file.write(f"{position.inode}\n{position.offset}\n")
         except OSError as error:
             raise StoreError(
                 f"{self._offset_file} cannot be written: {reason(error)}; look at its permissions and at the free space."
@@ -216,26 +216,28 @@ class Log:
 
     # ---- which files they are ----
 
-    def _look(self, places: Bookmark) -> tuple[tuple[int, ...], list[File]]:
+    def _look(self, positions: Bookmark) -> tuple[tuple[int, ...], list[File]]:
         """All that can be seen from outside: the log's inode, size and time, and the files beside it."""
         with translated(self.path):
             live = _state(self.path)
         return live, beside(
-            self.path, [place.path for place in places], {place.inode for place in places}
+            self.path,
+            [position.path for position in positions],
+            {position.inode for position in positions},
         )
 
-    def _settled(self, stack: ExitStack, places: Bookmark, now: int, seen: int) -> list[_Part]:
+    def _settled(self, stack: ExitStack, positions: Bookmark, now: int, seen: int) -> list[_Part]:
         """The log and its rotated files, all open, as they were at one moment: names change while one looks."""
         for tries in range(_TRIES):
             with (
                 ExitStack() as trial,
                 suppress(SourceError) if tries < _TRIES - 1 else nullcontext(),
             ):
-                self._sight = self._look(places)
-                live = trial.enter_context(opened(self.path))
-                parts = self._line_up(trial, live, self._sight[1], places, now, seen)
+                self._sight = self._look(positions)
+                live = trial.enter_context(open_log(self.path))
+                parts = self._line_up(trial, live, self._sight[1], positions, now, seen)
                 if tries == _TRIES - 1 or (
-                    _names(self._look(places)[1]) == _names(self._sight[1]) and self.is_at(live)
+                    _names(self._look(positions)[1]) == _names(self._sight[1]) and self.is_at(live)
                 ):
                     stack.push(trial.pop_all())
                     break
@@ -244,28 +246,32 @@ class Log:
     def _line_up(
         self,
         stack: ExitStack,
-        live: Opened,
+        live: LogFile,
         files: list[File],
-        places: Bookmark,
+        positions: Bookmark,
         now: int,
         seen: int,
     ) -> list[_Part]:
         """The files that were the log, oldest first, and the log."""
-        *before, last = places
+        *before, last = positions
         files = [
             each for each in files if each.inode != live.status.st_ino
         ]  # savelog links before it renames
         full = {(each.inode, each.size) for each in files if not each.compressed}
         parts = []
-        for place in before:
-            idle = place.done or ((place.inode, place.offset) in full and not place.carried)
-            parts.append(_Part(None if idle else self._found(stack, place, files, places), place))
+        for position in before:
+            idle = position.done or (
+                (position.inode, position.offset) in full and not position.carried
+            )
+            parts.append(
+                _Part(None if idle else self._found(stack, position, files, positions), position)
+            )
         ours = None
         if last.length:
             ours = (
                 live
                 if is_at(live, last) and holds(live, last)
-                else self._found(stack, last, files, places, live)
+                else self._found(stack, last, files, positions, live)
             )
             if ours is live:
                 return [*parts, _Part(live, last)]
@@ -274,7 +280,7 @@ class Log:
         new = self._new(
             stack,
             files,
-            places,
+            positions,
             [live, *(part.log for part in parts if part.log)],
             _nanoseconds(since - _COARSE),
         )
@@ -290,38 +296,43 @@ class Log:
     def _found(
         self,
         stack: ExitStack,
-        place: Place,
+        position: Position,
         files: list[File],
-        places: Bookmark,
-        live: Opened | None = None,
-    ) -> Opened | None:
-        """The file of this place under its new name or, where that is gone, a copy of it; the log may be one, too."""
-        answer = self._pygtail(place) if live else None
+        positions: Bookmark,
+        live: LogFile | None = None,
+    ) -> LogFile | None:
+        """The file of this position under its new name or, where that is gone, a copy of it; the log may be one, too."""
+        answer = self._pygtail(position) if live else None
         files = sorted(
             files,
             key=lambda each: (
-                each.inode != place.inode,
+                each.inode != position.inode,
                 each.path != answer,
                 each.compressed,
                 -each.changed,
             ),
         )
-        for rotated in (True, False) if place.length else (True,):
+        for rotated in (True, False) if position.length else (True,):
             for each in files:
-                if (each.rotated or each.inode == place.inode) is rotated and (
-                    log := _whole(stack, each.path, place, places)
+                if (each.rotated or each.inode == position.inode) is rotated and (
+                    log := _whole(stack, each.path, position, positions)
                 ):
                     return log
-            if rotated and live and place.length and holds(live, place):
+            if rotated and live and position.length and holds(live, position):
                 return live
         return None
 
     def _new(
-        self, stack: ExitStack, files: list[File], places: Bookmark, known: list[Opened], since: int
+        self,
+        stack: ExitStack,
+        files: list[File],
+        positions: Bookmark,
+        known: list[LogFile],
+        since: int,
     ) -> list[_Part]:
         """The files of which nothing has been read, oldest first; what is damaged is lost."""
-        last, parts = places[-1], []
-        heads = {*(place.head for place in places), *map(_head, known)} - {Head.of(b"")}
+        last, parts = positions[-1], []
+        heads = {*(position.head for position in positions), *map(_head, known)} - {Head.of(b"")}
         inodes = {log.inode for log in known}
         for each in in_order(
             each
@@ -338,7 +349,7 @@ class Log:
                 log, last
             )  # so it was when it was looked at as the log
             old = log.inode in inodes or any(
-                is_at(log, place) and holds(log, place) for place in places
+                is_at(log, position) and holds(log, position) for position in positions
             )
             head = _head(log)
             if empty or (recent and not old and head not in heads):
@@ -346,7 +357,7 @@ class Log:
                 parts.append(_Part(log))
         return parts
 
-    def _passed(self, live: Place, now: int) -> list[Place]:
+    def _passed(self, live: Position, now: int) -> list[Position]:
         """The files that were rotated before the first look: what will be added to them is counted, but not what they hold."""
         passed = []
         for each in self._sight[1]:
@@ -355,28 +366,30 @@ class Log:
                 and each.inode != live.inode
                 and (not each.compressed or each.changed >= _nanoseconds(now - _COARSE))
             ):
-                with suppress(SourceError), opened(each.path) as log:
+                with suppress(SourceError), open_log(each.path) as log:
                     number, generation = log.inode
                     head, done = Head.of(log.begin[: each.size]), log.compressed
                     passed.append(
-                        Place(live.path, number, each.size, *head, False, "", now, done, generation)
+                        Position(
+                            live.path, number, each.size, *head, False, "", now, done, generation
+                        )
                     )
         return passed
 
-    def _pygtail(self, place: Place) -> str | None:
+    def _pygtail(self, position: Position) -> str | None:
         """Which file pygtail takes for the bookmarked one."""
         with (
             redirect_stderr(io.StringIO()),
             suppress(OSError, ValueError, EOFError, StoreError),
         ):  # what it warns of is seen here
-            self.keep(place)
+            self.after_commit(position)
             return _Pygtail(self.path, offset_file=self._offset_file, copytruncate=False).answer
         return None
 
 
-def _lingering(places: Bookmark, files: list[File], now: int) -> list[bool]:
+def _lingering(positions: Bookmark, files: list[File], now: int) -> list[bool]:
     return [
-        *(place.lingers(now) for place in places),
+        *(position.lingers(now) for position in positions),
         *(each.changed >= _nanoseconds(now - LINGERS) for each in files),
     ]
 
@@ -401,34 +414,34 @@ def _left(part: _Part, later: list[_Part], now: int) -> int:
     return next((min(now, int(each.log.status.st_mtime)) for each in later if each.log), now)
 
 
-def _head(log: Opened) -> Head:
+def _head(log: LogFile) -> Head:
     """What tells a log from others: its first whole lines, since every unfinished one may begin alike."""
     begin = log.begin
     return Head.of(begin if len(begin) == HEAD else begin[: begin.rfind(b"\n") + 1])
 
 
 def _is_empty(path: str) -> bool:
-    with suppress(SourceError), opened(path) as log:
+    with suppress(SourceError), open_log(path) as log:
         return not log.begin
     return False
 
 
-def _whole(stack: ExitStack, path: str, place: Place, places: Bookmark) -> Opened | None:
-    """Open a file if it is the one of this place, and holds it up to the offset at least."""
+def _whole(stack: ExitStack, path: str, position: Position, positions: Bookmark) -> LogFile | None:
+    """Open a file if it is the one of this position, and holds it up to the offset at least."""
     with suppress(SourceError):  # damaged, or still being compressed, or not for us to read
-        with opened(path) as log:
+        with open_log(path) as log:
             another = any(
-                is_at(log, each) and holds(log, each) for each in places if each is not place
+                is_at(log, each) and holds(log, each) for each in positions if each is not position
             )
-            if another or not holds(log, place) or not log.skip(place.offset):
+            if another or not holds(log, position) or not log.skip(position.offset):
                 return None
         return _sound(stack, path)
     return None
 
 
-def _sound(stack: ExitStack, path: str) -> Opened:
+def _sound(stack: ExitStack, path: str) -> LogFile:
     """Open a file; raises DamagedError for one that cannot be unpacked to its end."""
-    with opened(path) as log:
+    with open_log(path) as log:
         if log.compressed:
             log.skip(sys.maxsize)
-    return stack.enter_context(opened(path))
+    return stack.enter_context(open_log(path))

@@ -25,7 +25,7 @@ from typing import IO, Any, NamedTuple
 from ..errors import SourceError, reason
 from ..times import format_time
 from .blocks import LONGEST, Blocks
-from .files import Opened
+from .files import LogFile
 
 FOLDERS = ("/var/log/journal", "/run/log/journal")
 """Where systemd-journald(8) keeps its files, each machine's in a folder of its own."""
@@ -58,7 +58,7 @@ _WORD = re.compile(r"[^\x00-\x20\[\]\x7f]*[^\x00-\x20\[\]\x7f:]")
 """A host or an identifier that can stand in a line as one word."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """How far the journal has been read."""
 
     cursor: str
@@ -68,13 +68,13 @@ class Place(NamedTuple):
 
 
 class Piece:
-    """What the journal has beyond a place."""
+    """What the journal has beyond a position."""
 
-    def __init__(self, journal: Journal, was: Place | None, now: int) -> None:
+    def __init__(self, journal: Journal, was: Position | None, now: int) -> None:
         self.latest = now
         """When its last line can have been written."""
         self.lost = False
-        """What stood between the place and the first entry has been vacuumed; known when it has been read."""
+        """What stood between the position and the first entry has been vacuumed; known when it has been read."""
         self._journal, self._now = journal, now
         self._cursor = was.cursor if was else ""
         self._lines = self._read(was)
@@ -102,7 +102,7 @@ class Piece:
         self._journal.alive()
         return have
 
-    def _read(self, was: Place | None) -> Iterator[bytes]:
+    def _read(self, was: Position | None) -> Iterator[bytes]:
         found = was is None
         with self._journal.entries(was) as entries:
             for said in entries:
@@ -124,21 +124,21 @@ class Piece:
         if not found and self._vacuumed(was):  # and nothing has come since
             self.lost, self._cursor = True, ""
 
-    def _vacuumed(self, was: Place | None) -> bool:
-        """Whether entries after this place may be gone: journald removes the oldest first, whosever they are."""
+    def _vacuumed(self, was: Position | None) -> bool:
+        """Whether entries after this position may be gone: journald removes the oldest first, whosever they are."""
         oldest = self._journal.oldest()
         return was is not None and (oldest is None or oldest > was.until)
 
     @property
-    def place(self) -> Place:
+    def position(self) -> Position:
         """How far it has been read by now."""
-        return Place(self._cursor, self._now)
+        return Position(self._cursor, self._now)
 
 
 class Journal:
     """The system's journal, as a log that can be followed."""
 
-    bookmark = "bookmark journal"
+    bookmark_key = "bookmark journal"
     """Under which name the ledger keeps the bookmark."""
 
     def __init__(self, alive: Callable[[], None] = lambda: None) -> None:
@@ -166,20 +166,20 @@ class Journal:
             return frozenset({pwd.getpwnam(name).pw_uid})
         return frozenset()
 
-    def remembered(self, said: Any) -> Place | None:
+    def load_bookmark(self, said: Any) -> Position | None:
         """The bookmark that the ledger has kept."""
-        return Place(*said) if said else None
+        return Position(*said) if said else None
 
-    def is_at(self, log: Opened) -> bool:
+    def is_at(self, log: LogFile) -> bool:
         """Whether an open file is the log: never."""
         return False
 
-    def unchanged(self, place: Place | None, now: int) -> bool:
+    def is_unchanged(self, position: Position | None, now: int) -> bool:
         """Whether there is surely nothing to read: no file of the journal has changed since the last look."""
-        return bool(place and self._seen) and _files() == self._seen
+        return bool(position and self._seen) and _files() == self._seen
 
-    def pieces(self, place: Place | None, now: int, seen: int) -> Iterator[Piece]:
-        """The entries beyond this place, as one piece; raises SourceError."""
+    def pieces(self, position: Position | None, now: int, seen: int) -> Iterator[Piece]:
+        """The entries beyond this position, as one piece; raises SourceError."""
         self.notices.clear()
         self._seen, self._looked = (), _files()
         if not self._looked:
@@ -188,13 +188,13 @@ class Journal:
             )
         if any(time.time_ns() - changed < _SETTLED for *_, changed in self._looked):
             self._looked = ()  # it may change again within the same tick of the kernel's clock
-        yield Piece(self, place, now)
+        yield Piece(self, position, now)
 
-    def after(self, place: Place | None, read: list[Piece], now: int) -> Place:
+    def bookmark_after(self, position: Position | None, read: list[Piece], now: int) -> Position:
         """The bookmark when this has been read."""
-        return read[-1].place
+        return read[-1].position
 
-    def keep(self, place: Place) -> None:
+    def after_commit(self, position: Position) -> None:
         """What has been read is in the ledger: nothing is to be read until the files change."""
         self._seen = self._looked
 
@@ -210,8 +210,8 @@ class Journal:
         return False
 
     @contextmanager
-    def entries(self, place: Place | None) -> Iterator[Iterator[bytes]]:
-        """What Postfix and journald have logged, from this place on, as JSON; the entry of the cursor is the first."""
+    def entries(self, position: Position | None) -> Iterator[Iterator[bytes]]:
+        """What Postfix and journald have logged, from this position on, as JSON; the entry of the cursor is the first."""
         matches = [
             "_UID=0",
             "SYSLOG_FACILITY=2",
@@ -223,8 +223,10 @@ class Journal:
             matches += ["+", f"_UID={uid}"]
         where = (
             []
-            if place is None
-            else [f"--cursor={place.cursor}" if place.cursor else f"--since=@{place.until}"]
+            if position is None
+            else [
+                f"--cursor={position.cursor}" if position.cursor else f"--since=@{position.until}"
+            ]
         )
         with _journalctl(*where, f"--output-fields={','.join(_FIELDS)}", *matches) as said:
             yield said
@@ -297,7 +299,7 @@ def _translated(said: str, status: int) -> SourceError:
             f"The journal cannot be read: {last}; run as a user of the group systemd-journal."
         )
     if "seek to cursor" in said:
-        forget = f"DELETE FROM state WHERE name = '{Journal.bookmark}'"
+        forget = f"DELETE FROM state WHERE name = '{Journal.bookmark_key}'"
         return SourceError(
             f"The journal cannot be read from the bookmark in ledger.sqlite on: {last}; stop the counter and forget it, "
             f'`sqlite3 ledger.sqlite "{forget}"` in state_dir, then it goes on behind the newest interval that is counted.'
@@ -338,7 +340,7 @@ def _seconds(entry: dict[str, Any]) -> int:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two cursors are of one entry: its place in a file changes when journald moves it from /run to /var."""
+    """Whether two cursors are of one entry: its position in a file changes when journald moves it from /run to /var."""
     return _identity(one) == _identity(other)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SourceError
 from .blocks import Blocks
-from .files import Head, Opened
+from .files import Head, LogFile
 from .heads import stamped
 from .inode import Inode
 
@@ -14,7 +14,7 @@ LINGERS = 3600
 """Seconds after which an unfinished line at the end of a rotated file will not be finished any more."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """How far one file has been read."""
 
     path: str
@@ -45,25 +45,27 @@ class Place(NamedTuple):
         return now - (self.left or 0) <= LINGERS
 
 
-Bookmark = tuple[Place, ...]
+Bookmark = tuple[Position, ...]
 """Files that were the log, and last the log."""
 
 
 def bookmark(said: Any) -> Bookmark:
     """The bookmark that the ledger has kept; empty for None."""
-    return tuple(Place(*place) for place in said or ())
+    return tuple(Position(*position) for position in said or ())
 
 
-def holds(log: Opened, place: Place) -> bool:
+def holds(log: LogFile, position: Position) -> bool:
     """Whether an open file is the one that was bookmarked, or a copy of it, as long as it was then at least."""
-    if not place.length:  # nothing of it has been read, and it gives nothing else to know it by
-        return is_at(log, place)
-    return place.head.begins(log.begin) and (log.compressed or log.status.st_size >= place.offset)
+    if not position.length:  # nothing of it has been read, and it gives nothing else to know it by
+        return is_at(log, position)
+    return position.head.begins(log.begin) and (
+        log.compressed or log.status.st_size >= position.offset
+    )
 
 
-def is_at(log: Opened, place: Place) -> bool:
+def is_at(log: LogFile, position: Position) -> bool:
     """Whether an open file is the very one that was bookmarked, whatever it holds now."""
-    return log.inode.may_be(Inode(place.inode, place.generation))
+    return log.inode.may_be(Inode(position.inode, position.generation))
 
 
 class Piece:
@@ -71,9 +73,9 @@ class Piece:
 
     def __init__(
         self,
-        log: Opened,
+        log: LogFile,
         path: str,
-        was: Place | None = None,
+        was: Position | None = None,
         *,
         latest: int,
         left: int | None = None,
@@ -118,20 +120,20 @@ class Piece:
 
     def check(self) -> None:
         """Raise SourceError where the file is not what was read any more; to be called when it has been read."""
-        if not self._log.stays(self.place.offset):
+        if not self._log.stays(self.position.offset):
             raise SourceError(
                 f"{self._log.name} was truncated while it was read; the next reading counts it."
             )
 
     @property
-    def place(self) -> Place:
+    def position(self) -> Position:
         """How far it has been read by now; what is known of it is only what has been read."""
         consumed = self.blocks.consumed
         offset = self._offset + max(0, consumed - len(self._carried))
         untouched = (
             self.was is not None and self.was.left is not None and not consumed and not self._done
         )
-        return Place(
+        return Position(
             self._path,
             self._log.inode.number,
             offset,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from .blocks import Blocks
-from .files import Opened
+from .files import LogFile
 
 
 class Piece(Protocol):
@@ -28,7 +28,7 @@ class Piece(Protocol):
         """Whether lines are missing before the block that was read last; asked once for each block."""
 
     @property
-    def place(self) -> Any:
+    def position(self) -> Any:
         """How far it has been read by now."""
 
 
@@ -36,27 +36,27 @@ class Source(Protocol):
     """A log that can be followed: a file (`tail`) or the journal. What a bookmark is, only it knows."""
 
     @property
-    def bookmark(self) -> str:
+    def bookmark_key(self) -> str:
         """Under which name the ledger keeps the bookmark."""
 
     @property
     def notices(self) -> list[str]:
         """What is to be said of the last reading, in sentences."""
 
-    def remembered(self, said: Any, /) -> Any:
+    def load_bookmark(self, said: Any, /) -> Any:
         """The bookmark as the ledger has kept it; something false for None."""
 
-    def unchanged(self, places: Any, now: int, /) -> bool:
+    def is_unchanged(self, positions: Any, now: int, /) -> bool:
         """Whether there is surely nothing to read."""
 
-    def pieces(self, places: Any, now: int, seen: int, /) -> Iterator[Any]:
+    def pieces(self, positions: Any, now: int, seen: int, /) -> Iterator[Any]:
         """The `Piece`s to read, oldest first, each open until the next is asked for; raises SourceError."""
 
-    def after(self, places: Any, read: list[Any], now: int, /) -> Any:
+    def bookmark_after(self, positions: Any, read: list[Any], now: int, /) -> Any:
         """The bookmark when these pieces have been read."""
 
-    def keep(self, place: Any, /) -> None:
+    def after_commit(self, position: Any, /) -> None:
         """The ledger has been written."""
 
-    def is_at(self, log: Opened, /) -> bool:
+    def is_at(self, log: LogFile, /) -> bool:
         """Whether an open file is this log."""

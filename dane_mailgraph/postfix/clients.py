@@ -6,23 +6,7 @@ import re
 from collections import Counter
 from operator import itemgetter
 
-from ..log import (
-    ANY_LINE,
-    DATA,
-    DATED,
-    FRACTION,
-    HOST,
-    LONGEST,
-    MARK,
-    NAME,
-    RFC5424,
-    STAMP,
-    TIME,
-    YEARLESS,
-    ZONE,
-    compiled,
-    lines_with,
-)
+from ..log import LONGEST, heads
 
 CLIENTS = re.compile(rb"mtp(?:\[| \S+ \S+ [-[]).*")
 """What the lines of clients hold, up to their end, those of RFC 5424 too, which may stand among others.
@@ -46,11 +30,14 @@ class Clients:
     def __init__(self, text: str) -> None:
         """`text` is the pattern, verbose, of what follows the head up to the end of the line."""
         self._text = text
-        head = rf"({TIME})(?:{FRACTION})?((?:{ZONE})?\ {HOST}\ {NAME}[sl])mtp" + "()()" * (
-            _KINDS - 1
+        head = (
+            rf"({heads.TIME})(?:{heads.FRACTION})?((?:{heads.ZONE})?\ {heads.HOST}\ {heads.NAME}[sl])mtp"
+            + "()()" * (_KINDS - 1)
         )
-        self._line = compiled(rf"^{head}\[(\d+)\]:\ {text}$")
-        self._rfc5424 = compiled(rf"^<\d{{1,3}}>1\ {head}\ (\S+)\ \S+\ {DATA}\ {MARK}?\ ?{text}$")
+        self._line = heads.compiled(rf"^{head}\[(\d+)\]:\ {text}$")
+        self._rfc5424 = heads.compiled(
+            rf"^<\d{{1,3}}>1\ {head}\ (\S+)\ \S+\ {heads.DATA}\ {heads.MARK}?\ ?{text}$"
+        )
         self._process = itemgetter(2 * _KINDS)
         self._kinds: Counter[_Kind] = Counter()
         self._alike: re.Pattern[bytes] | None = None
@@ -60,12 +47,12 @@ class Clients:
 
         Beside them the texts of RFC 5424 lines from which rsyslog has cut the program's name (`postfix` is left).
         """
-        rfc5424 = RFC5424 in (block[0], block[block.rfind(b"\n", 0, end - 1) + 1])
+        rfc5424 = heads.RFC5424 in (block[0], block[block.rfind(b"\n", 0, end - 1) + 1])
         if self._alike and not rfc5424:
             found: list[Line] = self._alike.findall(block, 0, end)
             if all(map(self._process, found)):
                 return found, []
-        lines = lines_with(ANY_LINE if rfc5424 else CLIENTS, block, end)
+        lines = heads.lines_with(heads.ANY_LINE if rfc5424 else CLIENTS, block, end)
         if end >= MANY:
             self._learn(lines)
         return self.among(lines)
@@ -90,11 +77,11 @@ class Clients:
         self._kinds = met + self._kinds if len(met + self._kinds) <= _KINDS else met
         self._alike = None
         if len(self._kinds) <= _KINDS:
-            heads = [_behind(*kind) for kind, _ in self._kinds.most_common()]
-            heads += ["(?!)()()"] * (_KINDS - len(heads))
+            kinds = [_behind(*kind) for kind, _ in self._kinds.most_common()]
+            kinds += ["(?!)()()"] * (_KINDS - len(kinds))
             # What is a client's by its words, but has no such head, gives a line without a process.
-            head = rf"\[(?:{'|'.join(heads)})(\d+)\]:\ "
-            self._alike = compiled(rf"mtp(?:(?:{head}{self._text}$|\[.*)|\ \S+\ \S+\ [-[].*)")
+            head = rf"\[(?:{'|'.join(kinds)})(\d+)\]:\ "
+            self._alike = heads.compiled(rf"mtp(?:(?:{head}{self._text}$|\[.*)|\ \S+\ \S+\ [-[].*)")
 
 
 _KINDS = 4
@@ -105,12 +92,14 @@ _Kind = tuple[int, int, str]
 MANY = LONGEST // 4
 """Bytes of a block from which on there may be many more like it."""
 
-_HEAD = compiled(rf"^({TIME})((?:{FRACTION})?)((?:{ZONE})?\ {HOST}\ {NAME})[sl]mtp\[\d+\]:\ ")
+_HEAD = heads.compiled(
+    rf"^({heads.TIME})((?:{heads.FRACTION})?)((?:{heads.ZONE})?\ {heads.HOST}\ {heads.NAME})[sl]mtp\[\d+\]:\ "
+)
 
 
 def _behind(stamp: int, fraction: int, by: str) -> str:
     """The pattern that looks back from `mtp[` at a head with stamp and fraction of these lengths."""
-    time = YEARLESS if stamp == len("Nov  4 00:06:58") else DATED
+    time = heads.YEARLESS if stamp == len("Nov  4 00:06:58") else heads.DATED
     digits = rf"[.,]\d{{{fraction - 1}}}" if fraction else ""
     named = re.escape(by.encode("latin-1")).decode("ascii", "backslashreplace")
     return rf"(?<=^({time}){digits}({named}[sl])mtp\[)"
@@ -122,6 +111,6 @@ def writer(by: bytes) -> tuple[bytes, bytes]:
     return offset, service + b"mtp"
 
 
-_NAMELESS = compiled(
-    rf"^<\d{{1,3}}>1\ {STAMP}\ {HOST}\ [^/ \n]+\ \S+\ \S+\ {DATA}\ {MARK}?\ ?(.*)$"
+_NAMELESS = heads.compiled(
+    rf"^<\d{{1,3}}>1\ {heads.STAMP}\ {heads.HOST}\ [^/ \n]+\ \S+\ \S+\ {heads.DATA}\ {heads.MARK}?\ ?(.*)$"
 )

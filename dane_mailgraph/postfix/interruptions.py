@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..log import DATA, HOST, NAME, STAMP, compiled
+from ..log import heads
 
 _STARTED = b"daemon started -- version "
 _LOST = b" due to rate-limiting", b": Suppressed "
 _DAEMONS = b" rsyslogd", b" systemd-journald["
 
-_INTERRUPTION = compiled(
+_INTERRUPTION = heads.compiled(
     rf"""
-    ^(?:<\d{{1,3}}>1\ )?{STAMP} (?:
-        \ ({HOST}\ {NAME})master(?:\[\d+\]:|\ \d+\ \S+\ {DATA})\ daemon\ started\ --\ version\ ([^, ]+)     # master.c
-      | \ {HOST}\ (?:rsyslogd|systemd-journald) \S*\ (?:
+    ^(?:<\d{{1,3}}>1\ )?{heads.STAMP} (?:
+        \ ({heads.HOST}\ {heads.NAME})master(?:\[\d+\]:|\ \d+\ \S+\ {heads.DATA})\ daemon\ started\ --\ version\ ([^, ]+)     # master.c
+      | \ {heads.HOST}\ (?:rsyslogd|systemd-journald) \S*\ (?:
             .*\ due\ to\ rate-limiting | .*Suppressed\ \d+\ messages\ from\ ) )
     """
 )
