@@ -1,4 +1,4 @@
-"""One frozen `Config` from defaults, file, environment and command line; printable as that file."""
+"""The settings, one row each, and the frozen `Config` made of defaults, file and options."""
 
 from __future__ import annotations
 
@@ -18,14 +18,26 @@ PREFIX = "DANE_MAILGRAPH_"
 _LINE = re.compile(r"[^\n\0]*")
 
 
+COUNTERS = ("run", "collect", "import", "demo")
+PAINTERS = ("render", "demo")
+READERS = ("", "report", "relays")
+"""Verbs that only ask the store; the empty one is the command without a verb."""
+
+
 class Setting(NamedTuple):
     """One setting: a key of the file, a long option and an environment variable."""
 
     name: str
     default: str
+    takes: str
+    """What its value is, as help and man pages name it: `DIR`, `SECONDS`."""
     help: str
     read: Callable[[str], Any]
     """From text to value; raises ValueError with what is wrong."""
+    verbs: tuple[str, ...]
+    """The verbs that use it; every verb accepts it. `config` prints all and is not named."""
+    choices: tuple[str, ...] = ()
+    """All values, where they are few."""
 
     @property
     def option(self) -> str:
@@ -38,9 +50,9 @@ class Setting(NamedTuple):
         return PREFIX + self.name.upper()
 
     @property
-    def sentence(self) -> str:
-        """What it is, for the file."""
-        return f"{self.help[0].upper()}{self.help[1:]} (default: {self.default or 'empty'})."
+    def description(self) -> str:
+        """The help text and the default, as `--help` prints them."""
+        return f"{self.help} (default: {self.default or 'empty'})"
 
 
 def _path(text: str) -> str:
@@ -73,7 +85,7 @@ def _zone(text: str) -> tzinfo | None:
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError) as error:
-        raise ValueError("there is no such zone; use a name like Europe/Berlin") from error
+        raise ValueError("no such time zone; use a name like Europe/Berlin") from error
 
 
 def _relays(text: str) -> Relays:
@@ -81,7 +93,8 @@ def _relays(text: str) -> Relays:
         return Relays(text)
     except ValueError as error:
         raise ValueError(
-            f"{error}; networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, and `unix` for sockets"
+            f"{error}; networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, "
+            "and `unix` for sockets"
         ) from error
 
 
@@ -98,60 +111,107 @@ def _yes_or_no(text: str) -> bool:
 
 
 SETTINGS = (
-    Setting("log", "/var/log/mail.log", "the log that Postfix's lines go to, or `journal`", _path),
+    Setting(
+        "log",
+        "/var/log/mail.log",
+        "FILE",
+        "the log that Postfix's lines go to, or `journal`",
+        _path,
+        ("run", "collect", "import", "doctor"),
+    ),
     Setting(
         "state_dir",
         "/var/lib/dane-mailgraph",
+        "DIR",
         "folder of the counts: the RRD, the ledger, the lock",
         _path,
+        (*READERS, "run", "collect", "import", "render", "doctor"),
     ),
     Setting(
         "output_dir",
         "/var/cache/dane-mailgraph",
+        "DIR",
         "folder that the pictures and index.html are written into",
         _path,
+        ("render", "doctor"),
     ),
-    Setting("step", "60", "seconds of an interval; fixed once the RRD is there", _step),
+    Setting(
+        "step",
+        "60",
+        "SECONDS",
+        "seconds of an interval; fixed once the RRD exists",
+        _step,
+        (*COUNTERS, "doctor"),
+    ),
     Setting(
         "grace",
         "10",
+        "SECONDS",
         "seconds that an interval stays open after its end, for late lines",
         _number(86400),
+        COUNTERS,
     ),
     Setting(
         "time_zone",
         "",
-        "zone of stamps that name none, and of the pictures; empty is the system's",
+        "ZONE",
+        "time zone of stamps that name none, and of what is shown; empty: the system's",
         _zone,
+        (*READERS, *COUNTERS, "render", "explain", "doctor"),
     ),
     Setting(
         "ignore_relays",
         "127.0.0.0/8 ::1 unix",
+        "RELAYS",
         "relays that are not outbound: networks, hosts, .domains; `unix`: sockets",
         _relays,
+        (*COUNTERS, "explain", "doctor"),
     ),
     Setting(
         "relays_per_day",
         "1000",
-        "relays told apart each day, the rest is put together; 0 keeps none",
+        "N",
+        "relays kept by name each day, the others as one; 0 keeps none",
         _number(100_000),
+        COUNTERS,
     ),
-    Setting("relays_days", "400", "days for which they are kept", _number(36_500)),
     Setting(
-        "host", "", "name of the mail server, for page and pictures; empty is the system's", str
+        "relays_days", "400", "DAYS", "days for which relays are kept", _number(36_500), COUNTERS
     ),
-    Setting("language", "en", f"of page and pictures: {' or '.join(languages())}", language),
+    Setting(
+        "host",
+        "",
+        "NAME",
+        "name of the mail server on page and pictures; empty: the system's",
+        str,
+        PAINTERS,
+    ),
+    Setting(
+        "language",
+        "en",
+        "LANGUAGE",
+        f"language of page and pictures: {' or '.join(languages())}",
+        language,
+        PAINTERS,
+        languages(),
+    ),
     Setting(
         "renderer",
         "matplotlib",
+        "RENDERER",
         "what draws the pictures: matplotlib, or rrdtool: classic, half the memory",
         _renderer,
+        PAINTERS,
+        ("matplotlib", "rrdtool"),
     ),
     Setting(
         "show_destinations",
         "no",
+        "YES_OR_NO",
         "whether the page names the servers that mail goes to: yes or no",
         _yes_or_no,
+        ("render",),
+        ("yes", "no"),
     ),
 )
 
@@ -178,9 +238,15 @@ class Config(NamedTuple):
 def load(
     path: str | None, environment: Mapping[str, str], options: Mapping[str, str | None]
 ) -> Config:
-    """Option beats environment beats file beats default; raises ConfigError.
+    """Return the settings in force: option beats environment beats file beats default.
 
-    `path` is the file asked for, None for the usual one, which may be absent.
+    Args:
+        path: The file that --config names; None for the usual one, which may be absent.
+        environment: Variable -> text.
+        options: Name of a setting -> text; None is not given.
+
+    Raises:
+        ConfigError: The file cannot be read, or a value is wrong.
     """
     given = {
         name: (text, f"in {path or FILE}, line {line}")
@@ -212,7 +278,7 @@ def load(
 
 
 def _file(path: str | None) -> dict[str, tuple[str, int]]:
-    """What a file says: name -> text, line number."""
+    """Return name -> text, line number."""
     try:
         with open(path or FILE, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             lines = file.read().split("\n")
@@ -220,13 +286,13 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
         if path is None:
             return {}
         raise ConfigError(
-            f"{path} is not there; name a configuration file that is, or leave --config out."
+            f"{path} does not exist; name a configuration file that does, or leave --config out."
         ) from None
     except OSError as error:
         raise ConfigError(
             f"{path or FILE} cannot be read: {reason(error)}; look at its permissions."
         ) from error
-    said: dict[str, tuple[str, int]] = {}
+    found: dict[str, tuple[str, int]] = {}
     names = [setting.name for setting in SETTINGS]
     for number, line in enumerate(lines, 1):
         stripped = line.strip()
@@ -241,26 +307,28 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
 
             near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, names, 1))
             raise ConfigError(
-                f"{where}: there is no setting {name}{near or '; `dane-mailgraph config` lists all.'}"
+                f"{where}: there is no setting {name}"
+                f"{near or '; `dane-mailgraph config` lists all.'}"
             )
-        if name in said:
+        if name in found:
             raise ConfigError(
-                f"{where} sets {name} a second time, first in line {said[name][1]}; keep one of them."
+                f"{where} sets {name} a second time, first in line {found[name][1]}; "
+                "keep one of them."
             )
-        said[name] = text, number
-    return said
+        found[name] = text, number
+    return found
 
 
 def printed(config: Config) -> str:
-    """The configuration as a file that gives it again; untouched defaults are commented out."""
+    """Return the configuration as a file that gives it again, with the defaults commented out."""
     lines = [
-        "# dane-mailgraph: the configuration in force; what is commented out is the default.",
+        "# dane-mailgraph: the configuration in force; defaults are commented out.",
         "",
     ]
     for setting in SETTINGS:
         text = config.texts[setting.name]
         lines += [
-            f"# {setting.sentence}",
+            f"# {setting.description[0].upper()}{setting.description[1:]}.",
             f"{'# ' if text == setting.default else ''}{setting.name} = {text}".rstrip(),
             "",
         ]

@@ -9,6 +9,8 @@ from .errors import UsageError
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
+_DAYS_AGO = {"today": 0, "yesterday": 1}
+
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 YEAR_9999 = 253370764800
@@ -18,11 +20,13 @@ YEAR_9999 = 253370764800
 def moment(text: str, now: int, zone: tzinfo | None) -> int:
     """Read a time given on the command line; raises UsageError.
 
-    `now`, `24h` or `7d` (that long before `now`), `@EPOCH`, or ISO 8601, in `zone` where it names
-    none. Returns an epoch second.
+    `now`, `24h` or `7d` (that long before `now`), `today` or `yesterday` (where that day begins),
+    `@EPOCH`, or ISO 8601, in `zone` where it names none. Returns an epoch second.
     """
     if text == "now":
         return now
+    if text in _DAYS_AGO:
+        return midnight(now, zone, days=-_DAYS_AGO[text])
     try:
         if ago := re.fullmatch(r"([0-9]+)([smhdw])", text):
             second = now - int(ago[1]) * _UNITS[ago[2]]
@@ -36,7 +40,8 @@ def moment(text: str, now: int, zone: tzinfo | None) -> int:
         return second
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
-            f"{text} is not a time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d or now."
+            f"{text} is not a time; write 2026-11-24, 2026-11-24T12:00:00+01:00, 24h, 7d, today, "
+            "yesterday or now."
         ) from error
 
 

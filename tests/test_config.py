@@ -150,7 +150,7 @@ def test_the_usual_file_is_read_where_it_is_there(
 
 
 def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.conf is not there; "):
+    with pytest.raises(ConfigError, match=r"nowhere\.conf does not exist; "):
         load(str(tmp_path / "nowhere.conf"), {}, {})
 
 

@@ -273,7 +273,7 @@ def running(tmp_path: Path, systemd: socket.socket) -> Iterator[Running]:
 def test_sighup_reads_the_configuration_again(running: Running) -> None:
     running.write(state="elsewhere")
 
-    assert running.reload() == "dane-mailgraph: The configuration has been read again.\n"
+    assert running.reload() == "dane-mailgraph: Read the configuration again.\n"
     assert (running.folder / "elsewhere" / "ledger.sqlite").exists()
 
 
@@ -282,11 +282,11 @@ def test_a_wrong_configuration_is_said_and_the_one_of_before_stays(running: Runn
 
     said = running.reload()
     assert said.startswith(f"dane-mailgraph: grace = soon in {running.file}, line 3 is wrong: ")
-    assert said.endswith(" The configuration of before stays in force.\n")
+    assert said.endswith(" Keeping the previous configuration.\n")
     assert said.count("\n") == 1
     assert not (running.folder / "elsewhere").exists()
     running.write("grace = 7")
-    assert running.reload() == "dane-mailgraph: The configuration has been read again.\n"
+    assert running.reload() == "dane-mailgraph: Read the configuration again.\n"
 
 
 def test_a_store_that_cannot_be_had_leaves_the_one_of_before_in_force(running: Running) -> None:
@@ -294,7 +294,7 @@ def test_a_store_that_cannot_be_had_leaves_the_one_of_before_in_force(running: R
     running.write(state="file")
 
     said = running.reload()
-    assert said.endswith(" The configuration of before stays in force.\n")
+    assert said.endswith(" Keeping the previous configuration.\n")
     assert said.count("\n") == 1
     (running.folder / "state" / "ledger.sqlite").unlink()
     running.wait_for(b"WATCHDOG=1")

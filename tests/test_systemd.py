@@ -333,7 +333,7 @@ def test_a_reload_reads_the_configuration_again(running: Box) -> None:
         conf.write_text("grace = 5\n")
         running.run("systemctl", "reload", SERVICE)
         until(
-            lambda: "has been read again" in running.journal(SERVICE),
+            lambda: "Read the configuration again" in running.journal(SERVICE),
             "the right configuration is not said",
         )
     finally:
@@ -481,7 +481,7 @@ def test_to_whom_mail_goes_is_not_for_every_user_and_a_picture_leaves_it_so(runn
     running.run("systemctl", "restart", SERVICE)
     running.run("systemctl", "start", RENDER)
     done = running.run(
-        "runuser", "-u", "nobody", "--", "dane-mailgraph", "report", "--by", "relay", check=False
+        "runuser", "-u", "nobody", "--", "dane-mailgraph", "relays", check=False
     )
 
     assert (done.returncode, done.stdout) == (74, "")

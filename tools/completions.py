@@ -1,4 +1,4 @@
-"""Write what the shells complete into the folders of a prefix, from the parser itself: completions.py FOLDER."""
+"""Write what the shells complete into the folders of a prefix, from the parser: completions.py FOLDER."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import shtab
 
 from dane_mailgraph.cli import command_line
+from dane_mailgraph.config import SETTINGS
 
 WHERE = {
     "bash": "bash-completion/completions/dane-mailgraph",
@@ -18,7 +19,10 @@ WHERE = {
 }
 """Shell -> its file below a prefix's `share`."""
 
-_FILES, _FOLDERS = {"config", "log", "file", "files"}, {"state_dir", "output_dir", "dir"}
+_PATHS = {"FILE": shtab.FILE, "CERT": shtab.FILE, "DIR": shtab.DIRECTORY}
+"""Metavar -> what the shell completes it with."""
+
+_VALUES = {setting.name: setting.choices for setting in SETTINGS if setting.choices}
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
@@ -30,11 +34,13 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def completions(shell: str) -> str:
-    """The completion file of a shell."""
+    """Return the completion file of a shell."""
     parser = command_line.parser()
     for action in _actions(parser):
-        if action.dest in _FILES | _FOLDERS:
-            action.complete = shtab.FILE if action.dest in _FILES else shtab.DIR  # type: ignore[attr-defined]
+        if action.metavar in _PATHS:
+            action.complete = _PATHS[action.metavar]  # type: ignore[attr-defined]
+        if action.dest in _VALUES:
+            action.choices = _VALUES[action.dest]
     return shtab.complete(parser, shell)
 
 

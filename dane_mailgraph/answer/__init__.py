@@ -7,6 +7,7 @@ __all__ = [
     "REMEMBERED",
     "SUSPECT",
     "Regression",
+    "overview",
     "regressions",
     "relays",
     "report",

@@ -1,4 +1,4 @@
-"""What went to whom, and what changed, as text, JSON or CSV."""
+"""What went to whom, as text, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone, tzinfo
 
-from ..categories import FAMILIES, Category
+from ..categories import Category
 from ..errors import UsageError
-from ..store import KEPT, RelayCounts, WarningCount
-from .changes import Regression, authenticated
+from ..store import KEPT, WarningCount, RelayCounts
+from .changes import authenticated
 
 _FAMILIES = tuple(dict.fromkeys(each.family for each in KEPT))
 
@@ -58,20 +58,22 @@ def ordered(destinations: Iterable[RelayCounts], word: str) -> list[RelayCounts]
 
 
 def as_json(since: int, until: int, destinations: Sequence[RelayCounts]) -> str:
-    """One object; what of a relay is not there is 0."""
+    """One object; what was not counted of a relay is 0."""
     return json.dumps(
         {"since": since, "until": until, "relays": [_plain(one) for one in destinations]}
     )
 
 
 def _plain(one: RelayCounts) -> dict[str, object]:
-    said: dict[str, object] = {"relay": one.relay, "first": one.first, "last": one.last}
-    said |= {"protocol": one.protocol or None, "key_exchange": one.key_exchange or None}
-    return said | {family: _family(one.counts.get, family) for family in _FAMILIES}
-
-
-def _family(count: Callable[[Category, int], int], family: str) -> dict[str, int]:
-    return {each.name: count(each, 0) for each in FAMILIES[family]}
+    return {
+        "relay": one.relay,
+        "first": one.first,
+        "last": one.last,
+        "last_failure": None,
+        "protocol": one.protocol or None,
+        "key_exchange": one.key_exchange or None,
+        "counts": {each.key: one.counts.get(each, 0) for each in KEPT},
+    }
 
 
 def as_csv(destinations: Iterable[RelayCounts]) -> str:
@@ -125,50 +127,6 @@ def _table(rows: list[list[str]]) -> list[str]:
         if name:
             head = (f"{head}  " if head else "").ljust(place) + name
     return [head.rstrip(), *lines]
-
-
-# ---- what changed ---------------------------------------------------------------------------
-
-
-def changes_as_json(regressions: Sequence[Regression], alarms: Sequence[WarningCount]) -> str:
-    """One object: the relays that were authenticated and are not, and the warnings of Postfix itself."""
-    lost = [
-        one._asdict()
-        | {"counts": None}
-        | {family: _family(one.counts.get, family) for family in _FAMILIES}
-        for one in regressions
-    ]
-    for each in lost:
-        del each["counts"]
-    return json.dumps({"regressions": lost, "alarms": [one._asdict() for one in alarms]})
-
-
-def changes_as_csv(regressions: Sequence[Regression]) -> str:
-    """A line a relay, below one of names."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["relay", "good_since", "good_until", "days", "last", *(each.key for each in KEPT)]
-    )
-    for one in regressions:
-        table.writerow([*one[:5], *(one.counts.get(each, 0) for each in KEPT)])
-    return text.getvalue().rstrip("\n")
-
-
-def changes_as_text(
-    regressions: Sequence[Regression], alarms: Sequence[WarningCount], zone: tzinfo | None
-) -> str:
-    """Sentences: each names the relay, what was and what is, and how to look closer."""
-    lines = [] if regressions else ["No relay that was authenticated is not any more."]
-    for one in regressions:
-        now = ", ".join(f"{count:,} {each.label}" for each, count in one.counts.items())
-        lines.append(
-            f"{one.relay} was authenticated on {one.days} days, {_shown(one.good_since, zone)} to "
-            f"{_shown(one.good_until, zone)}, and is not: {now}; last seen {_shown(one.last, zone)}."
-        )
-        if not one.relay.startswith("@"):
-            lines.append(f"    posttls-finger -t30 -c -l dane '[{one.relay}]'")
-    return "\n".join([*lines, *alarms_as_text(alarms, zone)])
 
 
 def alarms_as_text(alarms: Sequence[WarningCount], zone: tzinfo | None) -> list[str]:

@@ -51,7 +51,7 @@ def reading(settings: Config) -> Ledger:
 
 def read_only(settings: Config, ledger: Ledger) -> RRD:
     """The RRD, for whoever only asks it: with the steps that it was made with, whatever the setting says."""
-    return Store(settings.state_dir, ledger.get("step", settings.step)).rrd
+    return Store(settings.state_dir, ledger.get("step") or settings.step).rrd
 
 
 @contextmanager

@@ -5,25 +5,29 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from .. import __version__, config
-from ..answer import REMEMBERED
+from .. import __version__
+from ..config import FILE, PREFIX, SETTINGS
 from ..errors import MailgraphError, StoreError, UsageError
-from .commands import VERBS, Verb, settings_in_force
+from .commands import settings_in_force
 from .terminal import discard_unwritten, open_streams, tell, unprinted
+from .verbs import NONE, VERBS, Verb
+
+_NAME = "dane-mailgraph"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; its exit status."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     open_streams()
     try:
         try:
-            options = parser().parse_args(arguments)
-            verb: Verb = options.verb
-            status = verb(settings_in_force(options), options) or 0
+            name, rest = _arranged(sys.argv[1:] if arguments is None else arguments)
+            options = (verb_parser(name) if name else parser()).parse_args(rest)
+            verb = VERBS.get(name, NONE)
+            status = verb.command(settings_in_force(options), options) or 0
         except SystemExit:  # --help and --version print, too
             sys.stdout.flush()
             raise
@@ -39,6 +43,74 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
+# ---- the verb, wherever it stands -----------------------------------------------------------
+
+_SHARED = {
+    "--help": False,
+    "--config": True,
+    **{setting.option: True for setting in SETTINGS},
+}
+"""Long option that every verb has -> whether the next argument is its value."""
+
+
+def _arranged(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the verb, empty for none, and the other arguments.
+
+    Raises:
+        UsageError: There is no such verb, or the verb has no such option.
+    """
+    everywhere = _options_of(NONE, *VERBS.values())
+    words = list(_words(arguments, everywhere))
+    place, name = next(((n, word) for n, word in words if not word.startswith("-")), (None, ""))
+    before = [word for n, word in words if place is None or n < place]
+    _check_options(before, everywhere, _NAME)
+    if name and name not in VERBS:
+        raise UsageError(f"there is no verb {name}{_near(name, VERBS)}; see `{_NAME} --help`.")
+    verb = VERBS.get(name, NONE)
+    _check_options((word for _, word in words), _options_of(verb), f"{_NAME} {name}".rstrip())
+    return name, [word for n, word in enumerate(arguments) if n != place]
+
+
+def _check_options(words: Iterable[str], known: Iterable[str], command: str) -> None:
+    """Raise UsageError for a long option that the command does not have."""
+    for word in words:
+        if word.startswith("--") and word not in known:
+            near = _near(word, known)
+            raise UsageError(f"{command} has no option {word}{near}; see `{command} --help`.")
+
+
+def _options_of(*verbs: Verb) -> Mapping[str, bool]:
+    """Return the long options of some verbs -> whether the next argument is their value."""
+    own = {
+        name: option.takes_value
+        for verb in verbs
+        for option in verb.options
+        for name in option.names
+        if name.startswith("--")
+    }
+    return {**_SHARED, **({"--version": False} if NONE in verbs else {}), **own}
+
+
+def _words(arguments: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[tuple[int, str]]:
+    """Yield place and name of each option, and of each other argument that is no option's value."""
+    rest = iter(enumerate(arguments))
+    for place, word in rest:
+        if word == "--":
+            return
+        yield place, word.partition("=")[0] if word.startswith("--") else word
+        if takes_value.get(word):
+            next(rest, None)
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # 2 ms that most starts need not spend
+
+    return "".join(f" (did you mean {each}?)" for each in get_close_matches(word, known, 1))
+
+
+# ---- parsers --------------------------------------------------------------------------------
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         tell(f"{message}; see `{self.prog} --help`.")
@@ -50,161 +122,48 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the command line; help, man page and completions follow it."""
-    settings = ", ".join(f"{setting.name} ({setting.option})" for setting in config.SETTINGS)
+    """Return the parser of the command without a verb, which also lists the verbs."""
     command = _Parser(
-        prog="dane-mailgraph",
-        description="Graphs of the TLS and DANE outcome of Postfix's outbound connections.",
-        epilog=f"Settings: {settings}. Each is also a line of {config.FILE} and an environment variable, "
-        f"such as {config.SETTINGS[0].variable}.",
+        prog=_NAME,
+        usage=f"{_NAME} [option ...] [VERB [option ...]]",
+        description=NONE.help,
+        epilog=f"Each line of {FILE} is also an option, such as --state-dir, and an environment "
+        f"variable, such as {PREFIX}STATE_DIR; `{_NAME} config` prints all. `{_NAME} VERB --help` "
+        "lists those that a verb uses.",
+        allow_abbrev=False,
+        add_help=False,
     )
-    command.add_argument("--version", action="version", version=f"dane-mailgraph {__version__}")
-    verbs = command.add_subparsers(metavar="VERB", required=True)
+    verbs = command.add_subparsers(title="verbs", metavar="VERB")
     for name, verb in VERBS.items():
-        each = verbs.add_parser(
-            name, help=verb.__doc__, description=verb.__doc__, allow_abbrev=False
-        )
-        each.set_defaults(verb=verb)
-        each.add_argument(
-            "--config", metavar="FILE", help=f"configuration file, {config.FILE} by default"
-        )
-        for setting in config.SETTINGS:
-            each.add_argument(
-                setting.option,
-                dest=setting.name,
-                metavar="VALUE",
-                help=f"{setting.help} (default: {setting.default or 'empty'})",
-            )
-        if name in _OWN:
-            _OWN[name](each)
+        _fill(verbs.add_parser(name, help=verb.help, **_how(verb)), name)
+    _fill(command, "")
+    command.add_argument("--version", action="version", version=f"{_NAME} {__version__}")
     return command
 
 
-# ---- what the verbs have of their own -------------------------------------------------------
+def verb_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one verb."""
+    return _fill(_Parser(prog=f"{_NAME} {name}", **_how(VERBS[name])), name)
 
 
-def _collect_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-v", "--verbose", action="store_true", help="say what was read and counted")
+def _how(verb: Verb) -> dict[str, Any]:
+    description = f"{verb.help[0].upper()}{verb.help[1:]}."
+    return {"description": description, "allow_abbrev": False, "add_help": False}
 
 
-def _year(text: str) -> int:
-    if not text.isdecimal() or not 2000 <= int(text) <= 2100:
-        raise argparse.ArgumentTypeError(f"{text} is no year from 2000 to 2100")
-    return int(text)
-
-
-def _import_options(verb: argparse.ArgumentParser) -> None:
-    logs = "a log: plain, .gz, .bz2, .xz, .zst, or - for standard input; or mailgraph_dane.rrd"
-    verb.add_argument("files", metavar="FILE", nargs="+", help=logs)
-    verb.add_argument(
-        "--year",
-        type=_year,
-        help="the year of the first line, where stamps have none and the file's own time misleads",
-    )
-    verb.add_argument(
-        "--rebuild",
-        action="store_true",
-        help="make a fresh store from all these logs; the old one is kept aside",
-    )
-
-
-def _days(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text} is no number of days")
-    return int(text)
-
-
-def _report_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--since", default="24h", metavar="T", help="ISO 8601, or 24h, 7d, now (default: 24h)"
-    )
-    verb.add_argument("--until", default="now", metavar="T", help="the same (default: now)")
-    verb.add_argument("--format", choices=("text", "json", "csv"), default="text")
-    verb.add_argument("--by", choices=("relay",), help="to whom: a line a relay, of whole days")
-    verb.add_argument(
-        "--only",
-        metavar="CATEGORY",
-        help="with --by: relays counted in this category or family, as plaintext or failures; or unauthenticated",
-    )
-    verb.add_argument(
-        "--sort", metavar="BY", help="with --by: name, last, total (the default), a category"
-    )
-    verb.add_argument(
-        "--changes",
-        action="store_true",
-        help="relays that were authenticated whenever they were seen and, since T, are not; status 1 if there are any",
-    )
-    verb.add_argument(
-        "--days",
-        type=_days,
-        metavar="N",
-        help=f"with --changes: on N days at least (default: {REMEMBERED})",
-    )
-
-
-def _explain_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "file", metavar="FILE", nargs="?", default="-", help="a log (default: standard input)"
-    )
-    verb.add_argument("--format", choices=("text", "json"), default="text")
-
-
-def _doctor_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--mx",
-        metavar="NAME[:PORT]",
-        action="append",
-        default=[],
-        help="a server of our own whose TLSA records must match its certificate; may be repeated "
-        "(default: Postfix's myhostname, port 25)",
-    )
-    verb.add_argument("--format", choices=("text", "json"), default="text")
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text} is no port from 1 to 65535")
-    return int(text)
-
-
-def _tlsa_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "file",
-        metavar="CERT",
-        help="the server's certificate in PEM, followed by the issuers that are sent along",
-    )
-    verb.add_argument(
-        "--name",
-        metavar="NAME",
-        required=True,
-        help="the name of the server, as the MX record has it",
-    )
-    verb.add_argument(
-        "--port",
-        type=_port,
-        metavar="PORT",
-        action="append",
-        help="a port that it serves; may be repeated (default: 25)",
-    )
-
-
-def _demo_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "dir",
-        metavar="DIR",
-        nargs="?",
-        default="dane-mailgraph-demo",
-        help="folder for it all (default: dane-mailgraph-demo)",
-    )
-
-
-_OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
-    "collect": _collect_options,
-    "import": _import_options,
-    "report": _report_options,
-    "explain": _explain_options,
-    "doctor": _doctor_options,
-    "tlsa": _tlsa_options,
-    "demo": _demo_options,
-}
-"""Name of a verb -> what adds the options that are no settings."""
+def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """Add the options of a verb, then the settings: those that it uses are in its help."""
+    for option in VERBS.get(name, NONE).options:
+        parser.add_argument(*option.names, help=option.help, **option.rest)
+    parser.add_argument("-h", "--help", action="help", help="print this and exit")
+    settings = parser.add_argument_group("settings")
+    settings.add_argument("--config", metavar="FILE", help=f"file of settings (default: {FILE})")
+    for setting in SETTINGS:
+        used = name in (*setting.verbs, "config")
+        settings.add_argument(
+            setting.option,
+            dest=setting.name,
+            metavar=setting.takes,
+            help=setting.description if used else argparse.SUPPRESS,
+        )
+    return parser

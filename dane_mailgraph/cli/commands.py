@@ -1,4 +1,4 @@
-"""The verbs: what each does with settings and options, and what it prints."""
+"""What each verb does with settings and options, and what it prints."""
 
 from __future__ import annotations
 
@@ -7,29 +7,37 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import datetime, tzinfo
 
-from .. import config
-from ..answer import GOOD, REMEMBERED, SUSPECT, regressions
-from ..config import Config
+from ..config import Config, load, printed
 from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
-from ..store import Ledger, RelayTable
+from ..store import RelayTable
 from ..times import day_of, midnight, moment
 from . import app
 from .terminal import printable, tell, unprinted
 
 
 def settings_in_force(options: argparse.Namespace) -> Config:
-    """The configuration of these options, the environment and the file; raises ConfigError."""
-    return config.load(options.config or None, os.environ, vars(options))
+    """Return the configuration of these options, the environment and the file; raises ConfigError."""
+    return load(options.config or None, os.environ, vars(options))
 
 
-def _run(settings: Config, options: argparse.Namespace) -> None:
-    """follow the log and count, until SIGTERM or SIGINT; SIGHUP reads the configuration again"""
+def overview(settings: Config, options: argparse.Namespace) -> None:
+    """Print what needs attention, and the figures of the last 24 hours."""
+    from ..answer import overview
+
+    now, zone = int(time.time()), settings.time_zone
+    with app.reading(settings) as ledger:
+        rrd = app.read_only(settings, ledger)
+        print("\n".join(map(printable, overview.as_lines(rrd, ledger, now, zone))))
+
+
+def run(settings: Config, options: argparse.Namespace) -> None:
+    """Follow the log and count, until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     from . import daemon
 
     heard = daemon.hear_signals()
@@ -54,10 +62,10 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
             try:
                 settings = settings_in_force(options)
                 take_hold(make=True)
-                tell("The configuration has been read again.")
+                tell("Read the configuration again.")
             except MailgraphError as error:
                 settings = before  # the next tick takes hold of its store again
-                tell(f"{error} The configuration of before stays in force.")
+                tell(f"{error} Keeping the previous configuration.")
 
         def speak(sentence: str) -> None:
             tell(sentence)
@@ -69,8 +77,8 @@ def _run(settings: Config, options: argparse.Namespace) -> None:
         daemon.run(tick, reload, heard, daemon.Voice(speak))
 
 
-def _collect(settings: Config, options: argparse.Namespace) -> None:
-    """one step of what run repeats, then exit: for cron"""
+def collect(settings: Config, options: argparse.Namespace) -> None:
+    """Count once what is new in the log."""
     now = int(time.time())
     with app.counting(settings) as counter:
         step = counter.step(now, count_lines=options.verbose)
@@ -86,8 +94,8 @@ def _collect(settings: Config, options: argparse.Namespace) -> None:
             )
 
 
-def _import(settings: Config, options: argparse.Namespace) -> None:
-    """count whole logs, plain or compressed, in any order"""
+def import_(settings: Config, options: argparse.Namespace) -> None:
+    """Count whole logs, plain or compressed, in any order."""
     with app.locked(settings):
         count = app.rebuild if options.rebuild else app.import_logs
         step = count(settings, options.files, options.year)
@@ -99,92 +107,54 @@ def _import(settings: Config, options: argparse.Namespace) -> None:
     )
 
 
-def _render(settings: Config, options: argparse.Namespace) -> None:
-    """write the PNGs and index.html into output_dir"""
+def render(settings: Config, options: argparse.Namespace) -> None:
+    """Write the pictures and index.html into output_dir."""
     app.draw(settings, int(time.time()))
 
 
-def _report(settings: Config, options: argparse.Namespace) -> int | None:
-    """print totals; with --by relay, to whom; with --changes, which relays are not authenticated any more"""
+def report(settings: Config, options: argparse.Namespace) -> None:
+    """Print the totals of a range."""
     from ..answer import relays, report
 
-    _agree(options)
     now, zone = int(time.time()), settings.time_zone
-    since, until = (moment(text, now, zone) for text in (options.since, options.until))
+    since, until = _range(options, now, zone)
     with app.reading(settings) as ledger:
-        if options.changes:
-            return _report_changes(ledger, options, since, now, zone)
-        if options.by:
-            _report_relays(ledger, options, since, until, zone)
-            return None
         found = report.totals(app.read_only(settings, ledger), ledger, since, until)
         if options.format == "text":
-            alarms = relays.alarms_as_text(RelayTable(ledger).warnings(since), zone)
-            print(report.as_text(found, zone, report.health(ledger, found, now, zone) + alarms))
+            warnings = relays.alarms_as_text(RelayTable(ledger).warnings(since), zone)
+            print(report.as_text(found, zone, report.health(ledger, found, now, zone) + warnings))
         else:
             print(report.as_json(found) if options.format == "json" else report.as_csv(found))
-    return None
 
 
-def _agree(options: argparse.Namespace) -> None:
-    """Raise UsageError for options of a report that another one would silence."""
-    if options.by and options.changes:
-        raise UsageError("--by and --changes are two reports; leave one of them out.")
-    for option, given, other in (
-        ("only", options.by, "--by relay"),
-        ("sort", options.by, "--by relay"),
-        ("days", options.changes, "--changes"),
-    ):
-        if getattr(options, option) is not None and not given:
-            raise UsageError(f"--{option} is only for {other}; add that, or leave --{option} out.")
-
-
-def _report_relays(
-    ledger: Ledger, options: argparse.Namespace, since: int, until: int, zone: tzinfo | None
-) -> None:
+def relays(settings: Config, options: argparse.Namespace) -> None:
+    """Print one row a relay, of the whole days that a range touches."""
     from ..answer import relays
 
-    first, last = day_of(since, zone), day_of(max(since, until - 1), zone)
-    found = RelayTable(ledger).totals(first, last)
+    zone = settings.time_zone
+    since, until = _range(options, int(time.time()), zone)
+    last = max(since, until - 1)
+    with app.reading(settings) as ledger:
+        found = RelayTable(ledger).totals(day_of(since, zone), day_of(last, zone))
     if options.only:
         found = relays.only(found, options.only)
-    found = relays.ordered(found, options.sort or "total")
-    since, until = midnight(since, zone), midnight(max(since, until - 1), zone, days=1)
+    found = relays.ordered(found, options.sort)[: options.limit]
+    since, until = midnight(since, zone), midnight(last, zone, days=1)
     if options.format == "text":
         print(relays.as_text(since, until, found, zone))
+    elif options.format == "json":
+        print(relays.as_json(since, until, found))
     else:
-        print(
-            relays.as_json(since, until, found)
-            if options.format == "json"
-            else relays.as_csv(found)
-        )
+        print(relays.as_csv(found))
 
 
-def _report_changes(
-    ledger: Ledger, options: argparse.Namespace, since: int, now: int, zone: tzinfo | None
-) -> int:
-    """The exit status: 1 where a relay is not authenticated any more, for those who want to be told."""
-    from ..answer import relays
-
-    relay_table = RelayTable(ledger)
-    first = day_of(since, zone)
-    lost = regressions(
-        relay_table.suspects(first, GOOD, SUSPECT), options.days or REMEMBERED, first
-    )
-    alarms = relay_table.warnings(since)
-    if options.format == "text":
-        print(relays.changes_as_text(lost, alarms, zone))
-    else:
-        print(
-            relays.changes_as_json(lost, alarms)
-            if options.format == "json"
-            else relays.changes_as_csv(lost)
-        )
-    return 1 if lost else 0
+def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[int, int]:
+    """Return the epoch seconds of --since and --until."""
+    return moment(options.since, now, zone), moment(options.until, now, zone)
 
 
-def _explain(settings: Config, options: argparse.Namespace) -> None:
-    """read log lines and say of each what it counts as, and why not"""
+def explain(settings: Config, options: argparse.Namespace) -> None:
+    """Read log lines and print of each what it counts as, or why it does not count."""
     from ..postfix import explanation
 
     show = explanation.as_json if options.format == "json" else explanation.as_text
@@ -201,8 +171,8 @@ def _explain(settings: Config, options: argparse.Namespace) -> None:
                 raise unprinted(error) from error
 
 
-def _doctor(settings: Config, options: argparse.Namespace) -> int:
-    """say what keeps the numbers from being right, each with the command that mends it"""
+def doctor(settings: Config, options: argparse.Namespace) -> int:
+    """Print what keeps the numbers from being right; the status is 1 if something must be mended."""
     from ..dane import servers
     from ..doctor import diagnose, facts, findings
 
@@ -213,8 +183,8 @@ def _doctor(settings: Config, options: argparse.Namespace) -> int:
     return int(any(each.verdict is findings.Verdict.FAIL for each in found))
 
 
-def _tlsa(settings: Config, options: argparse.Namespace) -> None:
-    """print the TLSA records to publish for a certificate, as lines of a zone file, with what would break them"""
+def tlsa(settings: Config, options: argparse.Namespace) -> None:
+    """Print the TLSA records to publish for a certificate, and what would break them."""
     from ..dane import certificates, servers, zone_file
 
     name = servers.host(options.name)
@@ -223,17 +193,17 @@ def _tlsa(settings: Config, options: argparse.Namespace) -> None:
     print("\n".join(map(printable, lines)))
 
 
-def _config(settings: Config, options: argparse.Namespace) -> None:
-    """print the effective configuration as a file"""
+def config(settings: Config, options: argparse.Namespace) -> None:
+    """Print the configuration in force as a file."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             encoding="utf-8", errors="surrogateescape"
         )  # as it is read; a path may be any bytes
-    print(config.printed(settings))
+    print(printed(settings))
 
 
-def _demo(settings: Config, options: argparse.Namespace) -> None:
-    """count the bundled sample logs and some made traffic into DIR, render, print where the page is"""
+def demo(settings: Config, options: argparse.Namespace) -> None:
+    """Count the sample logs and made-up traffic into DIR, draw, print where the page is."""
     from . import demo
 
     folder = os.path.abspath(options.dir)
@@ -246,7 +216,9 @@ def _demo(settings: Config, options: argparse.Namespace) -> None:
     )
     others = [path for path in (here.state_dir, here.output_dir, here.log) if os.path.lexists(path)]
     if others and not os.path.exists(os.path.join(here.state_dir, demo.MARK)):
-        raise UsageError(f"{others[0]} is there already and is no demo's; name an empty folder.")
+        raise UsageError(
+            f"{others[0]} already exists and was not made by `demo`; name an empty folder."
+        )
     with app.locked(here):
         demo.prepare(here.state_dir, here.log, now)
         step = app.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
@@ -270,21 +242,3 @@ def _counted(step: Result) -> str:
     return f"counted {step.counted:,} connections" + (
         f" and {step.recipients:,} recipients" if step.recipients else ""
     )
-
-
-Verb = Callable[[Config, argparse.Namespace], int | None]
-"""Gives the exit status; None is 0. Its docstring is its help."""
-
-VERBS: dict[str, Verb] = {
-    "run": _run,
-    "collect": _collect,
-    "import": _import,
-    "render": _render,
-    "report": _report,
-    "explain": _explain,
-    "doctor": _doctor,
-    "tlsa": _tlsa,
-    "config": _config,
-    "demo": _demo,
-}
-"""Name -> verb, in the order of the help."""

@@ -31,7 +31,7 @@ _DAY = 86400
 
 def samples() -> list[str]:
     """The bundled logs, in a regular install and in a source tree."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     inside = here / "sample_logs"
     return sorted(
         str(path)
