@@ -366,7 +366,9 @@ def test_rebuild_counts_anew_and_keeps_the_old_store(
     assert host.counted == dict(host.truth)
     assert Counter({start: count for start, count in host.rows() if count}) == host.truth
     assert command_line.main(["import", *own, str(host.log)]) == 0
-    assert "counted 0 connections, skipped 5" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "counted 0 connections\n" in said.out
+    assert "5 lines skipped, because counted before." in said.err
     since, until = (str(START - 300 * DAY + after) for after in (0, HOUR))
     assert (
         command_line.main(["report", *own, "--format", "json", "--since", since, "--until", until])
