@@ -37,9 +37,10 @@ def fill(folder: Path, now: int) -> None:
                 for at in range(end - 366 * DAY, end, 600)
             )
             ledger.add(Interval(at - at % 60, counts) for at, counts in rows)
-            ledger.save(ledger.state._replace(begin=end - 366 * DAY, read_until=end))
+            ledger.set("begin", end - 366 * DAY)
+            ledger.set("reached", end)
         store = Store(str(folder), 60)
-        store.reconcile(ledger)
+        store.settle(ledger)
         store.follow(ledger, now + 60, 10)
 
 

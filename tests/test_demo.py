@@ -73,7 +73,9 @@ def test_what_is_no_demos_is_refused_and_left_alone(
     said = capsys.readouterr()
     assert said.out == ""
     assert (
-        said.err.startswith(f"dane-mailgraph: {tmp_path / name} already exists and was not made by `demo`; ")
+        said.err.startswith(
+            f"dane-mailgraph: {tmp_path / name} already exists and was not made by `demo`; "
+        )
         and said.err.count("\n") == 1
     )
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [theirs]

@@ -123,6 +123,9 @@ def test_mandoc_finds_nothing_to_say_of_a_man_page(name: str) -> None:
 # ---- guides ---------------------------------------------------------------------------------
 
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*sorted(ROOT.glob("*.md")), *GUIDES, ROOT / "sample_logs" / "README.md"]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+MAKE_TARGETS = MAKEFILE.split(".PHONY:")[1].split("\n\n")[0].replace("\\", "").split()
 COUNTING = (ROOT / "docs" / "counting.md").read_text(encoding="utf-8")
 SCENES: list[str] = re.findall(r"^```\n(# expect: .*?)^```$", COUNTING, re.DOTALL | re.MULTILINE)
 
@@ -149,15 +152,77 @@ def test_the_counting_rules_have_a_line_of_each_family() -> None:
     assert [family for family in FAMILIES if f" {family}." not in "".join(SCENES)] == []
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *GUIDES], ids=lambda page: page.name)
-def test_what_a_guide_links_to_is_there(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+COMMAND = re.compile(
+    r"^(?:.*\| )?(?:sudo -u dane-mailgraph )?dane-mailgraph ([a-z]+)(.*)$", re.MULTILINE
+)
 
-    assert [link for link in links if not (page.parent / link).exists()] == []
+
+def code(text: str) -> str:
+    """What a page sets as code, in lines and in sentences."""
+    return "\n".join(
+        "".join(each) for each in re.findall(r"^```(.*?)^```|`([^`]+)`", text, re.S | re.M)
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link can name behind `#`: the headings, as the forges write them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))
+    for link, anchor in links:
+        target = page.parent / link if link else page
+
+        assert target.exists()
+        assert not anchor or anchor in anchors(target)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_on_a_page_have_the_verbs_and_options_that_it_names(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for verb, rest in COMMAND.findall(code(text)):
+        assert verb in VERBS
+        known = {option for each in VERBS[verb]._actions for option in each.option_strings}
+        assert set(re.findall(r"(?<= )--[a-z-]+", rest)) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_make_targets_on_a_page_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"\bmake (?:[A-Z]+=\S+ )*([a-z][a-z-]+)", code(text))
+
+    assert set(named) <= {*MAKE_TARGETS}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_modules_and_tests_on_a_page_exist(page: Path) -> None:
+    named = re.findall(r"`(?:python )?([\w/.]+\.(?:py|json))`", page.read_text(encoding="utf-8"))
+    places = ROOT, ROOT / "dane_mailgraph"
+    missing = [each for each in named if not any((place / each).exists() for place in places)]
+
+    assert set(missing) <= {"status.json", "languages/CODE.json"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_prose_of_a_page_has_lines_of_at_most_100_characters(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    long = [line for line in prose.splitlines() if len(line) > 100]
+
+    assert [line for line in long if not line.startswith(("|", "!", "<img"))] == []
 
 
 def test_readme_names_each_guide() -> None:
     assert [page.name for page in GUIDES if f"](docs/{page.name})" not in README] == []
+
+
+def test_make_help_names_each_target() -> None:
+    said = re.findall(r"^\t@echo 'make ([a-z-]+)", MAKEFILE, re.MULTILINE)
+    also = re.findall(r"\bmake ([a-z-]+)", MAKEFILE.split("\nhelp:")[1].split("\n\n")[0])
+
+    assert {*MAKE_TARGETS} - {*said, *also} == {"help", "ready"}
 
 
 # ---- completions ----------------------------------------------------------------------------

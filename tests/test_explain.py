@@ -215,6 +215,7 @@ def test_an_answer_does_not_wait_for_the_next_line() -> None:
     assert child.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
 def test_what_is_explained_is_what_import_counts(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

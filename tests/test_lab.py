@@ -20,6 +20,8 @@ import pytest
 
 import dane_mailgraph
 
+pytestmark = pytest.mark.slow
+
 LAB = Path(__file__).parent / "lab"
 TRUTH: dict[str, dict[str, dict[str, int]]] = json.loads((LAB / "truth.json").read_text())
 FAMILIES = ("connections", "protocols", "key_exchange")

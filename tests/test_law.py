@@ -608,6 +608,7 @@ PIECES = st.one_of(
 GENEROUS = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 @GENEROUS
 @given(st.sampled_from(TELLING), st.data())
 def test_a_damaged_line_is_what_the_reference_says(each: Sample, data: st.DataObject) -> None:
@@ -621,6 +622,7 @@ def test_a_damaged_line_is_what_the_reference_says(each: Sample, data: st.DataOb
     assert_agreement(line)
 
 
+@pytest.mark.slow
 @GENEROUS
 @given(st.sampled_from(TELLING), st.sampled_from(TELLING), st.data())
 def test_two_spliced_lines_are_what_the_reference_says(

@@ -141,12 +141,14 @@ def test_the_reference_agrees_on_the_logs_of_the_lab(path: Path) -> None:
     agree(path.read_bytes().removesuffix(b"\n").split(b"\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ARRIVED)
 def test_the_reference_agrees_on_the_whole_logs_of_the_lab_wherever_they_begin(run: str) -> None:
     for since in range(0, len(lines(run)) - 100, max(1, len(lines(run)) // 10)):
         agree(list(lines(run)[since:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ARRIVED)
 def test_the_logs_of_the_lab_are_the_same_in_any_polls(run: str) -> None:
     log = list(lines(run))
@@ -403,6 +405,7 @@ def test_for_whoever_begins_to_read_in_the_middle_it_is_told_as_it_was_or_unknow
             assert keys == (UNKNOWN,), event
 
 
+@pytest.mark.slow
 @INVENTED
 @given(servers(), st.lists(st.integers(0, 60), max_size=6), st.integers(1, 5))
 def test_what_is_told_is_the_same_in_any_polls_and_blocks(
@@ -431,6 +434,7 @@ def test_the_reference_tells_it_as_it_was_and_agrees_with_the_program(
         assert event.truth is None or event.truth in said.all or (UNKNOWN,) in said.all, event
 
 
+@pytest.mark.slow
 @INVENTED
 @given(servers(), st.data())
 def test_lines_of_other_programs_and_remarks_change_nothing(

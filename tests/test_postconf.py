@@ -12,7 +12,7 @@ from test_checks import HEALTHY
 from dane_mailgraph.doctor import check_postfix, postconf
 from dane_mailgraph.doctor.findings import Finding, Verdict
 
-pytestmark = needs("postconf")
+pytestmark = [pytest.mark.server, needs("postconf")]
 
 
 @pytest.fixture

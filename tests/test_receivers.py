@@ -199,6 +199,7 @@ def test_what_hostile_servers_say_adds_nothing(run: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ARRIVED)
 def test_whoever_begins_to_read_in_the_middle_is_told_the_same_or_that_it_is_unknown(
     run: str,

@@ -23,6 +23,8 @@ from dane_mailgraph.site.render_agg import BOTTOM, LEFT, RIGHT, TOP, draw, heigh
 from dane_mailgraph.store.series import SPANS, Series, Span
 from dane_mailgraph.times import HOUR
 
+pytestmark = pytest.mark.slow
+
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour
 DAY_SPAN = SPANS[0]

@@ -27,6 +27,8 @@ from dane_mailgraph.store.series import SPANS, Span
 from dane_mailgraph.store.sync import Store
 from dane_mailgraph.times import HOUR, MINUTE
 
+pytestmark = pytest.mark.slow
+
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour
 STACK, SHARES = GRAPHS[:2]
@@ -53,10 +55,11 @@ def rrd(tmp_path_factory: pytest.TempPathFactory) -> RRD:
                 for at in range(begin, NOW, MINUTE)
                 if not lost.start <= at < lost.until
             )
-            ledger.mark_gap(lost)
-            ledger.save(ledger.state._replace(begin=begin, read_until=NOW))
+            ledger.mark(lost)
+            ledger.set("begin", begin)
+            ledger.set("reached", NOW)
         store = Store(str(folder), MINUTE)
-        store.reconcile(ledger)
+        store.settle(ledger)
         store.follow(ledger, NOW + 60, 10)
     return store.rrd
 
@@ -109,10 +112,11 @@ def test_shares_fill_the_plot_but_for_the_gap(rrd: RRD) -> None:
 def test_a_store_of_nothing_is_drawn_when_it_is_there(tmp_path: Path) -> None:
     with Ledger(str(tmp_path / "ledger.sqlite"), writable=True) as ledger:
         with ledger.transaction():
-            ledger.mark_gap(Gap(NOW - HOUR, NOW))
-            ledger.save(ledger.state._replace(begin=NOW - HOUR, read_until=NOW))
+            ledger.mark(Gap(NOW - HOUR, NOW))
+            ledger.set("begin", NOW - HOUR)
+            ledger.set("reached", NOW)
         store = Store(str(tmp_path), MINUTE)
-        store.reconcile(ledger)
+        store.settle(ledger)
         store.follow(ledger, NOW + 60, 10)
 
     assert drawn(store.rrd, STACK).shape[1] > 1200

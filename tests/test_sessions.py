@@ -232,6 +232,7 @@ def test_of_a_service_without_any_session_it_is_doubted_sooner() -> None:
 # ---- how much is kept -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_processes_are_not_all_kept() -> None:
     made = kept()
     tracemalloc.start()

@@ -62,6 +62,7 @@ def test_an_interpreter_that_is_not_there_is_named(checkout: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @needs_apart
 def test_without_a_network_it_says_so(checkout: Path) -> None:
     done = setup(checkout, BASE, "venv", "venv/ready", "", "a-package-that-nobody-has")
@@ -72,6 +73,7 @@ def test_without_a_network_it_says_so(checkout: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @needs_apart
 def test_a_full_disk_is_told_and_what_is_half_made_is_made_again(checkout: Path) -> None:
     small = "mkdir small && mount -t tmpfs -o size=3m small small"

@@ -480,9 +480,7 @@ def test_to_whom_mail_goes_is_not_for_every_user_and_a_picture_leaves_it_so(runn
     running.run("chmod", "755", "/var/lib/dane-mailgraph")  # an earlier version's
     running.run("systemctl", "restart", SERVICE)
     running.run("systemctl", "start", RENDER)
-    done = running.run(
-        "runuser", "-u", "nobody", "--", "dane-mailgraph", "relays", check=False
-    )
+    done = running.run("runuser", "-u", "nobody", "--", "dane-mailgraph", "relays", check=False)
 
     assert (done.returncode, done.stdout) == (74, "")
     assert done.stderr == (

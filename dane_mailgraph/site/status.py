@@ -296,7 +296,7 @@ def duration(seconds: int, language: Language) -> str:
 
 
 def as_json(status: Status) -> str:
-    """The same numbers for programs; docs/status.md says what is what."""
+    """The same numbers for programs; docs/operations.md says what is what."""
     named = status.names_destinations
     said: dict[str, object] = {
         "schema": SCHEMA,
