@@ -37,10 +37,9 @@ def fill(folder: Path, now: int) -> None:
                 for at in range(end - 366 * DAY, end, 600)
             )
             ledger.add(Interval(at - at % 60, counts) for at, counts in rows)
-            ledger.set("begin", end - 366 * DAY)
-            ledger.set("reached", end)
+            ledger.save(ledger.state._replace(begin=end - 366 * DAY, read_until=end))
         store = Store(str(folder), 60)
-        store.settle(ledger)
+        store.reconcile(ledger)
         store.follow(ledger, now + 60, 10)
 
 

@@ -99,7 +99,7 @@ class Host:
         self.start()
 
     def collect(self) -> Result:
-        self.store.settle(self.ledger)
+        self.store.reconcile(self.ledger)
         step = live_log.collect(self.follower, self.ledger, self.rules, self.now)
         self.store.follow(self.ledger, self.now, self.rules.grace)
         self.steps.append(step)
@@ -189,7 +189,7 @@ class Host:
 
     def rows(self) -> Iterable[tuple[int, int | None]]:
         """The RRD's counts by interval, from the first that was counted."""
-        step, begin, last = self.rules.step, self.ledger.get("begin"), self.store.rrd.last
+        step, begin, last = self.rules.step, self.ledger.state.begin, self.store.rrd.last
         if begin is None or last is None:
             return []
         rows = self.store.rrd.rows(step, begin, last)

@@ -56,10 +56,9 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for at in range(NOW - 3 * DAY, NOW, 600)
                 if not 5 * HOUR < NOW - at < 9 * HOUR
             )
-            ledger.set("begin", NOW - 3 * DAY)
-            ledger.set("reached", NOW)
+            ledger.save(ledger.state._replace(begin=NOW - 3 * DAY, read_until=NOW))
         store = Store(str(folder), 60)
-        store.settle(ledger)
+        store.reconcile(ledger)
         store.follow(ledger, NOW + 60, 10)
     names = (
         "mx.plain.example",

@@ -77,9 +77,8 @@ class Growing:
         one = tuple(int(row.family in ("connections", "deliveries")) for row in CATEGORIES)
         with self.ledger.transaction():
             self.ledger.add(Interval(at, one) for at in range(self.at, until, self.store.rrd.step))
-            self.ledger.set("begin", BEGIN)
-            self.ledger.set("reached", until)
-        self.store.settle(self.ledger)
+            self.ledger.save(self.ledger.state._replace(begin=BEGIN, read_until=until))
+        self.store.reconcile(self.ledger)
         self.store.follow(self.ledger, until + 60, 10)
         self.at = until
 

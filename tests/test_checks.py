@@ -601,7 +601,8 @@ CASES = {
         kept(marks={"future": 12}),
         "left out",
         WARN,
-        "12 connections were stamped in the future, counted nowhere",
+        "12 lines stamped in the future, counted nowhere",
+        "timedatectl",
     ),
     "no page": Case(
         kept(drawn=None), "page", WARN, "it is not there", "dane-mailgraph-render.timer"

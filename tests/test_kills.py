@@ -225,7 +225,7 @@ def test_a_rebuild_that_is_killed_leaves_the_old_store_or_the_new_one(tmp_path: 
                 history.must("collect")
                 assert history.writer.first is not None
                 begin = history.writer.first - history.writer.first % STEP
-                last = torture.state_of(history.state, "written")
+                last = torture.state_of(history.state, "rrd_until")
                 torture.compare(
                     history.state / "outbound.rrd", STEP, history.writer.truth, begin, last
                 )

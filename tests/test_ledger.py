@@ -18,6 +18,7 @@ from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import BusyError, ConfigError, MailgraphError, StoreError
 from dane_mailgraph.store.ledger import Gap, Ledger
+from dane_mailgraph.store.state import State
 
 
 def counts(number: int) -> tuple[int, ...]:
@@ -65,15 +66,19 @@ def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(
     ledger: Ledger, path: str
 ) -> None:
     with ledger.transaction():
-        ledger.set("reached", 60)
+        ledger.save(State(read_until=60))
     with pytest.raises(KeyError), ledger.transaction():
         ledger.add([Interval(60, counts(1))])
-        ledger.set("reached", 120)
-        ledger.mark(Gap(0, 60))
+        ledger.save(State(read_until=120))
+        ledger.mark_gap(Gap(0, 60))
         raise KeyError
-    assert ledger.get("reached") == 60
+    assert ledger.state.read_until == 60
     with Ledger(path, writable=False) as reader:
-        assert (list(reader.intervals(0, 10**6)), reader.gaps(0, 10**6), reader.get("reached")) == (
+        assert (
+            list(reader.intervals(0, 10**6)),
+            reader.gaps(0, 10**6),
+            reader.state.read_until,
+        ) == (
             [],
             [],
             60,
@@ -82,26 +87,26 @@ def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(
 
 def test_what_is_remembered_is_there_after_opening_again(path: str) -> None:
     with Ledger(path, writable=True) as ledger, ledger.transaction():
-        ledger.set("bookmark /var/log/mail.log", [[1, 2, None]])
+        ledger.set_bookmark("/var/log/mail.log", [[1, 2, None]])
     with Ledger(path, writable=True) as ledger:
-        assert ledger.get("bookmark /var/log/mail.log") == [[1, 2, None]]
-        assert ledger.get("nothing", 7) == 7
+        assert ledger.bookmark("/var/log/mail.log") == [[1, 2, None]]
+        assert ledger.bookmark("/var/log/maillog") is None
 
 
 def test_gaps_are_found_where_they_touch_and_forgotten_with_their_intervals(ledger: Ledger) -> None:
     with ledger.transaction():
-        ledger.mark(Gap(100, 200))
-        ledger.mark(Gap(100, 150))
-        ledger.mark(Gap(300, 400))
+        ledger.mark_gap(Gap(100, 200))
+        ledger.mark_gap(Gap(100, 150))
+        ledger.mark_gap(Gap(300, 400))
         ledger.add([Interval(120, counts(1)), Interval(300, counts(2))])
     assert ledger.gaps(200, 300) == []
     assert ledger.gaps(199, 301) == [Gap(100, 200), Gap(300, 400)]
     with ledger.transaction():
-        ledger.forget(300)
-        ledger.forget(200)
+        ledger.prune(300)
+        ledger.prune(200)
     assert ledger.gaps(0, 1000) == [Gap(300, 400)]
     assert [at for at, _ in ledger.intervals(0, 1000)] == [300]
-    assert ledger.get("forgotten") == 300
+    assert ledger.state.pruned_before == 300
 
 
 def a_text(path: str) -> None:
@@ -195,7 +200,7 @@ def test_a_ledger_that_cannot_be_written_is_said_so_and_can_be_read(tmp_path: Pa
             Ledger(path, writable=True) as ledger,
             ledger.transaction(),
         ):
-            ledger.set("reached", 1)
+            ledger.save(State(read_until=1))
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
@@ -210,11 +215,11 @@ def test_a_ledger_that_another_program_holds_is_busy_and_later_not(
     with Ledger(path, writable=True) as ledger, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(BusyError), ledger.transaction():
-            ledger.set("reached", 1)
+            ledger.save(State(read_until=1))
         other.execute("ROLLBACK")
         with ledger.transaction():
-            ledger.set("reached", 1)
-        assert ledger.get("reached") == 1
+            ledger.save(State(read_until=1))
+        assert ledger.state.read_until == 1
 
 
 def test_intervals_of_another_length_are_not_mixed_in(path: str) -> None:
@@ -222,7 +227,7 @@ def test_intervals_of_another_length_are_not_mixed_in(path: str) -> None:
         ledger.agree(60)
         ledger.agree(10)  # nothing has been counted yet
         with ledger.transaction():
-            ledger.set("begin", 0)
+            ledger.save(ledger.state._replace(begin=0))
         ledger.agree(10)
         with pytest.raises(ConfigError, match="counts in steps of 10 seconds"):
             ledger.agree(60)
@@ -245,7 +250,7 @@ def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
     path = str(tmp_path / "100% sure? #1 \udcff.sqlite")
     try:
         with Ledger(path, writable=True) as ledger, ledger.transaction():
-            ledger.set("reached", 1)
+            ledger.save(State(read_until=1))
     except UnicodeEncodeError:
         pytest.skip("sqlite3 takes no bytes that are not UTF-8")
     assert os.listdir(tmp_path) == [os.path.basename(path)]

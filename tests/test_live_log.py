@@ -103,7 +103,7 @@ def test_any_polls_are_one_poll_are_one_import(lines: list[Logged]) -> None:
         imported.now = one.now
         imported.take(whole)
 
-        assert sum(step.late for step in many.steps) == 0
+        assert sum(step.omitted["late"] for step in many.steps) == 0
         assert everything(many) == everything(one)
         counts, rows = everything(imported)
         assert counts == everything(one)[0]
@@ -187,7 +187,7 @@ def test_import_of_the_live_log_leaves_its_bookmark(host: Host) -> None:
     host.now += 5
     host.connect(4)
     step = host.collect()
-    assert (step.counted, step.skipped, step.late) == (5, 0, 0)
+    assert (step.counted, step.omitted["skipped"], step.omitted["late"]) == (5, 0, 0)
     host.settles()
 
 
@@ -197,7 +197,7 @@ def test_what_is_followed_already_is_not_imported_again(host: Host) -> None:
     host.now += 5
     host.connect(4)
     step = host.take(host.log)
-    assert (step.skipped, host.steps[-1].counted) == (7, 3)
+    assert (step.omitted["skipped"], host.steps[-1].counted) == (7, 3)
     host.connect(2)
     host.settles()
 
@@ -214,7 +214,7 @@ def test_a_log_that_was_imported_from_a_copy_is_followed_without_counting_twice(
     host.now += MINUTE
     host.connect(5)
     step = host.collect()
-    assert (step.counted, step.skipped) == (5, 8)
+    assert (step.counted, step.omitted["skipped"]) == (5, 8)
     host.settles()
 
 
@@ -227,10 +227,10 @@ def test_importing_twice_counts_once_and_says_so(host: Host, live: bool) -> None
     if not live:
         log = host.folder / "other"
         host.log.rename(log)
-    assert host.take(log)[1:4] == host.take(log)._replace(counted=7, skipped=0)[1:4]
+    assert host.take(log)[1:4] == host.take(log)._replace(counted=7)[1:4]
     again = host.take(log)
-    assert (again.counted, again.skipped) == (0, 7)
-    assert host.ledger.get("skipped") == 14
+    assert (again.counted, again.omitted["skipped"]) == (0, 7)
+    assert host.ledger.omitted()["skipped"] == 14
     assert host.counted == dict(host.truth)
 
 
@@ -271,7 +271,7 @@ def test_what_was_written_is_read_back_at_every_resolution(host: Host) -> None:
     log.write_text("".join(line(rfc3339(at), chance.choice(TEXTS)) for at in stamps))
     host.now = stamps[-1] + HOUR
     host.take(log)
-    last, begin = host.store.rrd.last, host.ledger.get("begin")
+    last, begin = host.store.rrd.last, host.ledger.state.begin
     assert last is not None and begin == stamps[0] - stamps[0] % MINUTE
     written = list(host.ledger.intervals(0, 1 << 40))
     assert sum(counts[VERIFIED] or 0 for _, counts in written) > 500
@@ -366,7 +366,9 @@ def test_rebuild_counts_anew_and_keeps_the_old_store(
     assert host.counted == dict(host.truth)
     assert Counter({start: count for start, count in host.rows() if count}) == host.truth
     assert command_line.main(["import", *own, str(host.log)]) == 0
-    assert "counted 0 connections, skipped 5" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "counted 0 connections\n" in said.out
+    assert "5 lines skipped, because counted before." in said.err
     since, until = (str(START - 300 * DAY + after) for after in (0, HOUR))
     assert (
         command_line.main(["report", *own, "--format", "json", "--since", since, "--until", until])

@@ -131,7 +131,7 @@ def test_reports_over_all_of_it_are_what_mailgraph_was_told_at_every_resolution(
     end = BEGIN + 60 * minutes
     mail = host(tmp_path / "mail", end + 2 * DAY)
     mail.take(tmp_path / "old.rrd")
-    assert mail.ledger.get("written") == end + 60
+    assert mail.ledger.state.rrd_until == end + 60
     begin = BEGIN - BEGIN % DAY
     assert reported(mail, BEGIN, end) == total(truth)
     for archive in (60, HOUR, DAY):
@@ -231,7 +231,7 @@ def test_before_the_first_and_behind_the_last_known_row_nothing_is_said(tmp_path
     (found,) = mail.take(path).carried
     assert found.stretches == (Stretch(BEGIN, end, 480),)
     assert (found.unknown, carried(mail)) == (0, total(truth))
-    assert (mail.ledger.get("begin"), mail.ledger.get("reached")) == (BEGIN, end)
+    assert (mail.ledger.state.begin, mail.ledger.state.read_until) == (BEGIN, end)
 
 
 # ---- behind it ------------------------------------------------------------------------------
@@ -252,10 +252,12 @@ def test_logs_go_on_behind_it_and_nothing_is_counted_twice(
     for at in (last + 60, last + 61, last + 1800):
         mail.write(line(rfc3339(at)))
     if together and not follow:
-        skipped = mail.take(mail.log, path).skipped
+        skipped = mail.take(mail.log, path).omitted["skipped"]
     else:
         mail.take(path)
-        skipped = mail.collect().skipped if follow else mail.take(mail.log).skipped
+        skipped = (
+            mail.collect().omitted["skipped"] if follow else mail.take(mail.log).omitted["skipped"]
+        )
     assert skipped == 4
     want = total(truth)
     assert carried(mail) == [want[0] + 3, *want[1:]]
@@ -291,7 +293,7 @@ def test_nothing_is_carried_where_a_second_one_cannot_be(tmp_path: Path) -> None
     mail = host(tmp_path / "mail", BEGIN + 2 * DAY)
     with pytest.raises(StoreError):
         mail.take(tmp_path / "old.rrd", tmp_path / "older.rrd")
-    assert (carried(mail), mail.ledger.get("begin")) == ([0] * 4, None)
+    assert (carried(mail), mail.ledger.state.begin) == ([0] * 4, None)
 
 
 # ---- what is none ---------------------------------------------------------------------------

@@ -55,11 +55,10 @@ def rrd(tmp_path_factory: pytest.TempPathFactory) -> RRD:
                 for at in range(begin, NOW, MINUTE)
                 if not lost.start <= at < lost.until
             )
-            ledger.mark(lost)
-            ledger.set("begin", begin)
-            ledger.set("reached", NOW)
+            ledger.mark_gap(lost)
+            ledger.save(ledger.state._replace(begin=begin, read_until=NOW))
         store = Store(str(folder), MINUTE)
-        store.settle(ledger)
+        store.reconcile(ledger)
         store.follow(ledger, NOW + 60, 10)
     return store.rrd
 
@@ -112,11 +111,10 @@ def test_shares_fill_the_plot_but_for_the_gap(rrd: RRD) -> None:
 def test_a_store_of_nothing_is_drawn_when_it_is_there(tmp_path: Path) -> None:
     with Ledger(str(tmp_path / "ledger.sqlite"), writable=True) as ledger:
         with ledger.transaction():
-            ledger.mark(Gap(NOW - HOUR, NOW))
-            ledger.set("begin", NOW - HOUR)
-            ledger.set("reached", NOW)
+            ledger.mark_gap(Gap(NOW - HOUR, NOW))
+            ledger.save(ledger.state._replace(begin=NOW - HOUR, read_until=NOW))
         store = Store(str(tmp_path), MINUTE)
-        store.settle(ledger)
+        store.reconcile(ledger)
         store.follow(ledger, NOW + 60, 10)
 
     assert drawn(store.rrd, STACK).shape[1] > 1200

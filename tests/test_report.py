@@ -94,7 +94,7 @@ def line(at: int, kind: int) -> str:
     )
 
 
-class Category(NamedTuple):
+class Host(NamedTuple):
     """A store on disk and what has gone into it."""
 
     events: list[Event]
@@ -126,10 +126,10 @@ class Category(NamedTuple):
             return totals(Store(self.state, self.step).rrd, ledger, since, until)
 
 
-def counted(folder: Path, events: list[Event], step: int) -> Category:
+def counted(folder: Path, events: list[Event], step: int) -> Host:
     log = folder / "mail.log"
     log.write_text("".join(line(*event) for event in events))
-    here = Category(events, str(folder / "state"), step)
+    here = Host(events, str(folder / "state"), step)
     assert (
         command_line.main(
             ["import", *here.options, "--log", str(folder / "none"), "--grace", "60", str(log)]
@@ -147,7 +147,7 @@ def made(spans: list[tuple[int, int]]) -> list[Event]:
 
 
 @pytest.fixture(scope="module")
-def recent(tmp_path_factory: pytest.TempPathFactory) -> Category:
+def recent(tmp_path_factory: pytest.TempPathFactory) -> Host:
     """Nineteen days by the minute, with intervals that are still open."""
     return counted(
         tmp_path_factory.mktemp("recent"),
@@ -157,7 +157,7 @@ def recent(tmp_path_factory: pytest.TempPathFactory) -> Category:
 
 
 @pytest.fixture(scope="module")
-def long_ago(tmp_path_factory: pytest.TempPathFactory) -> Category:
+def long_ago(tmp_path_factory: pytest.TempPathFactory) -> Host:
     """Six years in steps of ten minutes: in all three archives."""
     return counted(
         tmp_path_factory.mktemp("old"),
@@ -166,7 +166,7 @@ def long_ago(tmp_path_factory: pytest.TempPathFactory) -> Category:
     )
 
 
-def said(here: Category, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+def said(here: Host, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     capsys.readouterr()
     assert command_line.main(["report", *here.options, *more]) == 0
     printed = capsys.readouterr()
@@ -179,7 +179,7 @@ def said(here: Category, capsys: pytest.CaptureFixture[str], *more: str) -> str:
 
 @pytest.mark.slow
 def test_json_is_one_object_as_the_contract_says(
-    recent: Category, capsys: pytest.CaptureFixture[str]
+    recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = said(recent, capsys, "--format", "json", "--since", "7d", "--until", "now")
     report = json.loads(out)
@@ -201,7 +201,7 @@ def test_json_is_one_object_as_the_contract_says(
 
 
 def test_last_update_is_where_the_rrd_ends(
-    recent: Category, capsys: pytest.CaptureFixture[str]
+    recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = json.loads(said(recent, capsys, "--format", "json"))
 
@@ -248,7 +248,7 @@ def test_a_store_that_has_counted_nothing_yet_has_no_last_update(
     [(1, 60), (14 * DAY, 60), (16 * DAY, 3600), (18 * DAY, 3600), (6 * 366 * DAY, DAY)],
 )
 def test_the_finest_archive_that_covers_the_range_is_taken(
-    ago: int, step: int, recent: Category
+    ago: int, step: int, recent: Host
 ) -> None:
     assert recent.report(NOW - ago, NOW).step == step
 
@@ -259,12 +259,12 @@ def test_the_finest_archive_that_covers_the_range_is_taken(
     [(DAY, 600), (16 * DAY, 3600), (4 * 366 * DAY, 3600), (5 * 366 * DAY + 2 * DAY, DAY)],
 )
 def test_the_archive_follows_from_the_step_of_the_store_too(
-    ago: int, step: int, long_ago: Category
+    ago: int, step: int, long_ago: Host
 ) -> None:
     assert long_ago.report(NOW - ago, NOW).step == step
 
 
-def exact(here: Category, since: int, until: int) -> None:
+def exact(here: Host, since: int, until: int) -> None:
     found = here.report(since, until)
     truth = here.truth(found.since, found.until)
 
@@ -280,7 +280,7 @@ def exact(here: Category, since: int, until: int) -> None:
 @given(ago=st.integers(1, 21 * DAY), length=st.integers(1, 21 * DAY))
 @settings(max_examples=150, deadline=None)
 def test_sums_are_exact_over_any_range_of_the_last_weeks(
-    ago: int, length: int, recent: Category
+    ago: int, length: int, recent: Host
 ) -> None:
     exact(recent, NOW - ago, NOW - ago + length)
 
@@ -288,7 +288,7 @@ def test_sums_are_exact_over_any_range_of_the_last_weeks(
 @pytest.mark.slow
 @given(ago=st.integers(1, 6 * 366 * DAY + 9 * DAY), length=st.integers(1, 7 * 366 * DAY))
 @settings(max_examples=150, deadline=None)
-def test_sums_are_exact_over_any_range_of_years(ago: int, length: int, long_ago: Category) -> None:
+def test_sums_are_exact_over_any_range_of_years(ago: int, length: int, long_ago: Host) -> None:
     exact(long_ago, NOW - ago, NOW - ago + length)
 
 
@@ -296,7 +296,7 @@ def test_sums_are_exact_over_any_range_of_years(ago: int, length: int, long_ago:
     "ago", [1, 60, 3600, 5 * 3600, DAY, 10 * DAY, 15 * DAY, 17 * DAY, 40 * DAY]
 )
 def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(
-    ago: int, recent: Category
+    ago: int, recent: Host
 ) -> None:
     last = Store(recent.state, 60).rrd.last
 
@@ -305,7 +305,7 @@ def test_a_range_that_ends_now_holds_the_intervals_that_only_the_ledger_has(
     exact(recent, NOW - ago, NOW + 1)
 
 
-def test_every_resolution_gives_the_same_sum(long_ago: Category) -> None:
+def test_every_resolution_gives_the_same_sum(long_ago: Host) -> None:
     rrd = Store(long_ago.state, 600).rrd
     start, until = (NOW - 14 * DAY) // DAY * DAY, NOW // DAY * DAY
     verified = [
@@ -316,7 +316,7 @@ def test_every_resolution_gives_the_same_sum(long_ago: Category) -> None:
     assert verified == [long_ago.truth(start, until)["connections.verified"]] * 3
 
 
-def test_the_whole_of_time_can_be_asked_for(recent: Category) -> None:
+def test_the_whole_of_time_can_be_asked_for(recent: Host) -> None:
     exact(recent, 0, NOW + 1)
     exact(recent, 0, moment("9998-12-30", NOW, None))
     exact(recent, NOW - DAY, moment("9998-12-30", NOW, None))
@@ -326,7 +326,7 @@ def test_the_whole_of_time_can_be_asked_for(recent: Category) -> None:
     ("since", "until"), [("now", "now"), ("now", "24h"), ("2026-01-02", "2026-01-01")]
 )
 def test_an_empty_range_is_refused(
-    since: str, until: str, recent: Category, capsys: pytest.CaptureFixture[str]
+    since: str, until: str, recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line.main(["report", *recent.options, "--since", since, "--until", until]) == 2
     assert "--until must be later than --since" in capsys.readouterr().err
@@ -336,24 +336,24 @@ def test_an_empty_range_is_refused(
 
 
 @pytest.fixture
-def forgetful(tmp_path: Path) -> Category:
+def forgetful(tmp_path: Path) -> Host:
     """Nineteen days, of which the ledger keeps the last week and a day: the RRD has a snapshot that holds the rest."""
     here = counted(tmp_path, made([(19 * DAY, 400), (3600, 20)]), 60)
     with Ledger(os.path.join(here.state, "ledger.sqlite"), writable=True) as ledger:
         for now in (NOW - DAY, NOW):
             Store(here.state, 60).take_snapshot(ledger, now)
-        assert ledger.get("forgotten")
+        assert ledger.state.pruned_before
     return here
 
 
-def lost(here: Category) -> None:
+def lost(here: Host) -> None:
     for name in ("outbound.rrd", "outbound.rrd.snapshot"):
         os.unlink(os.path.join(here.state, name))
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv"])
 def test_what_only_a_lost_rrd_knew_is_never_left_out_in_silence(
-    form: str, forgetful: Category, capsys: pytest.CaptureFixture[str]
+    form: str, forgetful: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lost(forgetful)
     capsys.readouterr()
@@ -379,20 +379,21 @@ def test_what_only_a_lost_rrd_knew_is_never_left_out_in_silence(
     )
 
 
-def test_an_rrd_that_ends_before_the_ledger_begins_is_said_too(forgetful: Category) -> None:
+def test_an_rrd_that_ends_before_the_ledger_begins_is_said_too(forgetful: Host) -> None:
     path = os.path.join(forgetful.state, "outbound.rrd")
     lost(forgetful)
     with Ledger(os.path.join(forgetful.state, "ledger.sqlite"), writable=False) as ledger:
-        begin, forgotten = ledger.get("begin"), ledger.get("forgotten")
+        begin, pruned = ledger.state.begin, ledger.state.pruned_before
+    assert begin is not None and pruned is not None
     RRD(path, 60).create(begin)
 
     with pytest.raises(StoreError, match=r"outbound\.rrd is an old one, and "):
         forgetful.report(begin, NOW)
-    assert forgetful.report(forgotten, NOW + 60).totals[CATEGORIES[0]] is not None
+    assert forgetful.report(pruned, NOW + 60).totals[CATEGORIES[0]] is not None
 
 
 def test_what_the_ledger_still_has_as_a_whole_is_told_without_the_rrd(
-    recent: Category, tmp_path: Path
+    recent: Host, tmp_path: Path
 ) -> None:
     state = shutil.copytree(recent.state, tmp_path / "state")
     os.unlink(state / "outbound.rrd")
@@ -401,16 +402,14 @@ def test_what_the_ledger_still_has_as_a_whole_is_told_without_the_rrd(
 
 
 def test_the_text_says_that_the_rrd_is_gone(
-    forgetful: Category, capsys: pytest.CaptureFixture[str]
+    forgetful: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lost(forgetful)
 
     assert "in the RRD up to   nothing: it is gone" in said(forgetful, capsys)
 
 
-def test_relays_does_not_need_the_rrd(
-    forgetful: Category, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_relays_does_not_need_the_rrd(forgetful: Host, capsys: pytest.CaptureFixture[str]) -> None:
     def listed() -> str:
         capsys.readouterr()
         relays = ["relays", *forgetful.options, "--since", "14d", "--format", "json"]
@@ -425,7 +424,7 @@ def test_relays_does_not_need_the_rrd(
 
 @pytest.mark.slow
 def test_without_the_rrd_the_page_stays_as_it_was(
-    forgetful: Category, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    forgetful: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [*forgetful.options, "--output-dir", str(tmp_path / "www"), "--renderer", "rrdtool"]
     assert command_line.main(["render", *options]) == 0
@@ -441,7 +440,7 @@ def test_without_the_rrd_the_page_stays_as_it_was(
 # ---- CSV and text ---------------------------------------------------------------------------
 
 
-def test_csv_holds_the_same_numbers(recent: Category, capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_holds_the_same_numbers(recent: Host, capsys: pytest.CaptureFixture[str]) -> None:
     times = ("--since", f"@{NOW - DAY}", "--until", f"@{NOW}")
     report = json.loads(said(recent, capsys, "--format", "json", *times))
     rows = list(csv.DictReader(said(recent, capsys, "--format", "csv", *times).splitlines()))
@@ -455,7 +454,7 @@ def test_csv_holds_the_same_numbers(recent: Category, capsys: pytest.CaptureFixt
 
 
 def test_an_unknown_count_is_empty_in_csv_and_unknown_in_text(
-    recent: Category, capsys: pytest.CaptureFixture[str]
+    recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     times = ("--since", f"@{NOW + DAY}", "--until", f"@{NOW + 2 * DAY}")
     rows = list(csv.DictReader(said(recent, capsys, "--format", "csv", *times).splitlines()))
@@ -465,7 +464,7 @@ def test_an_unknown_count_is_empty_in_csv_and_unknown_in_text(
 
 
 def test_text_says_what_when_and_how_well_the_counting_goes(
-    recent: Category, capsys: pytest.CaptureFixture[str]
+    recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = said(recent, capsys, "--since", f"@{NOW - 14 * DAY}", "--until", f"@{NOW}")
     report = recent.report(NOW - 14 * DAY, NOW)

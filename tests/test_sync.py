@@ -60,13 +60,13 @@ def count(
     with ledger.transaction():
         ledger.add(Interval(*each) for each in found.items())
         for gap in gaps:
-            ledger.mark(gap)
-        ledger.set("begin", ledger.get("begin", BEGIN))
-        ledger.set("reached", until)
+            ledger.mark_gap(gap)
+        begin = BEGIN if ledger.state.begin is None else ledger.state.begin
+        ledger.save(ledger.state._replace(begin=begin, read_until=until))
 
 
 def write(ledger: Ledger, store: Store, until: int) -> int:
-    store.settle(ledger)
+    store.reconcile(ledger)
     written = store.follow(ledger, until + 10, 10)
     store.take_snapshot(ledger, until)
     return written
@@ -163,7 +163,7 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
     assert new.data_source not in str(rrdtool.info(str(tmp_path / "outbound.rrd")))
     until = BEGIN + 60 * 2000
     with writing(tmp_path) as (ledger, store):
-        store.settle(ledger)
+        store.reconcile(ledger)
         count(ledger, {until: counts(7)}, until + 120)
         write(ledger, store, until + 120)
         assert (tmp_path / "outbound.rrd.snapshot").exists()
@@ -173,7 +173,7 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
             "unknown, for it was not looked for"
         )
         os.unlink(store.rrd.path)  # and once more from the snapshot and the ledger
-        store.settle(ledger)
+        store.reconcile(ledger)
         assert store.rrd.rows(60, until - 600, until + 120) == rows
 
 
@@ -201,8 +201,7 @@ def test_an_rrd_that_is_lost_or_older_is_made_anew_exactly(
         write(ledger, store, until)
         assert os.path.exists(store.snapshot.path) == snapshot
         what(Path(store.rrd.path))
-        store.settle(ledger)
-        assert len(store.notices) == 1
+        assert len(store.reconcile(ledger)) == 1
     assert_holds(tmp_path, found | {until - 60: counts(4)}, until)
 
 
@@ -216,13 +215,13 @@ def test_without_snapshot_and_with_a_ledger_that_forgot_a_restored_rrd_is_brough
             write(ledger, store, until)
             if day == 5:
                 shutil.copyfile(store.rrd.path, tmp_path / "backup")
-        assert ledger.get("forgotten")
+        assert ledger.state.pruned_before
         os.unlink(store.snapshot.path)
         os.unlink(store.rrd.path)
         with pytest.raises(StoreError, match="restore one of them from a backup"):
-            store.settle(ledger)
+            store.reconcile(ledger)
         shutil.copyfile(tmp_path / "backup", store.rrd.path)
-        store.settle(ledger)
+        store.reconcile(ledger)
     assert_holds(tmp_path, {BEGIN + DAY * day - 60: counts(day) for day in range(1, 7)}, until)
 
 
@@ -231,13 +230,15 @@ def test_an_rrd_whose_ledger_is_lost_is_counted_on(tmp_path: Path) -> None:
     os.unlink(tmp_path / "ledger.sqlite")
     until = BEGIN + 60 * 200
     with writing(tmp_path) as (ledger, store):
-        store.settle(ledger)
-        assert ledger.get("horizon") == until
-        assert "counting goes on" in store.notices[0]
+        (notice,) = store.reconcile(ledger)
+        assert ledger.state.already_counted_until == until
+        assert "counting goes on" in notice
         count(ledger, {until: counts(9)}, until + 60)
         with ledger.transaction():
-            ledger.set("writing", until + 60)  # killed amid the first update after it
-        store.settle(ledger)
+            ledger.save(
+                ledger.state._replace(rrd_update_to=until + 60)
+            )  # killed amid the first update after it
+        store.reconcile(ledger)
         write(ledger, store, until + 60)
     assert_holds(tmp_path, found | {until: counts(9)}, until + 60)
 
@@ -247,7 +248,7 @@ def test_when_only_the_snapshot_is_left_it_is_the_store(tmp_path: Path) -> None:
     for name in ("ledger.sqlite", "outbound.rrd"):
         os.unlink(tmp_path / name)
     with writing(tmp_path) as (ledger, store):
-        store.settle(ledger)
+        store.reconcile(ledger)
     assert_holds(tmp_path, found, BEGIN + 60 * 2000)
 
 
@@ -261,8 +262,8 @@ def test_the_ledger_forgets_only_what_an_older_snapshot_holds_too(tmp_path: Path
             write(ledger, store, until)
         shutil.copyfile(tmp_path / "before", store.snapshot.path)
         os.unlink(store.rrd.path)
-        store.settle(ledger)
-        assert ledger.get("forgotten") == until - stores._RETAINED
+        store.reconcile(ledger)
+        assert ledger.state.pruned_before == until - stores._RETAINED
         assert len(list(ledger.intervals(0, until))) == 2
     assert_holds(tmp_path, {BEGIN + DAY * day - 60: counts(day) for day in range(1, 9)}, until)
 
@@ -273,7 +274,7 @@ def test_nothing_is_written_in_place_without_a_snapshot_that_could_mend_it(tmp_p
             until = BEGIN + DAY * day
             count(ledger, {until - 60: counts(day)}, until)
             write(ledger, store, until)
-        assert ledger.get("forgotten")
+        assert ledger.state.pruned_before
         Path(store.snapshot.path).write_text("somebody's notes\n")
         count(ledger, {until: counts(9)}, until + 60)
         write(ledger, store, until + 60)
@@ -317,10 +318,8 @@ def test_a_damaged_rrd_is_made_anew_exactly_and_kept_aside(
     before = rrd.read_bytes()
     with writing(tmp_path) as (ledger, store):
         assert os.path.exists(store.snapshot.path) == snapshot
-        store.settle(ledger)
-        (notice,) = store.notices
-        store.settle(ledger)
-        assert store.notices == [notice], "it is said once"
+        (notice,) = store.reconcile(ledger)
+        assert not store.reconcile(ledger), "it is said once"
         count(ledger, {end: counts(9)}, end + 60)
         write(ledger, store, end + 60)
     assert notice.startswith(f"{rrd} is ")
@@ -341,7 +340,7 @@ def test_a_damaged_rrd_that_cannot_be_made_anew_stays_where_it_is(tmp_path: Path
             StoreError,
             match=r"is damaged \(.*\) and .*\.snapshot cannot replace it; restore one of them",
         ):
-            store.settle(ledger)
+            store.reconcile(ledger)
         assert os.path.getsize(store.rrd.path) == 5000
         assert not os.path.exists(store.rrd.path + ".aside-1")
 
@@ -352,7 +351,7 @@ def test_what_stands_in_the_place_of_an_rrd_that_never_was_is_left_alone(tmp_pat
     with writing(tmp_path) as (ledger, store):
         count(ledger, {BEGIN: counts(1)}, BEGIN + 60)
         with pytest.raises(StoreError, match=r"is no RRD; move it away, then it is made anew"):
-            store.settle(ledger)
+            store.reconcile(ledger)
     assert rrd.read_text() == "minutes of the meeting\n"
 
 
@@ -472,7 +471,7 @@ def said(history: torture.History) -> list[str]:
 
 def written(history: torture.History) -> int:
     with suppress(Exception):
-        return torture.state_of(history.state, "written") or 0
+        return torture.state_of(history.state, "rrd_until") or 0
     return 0
 
 

@@ -564,9 +564,9 @@ class History:
         rrd, snapshot, ledger = (
             self.state / name for name in ("outbound.rrd", "outbound.rrd.snapshot", "ledger.sqlite")
         )
-        if not rrd.exists() or not ledger.exists() or state_of(self.state, "written") is None:
+        if not rrd.exists() or not ledger.exists() or state_of(self.state, "rrd_until") is None:
             return
-        torn = state_of(self.state, "writing") is not None
+        torn = state_of(self.state, "rrd_update_to") is not None
         if only_torn and not torn:
             return
         last = 0 if torn else rrdtool.last(str(rrd))
@@ -578,7 +578,7 @@ class History:
             ),
         ]
         if (
-            snapshot.exists() or state_of(self.state, "forgotten") is None
+            snapshot.exists() or state_of(self.state, "pruned_before") is None
         ):  # else it would be all there is
             again.append(("no RRD", rrd.unlink))
         if snapshot.exists() and not torn:
@@ -605,7 +605,7 @@ class History:
 
     def remember(self) -> None:
         """Keep a file as it is now, for a later power cut."""
-        if state_of(self.state, "writing") is not None:
+        if state_of(self.state, "rrd_update_to") is not None:
             return
         name = self.chance.choice(("older ledger", "older RRD", "older snapshot"))
         source = self._file(name)
@@ -741,11 +741,13 @@ class Lived(History):
         time.sleep(self.grace + self.step + 1)
         self.now = int(time.time())
         self.must("collect")
-        if state_of(self.state, "late"):
-            raise Wrong(f"this machine was too slow: {state_of(self.state, 'late')} late")
+        with Ledger(str(self.state / "ledger.sqlite"), writable=False) as ledger:
+            late = ledger.omitted()["late"]
+        if late:
+            raise Wrong(f"this machine was too slow: {late} late")
         assert self.writer.first is not None
         begin = self.writer.first - self.writer.first % self.step
-        last = state_of(self.state, "written")
+        last = state_of(self.state, "rrd_until")
         if last <= max(self.writer.truth):
             raise Wrong(f"written up to {last} only, while {max(self.writer.truth)} was logged")
         self.done["comparisons"] += 1

@@ -8,6 +8,7 @@ from textwrap import wrap
 
 from ..categories import FAMILIES
 from ..language import ENGLISH
+from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, RelayTable
 from ..times import DAY, HOUR, MINUTE, day_of, format_duration, format_time
 from .changes import GOOD, REMEMBERED, SUSPECT, regressions
@@ -19,15 +20,6 @@ STALLED = 15 * MINUTE
 
 SILENT = HOUR
 """Seconds without a new line after which something may be wrong."""
-
-_LOSSES = {
-    "future": "lines were stamped in the future and not counted: look at the clock",
-    "unreadable": "lines without a readable time were not counted: see `dane-mailgraph explain`",
-    "nameless": "lines without the program's name (RFC 5424 by rsyslog) were not counted: see "
-    "`dane-mailgraph doctor`",
-    "illegible": "lines about a recipient were cut off or ambiguous: see `dane-mailgraph explain`",
-}
-"""What the counter could not count; late and skipped lines lose nothing."""
 
 _WIDTH = 78
 
@@ -47,8 +39,9 @@ def attention(rrd: RRD, ledger: Ledger, now: int, zone: tzinfo | None) -> list[s
     table = RelayTable(ledger)
     week = day_of(now - 7 * DAY, zone)
     lost = regressions(table.suspects(week, GOOD, SUSPECT), REMEMBERED, week)
+    omitted = ledger.omitted()
     return [
-        *_not_counting(rrd.last, ledger.get("newest"), now),
+        *_not_counting(rrd.last, ledger.state.newest, now),
         *(
             f"{one.relay} has lost authentication: it was authenticated on {one.days} days until "
             f"{format_time(one.good_until, zone)}, and not since; see `dane-mailgraph relays "
@@ -56,7 +49,11 @@ def attention(rrd: RRD, ledger: Ledger, now: int, zone: tzinfo | None) -> list[s
             for one in lost
         ),
         *alarms_as_text(table.warnings(now - DAY), zone),
-        *(f"{count:,} {text}" for name, text in _LOSSES.items() if (count := ledger.get(name))),
+        *(
+            each.with_remedy(count)
+            for each in OMISSIONS
+            if each.is_loss and (count := omitted[each.name])
+        ),
     ]
 
 

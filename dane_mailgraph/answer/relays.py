@@ -10,7 +10,7 @@ from datetime import datetime, timezone, tzinfo
 
 from ..categories import Category
 from ..errors import UsageError
-from ..store import KEPT, WarningCount, RelayCounts
+from ..store import KEPT, RelayCounts, WarningCount
 from .changes import authenticated
 
 _FAMILIES = tuple(dict.fromkeys(each.family for each in KEPT))

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ..categories import CATEGORIES, FAMILIES, Category
 from ..errors import StoreError, UsageError
-from ..store import RRD, Ledger, Row, together
+from ..omissions import OMISSIONS
+from ..store import RRD, Ledger, Row, State, together
 
 
 class Report(NamedTuple):
@@ -31,21 +32,21 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     """
     if until <= since:
         raise UsageError("the range is empty: --until must be later than --since.")
-    last = rrd.last
+    state, last = ledger.state, rrd.last
     archive = rrd.covering(since)
     since -= since % archive
     until += -until % archive
     written = max(since, last if last is not None else since)
     # The rows after the newest one are unknown, and there may be very many of them.
     rows = rrd.rows(archive, since, min(until, written + -written % archive))
-    rows.append(_open(ledger, written, until, rrd.step))
+    rows.append(_open(ledger, state, written, until, rrd.step))
     if rrd.last != last:  # a writer was at work between the two
         return totals(rrd, ledger, since, until)
-    forgotten = ledger.get("forgotten", 0)
-    if max(since, ledger.get("begin", 0) if last is None else last) < min(until, forgotten):
+    pruned = state.pruned_before or 0
+    if max(since, (state.begin or 0) if last is None else last) < min(until, pruned):
         raise StoreError(
             f"{rrd.path} is {'gone' if last is None else 'an old one'}, and {ledger.path} keeps nothing from before "
-            f"{datetime.fromtimestamp(forgotten, timezone.utc):%Y-%m-%dT%H:%M:%SZ}; "
+            f"{datetime.fromtimestamp(pruned, timezone.utc):%Y-%m-%dT%H:%M:%SZ}; "
             "let the counter make it anew from its snapshot, restore one of the two from a backup, "
             "or ask with --since for no earlier time."
         )
@@ -54,11 +55,11 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     )
 
 
-def _open(ledger: Ledger, start: int, until: int, step: int) -> Row:
+def _open(ledger: Ledger, state: State, start: int, until: int, step: int) -> Row:
     """The intervals that are not in the RRD yet."""
     found = [Row(step, counts) for _, counts in ledger.intervals(start, until)]
-    reached = min(until, ledger.get("reached", start))
-    start = max(start, ledger.get("begin", reached))
+    reached = min(until, start if state.read_until is None else state.read_until)
+    start = max(start, reached if state.begin is None else state.begin)
     known = (
         reached
         - start
@@ -117,27 +118,19 @@ def as_text(report: Report, zone: tzinfo | None, health: list[str]) -> str:
 
 def health(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> list[str]:
     """How far the counting is, and what was out of the ordinary so far."""
-    newest = ledger.get("newest")
-    nothing = "nothing: it is gone" if ledger.get("written") else "nothing yet"
+    state = ledger.state
+    newest = state.newest
+    nothing = "nothing: it is gone" if state.rrd_until else "nothing yet"
     lines = [
         f"in the RRD up to   {_shown(report.last_update, zone) if report.last_update else nothing}"
     ]
     if newest is not None:
         lines.append(f"newest line        {_shown(newest, zone)} ({now - newest:,} s ago)")
-    for name, meaning in _NOTES.items():
-        if ledger.get(name):
-            lines.append(f"{name:<18} {ledger.get(name):,} {meaning}")
+    omitted = ledger.omitted()
+    for each in OMISSIONS:
+        if count := omitted[each.name]:
+            lines.append(f"{each.name:<18} {each.in_words(count)}")
     return lines
-
-
-_NOTES = {
-    "late": "lines counted in a later interval than their own",
-    "skipped": "lines skipped, because they had been counted before",
-    "future": "lines stamped in the future, counted nowhere",
-    "unreadable": "lines without a readable time, counted nowhere",
-    "nameless": "connections without the program's name (RFC 5424 by rsyslog), counted nowhere",
-    "illegible": "lines about a recipient that are cut off or can be read in two ways, counted nowhere or as unknown",
-}
 
 
 def _shown(at: int, zone: tzinfo | None) -> str:

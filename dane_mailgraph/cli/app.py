@@ -51,7 +51,7 @@ def reading(settings: Config) -> Ledger:
 
 def read_only(settings: Config, ledger: Ledger) -> RRD:
     """The RRD, for whoever only asks it: with the steps that it was made with, whatever the setting says."""
-    return Store(settings.state_dir, ledger.get("step") or settings.step).rrd
+    return Store(settings.state_dir, ledger.state.step or settings.step).rrd
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
             yield ledger
         except BaseException:
             # A store that has read nothing yet would answer whoever asks that all is unknown, and not why.
-            if new and ledger.unread:
+            if new and not ledger.state.log_was_read:
                 os.unlink(path)
             raise
 
@@ -88,11 +88,9 @@ def _rules(settings: Config) -> Rules:
     )
 
 
-def _settle(store: Store, ledger: Ledger) -> None:
-    store.settle(ledger)
-    for notice in store.notices:
+def _reconcile(store: Store, ledger: Ledger) -> None:
+    for notice in store.reconcile(ledger):
         tell(notice)
-    store.notices.clear()
 
 
 # ---- what is new in the log -----------------------------------------------------------------
@@ -111,14 +109,13 @@ class Counter:
     @property
     def newest(self) -> int | None:
         """When the newest line was written."""
-        newest: int | None = self._ledger.get("newest")
-        return newest
+        return self._ledger.state.newest
 
     def step(self, now: int, *, count_lines: bool = False) -> Result:
         """Log to ledger to RRD. The ledger counts on where the RRD cannot be written; then raises StoreError."""
         trouble: StoreError | None = None
         try:
-            _settle(self._store, self._ledger)
+            _reconcile(self._store, self._ledger)
         except StoreError as error:
             trouble = error
         step = collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
@@ -160,7 +157,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
     with _writing(settings, fresh) as ledger:
         step = _import_into(ledger, settings, paths, year, follow=False)
         with ledger.transaction():
-            ledger.set("rebuilt", True)
+            ledger.save(ledger.state._replace(rebuilt=True))
     if os.path.exists(path):
         # A journal that a killed writer left belongs to the old file; it would be played back into the new one.
         with suppress(StoreError), reading(settings):
@@ -174,7 +171,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
             )
     replace(fresh, path)
     with _writing(settings) as ledger:
-        _settle(store, ledger)
+        _reconcile(store, ledger)
         store.follow(ledger, int(time.time()), settings.grace)
     return step
 
@@ -185,7 +182,7 @@ def _import_into(
     now = int(time.time())
     store = Store(settings.state_dir, settings.step)
     if follow:
-        _settle(store, ledger)
+        _reconcile(store, ledger)
     live = _source(settings)
     step = whole_logs.import_logs(paths, live, ledger, _rules(settings), now, year, progress())
     if follow:
@@ -213,7 +210,7 @@ def draw(settings: Config, now: int) -> str:
         return build.publish(build.build(rrd, now, look, standing), settings.output_dir)
     with reading(settings) as ledger:
         rrd = read_only(settings, ledger)
-        if ledger.get("written") is not None and rrd.last is None:
+        if ledger.state.rrd_until is not None and rrd.last is None:
             raise StoreError(
                 f"{rrd.path} is gone, so the page stays as it was; let the counter make it anew from its snapshot, "
                 "or restore one of the two from a backup."
@@ -225,7 +222,7 @@ def draw(settings: Config, now: int) -> str:
             now,
             look,
             standing,
-            ledger.get("newest"),
+            ledger.state.newest,
             tuple(relay_table.totals(since, today)),
             tuple(regressions(relay_table.suspects(since, GOOD, SUSPECT), REMEMBERED, since)),
             tuple(relay_table.warnings(week)),

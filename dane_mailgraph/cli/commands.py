@@ -85,9 +85,7 @@ def collect(settings: Config, options: argparse.Namespace) -> None:
         newest = counter.newest
     if options.verbose:
         print(f"read {step.lines:,} lines ({step.read:,} bytes), {_counted(step)}")
-        print(
-            f"late {step.late:,}, skipped {step.skipped:,}, in the future {step.future:,}, unreadable {step.unreadable:,}"
-        )
+        print(", ".join(f"{name} {count:,}" for name, count in step.omitted.items()))
         if newest is not None:
             print(
                 f"newest line {datetime.fromtimestamp(newest, settings.time_zone):%Y-%m-%d %H:%M:%S}, {now - newest:,} s ago"
@@ -101,10 +99,7 @@ def import_(settings: Config, options: argparse.Namespace) -> None:
         step = count(settings, options.files, options.year)
     for sentence in remarks(step, settings.time_zone):
         tell(sentence)
-    print(
-        _counted(step)
-        + (f", skipped {step.skipped:,} lines that had been counted before" if step.skipped else "")
-    )
+    print(_counted(step))
 
 
 def render(settings: Config, options: argparse.Namespace) -> None:

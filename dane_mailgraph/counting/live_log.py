@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..log import Clock, Piece, Source
 from ..postfix import Sessions
-from ..store import Ledger
-from .step import CountingRun, Result, Rules, counted_until, read_until
+from ..store import Ledger, State
+from .step import CountingRun, Result, Rules, counted_until, known_until
 
 
 def collect(
@@ -15,43 +15,44 @@ def collect(
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
     """
-    places, seen, newest = (
-        log.load_bookmark(ledger.get(log.bookmark_key)),
-        ledger.get("seen", now),
-        ledger.get("newest"),
-    )
-    due = newest is not None and read_until(newest, now) >= ledger.get("reached", now) + rules.step
-    if not due and log.is_unchanged(places, now):
+    places, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
+    read_at = now if state.read_at is None else state.read_at
+    if not _is_due(state, rules.step, now) and log.is_unchanged(places, now):
         return Result()
-    horizon = ledger.get("horizon") if places else counted_until(ledger, rules.step)
     with ledger.transaction():
         # Who follows a log from its first line on knows of no session that was made before.
-        sessions = Sessions.restored(ledger.get("services") if places else None)
-        count = CountingRun(ledger, rules, now, count_lines=count_lines, sessions=sessions)
+        sessions = Sessions.restored(state.sessions if places else None)
+        run = CountingRun(ledger, rules, now, count_lines=count_lines, sessions=sessions)
+        already = state.already_counted_until if places else counted_until(ledger, rules.step)
         pieces: list[Piece] = []
-        for piece in log.pieces(places, now, seen):
+        for piece in log.pieces(places, now, read_at):
             pieces.append(piece)
             # A line that was not there at the last look is not older than that look: this tells the second
             # pass of an hour that autumn repeats from the first.
-            newest = ledger.get("newest", seen)
-            known = max(newest, read_until(newest, seen)) if places else None
-            first = count.take(
+            newest = ledger.state.newest
+            newest = read_at if newest is None else newest
+            known = max(newest, known_until(newest, read_at)) if places else None
+            first = run.take(
                 piece.blocks,
                 Clock(rules.zone, piece.latest, previous=known),
-                horizon,
+                already,
                 piece.missing,
             )
             if piece.lost and known is not None:
-                count.lose(known, min(now if first is None else first, now) + 1)
+                run.mark_gap(known, min(now if first is None else first, now) + 1)
             elif not places and first is not None:
-                count.join(first)
-        newest = ledger.get("newest")
-        if newest is not None:
-            count.reach(read_until(newest, now))
-        ledger.set(log.bookmark_key, log.bookmark_after(places, pieces, now))
-        ledger.set("seen", now)
-        ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
-        ledger.set("horizon", None)
-        step = count.close()
+                run.mark_gap_before(first)
+        if ledger.state.newest is not None:
+            run.mark_read_until(known_until(ledger.state.newest, now))
+        run.mark_read(log, log.bookmark_after(places, pieces, now))
+        ledger.save(ledger.state._replace(already_counted_until=None))
+        result = run.close()
     log.after_commit(pieces[-1].position)
-    return step
+    return result
+
+
+def _is_due(state: State, step: int, now: int) -> bool:
+    """Return whether an interval has ended since the last reading, by the clock alone."""
+    if state.newest is None or state.read_until is None:
+        return False
+    return known_until(state.newest, now) >= state.read_until + step

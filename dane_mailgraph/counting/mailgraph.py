@@ -82,7 +82,7 @@ def is_rrd(begin: bytes) -> bool:
 
 def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
     """Count what a mailgraph's RRD holds, inside a transaction; raises SourceError, and StoreError where counting has begun."""
-    if ledger.get("begin") is not None:
+    if ledger.state.begin is not None:
         raise StoreError(
             f"{path} can only be carried into a store in which nothing is counted yet; "
             "name another state_dir, or run `dane-mailgraph import --rebuild` with it and all the logs you have."
@@ -96,10 +96,9 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
         if before.until < after.start
     ]
     for gap in gaps:
-        ledger.mark(gap)
+        ledger.mark_gap(gap)
     first, end = rows[0].start, rows[-1].until
-    ledger.set("begin", first - first % step)
-    ledger.set("reached", end + -end % step)
+    ledger.save(ledger.state._replace(begin=first - first % step, read_until=end + -end % step))
     connections = sum(n or 0 for each in counted for n in each.counts)
     return Carried(
         path, connections, tuple(_stretches(rows)), sum(gap.until - gap.start for gap in gaps)

@@ -1,21 +1,15 @@
-"""What one step of counting does to the ledger, and what it says of it.
-
-What the ledger remembers between two steps (`Ledger.get`), all of it changed in the transaction that counts:
-`begin` the first interval of all; `reached` the end of what the log has been read for; `bookmark PATH` how far;
-`services` what is known of the clients, and what they hold; `seen` when the log was last read to its end;
-`newest` the time of its newest line; `horizon` set while what is before it has been counted already; `late`, `future`,
-`skipped`, `unreadable`, `nameless`, `illegible` how many so far. `written`, `writing`, `snapshot` and `forgotten` are the
-store's.
-"""
+"""One counting run inside a ledger transaction, and its summary for the operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..counts import Interval, connections, events
-from ..log import Blocks, Clock
+from ..log import Blocks, Clock, Source
+from ..omissions import NOTHING_OMITTED, OMISSIONS
 from ..peers import Relays
 from ..postfix import Sessions, Tally
 from ..store import Gap, Ledger, RelayTable
@@ -35,7 +29,7 @@ TRUSTED = DAY
 """Seconds beyond the newest line for which the clock alone is believed that nothing was logged."""
 
 
-def read_until(newest: int, now: int) -> int:
+def known_until(newest: int, now: int) -> int:
     """Up to when a log is known that was read to its end at `now`.
 
     Where its newest line is old, it is not the log of today: what follows that line may still be to come.
@@ -65,18 +59,8 @@ class Result(NamedTuple):
     """Connections, new and reused."""
     recipients: int = 0
     """Deliveries, and failures for a TLS or DANE reason."""
-    late: int = 0
-    """Of all these, those counted in a later interval than their own, because that one was closed."""
-    skipped: int = 0
-    """Such that had been counted already."""
-    future: int = 0
-    """Such that are stamped in the future, counted nowhere."""
-    unreadable: int = 0
-    """Lines without a readable time, counted nowhere."""
-    nameless: int = 0
-    """Connections of which the program is not known, counted nowhere."""
-    illegible: int = 0
-    """Lines about a recipient that are cut off, or can be read in two ways: counted nowhere, or as unknown."""
+    omitted: Mapping[str, int] = NOTHING_OMITTED
+    """Name of each of the `OMISSIONS` -> how many lines."""
     lost: tuple[Gap, ...] = ()
     """Stretches of time of which the log is gone."""
     overlaps: tuple[Overlap, ...] = ()
@@ -109,7 +93,8 @@ class CountingRun:
         self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self.sessions)
         self._relays = RelayTable(ledger)
         self._count_lines = count_lines
-        self._counted = self._recipients = self._late = self._skipped = self._read = self._lines = 0
+        self._omitted: Counter[str] = Counter()
+        self._counted = self._recipients = self._read = self._lines = 0
         self._lost: list[Gap] = []
 
     @property
@@ -145,10 +130,12 @@ class CountingRun:
             if self._progress:
                 self._progress()
         self._write()
-        self._tally.unreadable += blocks.overlong
+        self._omitted["unreadable"] += blocks.overlong
         self._read += blocks.consumed - before
         if self._tally.newest is not None:
-            self._ledger.set("newest", max(self._tally.newest, self._ledger.get("newest", 0)))
+            state = self._ledger.state
+            newest = max(self._tally.newest, state.newest or 0)
+            self._ledger.save(state._replace(newest=newest))
         return self._tally.first
 
     def skip(self, blocks: Blocks, clock: Clock) -> None:
@@ -156,51 +143,62 @@ class CountingRun:
         past = Tally(self.rules.step, self.rules.ignored, self._now + TOLERANCE)
         for block, end in blocks:
             past.take(block, end, clock)
-            self._skipped += sum(events(each.counts) for each in past.intervals())
+            self._omitted["skipped"] += sum(events(each.counts) for each in past.intervals())
 
-    def lose(self, start: int, until: int) -> None:
+    def mark_gap(self, start: int, until: int) -> None:
         """Mark the intervals from one time to the other as lost, with those of which only a part is."""
-        step, written = self.rules.step, self._ledger.get("written") or 0
-        gap = Gap(max(start - start % step, written), until + -until % step)
+        step, closed = self.rules.step, self._ledger.state.rrd_until or 0
+        gap = Gap(max(start - start % step, closed), until + -until % step)
         if gap.start < gap.until:
-            self._ledger.mark(gap)
+            self._ledger.mark_gap(gap)
             self._lost.append(gap)
 
-    def joins(self, first: float) -> bool:
-        """Whether a log that begins here goes on where the last one ended: no long silence lies between."""
-        reached: float = self._ledger.get("reached", first)
-        return first - reached <= QUIET
+    def continues(self, first: float) -> bool:
+        """Return whether a log that begins at `first` goes on where the last one ended, without a long silence."""
+        read_until = self._ledger.state.read_until
+        return read_until is None or first - read_until <= QUIET
 
-    def join(self, first: int) -> None:
-        """What lies between the last log and one that begins here is lost, if it is a long silence."""
-        if not self.joins(first):
-            self.lose(self._ledger.get("reached"), first - first % self.rules.step)
+    def mark_gap_before(self, first: int) -> None:
+        """Mark what lies between the last log and one that begins at `first` as lost, if it is a long silence."""
+        read_until = self._ledger.state.read_until
+        if read_until is not None and not self.continues(first):
+            self.mark_gap(read_until, first - first % self.rules.step)
 
     def finish(self, first: int | None) -> None:
         """A whole log has been read: up to its newest line nothing is missing."""
         if first is not None and self._tally.newest is not None:
-            self.join(first)
-            self.reach(self._tally.newest + self.rules.step)
+            self.mark_gap_before(first)
+            self.mark_read_until(self._tally.newest + self.rules.step)
 
-    def reach(self, until: int) -> None:
+    def mark_read_until(self, until: int) -> None:
         """Everything before this time has been read, quiet or not; its whole intervals can be closed."""
-        begin = self._ledger.get("begin")
-        if begin is not None:
-            self._ledger.set(
-                "reached", max(until - until % self.rules.step, self._ledger.get("reached", begin))
-            )
+        state = self._ledger.state
+        if state.begin is not None:
+            whole = until - until % self.rules.step
+            read_until = max(whole, state.begin if state.read_until is None else state.read_until)
+            self._ledger.save(state._replace(read_until=read_until))
+
+    def mark_read(self, log: Source, bookmark: Any) -> None:
+        """The followed log has been read to its end: remember how far, and the sessions that are open."""
+        self._ledger.set_bookmark(log.bookmark_key, bookmark)
+        newest = self._ledger.state.newest
+        sessions = self.sessions.saved(self._now if newest is None else newest)
+        self._ledger.save(self._ledger.state._replace(read_at=self._now, sessions=sessions))
 
     def close(self) -> Result:
-        """What was done; the ledger's totals are brought up to it."""
-        tally, lost = self._tally, tuple(self._lost)
-        read = self._read, self._lines, self._counted, self._recipients, self._late, self._skipped
-        done = Result(*read, tally.future, tally.unreadable, tally.nameless, tally.illegible, lost)
-        self._relays.add_warnings(tally.alarms)
+        """Bring the ledger's totals up to what was done, and return that."""
+        self._omitted.update(self._tally.omitted)
+        self._relays.add_warnings(self._tally.alarms)
         self._relays.prune(day_of(self._now - self.rules.relays_days * DAY, self.rules.zone))
-        for name in ("late", "skipped", "future", "unreadable", "nameless", "illegible"):
-            if getattr(done, name):
-                self._ledger.set(name, self._ledger.get(name, 0) + getattr(done, name))
-        return done
+        self._ledger.omit(self._omitted)
+        return Result(
+            self._read,
+            self._lines,
+            self._counted,
+            self._recipients,
+            NOTHING_OMITTED | self._omitted,
+            tuple(self._lost),
+        )
 
     def _write(self) -> None:
         self._begin()
@@ -211,55 +209,43 @@ class CountingRun:
     def _begin(self) -> None:
         """The first line of all decides where the counting begins."""
         first = self._tally.first
-        if first is not None and self._ledger.get("begin") is None:
-            self._ledger.set("begin", first - first % self.rules.step)
+        state = self._ledger.state
+        if first is not None and state.begin is None:
+            self._ledger.save(state._replace(begin=first - first % self.rules.step))
 
     def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
         """Where each interval's counts go: an interval that is in the RRD can take no more."""
-        oldest = self._ledger.get("written") or self._ledger.get("begin") or 0
+        oldest = self._ledger.state.rrd_until or self._ledger.state.begin or 0
         for start, counts in intervals:
             seen = events(counts)
             if self._horizon is not None and start < self._horizon:
-                self._skipped += seen
+                self._omitted["skipped"] += seen
                 continue
             self._counted += connections(counts)
             self._recipients += seen - connections(counts)
             if start < oldest:
-                self._late += seen
+                self._omitted["late"] += seen
                 start = oldest
             yield Interval(start, counts)
 
 
 def counted_until(ledger: Ledger, step: int) -> int | None:
     """The end of the newest interval in which something was counted, or that is in the RRD; None before all."""
-    newest, written = ledger.newest, ledger.get("written")
-    ends = [end for end in (None if newest is None else newest + step, written) if end is not None]
+    newest, closed = ledger.newest, ledger.state.rrd_until
+    ends = [end for end in (None if newest is None else newest + step, closed) if end is not None]
     return max(ends, default=None)
 
 
-def remarks(step: Result, zone: tzinfo | None) -> Iterator[str]:
-    """What of a step is out of the ordinary, in sentences."""
-    if step.unreadable:
-        yield f"{step.unreadable:,} lines without a readable time count nowhere; `dane-mailgraph explain` shows which."
-    if step.nameless:
-        yield (
-            f"{step.nameless:,} connections count nowhere, because rsyslog's RFC 5424 format cuts the program's name; "
-            "let rsyslog write RSYSLOG_FileFormat."
-        )
-    if step.future:
-        yield f"{step.future:,} lines are stamped in the future and count nowhere; look at the clock and at time_zone."
-    if step.late:
-        yield f"{step.late:,} lines came after their interval was closed and are counted in the oldest open one."
-    if step.illegible:
-        yield (
-            f"{step.illegible:,} lines about a recipient are cut off, or can be read in two ways, and count nowhere or as "
-            "unknown; `dane-mailgraph explain` shows which."
-        )
-    yield from (each.in_words(zone) for each in step.carried)
-    for gap in step.lost:
+def remarks(result: Result, zone: tzinfo | None) -> Iterator[str]:
+    """What is out of the ordinary, in sentences."""
+    for omission in OMISSIONS:
+        if count := result.omitted[omission.name]:
+            yield f"{omission.with_remedy(count)}."
+    yield from (each.in_words(zone) for each in result.carried)
+    for gap in result.lost:
         start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
         yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
-    for each in step.overlaps:
+    for each in result.overlaps:
         start, until = (
             datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S")
             for at in (each.start, each.until)

@@ -13,7 +13,7 @@ from ..store import Ledger
 from .live_log import collect
 from .mailgraph import carry, is_rrd
 from .overlap import Part
-from .step import CountingRun, Look, Result, Rules, counted_until, read_until
+from .step import CountingRun, Look, Result, Rules, counted_until, known_until
 
 Progress = Callable[[list[LogFile]], None]
 """Is told now and then how far an import has come."""
@@ -34,7 +34,7 @@ def import_logs(
     left with its bookmark; what of it has been read is skipped, and all the rest counted. What an RRD of
     mailgraph's holds comes before all logs.
     """
-    if ledger.get(live.bookmark_key):
+    if ledger.bookmark(live.bookmark_key):
         collect(live, ledger, rules, now)
     with ExitStack() as stack:
         files = [
@@ -57,7 +57,7 @@ def import_logs(
             for number, part in enumerate(parts):
                 log, before, later = part.log, parts[:number], parts[number + 1 :]
                 clock = _clock(log, rules.zone, now, year)
-                if not count.joins(part.first):
+                if not count.continues(part.first):
                     count.sessions.known = None
                 known = part.known(before, later)
                 look = _looking(part, known, later, count)
@@ -68,7 +68,7 @@ def import_logs(
                 else:
                     # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
                     places = (
-                        live.load_bookmark(ledger.get(live.bookmark_key))
+                        live.load_bookmark(ledger.bookmark(live.bookmark_key))
                         if isinstance(live, FollowedFile)
                         else ()
                     )
@@ -125,7 +125,7 @@ def _import_live(
     look: Look | None,
 ) -> tuple[int | None, int]:
     """The same of the live log; what its bookmark says has been read is left out."""
-    places = live.load_bookmark(ledger.get(live.bookmark_key))
+    places = live.load_bookmark(ledger.bookmark(live.bookmark_key))
     if places:
         if not holds(log, places[-1]):
             raise SourceError(f"{log.name} was rotated just now; run the import again.")
@@ -134,14 +134,12 @@ def _import_live(
     piece = live.first_piece(log, min(known, log.status.st_size))  # a copy may be longer
     first = count.take(piece.blocks, clock, horizon, look=look)
     piece.check()
-    newest = ledger.get("newest")
+    newest = ledger.state.newest
     if first is not None:
-        count.join(first)
+        count.mark_gap_before(first)
     if newest is not None:
-        count.reach(max(read_until(newest, now), min(now, newest + count.rules.step)))
-    ledger.set(live.bookmark_key, live.bookmark_after((), [piece], now))
-    ledger.set("seen", now)
-    ledger.set("services", count.sessions.saved(ledger.get("newest", now)))
+        count.mark_read_until(max(known_until(newest, now), min(now, newest + count.rules.step)))
+    count.mark_read(live, live.bookmark_after((), [piece], now))
     return first, piece.position.offset
 
 

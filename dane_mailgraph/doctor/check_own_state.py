@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..omissions import OMISSIONS
 from .facts import Facts
 from .findings import Finding, Verdict
 from .loggers import JOURNAL, UNIT
@@ -133,23 +134,13 @@ def rrd(facts: Facts) -> Iterator[Finding]:
         yield Finding("rrd", about, OK, "sound")
 
 
-_MARKS = (
-    ("future", "connections were stamped in the future, counted nowhere", "timedatectl"),
-    ("unreadable", "lines had no readable time, counted nowhere", "dane-mailgraph explain"),
-    (
-        "nameless",
-        "connections had lost the program's name (RFC 5424), counted nowhere",
-        "dane-mailgraph explain",
-    ),
-)
-
-
 def marks(facts: Facts) -> Iterator[Finding]:
     """What the counter has left out since it began."""
-    for name, meaning, remedy in _MARKS:
-        if times := facts.upkeep.marks.get(name):
+    for omission in OMISSIONS:
+        count = facts.upkeep.marks.get(omission.name)
+        if count and omission.is_loss:
             why = "They are missing in every picture; the log tells which they were."
-            yield Finding("left out", "", WARN, f"{times:,} {meaning}", why, remedy)
+            yield Finding("left out", "", WARN, omission.in_words(count), why, omission.command)
 
 
 def page(facts: Facts) -> Iterator[Finding]:

@@ -13,8 +13,6 @@ from ..times import DAY
 
 LEDGER = "ledger.sqlite"
 
-_MARKS = ("late", "skipped", "future", "unreadable", "nameless")
-
 _AUDITED = 7 * DAY
 """Seconds of which ledger and RRD are compared: the ledger keeps a week at least."""
 
@@ -43,7 +41,7 @@ class Upkeep(NamedTuple):
     writing: bool = False
     """An update of the RRD is under way, or was cut off."""
     marks: Mapping[str, int] = {}
-    """What was out of the ordinary since the beginning: `late`, `unreadable`..."""
+    """Name of each of the `OMISSIONS` -> how many since counting began."""
     place: tuple[int, int] | None = None
     """Inode of our log, and the byte up to which it has been read."""
     live: tuple[int, int] | None = None
@@ -79,12 +77,13 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
         found = found._replace(rrd_trouble=str(error))
     try:
         with Ledger(os.path.join(state_dir, LEDGER), writable=False) as ledger:
-            places = bookmark(ledger.get(FollowedFile(log, state_dir).bookmark_key))
+            places = bookmark(ledger.bookmark(FollowedFile(log, state_dir).bookmark_key))
+            state = ledger.state
             found = found._replace(
-                newest=ledger.get("newest"),
-                written=ledger.get("written"),
-                writing=ledger.get("writing") is not None,
-                marks={name: ledger.get(name, 0) for name in _MARKS},
+                newest=state.newest,
+                written=state.rrd_until,
+                writing=state.rrd_update_to is not None,
+                marks=ledger.omitted(),
                 place=(places[-1].inode, places[-1].offset) if places else None,
             )
             if found.last and found.written and not found.writing and not found.rrd_trouble:
@@ -96,7 +95,9 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
 
 
 def _audit(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]:
-    start = max(until - _AUDITED, ledger.get("begin", until), ledger.get("forgotten") or 0)
+    state = ledger.state
+    begin = until if state.begin is None else state.begin
+    start = max(until - _AUDITED, begin, state.pruned_before or 0)
     start += -start % step
     rows = rrd.rows(step, start, until)
     told = list(ledger.intervals(start, until))

@@ -75,7 +75,7 @@ class FollowedFile:
 
     def __init__(self, path: str, state_dir: str) -> None:
         self.path = os.path.abspath(path)
-        self.bookmark_key = f"bookmark {self.path}"
+        self.bookmark_key = self.path
         """Under which name the ledger keeps the bookmark."""
         self.notices: list[str] = []
         """What is to be said of the last reading."""

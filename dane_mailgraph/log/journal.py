@@ -138,7 +138,7 @@ class Piece:
 class Journal:
     """The system's journal, as a log that can be followed."""
 
-    bookmark_key = "bookmark journal"
+    bookmark_key = "journal"
     """Under which name the ledger keeps the bookmark."""
 
     def __init__(self, alive: Callable[[], None] = lambda: None) -> None:
@@ -299,7 +299,7 @@ def _translated(said: str, status: int) -> SourceError:
             f"The journal cannot be read: {last}; run as a user of the group systemd-journal."
         )
     if "seek to cursor" in said:
-        forget = f"DELETE FROM state WHERE name = '{Journal.bookmark_key}'"
+        forget = f"DELETE FROM bookmarks WHERE log = '{Journal.bookmark_key}'"
         return SourceError(
             f"The journal cannot be read from the bookmark in ledger.sqlite on: {last}; stop the counter and forget it, "
             f'`sqlite3 ledger.sqlite "{forget}"` in state_dir, then it goes on behind the newest interval that is counted.'

@@ -61,6 +61,16 @@ class Tally:
         """Connections in RFC 5424 lines from which rsyslog has cut the program's name: counted nowhere."""
 
     @property
+    def omitted(self) -> dict[str, int]:
+        """How many lines were left out, by the names of `OMISSIONS`."""
+        return {
+            "unreadable": self.unreadable,
+            "nameless": self.nameless,
+            "illegible": self.illegible,
+            "future": self.future,
+        }
+
+    @property
     def illegible(self) -> int:
         """Lines about a recipient that cannot be read for sure."""
         return self._meanings.illegible

@@ -4,6 +4,7 @@ from .ledger import Gap, Ledger
 from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
 from .series import SPANS, Row, Series, Span, together
+from .state import State
 from .sync import Store, replace, unused
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Row",
     "Series",
     "Span",
+    "State",
     "Store",
     "WarningCount",
     "described",

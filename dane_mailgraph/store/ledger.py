@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 from ..categories import CATEGORIES
 from ..counts import Interval
 from ..errors import BusyError, ConfigError, StoreError, reason
+from ..omissions import NOTHING_OMITTED
+from .state import State
 
-SCHEMA = 1
+SCHEMA = 2
 
 _APPLICATION = 0x44414E45  # "DANE": tells our file from anybody's
 
@@ -29,6 +31,8 @@ _TABLES = {
     "intervals": "(start INTEGER PRIMARY KEY)",
     "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
     "state": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "bookmarks": "(log TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "omissions": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "relays": f"({_RELAY}, protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, PRIMARY KEY (day, relay)) WITHOUT ROWID",
     "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
 }
@@ -51,7 +55,9 @@ class Ledger:
     def __init__(self, path: str, *, writable: bool) -> None:
         """Open the ledger, or make it where a writer finds none; raises StoreError, BusyError."""
         self.path = path
-        self._cache: dict[str, Any] = {}
+        self._writable = writable
+        self._state: State | None = None
+        """What has been loaded or written; only of a writer, because nobody else changes what it has read."""
         with _translated(path):
             if not writable:
                 _must_be_there(path)
@@ -121,22 +127,17 @@ class Ledger:
         """Whether the file that was opened is still the one of that name: what is written into another is lost."""
         return _identity(self.path) == self._identity
 
-    @property
-    def unread(self) -> bool:
-        """Whether no log has been read into it yet."""
-        return self.get("begin") is None and self.get("seen") is None
-
     def agree(self, step: int) -> None:
         """Remember how long the intervals are; raises ConfigError where they are of another length."""
-        said = self.get("step")
-        if said is not None and said != step and self.get("begin") is not None:
+        kept = self.state
+        if kept.step not in (None, step) and kept.begin is not None:
             raise ConfigError(
-                f"{self.path} counts in steps of {said} seconds, the setting step says {step}; "
+                f"{self.path} counts in steps of {kept.step} seconds, the setting step says {step}; "
                 "set it back, or use another state_dir."
             )
-        if said != step:
+        if kept.step != step:
             with self.transaction():
-                self.set("step", step)
+                self.save(kept._replace(step=step))
 
     def __enter__(self) -> Ledger:
         return self
@@ -158,7 +159,7 @@ class Ledger:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                self._cache.clear()
+                self._state = None
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -194,15 +195,15 @@ class Ledger:
             newest: int | None = self._db.execute("SELECT max(start) FROM intervals").fetchone()[0]
             return newest
 
-    def forget(self, before: int) -> None:
-        """Drop the intervals and gaps that end before this time, and say so in `forgotten`."""
+    def prune(self, before: int) -> None:
+        """Drop the intervals and gaps that end before this time; inside a transaction."""
         self._db.execute("DELETE FROM intervals WHERE start < ?", (before,))
         self._db.execute("DELETE FROM gaps WHERE until <= ?", (before,))
-        self.set("forgotten", max(before, self.get("forgotten", before)))
+        self.save(self.state._replace(pruned_before=max(before, self.state.pruned_before or 0)))
 
     # ---- gaps ----
 
-    def mark(self, gap: Gap) -> None:
+    def mark_gap(self, gap: Gap) -> None:
         """Write down that the log of this time is lost."""
         self._db.execute(
             "INSERT INTO gaps VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET until = max(until, excluded.until)",
@@ -218,6 +219,22 @@ class Ledger:
             )
             return [Gap(*row) for row in rows]
 
+    # ---- omissions ----
+
+    def omit(self, counts: Mapping[str, int]) -> None:
+        """Add to the omissions of these names; inside a transaction."""
+        self._db.executemany(
+            "INSERT INTO omissions VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
+            [(name, count) for name, count in counts.items() if count],
+        )
+
+    def omitted(self) -> dict[str, int]:
+        """Name of each of the `OMISSIONS` -> how many there have been since counting began."""
+        with _translated(self.path):
+            rows = self._db.execute("SELECT name, count FROM omissions").fetchall()
+        return NOTHING_OMITTED | dict(rows)
+
     # ---- other tables ----
 
     def read(self, query: str, *parameters: int) -> list[Any]:
@@ -231,25 +248,45 @@ class Ledger:
         """Change `relays` or `warnings`; inside a transaction."""
         self._db.executemany(statement, rows)
 
-    # ---- state ----
+    # ---- state and bookmarks ----
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """A remembered value; `collect` and `store` say which names there are."""
-        if name not in self._cache:
-            with _translated(self.path):
-                row = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                return default
-            self._cache[name] = json.loads(row[0])
-        return self._cache[name]
+    @property
+    def state(self) -> State:
+        """How far everything is, as of the last commit or of this transaction; raises StoreError."""
+        if self._state is not None:
+            return self._state
+        with _translated(self.path):
+            rows = self._db.execute("SELECT name, value FROM state").fetchall()
+        try:
+            state = State.parsed(rows)
+        except ValueError as error:
+            raise StoreError(
+                f"{self.path} cannot be understood: {error}; move it away or restore it from a backup."
+            ) from error
+        if self._writable:
+            self._state = state
+        return state
 
-    def set(self, name: str, value: Any) -> None:
-        """Remember a value (anything JSON can say); inside a transaction."""
-        self._db.execute(
+    def save(self, state: State) -> None:
+        """Replace the state; inside a transaction."""
+        self._db.executemany(
             "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, json.dumps(value)),
+            state.changes(self.state),
         )
-        self._cache[name] = value
+        self._state = state
+
+    def bookmark(self, log: str) -> Any:
+        """How far this log has been read, as its `Source` has said it; None where there is no bookmark."""
+        with _translated(self.path):
+            row = self._db.execute("SELECT value FROM bookmarks WHERE log = ?", (log,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def set_bookmark(self, log: str, value: Any) -> None:
+        """Remember how far this log has been read (anything JSON can say); inside a transaction."""
+        self._db.execute(
+            "INSERT INTO bookmarks VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET value = excluded.value",
+            (log, json.dumps(value)),
+        )
 
 
 @contextmanager

@@ -10,16 +10,39 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from enum import Enum, auto
 from itertools import chain
 
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..times import DAY
 from .ledger import Gap, Ledger
-from .rrd import RRD, SOURCES, DamagedError
+from .rrd import RRD, SOURCES, DamagedError, Facts
+from .state import State
 
 _RETAINED = 8 * DAY
 """Seconds of intervals that the ledger keeps although a snapshot holds them: for an older snapshot or RRD."""
+
+_TORN = "was torn when its writer was stopped"
+
+
+class Situation(Enum):
+    """How RRD and ledger stand to each other when a writer begins."""
+
+    NOTHING_WRITTEN = auto()
+    """The ledger has written nothing, and there is no RRD."""
+    IN_STEP = auto()
+    """Both end at the same time."""
+    LEDGER_IS_NEW = auto()
+    """The ledger was made anew from the logs, and the RRD is that of the one before it."""
+    RRD_IS_AHEAD = auto()
+    """The RRD or its snapshot holds more: the ledger was lost, or is an old copy."""
+    UPDATE_WAS_CUT_OFF = auto()
+    """A writer was killed amid an update: the RRD may be silently wrong."""
+    RRD_IS_LOST = auto()
+    """It is gone, damaged, or an old copy."""
+    RRD_LACKS_SOURCES = auto()
+    """An earlier version made it, which knew fewer categories."""
 
 
 class Store:
@@ -28,127 +51,144 @@ class Store:
     def __init__(self, state_dir: str, step: int) -> None:
         self.rrd = RRD(os.path.join(state_dir, "outbound.rrd"), step)
         self.snapshot = RRD(self.rrd.path + ".snapshot", step)
-        self.notices: list[str] = []
-        """What was out of the ordinary, one sentence each; the caller takes them."""
         self._making = os.path.join(state_dir, "making")
 
-    def settle(self, ledger: Ledger) -> None:
-        """Make RRD and ledger agree, whatever happened to either; raises StoreError where nothing sure can be done."""
-        if ledger.get("rebuilt"):
-            self._give_way(ledger)
-        written, writing = ledger.get("written"), ledger.get("writing")
-        facts, why = None, "was gone"
+    def reconcile(self, ledger: Ledger) -> list[str]:
+        """Make RRD and ledger agree, whatever happened to either.
+
+        Returns what was out of the ordinary, one sentence each. Raises StoreError where no answer is sure.
+        """
+        situation, why = self._situation(ledger.state)
+        match situation:
+            case Situation.LEDGER_IS_NEW:
+                self._restart_from_new_ledger(ledger)
+            case Situation.RRD_IS_AHEAD:
+                return [self._trust_rrd(ledger)]
+            case Situation.UPDATE_WAS_CUT_OFF:
+                self._remake(ledger, why)
+            case Situation.RRD_IS_LOST:
+                return [self._remake_lost(ledger, why)]
+            case Situation.RRD_LACKS_SOURCES:
+                replace(self._copied(self.rrd).path, self.rrd.path)
+                return self.reconcile(ledger)
+        return []
+
+    def _situation(self, state: State) -> tuple[Situation, str]:
+        """How they stand, and what is wrong with the RRD if anything is; raises StoreError where it is not ours."""
+        if state.rebuilt:
+            return Situation.LEDGER_IS_NEW, ""
+        facts, why = self._facts(state)
+        if facts and set(SOURCES) - set(facts.sources):
+            return Situation.RRD_LACKS_SOURCES, ""
+        last, until, update_to = facts.last if facts else 0, state.rrd_until, state.rrd_update_to
+        if last == until and update_to is None:
+            return Situation.IN_STEP, ""
+        if self.snapshot.whole_until() > (until or 0) or last > max(until or 0, update_to or 0):
+            return Situation.RRD_IS_AHEAD, ""
+        if until is None:
+            return Situation.NOTHING_WRITTEN, ""
+        if facts and last >= until:
+            return Situation.UPDATE_WAS_CUT_OFF, _TORN
+        return Situation.RRD_IS_LOST, why
+
+    def _facts(self, state: State) -> tuple[Facts | None, str]:
+        """What the RRD says of itself, and what would be wrong with it."""
         try:
             facts = self.rrd.facts(writing=True)
         except DamagedError as error:
-            if written is None:  # nobody knows that it was ours
+            if state.rrd_until is None:  # it may be anybody's
                 raise
-            why = error.why if writing is None else "was torn when its writer was stopped"
-        if facts and set(SOURCES) - set(facts.sources):
-            replace(self._copied(self.rrd).path, self.rrd.path)
-        last = facts.last if facts else 0
-        if last == written and writing is None:
-            return
-        kept = self.snapshot.whole_until()
-        if kept > (written or 0) or last > max(written or 0, writing or 0):
-            self._adopt(ledger, last, kept)
-        elif written is not None:
-            self._recover(
-                ledger,
-                why if facts is None else "was older than the ledger" if last < written else "",
-            )
+            return None, error.why if state.rrd_update_to is None else _TORN
+        return facts, "was older than the ledger" if facts else "was gone"
 
     def follow(self, ledger: Ledger, now: int, grace: int) -> int:
-        """Write the closed intervals of the ledger into the RRD, quiet ones as zeros; say how many."""
-        reached, begin = ledger.get("reached"), ledger.get("begin")
-        if reached is None or begin is None:
+        """Write the closed intervals of the ledger into the RRD, quiet ones as zeros; return how many."""
+        state = ledger.state
+        if state.read_until is None or state.begin is None:
             return 0
-        written = ledger.get("written")
-        start = begin if written is None else written
-        until: int = min(reached, (now - grace) // self.rrd.step * self.rrd.step)
+        start = state.begin if state.rrd_until is None else state.rrd_until
+        until = min(state.read_until, (now - grace) // self.rrd.step * self.rrd.step)
         if until <= start:
             return 0
-        forgotten = ledger.get("forgotten")
         if (
-            written is not None
-            and forgotten is not None
-            and not forgotten <= self.snapshot.whole_until() <= written
+            state.rrd_until is not None
+            and state.pruned_before is not None
+            and not state.pruned_before <= self.snapshot.whole_until() <= state.rrd_until
         ):
             self._renew_snapshot()  # without one an update that is cut off could not be mended
         with ledger.transaction():
-            ledger.set("writing", until)
-        if written is None:
-            fresh = self._created(begin)
+            ledger.save(ledger.state._replace(rrd_update_to=until))
+        if state.rrd_until is None:
+            fresh = self._created(state.begin)
             _write(fresh, ledger, start, until)
             replace(fresh.path, self.rrd.path)
         else:
             _write(self.rrd, ledger, start, until)
         with ledger.transaction():
-            ledger.set("written", until)
-            ledger.set("writing", None)
-        steps: int = (until - start) // self.rrd.step
-        return steps
+            ledger.save(ledger.state._replace(rrd_until=until, rrd_update_to=None))
+        return (until - start) // self.rrd.step
 
     def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> None:
-        """Copy the RRD aside once in a while, so that the ledger may forget what both hold."""
-        written, taken = ledger.get("written"), ledger.get("snapshot_at")
-        if written is None or (taken is not None and 0 <= now - taken < every):
+        """Copy the RRD aside once in a while, so that the ledger may drop what both hold."""
+        state = ledger.state
+        until, taken = state.rrd_until, state.snapshot_at
+        if until is None or (taken is not None and 0 <= now - taken < every):
             return
-        if taken is None and written - ledger.get("begin", written) < every:
+        if taken is None and state.begin is not None and until - state.begin < every:
             return  # the ledger still holds everything
-        before = ledger.get("snapshot")
         self._renew_snapshot()
         with ledger.transaction():
-            ledger.set("snapshot", written)
-            ledger.set("snapshot_at", now)
-            if before is not None:
-                ledger.forget(min(before, written - _RETAINED))
+            ledger.save(ledger.state._replace(snapshot_until=until, snapshot_at=now))
+            if state.snapshot_until is not None:
+                ledger.prune(min(state.snapshot_until, until - _RETAINED))
 
     def _renew_snapshot(self) -> None:
         if not self.snapshot.whole_until():
             _aside(self.snapshot.path)
         replace(self._copied(self.rrd).path, self.snapshot.path)
 
-    def _recover(self, ledger: Ledger, why: str) -> None:
-        """Put a true RRD into place: one that is older, or a new one, with the ledger written onto it."""
-        fresh, start = self._base(ledger, why or "was torn when its writer was stopped")
-        _write(fresh, ledger, start, ledger.get("written"))
-        kept = _aside(self.rrd.path) if why else ""
+    def _remake(self, ledger: Ledger, why: str, *, keep: bool = False) -> str:
+        """Put a true RRD into place: one that is older, or a new one, with the ledger written onto it.
+
+        With `keep` what stood there is put aside; returns its name then, empty where nothing did.
+        """
+        fresh, start = self._base(ledger, why)
+        _write(fresh, ledger, start, ledger.state.rrd_until or start)
+        aside = _aside(self.rrd.path) if keep else ""
         replace(fresh.path, self.rrd.path)
         with ledger.transaction():
-            ledger.set("writing", None)
-        if why:
-            before = (
-                f"; what stood there is now {kept}, delete it when you do not want it back"
-                if kept
-                else ""
-            )
-            self.notices.append(
-                f"{self.rrd.path} {why}: made anew from what is kept beside it, nothing is lost{before}."
-            )
+            ledger.save(ledger.state._replace(rrd_update_to=None))
+        return aside
+
+    def _remake_lost(self, ledger: Ledger, why: str) -> str:
+        """Make the RRD anew and return a sentence of it."""
+        aside = self._remake(ledger, why, keep=True)
+        old = f"; what stood there is now {aside}, delete it when you do not want it back"
+        return (
+            f"{self.rrd.path} {why}: made anew from what is kept beside it, nothing is lost"
+            f"{old if aside else ''}."
+        )
 
     def _base(self, ledger: Ledger, why: str) -> tuple[RRD, int]:
-        """A new one that the ledger can bring up to date, and up to when it is written."""
-        begin, written, forgotten = (
-            ledger.get("begin"),
-            ledger.get("written"),
-            ledger.get("forgotten"),
-        )
-        since = begin if forgotten is None else forgotten
-        if since <= (kept := self.snapshot.whole_until()) <= written:
+        """An RRD in the making that the ledger can bring up to date, and up to when it is written."""
+        state = ledger.state
+        begin, until, pruned = state.begin or 0, state.rrd_until or 0, state.pruned_before
+        since = begin if pruned is None else pruned
+        if since <= (kept := self.snapshot.whole_until()) <= until:
             return self._copied(self.snapshot), kept
-        if forgotten is None:
+        if pruned is None:
             return self._created(begin), begin
         # An update never takes the time of the last one back: what is older was restored, and is whole.
-        if since <= (last := self.rrd.whole_until()) < written:
+        if since <= (last := self.rrd.whole_until()) < until:
             return self._copied(self.rrd), last
         raise StoreError(
-            f"{self.rrd.path} {why} and {self.snapshot.path} cannot replace it; "
-            "restore one of them from a backup, or run `dane-mailgraph import --rebuild` with all the logs you have."
+            f"{self.rrd.path} {why} and {self.snapshot.path} cannot replace it; restore one of them "
+            "from a backup, or run `dane-mailgraph import --rebuild` with all the logs you have."
         )
 
-    def _adopt(self, ledger: Ledger, last: int, kept: int) -> None:
-        """Take what the RRD or its snapshot hold beyond the ledger as counted: the ledger was lost, or is an old one."""
+    def _trust_rrd(self, ledger: Ledger) -> str:
+        """Take what the RRD or its snapshot holds beyond the ledger as counted; return a sentence of it."""
+        last, kept = self.rrd.whole_until(), self.snapshot.whole_until()
         if kept > last:
             _aside(self.rrd.path)
             replace(self._copied(self.snapshot).path, self.rrd.path)
@@ -156,23 +196,28 @@ class Store:
             self._renew_snapshot()
         newest = max(last, kept)
         with ledger.transaction():
-            ledger.forget(newest)
-            ledger.set("begin", ledger.get("begin", newest))
-            ledger.set("reached", max(newest, ledger.get("reached", newest)))
-            ledger.set("written", newest)
-            ledger.set("writing", None)
-            ledger.set("horizon", newest)
-            ledger.set("snapshot", newest)
-        self.notices.append(
+            ledger.prune(newest)
+            state = ledger.state
+            ledger.save(
+                state._replace(
+                    begin=newest if state.begin is None else state.begin,
+                    read_until=max(newest, state.read_until or newest),
+                    rrd_until=newest,
+                    rrd_update_to=None,
+                    already_counted_until=newest,
+                    snapshot_until=newest,
+                )
+            )
+        return (
             f"{self.rrd.path} holds more than {ledger.path}: counting goes on where the RRD ends."
         )
 
-    def _give_way(self, ledger: Ledger) -> None:
-        """The ledger was made anew from the logs: what was written of the one before it is not its own."""
+    def _restart_from_new_ledger(self, ledger: Ledger) -> None:
+        """Put the RRD and the snapshot of the ledger before this one aside."""
         _aside(self.rrd.path)
         _aside(self.snapshot.path)
         with ledger.transaction():
-            ledger.set("rebuilt", None)
+            ledger.save(ledger.state._replace(rebuilt=False))
 
     # ---- RRDs in the making ----
 

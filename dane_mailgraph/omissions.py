@@ -1,0 +1,80 @@
+"""Table 4: what was read and not counted as it should have been. A new omission is one new row.
+
+The ledger keeps how many there were by name. `import`, `collect -v`, `report` and `doctor` show what is not zero.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Omission(NamedTuple):
+    """One reason to leave something out."""
+
+    name: str
+    unit: str
+    """What one of them is: `line`, `connection`."""
+    what: str
+    """What is the matter with it, and where it counts, as words that follow the unit."""
+    remedy: str
+    """What shows more or mends it, as a clause; empty where nothing is wrong."""
+    command: str
+    """The same as a command, for `doctor`; empty where no count is missing."""
+
+    def in_words(self, count: int) -> str:
+        """So many of them: `12 lines stamped in the future, counted nowhere`."""
+        return f"{count:,} {self.unit}{'' if count == 1 else 's'} {self.what}"
+
+    def with_remedy(self, count: int) -> str:
+        """The same, and what shows more or mends it."""
+        return f"{self.in_words(count)}{'; ' if self.remedy else ''}{self.remedy}"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether a count is missing; else it is counted in another interval, or was before."""
+        return bool(self.command)
+
+
+_EXPLAIN = "dane-mailgraph explain"
+
+OMISSIONS = (
+    Omission(
+        "unreadable",
+        "line",
+        "without a readable time, counted nowhere",
+        f"`{_EXPLAIN}` shows which",
+        _EXPLAIN,
+    ),
+    Omission(
+        "nameless",
+        "connection",
+        "without the program's name, which rsyslog's RFC 5424 format cuts off, counted nowhere",
+        "let rsyslog write RSYSLOG_FileFormat",
+        _EXPLAIN,
+    ),
+    Omission(
+        "illegible",
+        "line",
+        "about a recipient, cut off or to be read in two ways, counted nowhere or as unknown",
+        f"`{_EXPLAIN}` shows which",
+        _EXPLAIN,
+    ),
+    Omission(
+        "future",
+        "line",
+        "stamped in the future, counted nowhere",
+        "look at the clock and at time_zone",
+        "timedatectl",
+    ),
+    Omission(
+        "late",
+        "line",
+        "logged after the interval was closed, counted in the oldest open one",
+        "a longer grace waits for such lines",
+        "",
+    ),
+    Omission("skipped", "line", "skipped, because counted before", "", ""),
+)
+
+NOTHING_OMITTED = {each.name: 0 for each in OMISSIONS}
+"""Name -> 0."""

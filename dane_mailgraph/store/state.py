@@ -1,0 +1,65 @@
+"""What the ledger remembers beside its counts, as one value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+
+class State(NamedTuple):
+    """How far everything is. Times are epoch seconds; None where there is none yet."""
+
+    step: int | None = None
+    """Seconds in an interval."""
+    begin: int | None = None
+    """Start of the first interval of all."""
+    newest: int | None = None
+    """When the newest line was written."""
+    read_at: int | None = None
+    """When the log was last read to its end."""
+    read_until: int | None = None
+    """The end of what the log has been read for: intervals before it can be closed."""
+    already_counted_until: int | None = None
+    """Set while the log still holds lines from before that have been counted already: the RRD knew more than the ledger."""
+    sessions: Any = None
+    """The open TLS sessions of Postfix's processes, as `Sessions.saved` gives them."""
+    rrd_until: int | None = None
+    """Up to when the intervals stand in the RRD."""
+    rrd_update_to: int | None = None
+    """Up to when an update of the RRD is writing them now, or was when its writer was killed."""
+    snapshot_until: int | None = None
+    """Up to when they stood in the RRD when its snapshot was made."""
+    snapshot_at: int | None = None
+    """When that was."""
+    pruned_before: int | None = None
+    """Intervals before it are kept in RRD and snapshot alone."""
+    rebuilt: bool = False
+    """The ledger was made anew from the logs; the RRD of the one before it must go."""
+
+    @property
+    def log_was_read(self) -> bool:
+        """Whether any log has been read."""
+        return self.begin is not None or self.read_at is not None
+
+    def changes(self, before: State) -> Iterator[tuple[str, str]]:
+        """The fields that differ, each with its value as JSON."""
+        for name, value, old in zip(self._fields, self, before, strict=True):
+            if value != old:
+                yield name, json.dumps(value)
+
+    @classmethod
+    def parsed(cls, rows: Iterable[tuple[str, str]]) -> State:
+        """The state that these fields make; other names are ignored. Raises ValueError naming what makes no sense."""
+        texts = dict(rows)
+        return cls(**{name: _value(name, texts[name]) for name in cls._fields if name in texts})
+
+
+def _value(name: str, text: str) -> Any:
+    value = json.loads(text)
+    wanted = {"sessions": object, "rebuilt": bool}.get(name, int)
+    if value is not None and not (
+        isinstance(value, wanted) and (wanted is not int or type(value) is int)
+    ):
+        raise ValueError(f"{name} is {text[:40]}")
+    return value
