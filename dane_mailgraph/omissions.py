@@ -30,6 +30,11 @@ class Omission(NamedTuple):
         return f"{self.in_words(count)}{'; ' if self.remedy else ''}{self.remedy}"
 
     @property
+    def is_remarkable(self) -> bool:
+        """Whether something is wrong; else it is printed beside what was counted."""
+        return bool(self.remedy)
+
+    @property
     def is_loss(self) -> bool:
         """Whether a count is missing; else it is counted in another interval, or was before."""
         return bool(self.command)

@@ -239,7 +239,8 @@ def counted_until(ledger: Ledger, step: int) -> int | None:
 def remarks(result: Result, zone: tzinfo | None) -> Iterator[str]:
     """What is out of the ordinary, in sentences."""
     for omission in OMISSIONS:
-        if count := result.omitted[omission.name]:
+        count = result.omitted[omission.name]
+        if count and omission.is_remarkable:
             yield f"{omission.with_remedy(count)}."
     yield from (each.in_words(zone) for each in result.carried)
     for gap in result.lost:
