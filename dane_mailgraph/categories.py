@@ -1,12 +1,22 @@
-"""Table 1: the families and categories we count: name, RRD data source, label, colour, meaning.
+"""Table 1: the families and categories we count.
 
-A new category is one new row. Its order here is the order of the data sources in the RRD, of the
-columns in the ledger, of the legends and of the stacks (bottom to top = good to bad).
+A new category is one new row. The order of the rows is the order of the data sources in the RRD, of
+the columns in the ledger, of the legends and of the stacks (bottom to top = good to bad).
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import NamedTuple
+
+
+class Authentication(Enum):
+    """What a count in a category shows of the server's authentication."""
+
+    PROVEN = "authenticated"
+    MISSING = "not authenticated"
+    DOUBTFUL = "a failure that may pass"
+    UNKNOWN = "nothing"
 
 
 class Category(NamedTuple):
@@ -15,27 +25,31 @@ class Category(NamedTuple):
     family: str
     name: str
     data_source: str
-    """Data source in the RRD and column in the ledger: at most 19 of [a-z0-9_] (rrdcreate(1))."""
+    """Data source in the RRD and column in the ledger: up to 19 of [a-z0-9_] (rrdcreate(1))."""
     label: str
     light: str
-    """Colour on a white ground, #rrggbb."""
+    """Colour on a white background, #rrggbb."""
     dark: str
-    """Colour on a dark ground, #rrggbb."""
+    """Colour on a dark background, #rrggbb."""
     meaning: str
+    authentication: Authentication = Authentication.UNKNOWN
 
     @property
     def key(self) -> str:
-        """`family.name`, as `explain` says it."""
+        """`family.name`, as in the output of `explain`."""
         return f"{self.family}.{self.name}"
 
 
-def _family(family: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Category, ...]:
+_Row = tuple[str, str, str, str, str, str] | tuple[str, str, str, str, str, str, Authentication]
+
+
+def _family(family: str, *rows: _Row) -> tuple[Category, ...]:
     return tuple(Category(family, *row) for row in rows)
 
 
-# A colour on a white and on a dark ground. Green is authenticated, red is in the clear. Neighbours in a stack keep apart for
-# every reader and on grey paper: CIE76 at least 19 under deuteranopia and protanopia, at least 13 in lightness (L*);
-# tests/test_palette.py simulates both.
+# A colour on a white and on a dark background. Green is authenticated, red is plaintext. Neighbours
+# in a stack differ for every reader and on grey paper: by CIE76 at least 19 under deuteranopia and
+# protanopia, by at least 13 in lightness (L*); tests/test_palette.py simulates both.
 GREEN = "#00795C", "#0E9A73"
 MINT = "#86D5C0", "#9FE8D4"
 BLUE = "#4A98DB", "#6CB6F8"
@@ -55,31 +69,44 @@ CONNECTIONS = _family(
         "verified",
         "Verified",
         *GREEN,
-        "the certificate matched DANE TLSA records, or a demanded name",
+        "the certificate matched TLSA records (DANE), or a name that policy requires",
+        Authentication.PROVEN,
     ),
     (
         "trusted",
         "trusted",
         "Trusted",
         *BLUE,
-        "the chain ends in a CA we trust, the name was not checked",
+        "the chain ends in a trusted CA; the name was not checked",
+        Authentication.MISSING,
     ),
     (
         "untrusted",
         "untrusted",
         "Untrusted",
         *YELLOW,
-        "encrypted to a certificate nobody vouches for",
+        "encrypted, but the certificate is not from a trusted CA",
+        Authentication.MISSING,
     ),
-    ("anonymous", "anonymous", "Anonymous", *VIOLET, "encrypted without any certificate"),
+    (
+        "anonymous",
+        "anonymous",
+        "Anonymous",
+        *VIOLET,
+        "encrypted, without a certificate",
+        Authentication.MISSING,
+    ),
     (
         "reused",
         "reused",
         "reused",
         *GREY,
-        "a further delivery over a connection that was kept open",
+        "another delivery over an open connection",
     ),
 )
+
+HANDSHAKES = tuple(row for row in CONNECTIONS if row.name != "reused")
+"""New connections; a reused one has no handshake of its own."""
 
 PROTOCOLS = _family(
     "protocols",
@@ -96,7 +123,7 @@ KEY_EXCHANGE = _family(
     ("ecdh", "kx_ecdh", "ECDH", *BLUE, "elliptic curve Diffie-Hellman"),
     ("dh", "kx_dh", "DH", *YELLOW, "finite field Diffie-Hellman"),
     ("rsa", "kx_rsa", "RSA", *VIOLET, "RSA key transport, no forward secrecy"),
-    ("unknown", "kx_unknown", "unknown", *GREY, "the line does not say"),
+    ("unknown", "kx_unknown", "unknown", *GREY, "the log line does not name it"),
 )
 
 DELIVERIES = _family(
@@ -106,7 +133,8 @@ DELIVERIES = _family(
         "sent_dane",
         "DANE",
         *GREEN,
-        "the server was authenticated by DANE (Postfix 3.11 and later say so)",
+        "the server was authenticated by DANE (logged by Postfix 3.11 and later)",
+        Authentication.PROVEN,
     ),
     (
         "half_dane",
@@ -114,6 +142,7 @@ DELIVERIES = _family(
         "half DANE",
         *MINT,
         "TLSA records matched, but the MX lookup was not secure",
+        Authentication.PROVEN,
     ),
     (
         "verified",
@@ -121,6 +150,7 @@ DELIVERIES = _family(
         "verified",
         *BLUE,
         "the server was authenticated, by DANE, a CA or a fingerprint",
+        Authentication.PROVEN,
     ),
     (
         "encrypted",
@@ -128,9 +158,10 @@ DELIVERIES = _family(
         "encrypted",
         *YELLOW,
         "over TLS to a server that was not authenticated",
+        Authentication.MISSING,
     ),
-    ("plaintext", "sent_plaintext", "plaintext", *RED, "in the clear"),
-    ("unknown", "sent_unknown", "unknown", *GREY, "the log does not tell"),
+    ("plaintext", "sent_plaintext", "plaintext", *RED, "not encrypted", Authentication.MISSING),
+    ("unknown", "sent_unknown", "unknown", *GREY, "the log does not show how"),
 )
 
 FAILURES = _family(
@@ -140,43 +171,54 @@ FAILURES = _family(
         "fail_certificate",
         "certificate",
         *RED,
-        "the certificate was not the demanded one",
+        "the server certificate failed verification",
+        Authentication.MISSING,
     ),
     (
         "dane_lookup",
         "fail_dane_lookup",
         "TLSA lookup",
         *LILAC,
-        "the TLSA records could not be looked up",
+        "the lookup of TLSA records failed",
+        Authentication.DOUBTFUL,
     ),
     (
         "dane_required",
         "fail_dane_required",
         "DANE missing",
         *BLUE,
-        "DANE was demanded and is not there",
+        "policy requires DANE, and the server has no usable TLSA records",
+        Authentication.MISSING,
     ),
     (
         "starttls",
         "fail_starttls",
         "STARTTLS",
         *YELLOW,
-        "TLS was demanded and not offered, or refused",
+        "policy requires TLS, and the server did not offer it, or refused",
+        Authentication.MISSING,
     ),
-    ("handshake", "fail_handshake", "handshake", *ORANGE, "the handshake failed"),
+    (
+        "handshake",
+        "fail_handshake",
+        "handshake",
+        *ORANGE,
+        "the TLS handshake failed",
+        Authentication.DOUBTFUL,
+    ),
     (
         "requiretls",
         "fail_requiretls",
         "REQUIRETLS",
         *NAVY,
-        "the sender demanded what the server cannot (RFC 8689)",
+        "the sender requires TLS that the server cannot guarantee (RFC 8689)",
     ),
     (
         "local",
         "fail_local",
         "our own TLS",
         *GREY,
-        "our own TLS cannot work: look at its configuration",
+        "our own TLS does not work: check its configuration",
     ),
 )
 
@@ -187,6 +229,9 @@ FAMILIES: dict[str, tuple[Category, ...]] = {
     "deliveries": DELIVERIES,
     "failures": FAILURES,
 }
+
+WHOLE: dict[str, tuple[Category, ...]] = FAMILIES | {"connections": HANDSHAKES}
+"""Family -> the categories that make up its 100 %."""
 
 CATEGORIES: tuple[Category, ...] = tuple(row for family in FAMILIES.values() for row in family)
 

@@ -1,6 +1,6 @@
-"""What is said in which language: a catalogue a language, and how it writes numbers.
+"""Languages of the page and the pictures: one catalogue each, and how it writes numbers.
 
-The program speaks English. A catalogue is a file `languages/CODE.json` that gives for each of its texts the same in
+The source texts are English. A catalogue is a file `languages/CODE.json` that maps each of them to
 another language; numbers follow its text for `1,234.5`. A new language is one new file.
 """
 
@@ -11,33 +11,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from .times import in_largest_unit
+
 UNKNOWN = "\N{EN DASH}"
-"""Stands for a number that is not known."""
+"""Stands for an unknown number."""
 
 _CATALOGUES = Path(__file__).parent / "languages"
 
 
 class Language(NamedTuple):
-    """A language in which the page and the pictures are written."""
+    """A language of the page and the pictures."""
 
     code: str
-    """As HTML names it (BCP 47)."""
+    """BCP 47, as in HTML."""
     texts: Mapping[str, str] = {}
+    """English text -> translation."""
 
     def say(self, text: str, **values: object) -> str:
-        """An English text in this language, `{name}` replaced; what the catalogue lacks stays English."""
-        said = self.texts.get(text, text)
-        return said.format(**values) if values else said
+        """Translate an English text and fill in its `{name}`; the untranslated stay English."""
+        translation = self.texts.get(text, text)
+        return translation.format(**values) if values else translation
 
     def number(self, value: float | None, decimals: int = 0) -> str:
-        """`1,234.5`; None is unknown."""
+        """Write a number as `1,234.5`; None is unknown."""
         if value is None:
             return UNKNOWN
         sample = self.say("1,234.5")
         return f"{value:,.{decimals}f}".translate(str.maketrans(",.", sample[1] + sample[5]))
 
     def percent(self, share: float | None) -> str:
-        """A share as `43.5%`; what is not nothing or everything is never rounded to it."""
+        """Write a share from 0 to 1 as `43.5%`; only 0 and 1 are written as `0%` and `100%`."""
         if share is None:
             return UNKNOWN
         if 0 < share < 0.001:
@@ -46,17 +49,22 @@ class Language(NamedTuple):
             return ">" + self.say("{number}%", number=self.number(99.9, 1))
         return self.say("{number}%", number=self.number(100 * share, 1 if 0 < share < 1 else 0))
 
+    def duration(self, seconds: int) -> str:
+        """Write a duration as `45 s`, `20 min`, `3 h`, `5 days`."""
+        count, unit = in_largest_unit(seconds)
+        return self.say(f"{{number}} {unit}", number=self.number(count))
+
 
 ENGLISH = Language("en")
 
 
 def languages() -> tuple[str, ...]:
-    """The codes of all languages there are."""
+    """Return the codes of all languages."""
     return ("en", *sorted(path.stem for path in _CATALOGUES.glob("*.json")))
 
 
 def language(code: str) -> Language:
-    """The language of that code; raises ValueError."""
+    """Return the language of a code; raises ValueError."""
     if code == "en":
         return ENGLISH
     if code not in languages():

@@ -63,9 +63,16 @@ def day_of(at: int, zone: tzinfo | None) -> int:
     return day.year * 10000 + day.month * 100 + day.day
 
 
-def format_time(at: int, zone: tzinfo | None, *, seconds: bool = False) -> str:
-    """Write an epoch second as local time: `2026-11-24 12:00`, or to the second `... 12:00:07`."""
-    return f"{local(at, zone):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}"
+def format_time(
+    at: int, zone: tzinfo | None, *, seconds: bool = False, zone_name: bool = False
+) -> str:
+    """Write an epoch second as local time: `2026-11-24 12:00`.
+
+    With `seconds`: `2026-11-24 12:00:07`; with `zone_name`, for readers elsewhere:
+    `2026-11-24 12:00 CET`.
+    """
+    form = "%Y-%m-%d %H:%M" + ":%S" * seconds + " %Z" * zone_name
+    return local(at, zone).strftime(form).rstrip()
 
 
 def format_day(at: int, zone: tzinfo | None) -> str:
@@ -74,11 +81,17 @@ def format_day(at: int, zone: tzinfo | None) -> str:
 
 
 def format_duration(seconds: int) -> str:
-    """Write a duration in its largest unit, rounded down: `45 s`, `20 min`, `3 h`, `5 days`.
+    """Write a duration in its largest unit, rounded down: `45 s`, `20 min`, `3 h`, `5 days`."""
+    count, unit = in_largest_unit(seconds)
+    return f"{count:,} {unit}"
+
+
+def in_largest_unit(seconds: int) -> tuple[int, str]:
+    """Return a duration as count and unit: `s`, `min`, `h` or `days`.
 
     A unit is used from two of it on, so that the last digit always says something.
     """
-    for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds // unit:,} {name}"
-    return f"{seconds:,} s"
+    for length, unit in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= 2 * length:
+            return seconds // length, unit
+    return seconds, "s"

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.site.axis import local, moment, scale, ticks
+from dane_mailgraph.site.axis import scale, ticks
 from dane_mailgraph.store.series import SPANS, Span
-from dane_mailgraph.times import DAY, HOUR
+from dane_mailgraph.times import DAY, HOUR, format_time, local
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour
@@ -207,9 +207,9 @@ def test_labels_are_written_as_the_language_does() -> None:
     assert "24. Nov" in [tick.label for tick in ticks(NOW - DAY, NOW, BERLIN, german)]
 
 
-def test_a_moment_names_its_zone_in_summer_and_in_winter() -> None:
-    assert moment(NOW, BERLIN) == "2026-11-24 03:00 CET"
-    assert moment(1782878400, BERLIN) == "2026-07-01 06:00 CEST"
+def test_a_time_for_readers_elsewhere_names_its_zone_in_summer_and_in_winter() -> None:
+    assert format_time(NOW, BERLIN, zone_name=True) == "2026-11-24 03:00 CET"
+    assert format_time(1782878400, BERLIN, zone_name=True) == "2026-07-01 06:00 CEST"
 
 
 @pytest.mark.usefixtures("new_york")

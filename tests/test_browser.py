@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, Browser
 
-from dane_mailgraph.answer.changes import Regression
+from dane_mailgraph.answer.authentication import LostAuthentication
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.language import language
@@ -66,16 +66,12 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "<img src=/evil onerror=alert(1)>",
         "a" * 200 + ".example",
     )
-    files = build.build(
-        store.rrd,
-        NOW + 60,
-        Look(HOST, language=language("de"), names_destinations=True),
+    plaintext = {BY_KEY["deliveries.plaintext"]: 3}
+    recent = build.Recent(
         newest=NOW - 2 * HOUR,
-        destinations=tuple(
-            RelayCounts(name, NOW - DAY, NOW, {BY_KEY["deliveries.plaintext"]: 3}) for name in names
-        ),
-        regressions=(
-            Regression(
+        relays=tuple(RelayCounts(name, NOW - DAY, NOW, plaintext) for name in names),
+        lost=(
+            LostAuthentication(
                 "was-good.example",
                 NOW - DAY,
                 NOW - HOUR,
@@ -84,12 +80,14 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 {BY_KEY["connections.untrusted"]: 2},
             ),
         ),
-        alarms=(
+        warnings=(
             WarningCount(
                 "dnssec", "<script>alert(1)</script>", "The resolver does not validate.", 3, NOW
             ),
         ),
     )
+    look = Look(HOST, language=language("de"), names_relays=True)
+    files = build.build(store.rrd, NOW + 60, look, recent).files
     build.publish(files, str(folder / "www"))
     return folder / "www"
 

@@ -48,14 +48,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def files(state: str) -> dict[str, bytes]:
-    return whole(build.build(Store(state, 60).rrd, NOW, LOOK))
-
-
-def whole(files: Mapping[str, bytes | None]) -> dict[str, bytes]:
-    """The files of a site of which everything was drawn."""
-    assert None not in files.values()
-    return {name: content for name, content in files.items() if content is not None}
+def files(state: str) -> Mapping[str, bytes]:
+    return build.build(Store(state, 60).rrd, NOW, LOOK).files
 
 
 BEGIN = 1795392000  # 2026-11-23 00:00 UTC
@@ -84,16 +78,14 @@ class Growing:
 
     def render(self, now: int | None = None, look: Look = LOOK) -> list[str]:
         """The pictures that were drawn."""
-        files = build.build(
+        site = build.build(
             self.store.rrd,
             self.at + 60 if now is None else now,
             look,
-            build.standing(str(self.www)),
+            present=build.present_pictures(str(self.www)),
         )
-        build.publish(files, str(self.www))
-        return sorted(
-            name for name, content in files.items() if name.endswith(".png") and content is not None
-        )
+        build.publish(site.files, str(self.www))
+        return sorted(name for name in site.files if name.endswith(".png"))
 
 
 @pytest.fixture
@@ -145,13 +137,13 @@ def full_disk(free: int) -> Iterator[None]:
 
 
 def test_the_same_store_and_the_same_moment_give_the_same_bytes(
-    state: str, files: dict[str, bytes]
+    state: str, files: Mapping[str, bytes]
 ) -> None:
-    assert build.build(Store(state, 60).rrd, NOW, LOOK) == files
+    assert build.build(Store(state, 60).rrd, NOW, LOOK).files == files
 
 
 def test_the_page_comes_last_and_refers_to_every_file_and_to_nothing_else(
-    files: dict[str, bytes],
+    files: Mapping[str, bytes],
 ) -> None:
     *others, last = files
 
@@ -162,7 +154,7 @@ def test_the_page_comes_last_and_refers_to_every_file_and_to_nothing_else(
     )
 
 
-def test_file_names_are_stable_for_those_who_embed_them(files: dict[str, bytes]) -> None:
+def test_file_names_are_stable_for_those_who_embed_them(files: Mapping[str, bytes]) -> None:
     for span in ("day", "week", "month", "year"):
         for name in (
             "connections",
@@ -174,7 +166,7 @@ def test_file_names_are_stable_for_those_who_embed_them(files: dict[str, bytes])
             assert f"{span}-{name}.png" in files
 
 
-def test_the_page_says_what_was_counted_and_where(files: dict[str, bytes]) -> None:
+def test_the_page_says_what_was_counted_and_where(files: Mapping[str, bytes]) -> None:
     page = files[build.PAGE].decode()
 
     assert "mail.example.org" in page
@@ -186,7 +178,7 @@ def test_the_page_says_what_was_counted_and_where(files: dict[str, bytes]) -> No
     }
 
 
-def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: dict[str, bytes]) -> None:
+def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: Mapping[str, bytes]) -> None:
     drawn = {
         name.removeprefix("day-")
         for name in files
@@ -205,9 +197,8 @@ def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: dict[str,
 def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(
     renderer: str, tmp_path: Path
 ) -> None:
-    empty = whole(
-        build.build(Store(str(tmp_path / "nowhere"), 60).rrd, NOW, LOOK._replace(renderer=renderer))
-    )
+    rrd = Store(str(tmp_path / "nowhere"), 60).rrd
+    empty = build.build(rrd, NOW, LOOK._replace(renderer=renderer)).files
 
     assert len([name for name in empty if name.endswith(".png")]) == 16
     assert "Nothing has been counted yet" in empty[build.PAGE].decode()
@@ -218,14 +209,8 @@ def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(
 def test_a_destination_is_on_the_page_and_in_the_json_or_in_neither(state: str) -> None:
     one = RelayCounts("partner.example", NOW - 600, NOW - 60, {BY_KEY["deliveries.plaintext"]: 2})
     for shown in (False, True):
-        files = whole(
-            build.build(
-                Store(state, 60).rrd,
-                NOW,
-                LOOK._replace(names_destinations=shown),
-                destinations=(one,),
-            )
-        )
+        look = LOOK._replace(names_relays=shown)
+        files = build.build(Store(state, 60).rrd, NOW, look, build.Recent(relays=(one,))).files
         assert [b"partner.example" in files[name] for name in ("index.html", "status.json")] == [
             shown,
             shown,

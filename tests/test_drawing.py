@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dane_mailgraph.categories import HANDSHAKES
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.site.drawing import Drawing, Stretch, numbers, per, visible
-from dane_mailgraph.site.graphs import GRAPHS, TRUST, Graph
+from dane_mailgraph.site.drawing import Drawing, Range, numbers, per_bucket, visible
+from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.store.series import SPANS, Series, Span
 from dane_mailgraph.times import DAY, HOUR, MINUTE
@@ -22,7 +23,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 DASH = "\N{EN DASH}"
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour
 STACK, SHARES = GRAPHS[:2]
-BARS = Graph("bars", "Bars", TRUST, "bars")
+BARS = Graph("bars", "Bars", HANDSHAKES, "bars")
 
 Bucket = tuple[int | None, int | None, int | None, int | None]
 SHORT = Span("short", "Short", 6 * HOUR, HOUR, HOUR)
@@ -33,10 +34,14 @@ ZERO: Bucket = (0, 0, 0, 0)
 def series(
     buckets: Sequence[Bucket], step: int = HOUR, until: int = NOW, peak: float | None = 3
 ) -> Series:
-    columns = tuple(zip(*buckets, strict=True)) or ((),) * len(TRUST)
-    counts = dict(zip(TRUST, columns, strict=True))
+    columns = tuple(zip(*buckets, strict=True)) or ((),) * len(HANDSHAKES)
+    counts = dict(zip(HANDSHAKES, columns, strict=True))
     return Series(
-        until - step * len(buckets), step, counts, dict.fromkeys(TRUST, peak), reached=until - 60
+        until - step * len(buckets),
+        step,
+        counts,
+        dict.fromkeys(HANDSHAKES, peak),
+        reached=until - 60,
     )
 
 
@@ -136,13 +141,13 @@ def test_what_is_made_visible_keeps_the_top_and_the_order(
 def test_the_span_is_made_of_gaps_blanks_and_areas(buckets: list[Bucket]) -> None:
     shares = drawing(SHARES, buckets)
     shown = sum(bucket not in (NONE, ZERO) for bucket in buckets[-6:]) * HOUR
-    dark = sum(each.until - each.start for each in (*shares.gaps(), *shares.blanks()))
+    dark = sum(each.until - each.start for each in (*shares.gaps(), *shares.no_traffic()))
     assert shown + dark == SHORT.seconds
 
 
 def test_neighbouring_unknown_buckets_are_one_gap() -> None:
     found = drawing(STACK, [ZERO, NONE, NONE, ZERO, NONE, ZERO]).gaps()
-    assert found == (Stretch(NOW - 5 * HOUR, NOW - 3 * HOUR), Stretch(NOW - 2 * HOUR, NOW - HOUR))
+    assert found == (Range(NOW - 5 * HOUR, NOW - 3 * HOUR), Range(NOW - 2 * HOUR, NOW - HOUR))
 
 
 def test_one_known_category_is_enough_not_to_be_a_gap() -> None:
@@ -150,7 +155,7 @@ def test_one_known_category_is_enough_not_to_be_a_gap() -> None:
 
 
 def test_the_time_before_the_series_is_a_gap_that_goes_on_in_its_unknown_buckets() -> None:
-    assert drawing(STACK, [NONE, ZERO]).gaps() == (Stretch(NOW - 6 * HOUR, NOW - HOUR),)
+    assert drawing(STACK, [NONE, ZERO]).gaps() == (Range(NOW - 6 * HOUR, NOW - HOUR),)
 
 
 def test_an_unknown_bucket_before_the_span_is_no_gap() -> None:
@@ -158,14 +163,14 @@ def test_an_unknown_bucket_before_the_span_is_no_gap() -> None:
 
 
 def test_only_a_series_of_which_nothing_is_known_has_no_data_yet() -> None:
-    assert not drawing(STACK, []).seen
-    assert not drawing(STACK, [NONE, NONE]).seen
-    assert drawing(STACK, [NONE, ZERO]).seen
+    assert not drawing(STACK, []).has_data
+    assert not drawing(STACK, [NONE, NONE]).has_data
+    assert drawing(STACK, [NONE, ZERO]).has_data
 
 
 def test_the_axis_ends_with_the_series_and_is_as_long_as_the_span() -> None:
     for buckets in ([ZERO], [ZERO] * 100):
-        assert drawing(STACK, buckets, SPANS[0]).window == Stretch(NOW - DAY, NOW)
+        assert drawing(STACK, buckets, SPANS[0]).window == Range(NOW - DAY, NOW)
 
 
 # ---- the words ------------------------------------------------------------------------------
@@ -199,7 +204,7 @@ def test_a_picture_says_its_span_its_unit_and_up_to_when_it_has_data() -> None:
     ],
 )
 def test_bars_say_what_time_one_stands_for(seconds: int, text: str) -> None:
-    assert per(seconds, ENGLISH) == text
+    assert per_bucket(seconds, ENGLISH) == text
 
 
 def test_the_picture_in_words_has_every_number() -> None:
@@ -309,6 +314,6 @@ def test_whatever_changes_the_picture_changes_its_identity() -> None:
 
 def test_what_the_picture_does_not_show_does_not_change_its_identity() -> None:
     first = drawing(STACK, [(5, 3, 1, 0)] * 6)
-    more = first.series._replace(counts={**first.series.counts, GRAPHS[2].counted[0]: (7,) * 6})
+    more = first.series._replace(counts={**first.series.counts, GRAPHS[2].categories[0]: (7,) * 6})
 
     assert first._replace(series=more).identity("m") == first.identity("m")

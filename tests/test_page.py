@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer.changes import Regression
-from dane_mailgraph.categories import BY_KEY, CATEGORIES
+from dane_mailgraph.answer.authentication import LostAuthentication
+from dane_mailgraph.answer.figures import figures
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, Category
 from dane_mailgraph.language import ENGLISH, Language, language
 from dane_mailgraph.site.drawing import Drawing
 from dane_mailgraph.site.graphs import GRAPHS
 from dane_mailgraph.site.page import html, icon, stylesheet
 from dane_mailgraph.site.palette import DARK, LIGHT
-from dane_mailgraph.site.status import Chapter, Status, figures, shown
+from dane_mailgraph.site.png import About
+from dane_mailgraph.site.status import Chapter, Image, Picture, Status
 from dane_mailgraph.store.relays import RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
 
@@ -39,7 +41,7 @@ SERIES = Series(
 
 PRIVATE = RelayCounts("private.example", NOW - 9000, NOW - 60, {BY_KEY["deliveries.plaintext"]: 3})
 FAILING = RelayCounts("@failing.example", NOW - 9000, NOW - 60, {BY_KEY["failures.dane_lookup"]: 2})
-REGRESSION = Regression(
+LOSS = LostAuthentication(
     "was-good.example",
     NOW - 900000,
     NOW - 90000,
@@ -47,7 +49,7 @@ REGRESSION = Regression(
     NOW - 60,
     {BY_KEY["connections.untrusted"]: 2},
 )
-ALARM = WarningCount(
+WARNING = WarningCount(
     "dnssec", "no DNSSEC for hidden.example", "The resolver does not validate.", 3, NOW - 60
 )
 
@@ -56,18 +58,21 @@ def chapters(speech: Language = ENGLISH) -> tuple[Chapter, ...]:
     def pictures(span: Any) -> Any:
         for graph in GRAPHS:
             light = Drawing(graph, span, SERIES, LIGHT, "mail.example.org", BERLIN, speech)
-            yield shown(light, light._replace(theme=DARK), ("0123", "4567"), (640, 392))
+            dark = light._replace(theme=DARK)
+            yield Picture(Image(light, "0123"), Image(dark, "4567"))
 
     return tuple(Chapter(span, SERIES, tuple(pictures(span))) for span in SPANS)
 
 
 CHAPTERS = {code: chapters(language(code)) for code in ("en", "de")}
 
-COUNTS = (10,) * len(CATEGORIES)
+COUNTS = dict.fromkeys(CATEGORIES, 10)
+BEFORE = dict.fromkeys(CATEGORIES, 5)
+UNKNOWN: dict[Category, int | None] = dict.fromkeys(CATEGORIES)
 
 
 def status(**changed: Any) -> Status:
-    numbers = figures(COUNTS, (5,) * len(CATEGORIES), CATEGORIES)
+    numbers = figures(COUNTS, BEFORE)
     plain = Status(
         "mail.example.org",
         NOW,
@@ -83,10 +88,10 @@ def status(**changed: Any) -> Status:
 
 
 EVERYTHING: dict[str, Any] = {
-    "destinations": (PRIVATE, FAILING),
-    "regressions": (REGRESSION,),
-    "alarms": (ALARM,),
-    "names_destinations": True,
+    "relays": (PRIVATE, FAILING),
+    "lost": (LOSS,),
+    "warnings": (WARNING,),
+    "names_relays": True,
 }
 
 VOID = {"meta", "link", "img", "br", "hr", "source"}
@@ -125,8 +130,12 @@ class Outline(HTMLParser):
         return [attributes for each, attributes in self.elements if each == tag]
 
 
+def page_of(shown: Status) -> str:
+    return html(shown, {image.file: About(1280, 784, "") for image in shown.images()})
+
+
 def outline(**changed: Any) -> Outline:
-    return Outline(html(status(**changed)))
+    return Outline(page_of(status(**changed)))
 
 
 # ---- markup ---------------------------------------------------------------------------------
@@ -150,22 +159,22 @@ def test_every_element_is_closed_and_ids_are_unique(changed: dict[str, Any]) -> 
     "changed", [{}, EVERYTHING, {"chapters": (), "last_update": None}], ids=["plain", "all", "none"]
 )
 def test_a_parser_that_forgives_nothing_finds_no_fault(changed: dict[str, Any]) -> None:
-    html5lib.HTMLParser(strict=True).parse(html(status(**changed)))
+    html5lib.HTMLParser(strict=True).parse(page_of(status(**changed)))
 
 
 def test_the_page_is_html5_and_its_title_names_the_host() -> None:
-    text = html(status())
+    text = page_of(status())
 
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     assert "<title>Outbound TLS of mail.example.org</title>" in text
 
 
 def test_the_same_status_gives_the_same_page() -> None:
-    assert html(status(**EVERYTHING)) == html(status(**EVERYTHING))
+    assert page_of(status(**EVERYTHING)) == page_of(status(**EVERYTHING))
 
 
 def test_the_page_asks_nobody_else_for_anything_and_has_neither_script_nor_style_in_it() -> None:
-    text = html(status(**EVERYTHING))
+    text = page_of(status(**EVERYTHING))
     found = Outline(text)
 
     assert not {"script", "style", "iframe", "object", "embed", "form"} & {
@@ -206,17 +215,17 @@ def test_each_picture_has_its_size_its_words_and_its_dark_twin() -> None:
     pictures = [picture for chapter in CHAPTERS["en"] for picture in chapter.pictures]
 
     for picture, image, source in zip(pictures, found.all("img"), found.all("source"), strict=True):
-        assert (image["src"], source["srcset"]) == (picture.light, picture.dark)
-        assert picture.dark.endswith("-dark.png?4567")
+        assert (image["src"], source["srcset"]) == (picture.light.url, picture.dark.url)
+        assert picture.dark.url.endswith("-dark.png?4567")
         assert source["media"] == "screen and (prefers-color-scheme: dark)"
-        assert (image["width"], image["height"], image["alt"]) == ("640", "392", picture.alt)
+        assert (image["width"], image["height"], image["alt"]) == ("640", "392", picture.light.drawing.alt(picture.light.drawing.legend()))
 
 
 def test_the_navigation_leads_to_every_section() -> None:
     found = outline()
     sections = [each["id"] for each in found.all("section") if "id" in each]
 
-    assert sections == [*(span.name for span in SPANS), "look", "words"]
+    assert sections == [*(span.name for span in SPANS), "attention", "glossary"]
     links = [str(each["href"]) for each in found.all("a")]
     assert [link for link in links if link.startswith("#")] == [
         "#content",
@@ -249,21 +258,21 @@ def test_the_numbers_stand_as_a_table_under_each_picture() -> None:
         ),
         ["all", "4,936", "", "493.6", ""],
     ]
-    assert len(rows) == sum(len(graph.counted) + 2 for graph in GRAPHS) * len(SPANS)
+    assert len(rows) == sum(len(graph.categories) + 2 for graph in GRAPHS) * len(SPANS)
 
 
 def test_the_numbers_that_matter_come_first_and_say_what_changed() -> None:
     text = re.sub(r"\s+", " ", outline().text)
 
-    assert "The last 24 hours Verified connections 25.0% of 40; as the day before" in text
-    assert "Failed for TLS or DANE 70 +35 since the day before (worse)" in text
-    assert text.index("The last 24 hours") < text.index("Last day Numbers")
+    assert "The last 24 hours Verified connections 25.0% of 40; as on the day before" in text
+    assert "Failed for TLS or DANE 70 +35 from the day before (worse)" in text
+    assert text.index("The last 24 hours") < text.index("24 hours Numbers")
 
 
 def test_a_number_that_nobody_knows_is_a_dash() -> None:
-    nothing = figures((None,) * len(CATEGORIES), (None,) * len(CATEGORIES), CATEGORIES)
+    nothing = figures(UNKNOWN, UNKNOWN)
 
-    assert "Deliveries in the clear \N{EN DASH} not known" in re.sub(
+    assert "Plaintext deliveries \N{EN DASH} unknown" in re.sub(
         r"\s+", " ", outline(figures=nothing).text
     )
 
@@ -282,7 +291,7 @@ def test_a_warning_comes_before_everything_else() -> None:
     text = re.sub(r"\s+", " ", outline(last_update=NOW - 7200).text)
 
     assert text.index("Warning: Nothing has been counted for 2 h") < text.index("The last 24 hours")
-    assert "Nothing is counted yet." in outline(last_update=None).text
+    assert "Nothing has been counted yet." in outline(last_update=None).text
 
 
 def test_the_first_second_of_all_is_a_time() -> None:
@@ -293,25 +302,24 @@ def test_destinations_are_named_with_what_it_means_and_the_command_that_checks_i
     text = re.sub(r"\s+", " ", outline(**EVERYTHING).text)
 
     assert (
-        "Postfix warns: The resolver does not validate. no DNSSEC for hidden.example 3 times, the last one"
+        "Postfix warns: The resolver does not validate. no DNSSEC for hidden.example 3 times, last 2026"
         in text
     )
     assert (
-        "No longer authenticated: 1 These servers were authenticated whenever mail went there"
-        in text
+        "Lost authentication: 1 These servers were always authenticated, and no longer are" in text
     )
     assert (
-        "was-good.example good from 2026-11-13 17:00 CET to 2026-11-23 02:00 CET, seen on 10 days; since then 2 Untrusted"
+        "was-good.example authenticated from 2026-11-13 17:00 CET to 2026-11-23 02:00 CET, on 10 days; since then 2 Untrusted"
         in text
     )
     assert "posttls-finger -t30 -c -l dane '[was-good.example]'" in text
     assert "Mail fails: 1 for a TLS or DANE reason" in text
     assert "posttls-finger -t30 -c -l dane failing.example" in text
-    assert "Mail goes in the clear: 1 anybody on the way" in text
+    assert "Mail goes unencrypted: 1 anybody on the way" in text
 
 
 def test_whom_we_write_to_is_not_shown_unless_it_was_asked_for() -> None:
-    text = html(status(**{**EVERYTHING, "names_destinations": False}))
+    text = page_of(status(**{**EVERYTHING, "names_relays": False}))
 
     for private in (
         "private.example",
@@ -321,21 +329,18 @@ def test_whom_we_write_to_is_not_shown_unless_it_was_asked_for() -> None:
         "posttls-finger",
     ):
         assert private not in text
-    assert "Mail goes in the clear: 1" in text and "show_destinations = yes" in text
+    assert "Mail goes unencrypted: 1" in text and "show_destinations = yes" in text
 
 
 def test_nothing_to_look_at_is_said() -> None:
-    assert (
-        "What to look at\n\nNothing." in re.sub(r"\n\n+", "\n\n", outline().text)
-        or "Nothing." in outline().text
-    )
+    assert "Needs attention (last 7 days) Nothing." in re.sub(r"\s+", " ", outline().text)
 
 
 def test_german_is_german() -> None:
-    text = html(status(language=language("de"), chapters=CHAPTERS["de"], **EVERYTHING))
+    text = page_of(status(language=language("de"), chapters=CHAPTERS["de"], **EVERYTHING))
 
     assert '<html lang="de">' in text
-    assert "Die letzten 24 Stunden" in text and "Klartext" in text and "1.234" in text
+    assert "Die letzten 24 Stunden" in text and "unverschlüsselt" in text and "1.234" in text
     for english in ("Last ", "counted", "total", "share<", "Numbers", "since"):
         assert english not in re.sub(
             r"<meta.*?>|TLS 1|no DNSSEC for hidden.example|The resolver does not validate.",
@@ -368,10 +373,10 @@ def test_nothing_from_outside_changes_the_markup(
         return outline(
             host=host,
             version=version,
-            destinations=(RelayCounts(f"<{relay}>", NOW - 9, NOW, counts),),
-            regressions=(Regression(f"<{relay}>", NOW - 9, NOW - 8, 1, NOW, counts),),
-            alarms=(WarningCount("x", said, said, 1, NOW),),
-            names_destinations=True,
+            relays=(RelayCounts(f"<{relay}>", NOW - 9, NOW, counts),),
+            lost=(LostAuthentication(f"<{relay}>", NOW - 9, NOW - 8, 1, NOW, counts),),
+            warnings=(WarningCount("x", said, said, 1, NOW),),
+            names_relays=True,
         )
 
     tame, wild = page("host", "1", "relay", "said"), page(host, version, relay, said)

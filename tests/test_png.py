@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
@@ -25,7 +26,7 @@ def test_another_reader_sees_the_pixels() -> None:
     assert pixels(encoded(3, 2, ROWS)) == [[[255, 0, 0]] * 3, [[0, 0, 255]] * 3]
 
 
-def test_the_identity_changes_no_pixel_and_is_found_at_the_begin_of_the_file() -> None:
+def test_the_identity_changes_no_pixel_and_is_in_the_first_bytes_of_the_file() -> None:
     file = stamped(encoded(3, 2, ROWS), "0123456789abcdef")
 
     assert pixels(file) == pixels(encoded(3, 2, ROWS))
@@ -37,12 +38,13 @@ def test_an_image_of_others_has_no_identity() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_what_is_no_png_is_none(text: bytes) -> None:
-    assert about(text) is None
+def test_other_files_are_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="not a PNG file"):
+        about(text)
 
 
 @given(st.binary(max_size=100))
-def test_whatever_follows_the_head_is_read_without_harm(rest: bytes) -> None:
-    said = about(encoded(3, 2, ROWS)[:33] + rest)
+def test_any_bytes_after_the_first_chunk_are_harmless(rest: bytes) -> None:
+    found = about(encoded(3, 2, ROWS)[:33] + rest)
 
-    assert said is not None and (said.width, said.height) == (3, 2)
+    assert (found.width, found.height) == (3, 2)

@@ -49,9 +49,9 @@ def drawing(graph: Graph, buckets: list[Counts], span: Span = DAY_SPAN, **change
 
 
 def _count(graph: Graph, row: Any, bucket: Counts) -> int | None:
-    if bucket[0] is None or row not in graph.counted:
+    if bucket[0] is None or row not in graph.categories:
         return None
-    place = graph.counted.index(row)
+    place = graph.categories.index(row)
     return bucket[place] if place < len(bucket) else 0
 
 
@@ -104,13 +104,13 @@ def test_an_area_has_the_colour_of_its_category_and_its_height() -> None:
         found = [
             colour_at(image, middle, BOTTOM - PLOT * part) for part in (0.12, 0.37, 0.62, 0.87)
         ]
-        assert found == [theme.colour(row) for row in SHARES.counted]
+        assert found == [theme.colour(row) for row in SHARES.categories]
 
 
 def test_a_single_bad_one_among_a_million_is_a_line_of_its_colour_at_the_top() -> None:
     image = pixels(draw(drawing(SHARES, [(1_000_000, 0, 0, 1)] * 144)))
 
-    assert colour_at(image, 300, TOP + 0.5) == SHARES.counted[3].light
+    assert colour_at(image, 300, TOP + 0.5) == SHARES.categories[3].light
 
 
 def test_unknown_is_hatched_zero_is_not_and_nothing_to_share_is_plain() -> None:
@@ -121,8 +121,8 @@ def test_unknown_is_hatched_zero_is_not_and_nothing_to_share_is_plain() -> None:
     assert {LIGHT.gap, LIGHT.hatch} <= plot(STACK, (None,)) and {LIGHT.gap, LIGHT.hatch} <= plot(
         SHARES, (None,)
     )
-    assert plot(STACK, (0,)) == {LIGHT.ground}
-    assert plot(SHARES, (0,)) == {LIGHT.blank}
+    assert plot(STACK, (0,)) == {LIGHT.background}
+    assert plot(SHARES, (0,)) == {LIGHT.no_traffic}
 
 
 def test_two_bars_beside_each_other_are_two() -> None:
@@ -130,7 +130,7 @@ def test_two_bars_beside_each_other_are_two() -> None:
     image = pixels(draw(drawing(bars, [(1,)] * 144)))
     row = [colour_at(image, x / 2, BOTTOM - 20) for x in range(2 * LEFT, 2 * RIGHT)]
 
-    assert sum(a == LIGHT.ground != b for a, b in pairwise(row)) >= 140
+    assert sum(a == LIGHT.background != b for a, b in pairwise(row)) >= 140
 
 
 def test_a_host_of_any_name_changes_nothing_but_the_upper_right_corner() -> None:

@@ -470,7 +470,7 @@ def test_text_says_what_when_and_how_well_the_counting_goes(
     report = recent.report(NOW - 14 * DAY, NOW)
 
     assert (
-        datetime.fromtimestamp(report.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000")
+        datetime.fromtimestamp(report.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
         in text
     )
     for each, count in report.totals.items():

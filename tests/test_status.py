@@ -11,20 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer.changes import Regression
-from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
+from dane_mailgraph.answer.attention import probe_command
+from dane_mailgraph.answer.authentication import LostAuthentication
+from dane_mailgraph.answer.figures import Figure, figures
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES, Category
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.site.status import (
-    LISTED,
-    Chapter,
-    Figure,
-    Status,
-    as_json,
-    check,
-    duration,
-    figures,
-    told,
-)
+from dane_mailgraph.site.status import LISTED_RELAYS, Chapter, Status, counts_in_words
+from dane_mailgraph.site.status_json import as_json
 from dane_mailgraph.store.relays import OTHER, RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
 
@@ -45,19 +38,21 @@ def status(**changed: Any) -> Status:
         "1.2.3",
         NOW - 120,
         NOW - 60,
-        figures(COUNTS, COUNTS, CATEGORIES),
+        figures(COUNTS, COUNTS),
         chapters,
     )
     return plain._replace(**changed)
 
 
-COUNTS: tuple[int | None, ...] = tuple(10 for _ in CATEGORIES)
+Counts = dict[Category, int | None]
+
+COUNTS: Counts = dict.fromkeys(CATEGORIES, 10)
 
 
-def counts(**given: int | None) -> tuple[int | None, ...]:
-    """Of the day: `deliveries_plaintext=3`; everything else is 0."""
-    named = {key.replace("_", ".", 1): n for key, n in given.items()}
-    return tuple(named.get(row.key, 0) for row in CATEGORIES)
+def counts(**given: int | None) -> Counts:
+    """Counts of a day: `deliveries_plaintext=3`; everything else is 0."""
+    named = {BY_KEY[key.replace("_", ".", 1)]: n for key, n in given.items()}
+    return dict.fromkeys(CATEGORIES, 0) | named
 
 
 def destination(relay: str, **given: int) -> RelayCounts:
@@ -72,8 +67,8 @@ def destination(relay: str, **given: int) -> RelayCounts:
 # ---- the numbers that matter ----------------------------------------------------------------
 
 
-def figure(name: str, today: tuple[int | None, ...], before: tuple[int | None, ...]) -> Figure:
-    return next(each for each in figures(today, before, CATEGORIES) if each.name == name)
+def figure(name: str, today: Counts, before: Counts) -> Figure:
+    return next(each for each in figures(today, before) if each.name == name)
 
 
 def test_the_share_of_verified_is_among_new_connections_and_says_of_how_many() -> None:
@@ -82,15 +77,12 @@ def test_the_share_of_verified_is_among_new_connections_and_says_of_how_many() -
         "verified_connections", now, counts(connections_verified=1, connections_trusted=1)
     )
 
-    assert (found.now, found.before, found.of, found.mood) == (0.75, 0.5, 4, "better")
+    assert (found.now, found.before, found.whole, found.trend) == (0.75, 0.5, 4, "better")
 
 
 def test_dane_and_verified_deliveries_are_authenticated_and_half_of_dane_is_not() -> None:
     now = counts(deliveries_dane=2, deliveries_verified=1, deliveries_encrypted=1)
-    half = tuple(
-        4 if row.key == "deliveries.half_dane" else n
-        for row, n in zip(CATEGORIES, now, strict=True)
-    )
+    half = now | {BY_KEY["deliveries.half_dane"]: 4}
 
     assert figure("authenticated_deliveries", now, now).now == 0.75
     assert figure("authenticated_deliveries", half, half).now == 0.375
@@ -100,56 +92,64 @@ def test_more_plaintext_and_more_failures_are_worse() -> None:
     now = counts(deliveries_plaintext=2, deliveries_dane=2, failures_certificate=3)
     before = counts(deliveries_plaintext=1, deliveries_dane=3, failures_handshake=1)
 
-    assert figure("plaintext_deliveries", now, before).mood == "worse"
+    assert figure("plaintext_deliveries", now, before).trend == "worse"
     assert (figure("failures", now, before).now, figure("failures", now, before).change) == (3, 2)
-    assert figure("failures", now, before).mood == "worse"
-    assert figure("failures", now, now).mood == ""
+    assert figure("failures", now, before).trend == "worse"
+    assert figure("failures", now, now).trend == ""
 
 
 def test_what_nobody_counted_is_unknown_and_not_zero() -> None:
-    unknown = (None,) * len(CATEGORIES)
+    unknown: Counts = dict.fromkeys(CATEGORIES)
 
-    for each in figures(unknown, counts(deliveries_dane=1), CATEGORIES):
-        assert (each.now, each.change, each.mood) == (None, None, "")
+    for each in figures(unknown, counts(deliveries_dane=1)):
+        assert (each.now, each.change, each.trend) == (None, None, "")
 
 
 def test_a_share_of_nothing_is_no_share() -> None:
     found = figure("plaintext_deliveries", counts(), counts())
 
-    assert (found.now, found.of) == (None, 0)
+    assert (found.now, found.whole) == (None, 0)
 
 
 # ---- warnings -------------------------------------------------------------------------------
 
 
 def test_fresh_data_need_no_warning() -> None:
-    assert status().warnings == ()
-    assert status(newest=None).warnings == ()
+    assert status().problems == ()
+    assert status(newest=None).problems == ()
 
 
 def test_a_counter_that_stands_still_is_said() -> None:
-    (warning,) = status(last_update=NOW - 3 * 3600, newest=NOW - 3 * 3600).warnings
+    (warning,) = status(last_update=NOW - 3 * 3600, newest=NOW - 3 * 3600).problems
 
     assert warning.startswith("Nothing has been counted for 3 h: the counter is not running")
 
 
 def test_a_log_that_is_silent_is_said() -> None:
-    (warning,) = status(newest=NOW - 90 * 60).warnings
+    (warning,) = status(newest=NOW - 90 * 60).problems
 
     assert warning.startswith("The newest line of the log is 90 min old")
 
 
 def test_a_store_of_nothing_says_what_to_set() -> None:
-    (warning,) = status(last_update=None, newest=None).warnings
+    (warning,) = status(last_update=None, newest=None).problems
 
     assert "smtp_tls_loglevel = 1" in warning
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 min"), (7199, "119 min"), (7200, "2 h"), (259200, "3 days")]
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172800, "2 days"),
+    ],
 )
 def test_a_duration_is_short(seconds: int, text: str) -> None:
-    assert duration(seconds, ENGLISH) == text
+    assert ENGLISH.duration(seconds) == text
 
 
 # ---- destinations ---------------------------------------------------------------------------
@@ -163,9 +163,9 @@ def test_each_destination_is_listed_once_under_the_worst_of_it() -> None:
     bare = destination("c.example", connections_trusted=4)
     good = destination("d.example", connections_verified=4, connections_trusted=1)
     idle = destination("e.example")
-    kinds = status(destinations=(good, bare, idle, plain, failing)).kinds
+    groups = status(relays=(good, bare, idle, plain, failing)).unprotected
 
-    assert [(kind.name, [each.relay for each in kind.destinations]) for kind in kinds] == [
+    assert [(group.name, [each.relay for each in group.relays]) for group in groups] == [
         ("failing", ["a.example"]),
         ("plaintext", ["b.example"]),
         ("unauthenticated", ["c.example"]),
@@ -178,26 +178,28 @@ def test_the_most_mail_comes_first_and_equal_ones_by_name() -> None:
         for name, n in (("b", 1), ("a", 1), ("c", 7))
     ]
 
-    assert [each.relay for each in status(destinations=tuple(found)).kinds[0].destinations] == [
+    assert [each.relay for each in status(relays=tuple(found)).unprotected[0].relays] == [
         "c.example",
         "a.example",
         "b.example",
     ]
 
 
-def test_what_was_counted_of_a_destination_is_told_in_words_of_the_language() -> None:
+def test_the_counts_of_a_relay_are_written_in_words_of_the_language() -> None:
     one = destination(
         "a.example", failures_certificate=1, deliveries_plaintext=1234, connections_untrusted=3
     )
 
-    assert told(one, ENGLISH) == "1 certificate, 1,234 plaintext, 3 Untrusted"
-    assert told(one, language("de")) == "1 Zertifikat, 1.234 Klartext, 3 Untrusted"
+    assert counts_in_words(one, ENGLISH) == "1 certificate, 1,234 plaintext, 3 Untrusted"
+    assert (
+        counts_in_words(one, language("de")) == "1 Zertifikat, 1.234 unverschlüsselt, 3 Untrusted"
+    )
 
 
 def test_a_relay_is_checked_itself_and_a_domain_by_its_mx() -> None:
-    assert check("mx.example.org") == "posttls-finger -t30 -c -l dane '[mx.example.org]'"
-    assert check("@example.org") == "posttls-finger -t30 -c -l dane example.org"
-    assert check("2001:db8::25") == "posttls-finger -t30 -c -l dane '[2001:db8::25]'"
+    assert probe_command("mx.example.org") == "posttls-finger -t30 -c -l dane '[mx.example.org]'"
+    assert probe_command("@example.org") == "posttls-finger -t30 -c -l dane example.org"
+    assert probe_command("2001:db8::25") == "posttls-finger -t30 -c -l dane '[2001:db8::25]'"
 
 
 @pytest.mark.parametrize(
@@ -217,12 +219,12 @@ def test_a_relay_is_checked_itself_and_a_domain_by_its_mx() -> None:
     ],
 )
 def test_a_name_that_is_no_hosts_gets_no_command(name: str) -> None:
-    assert check(name) is None
+    assert probe_command(name) is None
 
 
 @given(st.text(max_size=30) | st.from_regex(r"@?[a-z0-9._:-]{1,30}", fullmatch=True))
 def test_a_shell_reads_back_one_name_and_nothing_more(name: str) -> None:
-    command = check(name)
+    command = probe_command(name)
 
     if command is not None:
         *words, last = shlex.split(command)
@@ -232,7 +234,7 @@ def test_a_shell_reads_back_one_name_and_nothing_more(name: str) -> None:
 
 # ---- for programs ---------------------------------------------------------------------------
 
-REGRESSION = Regression(
+LOSS = LostAuthentication(
     "was-good.example",
     NOW - 900000,
     NOW - 90000,
@@ -240,16 +242,16 @@ REGRESSION = Regression(
     NOW - 60,
     {BY_KEY["connections.untrusted"]: 2},
 )
-ALARM = WarningCount("dnssec", "warning: private.example is bad", "It is bad.", 3, NOW - 60)
+WARNING = WarningCount("dnssec", "warning: private.example is bad", "It is bad.", 3, NOW - 60)
 
 
-def told_to_programs(**changed: Any) -> dict[str, Any]:
+def json_of(**changed: Any) -> dict[str, Any]:
     said: dict[str, Any] = json.loads(as_json(status(**changed)))
     return said
 
 
 def test_json_has_the_numbers_of_every_category_of_every_span() -> None:
-    said = told_to_programs()
+    said = json_of()
 
     assert (said["schema"], said["host"], said["drawn"], said["last_update"]) == (
         1,
@@ -273,10 +275,8 @@ def test_json_has_the_numbers_of_every_category_of_every_span() -> None:
 
 def test_whom_we_write_to_is_in_no_file_unless_it_was_asked_for() -> None:
     private = (destination("private.example", deliveries_plaintext=3),)
-    quiet = told_to_programs(destinations=private, regressions=(REGRESSION,), alarms=(ALARM,))
-    open_ = told_to_programs(
-        destinations=private, regressions=(REGRESSION,), alarms=(ALARM,), names_destinations=True
-    )
+    quiet = json_of(relays=private, lost=(LOSS,), warnings=(WARNING,))
+    open_ = json_of(relays=private, lost=(LOSS,), warnings=(WARNING,), names_relays=True)
 
     assert quiet["not_protected"] == {"failing": 0, "plaintext": 1, "unauthenticated": 0}
     assert (quiet["regressions"], [each["name"] for each in quiet["alarms"]]) == (1, ["dnssec"])
@@ -289,19 +289,16 @@ def test_whom_we_write_to_is_in_no_file_unless_it_was_asked_for() -> None:
         "check": "posttls-finger -t30 -c -l dane '[private.example]'",
     }
     assert open_["regressions"][0]["relay"] == "was-good.example"
-    assert open_["alarms"][0]["text"] == ALARM.text
+    assert open_["alarms"][0]["text"] == WARNING.text
 
 
 def test_a_list_of_destinations_has_an_end() -> None:
-    many = tuple(destination(f"mx{n}.example", deliveries_plaintext=1) for n in range(LISTED + 5))
+    many = tuple(
+        destination(f"mx{n}.example", deliveries_plaintext=1) for n in range(LISTED_RELAYS + 5)
+    )
 
     assert (
-        len(
-            told_to_programs(destinations=many, names_destinations=True)["not_protected"][
-                "plaintext"
-            ]
-        )
-        == LISTED
+        len(json_of(relays=many, names_relays=True)["not_protected"]["plaintext"]) == LISTED_RELAYS
     )
 
 
@@ -309,7 +306,7 @@ def test_unknown_is_null() -> None:
     empty = Series(
         NOW - 600, 600, {row: (None,) for row in CATEGORIES}, dict.fromkeys(CATEGORIES), (0,), None
     )
-    said = told_to_programs(chapters=(Chapter(SPANS[0], empty, ()),), last_update=None)
+    said = json_of(chapters=(Chapter(SPANS[0], empty, ()),), last_update=None)
 
     assert said["spans"]["day"]["deliveries"]["plaintext"] == {
         "total": None,
@@ -317,4 +314,4 @@ def test_unknown_is_null() -> None:
         "average_per_minute": None,
         "maximum_per_minute": None,
     }
-    assert said["warnings"] == list(status(last_update=None).warnings)
+    assert said["warnings"] == list(status(last_update=None).problems)

@@ -1,14 +1,19 @@
 """From store to answers."""
 
-from .changes import GOOD, REMEMBERED, SUSPECT, Regression, regressions
+from .attention import Unprotected, probe_command, problems_of_counting, unprotected
+from .authentication import LostAuthentication, lost_authentication
+from .figures import Figure, last_24_hours
 
 __all__ = [
-    "GOOD",
-    "REMEMBERED",
-    "SUSPECT",
-    "Regression",
+    "Figure",
+    "LostAuthentication",
+    "Unprotected",
+    "last_24_hours",
+    "lost_authentication",
     "overview",
-    "regressions",
+    "probe_command",
+    "problems_of_counting",
     "relays",
     "report",
+    "unprotected",
 ]

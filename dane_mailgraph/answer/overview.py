@@ -6,20 +6,14 @@ from datetime import tzinfo
 from itertools import chain
 from textwrap import wrap
 
-from ..categories import FAMILIES
+from ..categories import WHOLE
 from ..language import ENGLISH
 from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, RelayTable
-from ..times import DAY, HOUR, MINUTE, day_of, format_duration, format_time
-from .changes import GOOD, REMEMBERED, SUSPECT, regressions
-from .relays import alarms_as_text
-from .report import Report, totals
-
-STALLED = 15 * MINUTE
-"""Seconds without counting after which the counter does not work."""
-
-SILENT = HOUR
-"""Seconds without a new line after which something may be wrong."""
+from ..times import DAY, day_of, format_time
+from .attention import problems_of_counting
+from .authentication import lost_authentication
+from .report import Report, totals, warning_lines
 
 _WIDTH = 78
 
@@ -36,52 +30,31 @@ def as_lines(rrd: RRD, ledger: Ledger, now: int, zone: tzinfo | None) -> list[st
 
 def attention(rrd: RRD, ledger: Ledger, now: int, zone: tzinfo | None) -> list[str]:
     """Return a sentence for each thing that is wrong, the most urgent first."""
-    table = RelayTable(ledger)
-    week = day_of(now - 7 * DAY, zone)
-    lost = regressions(table.suspects(week, GOOD, SUSPECT), REMEMBERED, week)
-    omitted = ledger.omitted()
+    table, omitted = RelayTable(ledger), ledger.omitted()
+    lost = lost_authentication(table, day_of(now - 7 * DAY, zone))
     return [
-        *_not_counting(rrd.last, ledger.state.newest, now),
+        *problems_of_counting(rrd.last, ledger.state.newest, now, ENGLISH),
         *(
             f"{one.relay} has lost authentication: it was authenticated on {one.days} days until "
             f"{format_time(one.good_until, zone)}, and not since; see `dane-mailgraph relays "
             "--only unauthenticated`"
             for one in lost
         ),
-        *alarms_as_text(table.warnings(now - DAY), zone),
+        *warning_lines(table.warnings(now - DAY), zone),
         *(
-            each.with_remedy(count)
-            for each in OMISSIONS
-            if each.is_loss and (count := omitted[each.name])
+            omission.with_remedy(count)
+            for omission in OMISSIONS
+            if omission.is_loss and (count := omitted[omission.name])
         ),
     ]
-
-
-def _not_counting(last: int | None, newest: int | None, now: int) -> list[str]:
-    """Return at most one sentence: nothing has been counted for long, or nothing was written."""
-    if last is None:
-        return ["Nothing has been counted yet: see `dane-mailgraph doctor`"]
-    if now - last > STALLED:
-        return [
-            f"Nothing has been counted for {format_duration(now - last)}: see "
-            "`systemctl status dane-mailgraph` and `dane-mailgraph doctor`"
-        ]
-    if newest is not None and now - newest > SILENT:
-        return [
-            f"The newest line of the log is {format_duration(now - newest)} old; perhaps Postfix "
-            "does not run, or logs elsewhere: see `dane-mailgraph doctor`"
-        ]
-    return []
 
 
 def _figures(report: Report) -> list[str]:
     """Return a line a family: how many, and the shares of the categories that are not 0."""
     lines = ["Last 24 hours (`dane-mailgraph report` prints all):"]
-    for family, categories in FAMILIES.items():
+    for family, categories in WHOLE.items():
         counted = {
-            each.label: count
-            for each in categories
-            if each.name != "reused" and (count := report.totals[each]) is not None
+            row.label: count for row in categories if (count := report.totals[row]) is not None
         }
         whole = sum(counted.values())
         shares = ", ".join(

@@ -1,141 +1,149 @@
-"""What went to whom, as text, JSON or CSV."""
+"""Per relay, what was counted over some days, as text, JSON or CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timezone, tzinfo
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+from typing import NamedTuple
 
 from ..categories import Category
 from ..errors import UsageError
-from ..store import KEPT, RelayCounts, WarningCount
-from .changes import authenticated
+from ..store import KEPT, RelayCounts, RelayTable
+from ..times import day_of, format_time, midnight
+from .authentication import is_authenticated
+from .tables import Format, columns, csv_text
 
-_FAMILIES = tuple(dict.fromkeys(each.family for each in KEPT))
+UNAUTHENTICATED = "unauthenticated"
+"""Selects the relays that were not always authenticated."""
+
+_FAMILIES = tuple(dict.fromkeys(row.family for row in KEPT))
+
+
+class Relays(NamedTuple):
+    """Relays, and the range of whole local days that their counts are of."""
+
+    since: int
+    until: int
+    """Epoch seconds at midnight."""
+    relays: tuple[RelayCounts, ...]
+
+
+def find_relays(table: RelayTable, since: int, until: int, zone: tzinfo | None) -> Relays:
+    """Return the relays of the local days that [since, until) touches, by name."""
+    last = max(since, until - 1)
+    found = table.totals(day_of(since, zone), day_of(last, zone))
+    return Relays(midnight(since, zone), midnight(last, zone, days=1), tuple(found))
+
 
 # ---- which, and in which order --------------------------------------------------------------
 
 
-def _some(chosen: Iterable[Category]) -> Callable[[RelayCounts], int]:
-    return lambda one: sum(one.counts.get(each, 0) for each in chosen)
+def choose(
+    relays: Relays, *, only: str | None = None, sort: str = "total", limit: int | None = None
+) -> Relays:
+    """Filter and sort relays; raises UsageError for a word that names no category.
+
+    Args:
+        relays: what is chosen from.
+        only: a category, a family, or `unauthenticated`: not always authenticated.
+        sort: `name`, `last` (latest first), `total`, a category or a family (most first).
+        limit: number of relays to keep.
+    """
+    found = list(relays.relays)
+    if only == UNAUTHENTICATED:
+        found = [each for each in found if is_authenticated(each.counts) is False]
+    elif only:
+        found = list(filter(_counter(only), found))
+    found.sort(key=lambda each: each.relay)
+    if sort != "name":
+        found.sort(key=_rank(sort), reverse=True)  # stable: equal ones stay sorted by name
+    return relays._replace(relays=tuple(found[:limit]))
 
 
-def _named(word: str) -> Callable[[RelayCounts], int]:
-    """How often a relay was counted in a category (`plaintext`, `deliveries.verified`) or a family; raises UsageError."""
-    chosen = [each for each in KEPT if word in (each.name, each.key, each.family)]
+def _rank(word: str) -> Callable[[RelayCounts], int]:
+    return _last if word == "last" else _sum(KEPT) if word == "total" else _counter(word)
+
+
+def _last(relay: RelayCounts) -> int:
+    return relay.last
+
+
+def _sum(rows: Iterable[Category]) -> Callable[[RelayCounts], int]:
+    chosen = tuple(rows)
+    return lambda relay: sum(relay.counts.get(row, 0) for row in chosen)
+
+
+def _counter(word: str) -> Callable[[RelayCounts], int]:
+    """Return what counts a category (`plaintext`, `deliveries.verified`) or family of a relay."""
+    chosen = [row for row in KEPT if word in (row.name, row.key, row.family)]
     if not chosen:
-        words = ", ".join(dict.fromkeys([*_FAMILIES, *(each.name for each in KEPT)]))
+        words = ", ".join(dict.fromkeys([*_FAMILIES, *(row.name for row in KEPT)]))
         raise UsageError(
-            f"there is no category {word}; write one of {words}, or with its family, as deliveries.verified."
+            f"there is no category {word}; write one of {words}, "
+            "or with its family, as deliveries.verified."
         )
-    return _some(chosen)
+    return _sum(chosen)
 
 
-UNAUTHENTICATED = "unauthenticated"
+# ---- writing --------------------------------------------------------------------------------
 
 
-def only(destinations: Iterable[RelayCounts], word: str) -> list[RelayCounts]:
-    """Those that were counted in a category or a family, or were not always authenticated; raises UsageError."""
-    if word == UNAUTHENTICATED:
-        return [one for one in destinations if authenticated(one.counts) is False]
-    chosen = _named(word)
-    return [one for one in destinations if chosen(one)]
+def format_relays(relays: Relays, form: Format, zone: tzinfo | None) -> str:
+    """Write the relays as text, JSON or CSV; times of the text are of this zone."""
+    if form == "text":
+        return _as_text(relays, zone)
+    return _as_json(relays) if form == "json" else _as_csv(relays)
 
 
-def ordered(destinations: Iterable[RelayCounts], word: str) -> list[RelayCounts]:
-    """By `name`, by when they were `last` seen, or by how often they were counted in a category or a family."""
-    if word == "name":
-        return sorted(destinations, key=lambda one: one.relay)
-    if word == "last":
-        return sorted(destinations, key=lambda one: (-one.last, one.relay))
-    chosen = _some(KEPT) if word == "total" else _named(word)
-    return sorted(destinations, key=lambda one: (-chosen(one), one.relay))
+def _as_json(relays: Relays) -> str:
+    return json.dumps(relays._asdict() | {"relays": [_plain(each) for each in relays.relays]})
 
 
-# ---- relays ---------------------------------------------------------------------------------
-
-
-def as_json(since: int, until: int, destinations: Sequence[RelayCounts]) -> str:
-    """One object; what was not counted of a relay is 0."""
-    return json.dumps(
-        {"since": since, "until": until, "relays": [_plain(one) for one in destinations]}
-    )
-
-
-def _plain(one: RelayCounts) -> dict[str, object]:
+def _plain(relay: RelayCounts) -> dict[str, object]:
     return {
-        "relay": one.relay,
-        "first": one.first,
-        "last": one.last,
+        "relay": relay.relay,
+        "first": relay.first,
+        "last": relay.last,
         "last_failure": None,
-        "protocol": one.protocol or None,
-        "key_exchange": one.key_exchange or None,
-        "counts": {each.key: one.counts.get(each, 0) for each in KEPT},
+        "protocol": relay.protocol or None,
+        "key_exchange": relay.key_exchange or None,
+        "counts": {row.key: relay.counts.get(row, 0) for row in KEPT},
     }
 
 
-def as_csv(destinations: Iterable[RelayCounts]) -> str:
-    """A line a relay, below one of names."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["relay", "first", "last", "protocol", "key_exchange", *(each.key for each in KEPT)]
+def _as_csv(relays: Relays) -> str:
+    names = ["relay", "first", "last", "protocol", "key_exchange", *(row.key for row in KEPT)]
+    return csv_text(
+        names,
+        (
+            [
+                *(each.relay, each.first, each.last, each.protocol, each.key_exchange),
+                *(each.counts.get(row, 0) for row in KEPT),
+            ]
+            for each in relays.relays
+        ),
     )
-    for one in destinations:
-        counts = (one.counts.get(each, 0) for each in KEPT)
-        table.writerow([one.relay, one.first, one.last, one.protocol, one.key_exchange, *counts])
-    return text.getvalue().rstrip("\n")
 
 
-def as_text(
-    since: int, until: int, destinations: Sequence[RelayCounts], zone: tzinfo | None
-) -> str:
-    """A table; columns in which nothing was counted are left out."""
-    lines = [f"Relays, {_shown(since, zone)} to {_shown(until, zone)}", ""]
-    if not destinations:
+def _as_text(relays: Relays, zone: tzinfo | None) -> str:
+    """Write a table without the columns in which nothing was counted."""
+    since, until = (format_time(at, zone) for at in (relays.since, relays.until))
+    lines = [f"Relays, {since} to {until}", ""]
+    if not relays.relays:
         return "\n".join([*lines, "none"])
-    columns = [each for each in KEPT if any(one.counts.get(each) for one in destinations)]
+    rows = [row for row in KEPT if any(each.counts.get(row) for each in relays.relays)]
     families = [
-        "" if n and columns[n - 1].family == each.family else each.family
-        for n, each in enumerate(columns)
+        "" if n and rows[n - 1].family == row.family else row.family for n, row in enumerate(rows)
     ]
-    rows = [
-        ["", *families, "", ""],
-        ["relay", *(each.label for each in columns), "last TLS", "last seen"],
+    cells = [
+        [
+            each.relay,
+            *(f"{each.counts[row]:,}" if row in each.counts else "-" for row in rows),
+            each.protocol or "-",
+            format_time(each.last, zone),
+        ]
+        for each in relays.relays
     ]
-    for one in destinations:
-        counts = (f"{one.counts[each]:,}" if each in one.counts else "-" for each in columns)
-        rows.append([one.relay, *counts, one.protocol or "-", _shown(one.last, zone)])
-    return "\n".join(lines + _table(rows))
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    """Columns below each other: the first one to the left, the others to the right."""
-    widths = [max(len(row[n]) for row in rows[1:]) for n in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(widths[n]) for n, cell in enumerate(row) if n)]
-        )
-        for row in rows[1:]
-    ]
-    # The name of a family begins where its first column does.
-    places = [sum(widths[:n]) + 2 * n for n in range(len(widths))]
-    head = ""
-    for place, name in zip(places, rows[0], strict=True):
-        if name:
-            head = (f"{head}  " if head else "").ljust(place) + name
-    return [head.rstrip(), *lines]
-
-
-def alarms_as_text(alarms: Sequence[WarningCount], zone: tzinfo | None) -> list[str]:
-    """The warnings of Postfix itself, a line each."""
-    return [
-        f'Postfix warned {one.times:,} times of "{one.text}", last {_shown(one.last, zone)}: {one.meaning}.'
-        for one in alarms
-    ]
-
-
-def _shown(at: int, zone: tzinfo | None) -> str:
-    return datetime.fromtimestamp(at, timezone.utc).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+    labels = ["relay", *(row.label for row in rows), "last TLS", "last seen"]
+    return "\n".join(lines + columns(["", *families, "", ""], [labels, *cells]))

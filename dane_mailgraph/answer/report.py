@@ -1,15 +1,18 @@
-"""What was counted between two times, as text, JSON or CSV."""
+"""Totals of a range of time, as text, JSON or CSV."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, FAMILIES, Category
+from ..categories import CATEGORIES, FAMILIES, WHOLE, Category
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
-from ..store import RRD, Ledger, Row, State, together
+from ..store import RRD, Ledger, Row, State, WarningCount, together
+from ..times import format_duration, format_time
+from .tables import Format, csv_text
 
 
 class Report(NamedTuple):
@@ -17,18 +20,21 @@ class Report(NamedTuple):
 
     since: int
     until: int
+    """Epoch seconds."""
     step: int
-    """Seconds: the range begins and ends with whole intervals of this length."""
+    """Seconds; the range begins and ends on a multiple of it."""
     last_update: int | None
+    """Epoch second up to which the RRD holds counts; None where it holds none."""
     totals: dict[Category, int | None]
-    """None where nothing is known."""
+    """None is unknown."""
 
 
 def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
-    """The totals of [since, until), widened to whole intervals of the finest archive that covers them.
+    """Return the totals of [since, until), widened to rows of the finest archive that covers it.
 
-    What the RRD does not hold yet is taken from the ledger, so nothing that was counted is missing. Raises StoreError where
-    the ledger has forgotten some of that: a part of the numbers would look like all of them.
+    The intervals that are not in the RRD yet are added from the ledger. Raises StoreError where the
+    ledger has pruned some of them, because totals without them would look complete, and UsageError
+    for an empty range.
     """
     if until <= since:
         raise UsageError("the range is empty: --until must be later than --since.")
@@ -37,17 +43,18 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     since -= since % archive
     until += -until % archive
     written = max(since, last if last is not None else since)
-    # The rows after the newest one are unknown, and there may be very many of them.
+    # Rows after the newest one are unknown, and there may be millions of them.
     rows = rrd.rows(archive, since, min(until, written + -written % archive))
     rows.append(_open(ledger, state, written, until, rrd.step))
-    if rrd.last != last:  # a writer was at work between the two
+    if rrd.last != last:  # a writer was at work in between
         return totals(rrd, ledger, since, until)
     pruned = state.pruned_before or 0
     if max(since, (state.begin or 0) if last is None else last) < min(until, pruned):
+        begin = datetime.fromtimestamp(pruned, timezone.utc)
         raise StoreError(
-            f"{rrd.path} is {'gone' if last is None else 'an old one'}, and {ledger.path} keeps nothing from before "
-            f"{datetime.fromtimestamp(pruned, timezone.utc):%Y-%m-%dT%H:%M:%SZ}; "
-            "let the counter make it anew from its snapshot, restore one of the two from a backup, "
+            f"{rrd.path} is {'gone' if last is None else 'an old one'}, and {ledger.path} keeps "
+            f"nothing from before {begin:%Y-%m-%dT%H:%M:%SZ}; "
+            "let the counter rebuild it from its snapshot, restore one of the two from a backup, "
             "or ask with --since for no earlier time."
         )
     return Report(
@@ -56,7 +63,7 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
 
 
 def _open(ledger: Ledger, state: State, start: int, until: int, step: int) -> Row:
-    """The intervals that are not in the RRD yet."""
+    """Add up the intervals that are not in the RRD yet."""
     found = [Row(step, counts) for _, counts in ledger.intervals(start, until)]
     reached = min(until, start if state.read_until is None else state.read_until)
     start = max(start, reached if state.begin is None else state.begin)
@@ -71,69 +78,82 @@ def _open(ledger: Ledger, state: State, start: int, until: int, step: int) -> Ro
     return together(found + quiet)
 
 
-def as_json(report: Report) -> str:
-    """The object that the contract describes."""
-    said: dict[str, object] = {
-        "since": report.since,
-        "until": report.until,
-        "step": report.step,
-        "last_update": report.last_update,
+# ---- writing --------------------------------------------------------------------------------
+
+
+def format_report(report: Report, form: Format, zone: tzinfo | None, remarks: list[str]) -> str:
+    """Write a report as text, JSON or CSV; the text has times of this zone, and ends in remarks."""
+    if form == "text":
+        return _as_text(report, zone, remarks)
+    return _as_json(report) if form == "json" else _as_csv(report)
+
+
+def _as_json(report: Report) -> str:
+    by_family = {
+        family: {row.name: report.totals[row] for row in rows} for family, rows in FAMILIES.items()
     }
-    for family, categories in FAMILIES.items():
-        said[family] = {each.name: report.totals[each] for each in categories}
-    return json.dumps(said)
+    about = report._asdict()
+    del about["totals"]
+    return json.dumps(about | by_family)
 
 
-def as_csv(report: Report) -> str:
-    """A line a category; an unknown count is empty."""
-    lines = ["since,until,family,category,count"]
-    for each, count in report.totals.items():
-        lines.append(
-            f"{report.since},{report.until},{each.family},{each.name},{'' if count is None else count}"
-        )
-    return "\n".join(lines)
+def _as_csv(report: Report) -> str:
+    """Write a line for each category; an unknown count is empty."""
+    return csv_text(
+        ("since", "until", "family", "category", "count"),
+        (
+            (report.since, report.until, row.family, row.name, count)
+            for row, count in report.totals.items()
+        ),
+    )
 
 
-def as_text(report: Report, zone: tzinfo | None, health: list[str]) -> str:
-    """A table for people, and below it how well the counting goes."""
-    since, until = (_shown(at, zone) for at in (report.since, report.until))
+def _as_text(report: Report, zone: tzinfo | None, remarks: list[str]) -> str:
+    since, until = (_format_time(at, zone) for at in (report.since, report.until))
     lines = [f"Outbound TLS of Postfix, {since} to {until}", ""]
-    for family, categories in FAMILIES.items():
-        shared = [each for each in categories if each.name != "reused"]
-        whole = sum(report.totals[each] or 0 for each in shared)
+    for family, rows in FAMILIES.items():
+        whole = sum(report.totals[row] or 0 for row in WHOLE[family])
         lines.append(family.replace("_", " "))
-        for each in categories:
-            count = report.totals[each]
-            share = (
-                f"{100 * count / whole:6.1f} %"
-                if count is not None and whole and each in shared
-                else ""
-            )
-            lines.append(
-                f"  {each.label:<14}{'unknown' if count is None else f'{count:,}':>12}  {share}".rstrip()
-            )
+        for row in rows:
+            count = report.totals[row]
+            number = "unknown" if count is None else f"{count:,}"
+            has_share = count is not None and whole and row in WHOLE[family]
+            share = f"{100 * (count or 0) / whole:6.1f} %" if has_share else ""
+            lines.append(f"  {row.label:<14}{number:>12}  {share}".rstrip())
         lines.append("")
-    return "\n".join(lines + health)
+    return "\n".join(lines + remarks)
 
 
-def health(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> list[str]:
-    """How far the counting is, and what was out of the ordinary so far."""
+def state_of_counting(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> list[str]:
+    """Return lines on how far counting has come, and what it had to leave out so far."""
     state = ledger.state
-    newest = state.newest
-    nothing = "nothing: it is gone" if state.rrd_until else "nothing yet"
-    lines = [
-        f"in the RRD up to   {_shown(report.last_update, zone) if report.last_update else nothing}"
-    ]
-    if newest is not None:
-        lines.append(f"newest line        {_shown(newest, zone)} ({now - newest:,} s ago)")
+    if report.last_update:
+        last = _format_time(report.last_update, zone)
+    else:
+        last = "nothing: it is gone" if state.rrd_until else "nothing yet"
+    lines = [f"in the RRD up to   {last}"]
+    if state.newest is not None:
+        age = format_duration(max(0, now - state.newest))
+        lines.append(f"newest line        {_format_time(state.newest, zone)} ({age} ago)")
     omitted = ledger.omitted()
-    for each in OMISSIONS:
-        if count := omitted[each.name]:
-            lines.append(f"{each.name:<18} {each.in_words(count)}")
+    for omission in OMISSIONS:
+        if count := omitted[omission.name]:
+            lines.append(f"{omission.name:<18} {omission.in_words(count)}")
     return lines
 
 
-def _shown(at: int, zone: tzinfo | None) -> str:
-    return (
-        datetime.fromtimestamp(at, timezone.utc).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
-    )
+def warning_lines(warnings: Iterable[WarningCount], zone: tzinfo | None) -> list[str]:
+    """Return a line for each of Postfix's own warnings."""
+    return [
+        f'Postfix logged "{each.text}" {_times(each.times)}, last at '
+        f"{format_time(each.last, zone)}: {each.meaning}."
+        for each in warnings
+    ]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def _format_time(at: int, zone: tzinfo | None) -> str:
+    return format_time(at, zone, seconds=True, zone_name=True)

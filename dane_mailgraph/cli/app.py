@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from ..answer import GOOD, REMEMBERED, SUSPECT, regressions
 from ..config import Config
 from ..counting import Result, Rules, collect, remarks, whole_logs
 from ..errors import BusyError, StoreError, reason
 from ..log import FollowedFile, Source
-from ..store import RRD, Ledger, RelayTable, Store, replace, unused
-from ..times import DAY, day_of
+from ..store import RRD, Ledger, Store, replace, unused
 from .terminal import progress, tell
 
 
@@ -194,37 +192,26 @@ def _import_into(
 
 
 def draw(settings: Config, now: int) -> str:
-    """Store to site; the path of the page."""
-    from ..site import build  # whoever counts must not pay for the painter
+    """Draw the site from the store; return the path of the page."""
+    from ..site import build  # counting must not pay for loading it
 
     look = build.Look(
-        settings.host or build.hostname(),
-        settings.time_zone,
-        settings.language,
-        settings.renderer,
-        settings.show_destinations,
+        host=settings.host or build.hostname(),
+        zone=settings.time_zone,
+        language=settings.language,
+        renderer=settings.renderer,
+        names_relays=settings.show_destinations,
     )
-    standing = build.standing(settings.output_dir)
-    if not os.path.exists(_ledger(settings)):
-        rrd = Store(settings.state_dir, settings.step).rrd
-        return build.publish(build.build(rrd, now, look, standing), settings.output_dir)
-    with reading(settings) as ledger:
-        rrd = read_only(settings, ledger)
-        if ledger.state.rrd_until is not None and rrd.last is None:
-            raise StoreError(
-                f"{rrd.path} is gone, so the page stays as it was; let the counter make it anew from its snapshot, "
-                "or restore one of the two from a backup."
-            )
-        relay_table, week = RelayTable(ledger), now - 7 * DAY
-        since, today = (day_of(at, settings.time_zone) for at in (week, now))
-        found = build.build(
-            rrd,
-            now,
-            look,
-            standing,
-            ledger.state.newest,
-            tuple(relay_table.totals(since, today)),
-            tuple(regressions(relay_table.suspects(since, GOOD, SUSPECT), REMEMBERED, since)),
-            tuple(relay_table.warnings(week)),
-        )
-    return build.publish(found, settings.output_dir)
+    rrd, recent = Store(settings.state_dir, settings.step).rrd, build.Recent()
+    present = build.present_pictures(settings.output_dir)
+    if os.path.exists(_ledger(settings)):
+        with reading(settings) as ledger:
+            rrd = read_only(settings, ledger)
+            if ledger.state.rrd_until is not None and rrd.last is None:
+                raise StoreError(
+                    f"{rrd.path} is gone, so the page stays as it was; let the counter rebuild it "
+                    "from its snapshot, or restore one of the two from a backup."
+                )
+            recent = build.recent(ledger, now, settings.time_zone)
+    site = build.build(rrd, now, look, recent, present)
+    return build.publish(site.files, settings.output_dir)

@@ -16,7 +16,7 @@ from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
 from ..store import RelayTable
-from ..times import day_of, midnight, moment
+from ..times import moment
 from . import app
 from .terminal import printable, tell, unprinted
 
@@ -109,17 +109,15 @@ def render(settings: Config, options: argparse.Namespace) -> None:
 
 def report(settings: Config, options: argparse.Namespace) -> None:
     """Print the totals of a range."""
-    from ..answer import relays, report
+    from ..answer import report
 
     now, zone = int(time.time()), settings.time_zone
     since, until = _range(options, now, zone)
     with app.reading(settings) as ledger:
         found = report.totals(app.read_only(settings, ledger), ledger, since, until)
-        if options.format == "text":
-            warnings = relays.alarms_as_text(RelayTable(ledger).warnings(since), zone)
-            print(report.as_text(found, zone, report.health(ledger, found, now, zone) + warnings))
-        else:
-            print(report.as_json(found) if options.format == "json" else report.as_csv(found))
+        remarks = report.state_of_counting(ledger, found, now, zone)
+        remarks += report.warning_lines(RelayTable(ledger).warnings(since), zone)
+    print(report.format_report(found, options.format, zone, remarks))
 
 
 def relays(settings: Config, options: argparse.Namespace) -> None:
@@ -128,19 +126,10 @@ def relays(settings: Config, options: argparse.Namespace) -> None:
 
     zone = settings.time_zone
     since, until = _range(options, int(time.time()), zone)
-    last = max(since, until - 1)
     with app.reading(settings) as ledger:
-        found = RelayTable(ledger).totals(day_of(since, zone), day_of(last, zone))
-    if options.only:
-        found = relays.only(found, options.only)
-    found = relays.ordered(found, options.sort)[: options.limit]
-    since, until = midnight(since, zone), midnight(last, zone, days=1)
-    if options.format == "text":
-        print(relays.as_text(since, until, found, zone))
-    elif options.format == "json":
-        print(relays.as_json(since, until, found))
-    else:
-        print(relays.as_csv(found))
+        found = relays.find_relays(RelayTable(ledger), since, until, zone)
+    found = relays.choose(found, only=options.only, sort=options.sort, limit=options.limit)
+    print(relays.format_relays(found, options.format, zone))
 
 
 def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[int, int]:

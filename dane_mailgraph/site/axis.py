@@ -1,4 +1,4 @@
-"""The marks of an axis: of time, on the local calendar, and of counts."""
+"""The marks of two axes: time on the local calendar, and counts."""
 
 from __future__ import annotations
 
@@ -15,30 +15,16 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 class Tick(NamedTuple):
-    """A mark on the axis of time."""
+    """A mark on the time axis."""
 
     at: float
     """Epoch second."""
     label: str
-    """Empty for a mark between the labelled ones."""
-
-
-def local(second: int, zone: tzinfo | None) -> datetime:
-    """The aware local time of an epoch second; no zone is the system's."""
-    return (
-        datetime.fromtimestamp(second, zone)
-        if zone
-        else datetime.fromtimestamp(second).astimezone()
-    )
-
-
-def moment(second: int, zone: tzinfo | None) -> str:
-    """An epoch second as `2026-11-24 03:00 CET`."""
-    return local(second, zone).strftime("%Y-%m-%d %H:%M %Z").rstrip()
+    """Empty for a minor mark."""
 
 
 def ticks(since: int, until: int, zone: tzinfo | None, language: Language) -> tuple[Tick, ...]:
-    """The marks of an axis of time, on the borders of hours, days, weeks or months of the local calendar."""
+    """Return the marks of a time axis: starts of hours, days, weeks or months, local time."""
     length = until - since
     if length <= 2 * DAY:
         found = _hours(since, until, zone, language)
@@ -66,7 +52,7 @@ def _hours(since: int, until: int, zone: tzinfo | None, language: Language) -> I
         yield Tick(_second(day, 0, zone), _date(day, language))
         for hour in range(3, 24, 3):
             second = _second(day, hour, zone)
-            # An hour that the clocks leave out has no place on the axis.
+            # Skip an hour that does not exist because the clocks go forward.
             if datetime.fromtimestamp(second, zone).hour == hour:
                 yield Tick(second, f"{hour:02}:00")
 
@@ -74,14 +60,14 @@ def _hours(since: int, until: int, zone: tzinfo | None, language: Language) -> I
 def _days(since: int, until: int, zone: tzinfo | None) -> Iterator[date]:
     day, last = (datetime.fromtimestamp(second, zone).date() for second in (since, until))
     while day <= last:
-        # A zone that moves over the date line leaves out a day.
+        # Skip a day that does not exist because the zone crosses the date line.
         if datetime.fromtimestamp(_second(day, 0, zone), zone).date() == day:
             yield day
         day += timedelta(days=1)
 
 
 def _second(day: date, hour: int, zone: tzinfo | None) -> float:
-    # Where the clocks leave out midnight this is the first second of the day.
+    # Where the clocks skip midnight, this is the first second of the day.
     return datetime(day.year, day.month, day.day, hour, tzinfo=zone).timestamp()
 
 
@@ -99,12 +85,15 @@ def _month(day: date, language: Language) -> str:
 
 
 def scale(top: float, language: Language, *, whole: bool = False) -> tuple[tuple[float, str], ...]:
-    """The values and labels of an axis from 0 that has to hold `top`: at most five round steps, `whole` numbers if asked for."""
+    """Return the values and labels of an axis from 0 to `top`: at most five round steps.
+
+    With `whole`, the values are whole numbers.
+    """
     top = top or 1
-    power = 10.0 ** math.floor(math.log10(room(top) / 5))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * 5 >= room(top))
+    power = 10.0 ** math.floor(math.log10(axis_end(top) / 5))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * 5 >= axis_end(top))
     step = max(step, 1) if whole else step
-    values = [i * step for i in range(6) if i * step <= room(top)]
+    values = [i * step for i in range(6) if i * step <= axis_end(top)]
     unit, suffix = next(
         (
             (unit, suffix)
@@ -113,7 +102,7 @@ def scale(top: float, language: Language, *, whole: bool = False) -> tuple[tuple
         ),
         (1.0, ""),
     )
-    # The slack keeps 0.1, which no float is exactly, at one decimal.
+    # 1e-9 because 0.1 as a float is not exact, and needs one decimal all the same.
     decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9))
     return tuple(
         (value, f"{language.number(value / unit, decimals)}{suffix}" if value else "0")
@@ -121,6 +110,6 @@ def scale(top: float, language: Language, *, whole: bool = False) -> tuple[tuple
     )
 
 
-def room(top: float) -> float:
-    """How high an axis is that holds `top`."""
+def axis_end(top: float) -> float:
+    """Return where an axis ends whose highest value is `top`: a little above."""
     return top * 1.05

@@ -1,33 +1,37 @@
-"""Store to site: build every file as bytes, then publish them atomically."""
+"""From store to site: plan what it shows, paint what is new, publish atomically."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .. import __version__
-from ..answer import Regression
-from ..categories import CATEGORIES
+from ..answer import LostAuthentication, last_24_hours, lost_authentication
 from ..errors import StoreError, reason
 from ..language import ENGLISH, Language
-from ..store import RRD, SPANS, RelayCounts, Series, Span, WarningCount, together
-from ..times import DAY, HOUR
+from ..store import RRD, SPANS, Ledger, RelayCounts, RelayTable, Series, Span, WarningCount
+from ..times import DAY, day_of
 from . import page
-from .drawing import ZOOM, Drawing
+from .drawing import Drawing
 from .graphs import GRAPHS, Graph
 from .palette import DARK, LIGHT
 from .png import HEAD, About, about, stamped
-from .status import Chapter, Picture, Status, as_json, figures, shown
+from .status import Chapter, Image, Picture, Status
+from .status_json import as_json
 
 PAGE = "index.html"
 
+_RECENT = 7 * DAY
+"""Seconds for which the page lists relays and warnings."""
+
 
 class Look(NamedTuple):
-    """How the site is to look: the settings of it."""
+    """The settings of the site."""
 
     host: str
     zone: tzinfo | None = None
@@ -35,115 +39,144 @@ class Look(NamedTuple):
     language: Language = ENGLISH
     renderer: str = "matplotlib"
     """Or `rrdtool`."""
-    names_destinations: bool = False
+    names_relays: bool = False
+
+
+class Recent(NamedTuple):
+    """What the ledger knows beside the counts: the newest line, and the last 7 days of relays."""
+
+    newest: int | None = None
+    """Epoch second of the newest line of the log; None where unknown."""
+    relays: tuple[RelayCounts, ...] = ()
+    lost: tuple[LostAuthentication, ...] = ()
+    warnings: tuple[WarningCount, ...] = ()
+
+
+_NOTHING = Recent()
+
+
+class Site(NamedTuple):
+    """A complete site: the files to write, and the pictures that stay as they are."""
+
+    files: Mapping[str, bytes]
+    """Name -> content, the page last."""
+    kept: frozenset[str] = frozenset()
+    """Names of pictures in the output directory that already show what is to be shown."""
+
+
+def recent(ledger: Ledger, now: int, zone: tzinfo | None) -> Recent:
+    """Read what the page says beside the counts."""
+    relays, since = RelayTable(ledger), now - _RECENT
+    first = day_of(since, zone)
+    return Recent(
+        newest=ledger.state.newest,
+        relays=tuple(relays.totals(first, day_of(now, zone))),
+        lost=lost_authentication(relays, first),
+        warnings=tuple(relays.warnings(since)),
+    )
 
 
 def build(
     rrd: RRD,
     now: int,
     look: Look,
-    standing: Mapping[str, About] | None = None,
-    newest: int | None = None,
-    destinations: tuple[RelayCounts, ...] = (),
-    regressions: tuple[Regression, ...] = (),
-    alarms: tuple[WarningCount, ...] = (),
-) -> dict[str, bytes | None]:
-    """The complete site, file by file, the page last; the same arguments give the same bytes.
+    recent: Recent = _NOTHING,
+    present: Mapping[str, About] = MappingProxyType({}),
+) -> Site:
+    """Return the site of this store at this time; the same arguments give the same bytes.
 
-    None stands for a picture that is `standing` already, just as it would be drawn. `newest` is when the newest line that
-    was read was written.
+    Args:
+        rrd: the counts.
+        now: epoch second.
+        look: the settings.
+        recent: what the ledger knows beside the counts.
+        present: the pictures in the output directory; those that would not change are not painted.
     """
+    status = plan(rrd, now, look, recent)
+    kept = frozenset(
+        image.file
+        for image in status.images()
+        if image.file in present and present[image.file].identity == image.identity
+    )
+    missing = [image for image in status.images() if image.file not in kept]
+    pictures = paint(missing, look.renderer, rrd) if missing else {}
+    sizes = {**present, **{name: about(content[:HEAD]) for name, content in pictures.items()}}
+    files = {
+        **pictures,
+        "icon.svg": page.icon(),
+        "style.css": page.stylesheet().encode(),
+        "status.json": as_json(status).encode(),
+        PAGE: page.html(status, sizes).encode(),
+    }
+    return Site(files, kept)
+
+
+# ---- planning -------------------------------------------------------------------------------
+
+
+def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
+    """Return everything the site shows, before anything is painted."""
     last = rrd.last
-    files: dict[str, bytes | None] = {}
-    easel = _Easel(rrd, look, standing or {}, files)
-    spans = [(span, _series(rrd, span, now, last)) for span in SPANS]
-    year = spans[-1][1]
-    drawn = [
-        graph for graph in GRAPHS if graph.always or any(year.total(row) for row in graph.counted)
-    ]
-    chapters = tuple(
-        Chapter(span, series, tuple(easel.picture(graph, span, series) for graph in drawn))
-        for span, series in spans
+    series = {span: _series(rrd, span, now, last) for span in SPANS}
+    graphs = [graph for graph in GRAPHS if graph.always or _has_counts(graph, series[SPANS[-1]])]
+    return Status(
+        host=look.host,
+        now=now,
+        zone=look.zone,
+        language=look.language,
+        version=__version__,
+        last_update=last,
+        newest=recent.newest,
+        figures=last_24_hours(rrd, last or now - now % rrd.step),
+        chapters=tuple(
+            Chapter(
+                span,
+                series[span],
+                tuple(_picture(graph, span, series[span], look) for graph in graphs),
+            )
+            for span in SPANS
+        ),
+        relays=recent.relays,
+        lost=recent.lost,
+        warnings=recent.warnings,
+        names_relays=look.names_relays,
     )
-    end = last or now - now % rrd.step
-    today, before = (_counts(rrd, until - DAY, until) for until in (end, end - DAY))
-    status = Status(
-        look.host,
-        now,
-        look.zone,
-        look.language,
-        __version__,
-        last,
-        newest,
-        figures(today, before, CATEGORIES),
-        chapters,
-        destinations,
-        regressions,
-        alarms,
-        look.names_destinations,
-    )
-    files["icon.svg"] = page.icon()
-    files["style.css"] = page.stylesheet().encode()
-    files["status.json"] = as_json(status).encode()
-    files[PAGE] = page.html(status).encode()
-    return files
 
 
 def _series(rrd: RRD, span: Span, now: int, last: int | None) -> Series:
-    """A span as it is drawn: up to a time that moves on in whole `every`, so that one picture serves for a while.
+    """Return a span that ends on a whole `every`, so that its pictures serve for a while.
 
-    It follows what is counted; where the counting stands still, the clock, so that the gap is seen.
+    The end follows the counts; where counting stands still it follows the clock, to show the gap.
     """
     every = max(span.every, rrd.step)
     if last is None:
         return rrd.series(span, now - now % every)
     at = max(last - last % every, (now - every) // every * every)
     series = rrd.series(span, at)
-    begun = any(n is not None for column in series.counts.values() for n in column)
-    return series if begun else rrd.series(span, last)
+    has_begun = any(n is not None for column in series.counts.values() for n in column)
+    return series if has_begun else rrd.series(span, last)
 
 
-def _counts(rrd: RRD, start: int, until: int) -> tuple[int | None, ...]:
-    """All that is known of [start, until), in the order of `CATEGORIES`: whole hours as such, the rest by the step."""
-    first, end = start + -start % HOUR, until - until % HOUR
-    rows = (
-        rrd.rows(rrd.step, start, first)
-        + rrd.rows(HOUR, first, end)
-        + rrd.rows(rrd.step, end, until)
+def _has_counts(graph: Graph, series: Series) -> bool:
+    return any(series.total(row) for row in graph.categories)
+
+
+def _picture(graph: Graph, span: Span, series: Series, look: Look) -> Picture:
+    drawings = (
+        Drawing(graph, span, series, theme, look.host, look.zone, look.language)
+        for theme in (LIGHT, DARK)
     )
-    return together(rows).counts
+    painter = f"{look.renderer} {__version__}"
+    return Picture(*(Image(drawing, drawing.identity(painter)) for drawing in drawings))
 
 
-class _Easel:
-    """Where pictures are drawn, those that are not standing there already."""
+# ---- painting -------------------------------------------------------------------------------
 
-    def __init__(
-        self, rrd: RRD, look: Look, standing: Mapping[str, About], files: dict[str, bytes | None]
-    ) -> None:
-        self._rrd, self._look, self._standing, self._files = rrd, look, standing, files
-        self._draw: Callable[[Drawing], bytes] | None = None
 
-    def picture(self, graph: Graph, span: Span, series: Series) -> Picture:
-        """A graph of a span, in both themes."""
-        look = self._look
-        light, dark = (
-            Drawing(graph, span, series, theme, look.host, look.zone, look.language)
-            for theme in (LIGHT, DARK)
-        )
-        (one, size), (other, _) = self._put(light), self._put(dark)
-        return shown(light, dark, (one, other), size)
-
-    def _put(self, drawing: Drawing) -> tuple[str, tuple[int, int]]:
-        """Its identity and its size in CSS pixels."""
-        identity = drawing.identity(f"{self._look.renderer} {__version__}")
-        there = self._standing.get(drawing.file)
-        if there and there.identity == identity:
-            self._files[drawing.file] = None
-        else:
-            self._draw = self._draw or _painter(self._look.renderer, self._rrd)
-            file = self._files[drawing.file] = stamped(self._draw(drawing), identity)
-            there = about(file[:HEAD])
-        return identity, (there.width // ZOOM, there.height // ZOOM) if there else (0, 0)
+def paint(images: Iterable[Image], renderer: str, rrd: RRD) -> dict[str, bytes]:
+    """Return these images as PNG files, by name; each names its identity."""
+    draw = _painter(renderer, rrd)
+    return {image.file: stamped(draw(image.drawing), image.identity) for image in images}
 
 
 def _painter(renderer: str, rrd: RRD) -> Callable[[Drawing], bytes]:
@@ -153,59 +186,64 @@ def _painter(renderer: str, rrd: RRD) -> Callable[[Drawing], bytes]:
         return lambda drawing: rrd.graph(
             render_rrdtool.arguments(drawing, rrd.path, rrd.step), drawing.zone
         )
-    from . import (
-        render_agg,
-    )  # where nothing is new nobody pays for matplotlib: a third of a second and 30 MiB
+    # matplotlib takes a third of a second and 30 MiB: only where there is something to paint.
+    from . import render_agg
 
     return render_agg.draw
 
 
-def standing(output_dir: str) -> dict[str, About]:
-    """The pictures that an earlier run has left there."""
+# ---- publishing -----------------------------------------------------------------------------
+
+
+def present_pictures(output_dir: str) -> dict[str, About]:
+    """Return the pictures in the output directory; unreadable ones are left out."""
     found = {}
-    with suppress(OSError):  # whoever publishes says what is wrong with it
+    with suppress(OSError):  # `publish` says what is wrong with the directory
         for name in os.listdir(output_dir):
             if name.endswith(".png"):
-                with suppress(OSError), open(os.path.join(output_dir, name), "rb") as file:
-                    if said := about(file.read(HEAD)):
-                        found[name] = said
+                with (
+                    suppress(OSError, ValueError),
+                    open(os.path.join(output_dir, name), "rb") as file,
+                ):
+                    found[name] = about(file.read(HEAD))
     return found
 
 
-def publish(files: Mapping[str, bytes | None], output_dir: str) -> str:
-    """Write a site, each file by rename, the page last; its path. Raises StoreError.
+def publish(files: Mapping[str, bytes], output_dir: str) -> str:
+    """Write files in this order, each by rename; return the path of the page; raises StoreError.
 
-    Folder and files can be read by all, whatever the umask: a web server runs as somebody else.
+    A new directory and the files are readable by all, whatever the umask: the web server runs as
+    another user.
     """
     try:
         if not os.path.isdir(output_dir):
             os.makedirs(output_dir)
             os.chmod(output_dir, 0o755)
         for name, content in files.items():
-            if content is not None:
-                _write(os.path.join(output_dir, name), content)
+            _write(os.path.join(output_dir, name), content)
     except OSError as error:
         raise StoreError(
-            f"{output_dir} cannot be written: {reason(error)}; look at its permissions and at the free space."
+            f"{output_dir} cannot be written: {reason(error)}; "
+            "look at its permissions and at the free space."
         ) from error
     return os.path.join(output_dir, PAGE)
 
 
 def _write(path: str, content: bytes) -> None:
-    fresh = f"{path}.new"
+    new = f"{path}.new"
     try:
-        with open(fresh, "wb") as file:
+        with open(new, "wb") as file:
             os.fchmod(file.fileno(), 0o644)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(fresh, path)
+        os.replace(new, path)
     except OSError:
         with suppress(OSError):
-            os.unlink(fresh)
+            os.unlink(new)
         raise
 
 
 def hostname() -> str:
-    """The name of this machine, for the page."""
+    """Return the name of this machine."""
     return socket.gethostname()

@@ -1,4 +1,4 @@
-"""What one picture shows, before anything is painted: its areas, its gaps, its legend, its words; and its identity."""
+"""What one picture shows, as values: areas, gaps, legend, texts; and its identity."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import NamedTuple
 
 from ..language import UNKNOWN, Language
 from ..store import Series, Span
-from ..times import DAY, HOUR, MINUTE
-from .axis import local, moment
+from ..times import DAY, HOUR, MINUTE, format_time, local
 from .graphs import Graph
 from .palette import Theme
 
 WIDTH = 640
-"""CSS pixels of a picture; its file has `ZOOM` times as many each way."""
+"""CSS pixels of a picture."""
 
 ZOOM = 2
+"""Pixels of the file for each CSS pixel."""
 
 PLOT = 180
-"""CSS pixels of the plot's height."""
+"""CSS pixels of the height of the plot."""
 
 UNITS = (
     (MINUTE, "per minute", "average/min"),
@@ -31,15 +31,15 @@ UNITS = (
 )
 
 
-class Stretch(NamedTuple):
-    """Consecutive buckets of one kind."""
+class Range(NamedTuple):
+    """A range of time, in epoch seconds."""
 
     start: int
     until: int
 
 
 class Line(NamedTuple):
-    """One row of the legend, as it is printed."""
+    """One row of the legend, as printed."""
 
     label: str
     total: str
@@ -49,7 +49,7 @@ class Line(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A graph of one span in one theme: all that a renderer needs to know."""
+    """A graph of one span in one theme: everything a renderer needs."""
 
     graph: Graph
     span: Span
@@ -62,55 +62,59 @@ class Drawing(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Its name in the output directory; it stays the same, others may embed it."""
+        """Name in the output directory; it never changes, because other pages embed it."""
         return f"{self.span.name}-{self.graph.slug}{self.theme.suffix}.png"
 
     @property
     def title(self) -> str:
-        """What is shown."""
+        """Title in the language of the picture."""
         return self.language.say(self.graph.title)
 
     @property
     def subtitle(self) -> str:
-        """Over which time, and in which unit."""
+        """Span and unit."""
         parts = [self.language.say(self.span.title)]
         if self.graph.style == "stack":
             parts.append(self.language.say(self.unit[1]))
         elif self.graph.style == "bars":
-            parts.append(per(self.series.step, self.language))
+            parts.append(per_bucket(self.series.step, self.language))
         return ", ".join(parts)
 
     @property
     def end(self) -> str:
-        """Up to when it shows what was counted; empty where it shows nothing."""
+        """Sentence on the time up to which counts are shown; empty where there are none."""
         reached = self.series.reached
-        return (
-            ""
-            if reached is None
-            else self.language.say("data up to {moment}", moment=moment(reached, self.zone))
-        )
+        if reached is None:
+            return ""
+        last = format_time(reached, self.zone, zone_name=True)
+        return self.language.say("data up to {time}", time=last)
 
     @property
-    def window(self) -> Stretch:
-        """The time that the axis covers."""
-        return Stretch(self.series.until - self.span.seconds, self.series.until)
+    def window(self) -> Range:
+        """Range of the time axis."""
+        return Range(self.series.until - self.span.seconds, self.series.until)
 
     @property
-    def seen(self) -> bool:
-        """Whether anything of the graph is known anywhere."""
-        return any(n is not None for row in self.graph.counted for n in self.series.counts[row])
+    def has_data(self) -> bool:
+        """Whether any count of the graph is known."""
+        return any(n is not None for row in self.graph.categories for n in self.series.counts[row])
 
     @property
     def unit(self) -> tuple[int, str, str]:
-        """The shortest time in which at least one is counted at the highest point: nobody thinks in thousandths."""
+        """Seconds, and its names: the shortest unit in which the highest rate is at least 1."""
         first = max(0, (self.window.start - self.series.start) // self.series.step)
-        columns = [[n or 0 for n in self.series.counts[row][first:]] for row in self.graph.counted]
+        columns = [
+            [n or 0 for n in self.series.counts[row][first:]] for row in self.graph.categories
+        ]
         sums = map(sum, zip(*columns, strict=True))
         top = max(map(truediv, sums, list(_observed(self))[first:]), default=0)
         return next((unit for unit in UNITS if top * unit[0] >= 1), UNITS[-1 if top else 0])
 
     def tops(self) -> tuple[tuple[float, ...], ...]:
-        """The upper edge of each category's area in each bucket, bottom to top; NaN where there is no area."""
+        """Return the upper edges of the areas: for each category one value a bucket.
+
+        Categories are ordered bottom to top. NaN is no area: unknown, or a share of nothing.
+        """
         unit = self.unit[0]
         edges: list[tuple[float, ...]] = []
         for bucket, seconds in zip(_buckets(self), _observed(self), strict=True):
@@ -123,28 +127,33 @@ class Drawing(NamedTuple):
                 self.graph.style
             ]
             edges.append(tuple(sum(known[: i + 1]) * factor for i in range(len(known))))
-        return tuple(zip(*edges, strict=True)) if edges else ((),) * len(self.graph.counted)
+        return tuple(zip(*edges, strict=True)) if edges else ((),) * len(self.graph.categories)
 
-    def gaps(self) -> tuple[Stretch, ...]:
-        """Where within the span nothing is known of any category."""
+    def gaps(self) -> tuple[Range, ...]:
+        """Return where in the window the counts are unknown."""
         start = self.window.start
-        before = (Stretch(start, self.series.start),) if start < self.series.start else ()
-        return _merged((*before, *_stretches(self, lambda bucket: all(n is None for n in bucket))))
+        before = (Range(start, self.series.start),) if start < self.series.start else ()
+        return _merged((*before, *_ranges(self, lambda bucket: all(n is None for n in bucket))))
 
-    def blanks(self) -> tuple[Stretch, ...]:
-        """Where within the span it is known that there was nothing to share."""
+    def no_traffic(self) -> tuple[Range, ...]:
+        """Return where in the window nothing was counted, and that is known."""
         return _merged(
-            _stretches(self, lambda bucket: any(n is not None for n in bucket) and not any(bucket))
+            _ranges(self, lambda bucket: any(n is not None for n in bucket) and not any(bucket))
         )
 
     def heading(self) -> Line:
-        """What stands above the columns of the legend."""
+        """Return the titles above the columns of the legend."""
         say = self.language.say
         return Line("", say("total"), say("share"), say(self.unit[2]), say("maximum/min"))
 
     def legend(self) -> tuple[Line, ...]:
-        """The rows of the legend, one for each category and one for all of them."""
-        rows, series, language, unit = self.graph.counted, self.series, self.language, self.unit[0]
+        """Return the rows of the legend: one for each category, and one for all of them."""
+        rows, series, language, unit = (
+            self.graph.categories,
+            self.series,
+            self.language,
+            self.unit[0],
+        )
         totals = tuple(series.total(row) for row in rows)
         rates = tuple(series.per_minute(row) for row in rows)
         averages = tuple(None if rate is None else rate * unit / MINUTE for rate in rates)
@@ -161,15 +170,15 @@ class Drawing(NamedTuple):
         return tuple(Line(*cells) for cells in lines)
 
     def alt(self, legend: tuple[Line, ...]) -> str:
-        """The picture in words."""
+        """Return the picture in words."""
         lines = ", ".join(
             f"{line.label} {line.total}" + f" ({line.share})" * bool(line.share) for line in legend
         )
         return f"{self.title}, {self.subtitle}: {lines}" + f"; {self.end}" * bool(self.end)
 
     def identity(self, renderer: str) -> str:
-        """A digest of everything that decides what is drawn, and by whom: equal for pictures that look equal."""
-        rows, series, (since, until) = self.graph.counted, self.series, self.window
+        """Return a digest of everything that decides how the picture looks, and of its renderer."""
+        rows, series, (since, until) = self.graph.categories, self.series, self.window
         counts = [(row, series.counts[row], series.peaks[row]) for row in rows]
         times = (
             str(self.zone),
@@ -178,12 +187,12 @@ class Drawing(NamedTuple):
             series.reached,
         )
         given = (renderer, self.graph, self.span, self.theme, self.host, self.language.code, times)
-        told = repr((given, series.start, series.step, series.observed, counts))
-        return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        values = repr((given, series.start, series.step, series.observed, counts))
+        return sha256(values.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def per(seconds: int, language: Language) -> str:
-    """For bars: the time that one of them stands for."""
+def per_bucket(seconds: int, language: Language) -> str:
+    """Write the unit of bars that stand for so many seconds each: `per hour`."""
     usual = {MINUTE: "per minute", HOUR: "per hour", 3 * HOUR: "per 3 hours", DAY: "per day"}
     if seconds in usual:
         return language.say(usual[seconds])
@@ -191,21 +200,29 @@ def per(seconds: int, language: Language) -> str:
 
 
 def visible(edges: tuple[float, ...], least: float) -> tuple[float, ...]:
-    """The upper edges of one bucket's areas, so that each that is there is at least so high, the worst first of all.
+    """Lower the edges of one bucket so that every area in it is at least `least` high.
 
-    The upmost edge stays where it is: room is taken from below, down to the ground.
+    The topmost edge stays; the worst categories, which are at the top, get their height first.
     """
-    raised = list(edges)
+    lowered = list(edges)
     for i in range(len(edges) - 1, 0, -1):
         if edges[i] > edges[i - 1]:
-            raised[i - 1] = max(0.0, min(raised[i - 1], raised[i] - least))
+            lowered[i - 1] = max(0.0, min(lowered[i - 1], lowered[i] - least))
         else:
-            raised[i - 1] = raised[i]
-    return tuple(raised)
+            lowered[i - 1] = lowered[i]
+    return tuple(lowered)
+
+
+def printable(text: str) -> str:
+    """Replace what a picture cannot show on one line: rrdtool crashes on it, and names are foreign.
+
+    These are control characters, which end a string in C, and half characters (surrogates).
+    """
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def numbers(values: tuple[float | None, ...], language: Language) -> tuple[str, ...]:
-    """The numbers of one column with equally many decimals; what is not 0 is never printed as 0."""
+    """Write the numbers of a column with the same decimals; only 0 is written as 0."""
     known = [value for value in values if value is not None]
     most = max(known, default=0)
     if all(value == int(value) for value in known) or most >= 1000:
@@ -229,31 +246,31 @@ def _sum(values: tuple[float | None, ...]) -> float | None:
 
 
 def _buckets(drawing: Drawing) -> Iterator[tuple[int | None, ...]]:
-    return zip(*(drawing.series.counts[row] for row in drawing.graph.counted), strict=True)
+    return zip(*(drawing.series.counts[row] for row in drawing.graph.categories), strict=True)
 
 
 def _observed(drawing: Drawing) -> Iterator[int]:
-    """Seconds of each bucket that its counts are of."""
+    """Iterate over the seconds of each bucket for which the log was read."""
     series = drawing.series
-    for seconds in series.observed or (series.step,) * len(series.counts[drawing.graph.counted[0]]):
+    for seconds in series.observed or (series.step,) * len(
+        series.counts[drawing.graph.categories[0]]
+    ):
         yield seconds or series.step
 
 
-def _stretches(
-    drawing: Drawing, chosen: Callable[[tuple[int | None, ...]], bool]
-) -> Iterator[Stretch]:
+def _ranges(drawing: Drawing, chosen: Callable[[tuple[int | None, ...]], bool]) -> Iterator[Range]:
     since, series = drawing.window.start, drawing.series
     for i, bucket in enumerate(_buckets(drawing)):
         start = series.start + i * series.step
         if start + series.step > since and chosen(bucket):
-            yield Stretch(max(start, since), start + series.step)
+            yield Range(max(start, since), start + series.step)
 
 
-def _merged(stretches: Iterator[Stretch] | tuple[Stretch, ...]) -> tuple[Stretch, ...]:
-    merged: list[Stretch] = []
-    for each in stretches:
+def _merged(ranges: Iterator[Range] | tuple[Range, ...]) -> tuple[Range, ...]:
+    merged: list[Range] = []
+    for each in ranges:
         if merged and merged[-1].until == each.start:
-            merged[-1] = Stretch(merged[-1].start, each.until)
+            merged[-1] = Range(merged[-1].start, each.until)
         else:
             merged.append(each)
     return tuple(merged)

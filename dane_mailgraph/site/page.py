@@ -1,54 +1,67 @@
-"""jinja2: a `Status` becomes the HTML of the page. Everything in it is escaped; names come from strangers."""
+"""jinja2: a `Status` becomes the HTML of the page.
+
+Everything in it is escaped, because names come from strangers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from ..answer import Figure, probe_command
 from ..categories import CATEGORIES, FAMILIES
-from .axis import local, moment
-from .status import LISTED, Figure, Status, check, told
+from ..times import format_time, local
+from .drawing import ZOOM
+from .png import About
+from .status import LISTED_RELAYS, Status, counts_in_words
 
 REFRESH = 300
 """Seconds after which a browser loads the page again."""
 
-_TEMPLATES = Path(__file__).parent / "templates"
-
-_FAMILIES = {
+FAMILY_TITLES = {
     "connections": "Connections",
     "deliveries": "Deliveries",
     "failures": "Failed for TLS or DANE",
-    "protocols": "Versions of TLS",
+    "protocols": "TLS versions",
     "key_exchange": "Key exchange",
 }
+"""Family -> heading in the glossary, in the order of the page."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
-def html(status: Status) -> str:
-    """The whole page: static, without scripts, asking for nothing but its own pictures and stylesheet."""
-    say = status.language.say
+def html(status: Status, sizes: Mapping[str, About]) -> str:
+    """Return the page: static, without scripts, with nothing but its own pictures and stylesheet.
+
+    Args:
+        status: what it says.
+        sizes: name of a picture -> its size.
+    """
     return _template().render(
         status=status,
-        code=status.language.code,
         refresh=REFRESH,
         style=sha256(stylesheet().encode()).hexdigest()[:8],
-        say=say,
+        zoom=ZOOM,
+        sizes=sizes,
+        say=status.language.say,
         number=status.language.number,
-        iso=lambda second: local(second, status.zone).isoformat(),
-        moment=lambda second: moment(second, status.zone),
+        iso=lambda at: local(at, status.zone).isoformat(),
+        format_time=lambda at: format_time(at, status.zone, zone_name=True),
         value=partial(_value, status),
         change=partial(_change, status),
-        told=lambda each: told(each, status.language),
-        check=check,
-        listed=LISTED,
-        words=[(say(title), FAMILIES[family]) for family, title in _FAMILIES.items()],
+        counts=lambda relay: counts_in_words(relay, status.language),
+        command=probe_command,
+        listed=LISTED_RELAYS,
+        glossary=[(title, FAMILIES[family]) for family, title in FAMILY_TITLES.items()],
     )
 
 
 def stylesheet() -> str:
-    """How the page looks, and the colours of the categories."""
+    """Return the stylesheet, with the colours of the categories."""
     light = "".join(f".{row.data_source} {{ background: {row.light} }}\n" for row in CATEGORIES)
     dark = "".join(f".{row.data_source} {{ background: {row.dark} }}\n" for row in CATEGORIES)
     plain = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
@@ -56,7 +69,7 @@ def stylesheet() -> str:
 
 
 def icon() -> bytes:
-    """What a browser shows beside the title."""
+    """Return the icon that a browser shows beside the title, as SVG."""
     return (_TEMPLATES / "icon.svg").read_bytes()
 
 
@@ -78,26 +91,20 @@ def _value(status: Status, figure: Figure) -> str:
 
 
 def _change(status: Status, figure: Figure) -> str:
-    language, change = status.language, figure.change
+    """Write below a figure what it is a share of, and how it has changed."""
+    say, number = status.language.say, status.language.number
     if figure.now is None:
-        return language.say("of nothing") if figure.of == 0 else language.say("not known")
-    amount = abs(change or 0) * (100 if figure.is_share else 1)
-    if change is None:
-        said = language.say("the day before is not known")
-    elif not figure.mood:
-        said = language.say("as the day before")
+        return say("no traffic") if figure.whole == 0 else say("unknown")
+    whole = "" if figure.whole is None else say("of {count}", count=number(figure.whole)) + "; "
+    if figure.change is None:
+        return whole + say("day before unknown")
+    if not figure.trend:
+        return whole + say("as on the day before")
+    sign = "+" if figure.change > 0 else "\N{MINUS SIGN}"
+    if figure.is_share:
+        amount = say("{number} percentage points", number=number(100 * abs(figure.change), 1))
     else:
-        sign, number = (
-            "+" if change > 0 else "\N{MINUS SIGN}",
-            language.number(amount, 1 if figure.is_share else 0),
-        )
-        unit = language.say("points") if figure.is_share else ""
-        said = " ".join(
-            part for part in (f"{sign}{number}", unit, language.say("since the day before")) if part
-        )
-        said += f" ({language.say(figure.mood)})"
-    return (
-        said
-        if figure.of is None
-        else language.say("of {count}", count=language.number(figure.of)) + "; " + said
+        amount = number(abs(figure.change))
+    return whole + say(
+        "{change} from the day before ({trend})", change=sign + amount, trend=say(figure.trend)
     )

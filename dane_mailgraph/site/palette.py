@@ -1,4 +1,4 @@
-"""The two themes: what pictures and page are painted with beside the colours of the categories."""
+"""The two themes: the colours of the pictures beside those of the categories."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from ..categories import Category
 
 
 class Theme(NamedTuple):
-    """Colours of everything that is not counted, #rrggbb."""
+    """Colours of everything that is no category, #rrggbb."""
 
     name: str
     suffix: str
-    """Between the name of a picture and its `.png`: the light ones are the plain names, for those who embed them."""
-    ground: str
+    """Of a picture's name, before `.png`; light pictures have none, for pages that embed them."""
+    background: str
     text: str
     muted: str
     line: str
     grid: str
     gap: str
-    """Where nothing is known."""
+    """Background where counts are unknown."""
     hatch: str
-    """Its stripes."""
-    blank: str
-    """Where it is known that there was nothing to share."""
+    """Stripes where counts are unknown."""
+    no_traffic: str
+    """Background of a percent picture where nothing was counted."""
 
-    def colour(self, counted: Category) -> str:
-        """Of a category."""
-        return counted.dark if self.name == "dark" else counted.light
+    def colour(self, category: Category) -> str:
+        """Return the colour of a category."""
+        return category.dark if self.name == "dark" else category.light
 
 
 LIGHT = Theme(

@@ -1,7 +1,7 @@
 """matplotlib: a drawing becomes a PNG.
 
-Only its renderer Agg is used. Figures and axes would cost twice the time, and what they are for, finding places and
-ticks, is known before. Text is rendered once and then painted in every colour it is needed in.
+Only its renderer Agg is used. Figures and axes would cost twice the time, and what they are for,
+finding places and ticks, is already done. A text is rendered once and then painted in every colour.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import math
 import warnings
 from contextlib import redirect_stderr
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy
 
-from .axis import room, scale, ticks
-from .drawing import PLOT, WIDTH, ZOOM, Drawing, Line, Stretch, visible
+from .axis import axis_end, scale, ticks
+from .drawing import PLOT, WIDTH, ZOOM, Drawing, Line, Range, printable, visible
 from .palette import Theme
 from .png import encoded
 
-# At each start it complains of a home that cannot be written; the folder that it takes instead it removes itself.
+# matplotlib complains at each start of a home directory that it cannot write; it cleans up after
+# itself the directory that it uses instead.
 with redirect_stderr(io.StringIO()):
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.colors import to_rgba
@@ -35,35 +37,66 @@ BOTTOM = TOP + PLOT
 TIMES, TABLE, LINE, FOOT = BOTTOM + 18, BOTTOM + 44, 18, 14
 LABEL, TOTAL, SHARE, AVERAGE, MAXIMUM = LEFT + 19, LEFT + 270, LEFT + 352, LEFT + 465, RIGHT
 
-LEAST = 1.25
-"""CSS pixels: so high at least is what was counted at all. A single plaintext delivery must be seen."""
+LEAST_HEIGHT = 1.25
+"""CSS pixels of the smallest area: a single plaintext delivery must be visible."""
+
+_GRID_LINE = 0.5
+"""CSS pixels."""
+
+_HATCH_DISTANCE = 6
+"""CSS pixels between two stripes."""
+
+
+class Box(NamedTuple):
+    """A rectangle in CSS pixels from the upper left corner of the picture."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Anchor(NamedTuple):
+    """The point that a text is aligned to, in CSS pixels."""
+
+    x: float
+    baseline: float
+    align: float = 0
+    """0 puts the text to the right of the point, 1 to the left of it, 0.5 centres it."""
 
 
 def height(drawing: Drawing) -> int:
-    """CSS pixels."""
-    return TABLE + (len(drawing.graph.counted) + 1) * LINE + FOOT
+    """Return the height of the picture in CSS pixels."""
+    return TABLE + (len(drawing.graph.categories) + 1) * LINE + FOOT
 
 
 def draw(drawing: Drawing) -> bytes:
-    """The PNG; the same drawing gives the same bytes."""
+    """Return the PNG; the same drawing gives the same bytes."""
     canvas = Canvas(WIDTH, height(drawing), drawing.theme)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of signs in a host's name that the font lacks
-        _draw_words(canvas, drawing)
+        warnings.simplefilter("ignore")  # about characters of a host name that the font lacks
+        _draw_texts(canvas, drawing)
         _draw_plot(canvas, drawing)
         _draw_legend(canvas, drawing)
     return canvas.png()
 
 
-_PLAIN, _LARGE, _BOLD = ("normal", 12), ("normal", 13), ("bold", 15)
-"""Weight, and CSS pixels."""
+class Font(NamedTuple):
+    """Weight, and CSS pixels."""
 
-_CUT = "\N{HORIZONTAL ELLIPSIS}"
+    weight: str
+    size: int
+
+
+_PLAIN, _LARGE, _BOLD = Font("normal", 12), Font("normal", 13), Font("bold", 15)
+
+_POINTS_PER_PIXEL = 0.72
+"""matplotlib sets type in points, at the 100 dpi that the renderer is made for."""
+
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 _MARGIN = 2
-"""Pixels beside a text for strokes that reach over its width."""
-
-Font = tuple[str, int]
+"""Pixels beside a text for strokes that reach beyond its width."""
 
 
 class Canvas:
@@ -73,59 +106,47 @@ class Canvas:
         self._height = height
         self._renderer = RendererAgg(width * ZOOM, height * ZOOM, 100 * ZOOM)
         self._pixels = numpy.asarray(self._renderer.buffer_rgba())[..., :3]
-        self._straight = IdentityTransform()
-        self.rectangle(0, 0, width, height, theme.ground)
+        self._identity = IdentityTransform()
+        self.rectangle(Box(0, 0, width, height), theme.background)
 
-    def rectangle(
-        self, left: float, top: float, right: float, bottom: float, colour: str, alpha: float = 1
-    ) -> None:
-        """A filled rectangle on whole pixels of the file."""
-        left, top, right, bottom = (
-            round(each * ZOOM) / ZOOM for each in (left, top, right, bottom)
-        )
+    def rectangle(self, box: Box, colour: str, alpha: float = 1) -> None:
+        """Fill a rectangle, on whole pixels of the file."""
+        left, top, right, bottom = (round(each * ZOOM) / ZOOM for each in box)
         self.area([(left, top), (right, top), (right, bottom), (left, bottom)], colour, alpha)
 
     def area(self, corners: list[tuple[float, float]], colour: str, alpha: float = 1) -> None:
-        """A filled polygon."""
+        """Fill a polygon."""
         context = self._renderer.new_gc()
         context.set_linewidth(0)
         path = Path([(x * ZOOM, (self._height - y) * ZOOM) for x, y in corners])
-        self._renderer.draw_path(context, path, self._straight, to_rgba(colour, alpha))
+        self._renderer.draw_path(context, path, self._identity, to_rgba(colour, alpha))
 
-    def hatch(
-        self, left: float, top: float, right: float, bottom: float, ground: str, stripes: str
-    ) -> None:
-        """A rectangle with stripes, which go on from one to the next."""
-        self.rectangle(left, top, right, bottom, ground)
+    def hatch(self, box: Box, background: str, stripes: str) -> None:
+        """Fill a rectangle with stripes that continue from one rectangle to the next."""
+        self.rectangle(box, background)
         context = self._renderer.new_gc()
         context.set_foreground(stripes)
         context.set_linewidth(0.5)
-        low, high = (self._height - bottom) * ZOOM, (self._height - top) * ZOOM
-        context.set_clip_rectangle(Bbox([[left * ZOOM, low], [right * ZOOM, high]]))
-        apart, rise = 6 * ZOOM, high - low
-        first = math.floor((left * ZOOM - rise) / apart)
-        for x in range(first * apart, math.ceil(right * ZOOM), apart):
-            self._renderer.draw_path(context, Path([(x, low), (x + rise, high)]), self._straight)
+        left, right = box.left * ZOOM, box.right * ZOOM
+        low, high = (self._height - box.bottom) * ZOOM, (self._height - box.top) * ZOOM
+        context.set_clip_rectangle(Bbox([[left, low], [right, high]]))
+        distance, rise = _HATCH_DISTANCE * ZOOM, high - low
+        first = math.floor((left - rise) / distance)
+        for x in range(first * distance, math.ceil(right), distance):
+            self._renderer.draw_path(context, Path([(x, low), (x + rise, high)]), self._identity)
 
     def write(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        colour: str,
-        font: Font = _PLAIN,
-        *,
-        align: float = 0,
-        most: float = WIDTH,
+        self, at: Anchor, text: str, colour: str, font: Font = _PLAIN, *, most: float = WIDTH
     ) -> float:
-        """Text with its baseline at `y`, `align`ed at `x` from 0 (left) to 1 (right), cut at `most`; its width."""
+        """Write a text, shortened to a width of `most`, and return its width."""
         while text and _rendered(text, font).width > most:
-            text = text.rstrip(_CUT)[:-1].rstrip() + _CUT if text.rstrip(_CUT)[:-1] else ""
+            text = text.rstrip(_ELLIPSIS)[:-1].rstrip()
+            text = text + _ELLIPSIS if text else ""
         if not text:
             return 0
         word = _rendered(text, font)
-        left = max(0, round((x - word.width * align) * ZOOM) - _MARGIN)
-        top = round(y * ZOOM) - word.ascent
+        left = max(0, round((at.x - word.width * at.align) * ZOOM) - _MARGIN)
+        top = round(at.baseline * ZOOM) - word.ascent
         below = self._pixels[top : top + len(word.ink), left : left + word.ink.shape[1]]
         ink = word.ink[: below.shape[0], : below.shape[1]]
         paint = numpy.array(to_rgba(colour)[:3]) * 255
@@ -133,11 +154,11 @@ class Canvas:
         return word.width
 
     def width(self, text: str, font: Font = _PLAIN) -> float:
-        """Of a text."""
+        """Return the width of a text."""
         return _rendered(text, font).width if text else 0
 
     def png(self) -> bytes:
-        """The image as a file."""
+        """Return the image as a file."""
         height, width, _ = self._pixels.shape
         rows = numpy.zeros((height, 1 + 3 * width), numpy.uint8)
         rows[:, 1:].reshape(height, width, 3)[...] = self._pixels
@@ -152,64 +173,72 @@ class Word(NamedTuple):
     ascent: int
     """Pixels from its upper edge to its baseline."""
     ink: Any
-    """How much of each pixel it covers, from 0 to 1."""
+    """The part of each pixel that it covers, from 0 to 1; an array of rows."""
 
 
 @lru_cache(maxsize=2000)
 def _rendered(text: str, font: Font) -> Word:
-    weight, size = font
-    properties = FontProperties(family=["DejaVu Sans"], size=size * 0.72, weight=weight)
-    across, up = len(text) * size * ZOOM + 2 * _MARGIN, 2 * size * ZOOM
+    properties = FontProperties(
+        family=["DejaVu Sans"], size=font.size * _POINTS_PER_PIXEL, weight=font.weight
+    )
+    across, up = len(text) * font.size * ZOOM + 2 * _MARGIN, 2 * font.size * ZOOM
     renderer = RendererAgg(across, up, 100 * ZOOM)
     width: float = renderer.get_text_width_height_descent(text, properties, ismath=False)[0]
-    ascent = 3 * size * ZOOM // 2
+    ascent = 3 * font.size * ZOOM // 2
     renderer.draw_text(renderer.new_gc(), _MARGIN, ascent, text, properties, 0)
     ink = numpy.asarray(renderer.buffer_rgba())[:, : math.ceil(width) + 2 * _MARGIN, 3:] / 255
     return Word(width / ZOOM, ascent, ink)
 
 
-def _draw_words(canvas: Canvas, drawing: Drawing) -> None:
+# ---- the parts of a picture -----------------------------------------------------------------
+
+
+def _draw_texts(canvas: Canvas, drawing: Drawing) -> None:
     theme = drawing.theme
-    taken = canvas.write(LEFT, TITLE, drawing.title, theme.text, _BOLD)
-    canvas.write(
-        RIGHT, TITLE, _one_line(drawing.host), theme.muted, align=1, most=RIGHT - LEFT - taken - 16
-    )
-    canvas.write(LEFT, SUBTITLE, drawing.subtitle, theme.muted)
-    canvas.write(RIGHT, SUBTITLE, drawing.end, theme.muted, align=1)
-
-
-def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    width = canvas.write(Anchor(LEFT, TITLE), drawing.title, theme.text, _BOLD)
+    host, room = printable(drawing.host), RIGHT - LEFT - width - 16
+    canvas.write(Anchor(RIGHT, TITLE, align=1), host, theme.muted, most=room)
+    canvas.write(Anchor(LEFT, SUBTITLE), drawing.subtitle, theme.muted)
+    canvas.write(Anchor(RIGHT, SUBTITLE, align=1), drawing.end, theme.muted)
 
 
 def _draw_plot(canvas: Canvas, drawing: Drawing) -> None:
-    theme, window = drawing.theme, drawing.window
-    if drawing.seen:
-        areas = drawing.tops()
-        top = _draw_scale(canvas, drawing, areas)
-        _draw_areas(canvas, drawing, areas, top)
-        if drawing.graph.style == "share":  # the lines below are covered nearly everywhere
-            for part in (0.25, 0.5, 0.75):
-                y = BOTTOM - PLOT * part
-                canvas.rectangle(LEFT, y, RIGHT, y + 0.5, theme.ground, 0.55)
-        for gap in drawing.gaps():
-            canvas.hatch(
-                _x(gap.start, window), TOP, _x(gap.until, window), BOTTOM, theme.gap, theme.hatch
-            )
+    if drawing.has_data:
+        _draw_counts(canvas, drawing)
     else:
-        text = drawing.language.say("no data yet")
-        canvas.write((LEFT + RIGHT) / 2, BOTTOM - PLOT / 2, text, theme.muted, _LARGE, align=0.5)
-    canvas.rectangle(LEFT, BOTTOM, RIGHT, BOTTOM + 1, theme.line)
+        middle = Anchor((LEFT + RIGHT) / 2, BOTTOM - PLOT / 2, align=0.5)
+        canvas.write(middle, drawing.language.say("no data yet"), drawing.theme.muted, _LARGE)
+    _draw_time_axis(canvas, drawing)
+
+
+def _draw_counts(canvas: Canvas, drawing: Drawing) -> None:
+    theme, areas = drawing.theme, drawing.tops()
+    is_share = drawing.graph.style == "share"
+    for part in drawing.no_traffic() if is_share else ():
+        canvas.rectangle(_box(part, drawing.window), theme.no_traffic)
+    top = _draw_scale(canvas, drawing, areas)
+    _draw_areas(canvas, drawing, areas, top)
+    if is_share:  # areas hide the lines of the scale nearly everywhere
+        for part_of_all in (0.25, 0.5, 0.75):
+            y = BOTTOM - PLOT * part_of_all
+            canvas.rectangle(Box(LEFT, y, RIGHT, y + _GRID_LINE), theme.background, 0.55)
+    for gap in drawing.gaps():
+        canvas.hatch(_box(gap, drawing.window), theme.gap, theme.hatch)
+
+
+def _draw_time_axis(canvas: Canvas, drawing: Drawing) -> None:
+    theme, window = drawing.theme, drawing.window
+    canvas.rectangle(Box(LEFT, BOTTOM, RIGHT, BOTTOM + 1), theme.line)
     for mark in ticks(*window, drawing.zone, drawing.language):
-        x = _x(mark.at, window)
-        canvas.rectangle(x - 0.5, BOTTOM, x + 0.5, BOTTOM + (5 if mark.label else 3), theme.line)
-        # At the right end a label ends where the axis does.
-        beside = canvas.width(mark.label) / 2 - (WIDTH - 2 - x)
-        canvas.write(x - max(0, beside), TIMES, mark.label, theme.text, align=0.5)
+        x, length = _x(mark.at, window), 5 if mark.label else 3
+        canvas.rectangle(Box(x - 0.5, BOTTOM, x + 0.5, BOTTOM + length), theme.line)
+        # The last label is moved to the left as far as it would leave the picture.
+        outside = max(0, canvas.width(mark.label) / 2 - (WIDTH - 2 - x))
+        canvas.write(Anchor(x - outside, TIMES, align=0.5), mark.label, theme.text)
 
 
 def _draw_scale(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...], ...]) -> float:
-    """The lines and labels of the axis of counts; the value at its upper end."""
+    """Draw the lines and labels of the count axis; return the value at its upper end."""
     language, theme = drawing.language, drawing.theme
     if drawing.graph.style == "share":
         marks = tuple(
@@ -221,86 +250,88 @@ def _draw_scale(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...]
         first = max(0, (drawing.window.start - drawing.series.start) // drawing.series.step)
         most = max((edge for edge in areas[-1][first:] if not math.isnan(edge)), default=0)
         marks = scale(most, language, whole=drawing.graph.style == "bars")
-        top = room(most or 1)
-    for blank in drawing.blanks() if drawing.graph.style == "share" else ():
-        canvas.rectangle(
-            _x(blank.start, drawing.window),
-            TOP,
-            _x(blank.until, drawing.window),
-            BOTTOM,
-            theme.blank,
-        )
+        top = axis_end(most or 1)
     for value, label in marks:
         y = BOTTOM - PLOT * value / top
-        canvas.rectangle(LEFT, y, RIGHT, y + 0.5, theme.grid)
-        canvas.write(LEFT - 7, y + 4.5, label, theme.text, align=1)
+        canvas.rectangle(Box(LEFT, y, RIGHT, y + _GRID_LINE), theme.grid)
+        canvas.write(Anchor(LEFT - 7, y + 4.5, align=1), label, theme.text)
     return top
 
 
 def _draw_areas(
     canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...], ...], top: float
 ) -> None:
-    """Each area reaches down to the ground and the lower ones cover it: no seam shines through between two."""
+    """Draw every area down to the axis, topmost first: the lower ones cover it without a seam."""
     series, window = drawing.series, drawing.window
-    buckets = [visible(bucket, LEAST * top / PLOT) for bucket in zip(*areas, strict=True)]
+    edges = [visible(bucket, LEAST_HEIGHT * top / PLOT) for bucket in zip(*areas, strict=True)]
+    starts = [series.start + n * series.step for n in range(len(edges))]
     places = [
-        (
-            _x(max(window.start, series.start + i * series.step), window),
-            _x(series.start + (i + 1) * series.step, window),
-        )
-        for i in range(len(buckets))
+        (_x(max(window.start, start), window), _x(start + series.step, window)) for start in starts
     ]
-    for number in reversed(range(len(drawing.graph.counted))):
-        colour = drawing.theme.colour(drawing.graph.counted[number])
-        run: list[tuple[float, float]] = []
-        for (left, right), bucket in zip(places, buckets, strict=True):
-            y = BOTTOM - PLOT * bucket[number] / top
-            if drawing.graph.style == "bars":
-                if y < BOTTOM and left < right:
-                    apart = 0.5 if right - left > 1.5 else 0
-                    canvas.rectangle(left, y, right - apart, BOTTOM, colour)
-                continue
-            if math.isnan(y) or left >= right:
-                _close(canvas, run, colour)
-                continue
-            run += [(left, y), (right, y)]
-        _close(canvas, run, colour)
+    draw_category = _draw_bars if drawing.graph.style == "bars" else _draw_area
+    for number, row in reversed(list(enumerate(drawing.graph.categories))):
+        steps = [
+            (left, right, BOTTOM - PLOT * bucket[number] / top)
+            for (left, right), bucket in zip(places, edges, strict=True)
+            if left < right
+        ]
+        draw_category(canvas, steps, drawing.theme.colour(row))
 
 
-def _close(canvas: Canvas, run: list[tuple[float, float]], colour: str) -> None:
-    if run:
-        canvas.area([(run[0][0], BOTTOM), *run, (run[-1][0], BOTTOM)], colour)
-        run.clear()
+def _draw_bars(canvas: Canvas, steps: list[tuple[float, float, float]], colour: str) -> None:
+    """Draw a bar for each (left, right, top), with a gap beside it where there is room."""
+    for left, right, y in steps:
+        if y < BOTTOM:
+            gap = 0.5 if right - left > 1.5 else 0
+            canvas.rectangle(Box(left, y, right - gap, BOTTOM), colour)
+
+
+def _draw_area(canvas: Canvas, steps: list[tuple[float, float, float]], colour: str) -> None:
+    """Draw the area below each run of (left, right, top) whose tops are known."""
+    for is_unknown, run in groupby(steps, lambda step: math.isnan(step[2])):
+        if not is_unknown:
+            edge = [corner for left, right, y in run for corner in ((left, y), (right, y))]
+            canvas.area([(edge[0][0], BOTTOM), *edge, (edge[-1][0], BOTTOM)], colour)
 
 
 def _draw_legend(canvas: Canvas, drawing: Drawing) -> None:
     theme = drawing.theme
     _draw_line(canvas, TABLE, drawing.heading(), theme.muted)
     y = TABLE
-    for row, line in zip((*drawing.graph.counted, None), drawing.legend(), strict=True):
+    for row, line in zip((*drawing.graph.categories, None), drawing.legend(), strict=True):
         y += LINE
         if row:
-            canvas.rectangle(LEFT, y - 9, LEFT + 10, y + 1, theme.colour(row))
+            canvas.rectangle(_swatch(LEFT, y), theme.colour(row))
         _draw_line(canvas, y, line, theme.text)
-    _draw_signs(canvas, drawing)
+    _draw_background_legend(canvas, drawing)
 
 
-def _draw_signs(canvas: Canvas, drawing: Drawing) -> None:
-    """What the parts of the plot mean in which nothing is counted."""
-    theme, x = drawing.theme, float(LEFT)
-    if drawing.seen and drawing.gaps():
-        canvas.hatch(x, TABLE - 9, x + 10, TABLE + 1, theme.gap, theme.hatch)
-        x = LABEL + canvas.write(LABEL, TABLE, drawing.language.say("unknown"), theme.muted) + 16
-    if drawing.graph.style == "share" and drawing.blanks():
-        canvas.rectangle(x, TABLE - 9, x + 10, TABLE + 1, theme.blank)
-        canvas.write(x + 16, TABLE, drawing.language.say("nothing to share"), theme.muted)
+def _draw_background_legend(canvas: Canvas, drawing: Drawing) -> None:
+    """Name the backgrounds of the plot: unknown, and no traffic."""
+    theme, say, x = drawing.theme, drawing.language.say, float(LEFT)
+    if drawing.has_data and drawing.gaps():
+        canvas.hatch(_swatch(x, TABLE), theme.gap, theme.hatch)
+        x = LABEL + canvas.write(Anchor(LABEL, TABLE), say("unknown"), theme.muted) + 16
+    if drawing.graph.style == "share" and drawing.no_traffic():
+        canvas.rectangle(_swatch(x, TABLE), theme.no_traffic)
+        canvas.write(Anchor(x + 16, TABLE), say("no traffic"), theme.muted)
 
 
 def _draw_line(canvas: Canvas, y: float, line: Line, colour: str) -> None:
-    canvas.write(LABEL, y, line.label, colour, most=TOTAL - LABEL - 80)
+    canvas.write(Anchor(LABEL, y), line.label, colour, most=TOTAL - LABEL - 80)
     for x, cell in zip((TOTAL, SHARE, AVERAGE, MAXIMUM), line[1:], strict=True):
-        canvas.write(x, y, cell, colour, align=1)
+        canvas.write(Anchor(x, y, align=1), cell, colour)
 
 
-def _x(at: float, window: Stretch) -> float:
+def _swatch(x: float, baseline: float) -> Box:
+    """Return the square in front of a label."""
+    return Box(x, baseline - 9, x + 10, baseline + 1)
+
+
+def _box(part: Range, window: Range) -> Box:
+    """Return the place of a range of time in the plot, over its whole height."""
+    return Box(_x(part.start, window), TOP, _x(part.until, window), BOTTOM)
+
+
+def _x(at: float, window: Range) -> float:
     return LEFT + (RIGHT - LEFT) * (at - window.start) / (window.until - window.start)

@@ -1,47 +1,64 @@
-"""The classic look: a drawing becomes the arguments of `rrdtool graph`, for servers on which matplotlib is too much."""
+"""rrdtool: a drawing becomes the arguments of `rrdtool graph`, for servers without matplotlib."""
 
 from __future__ import annotations
 
-from ..times import DAY, HOUR
-from .axis import room
-from .drawing import PLOT, WIDTH, ZOOM, Drawing
+import math
 
-_BESIDE = 82
+from ..categories import Category
+from ..times import DAY, HOUR
+from .axis import axis_end
+from .drawing import PLOT, WIDTH, ZOOM, Drawing, Line, printable
+
+_MARGINS = 82
 """CSS pixels that rrdtool adds to the width of the plot."""
 
-_COLUMNS = (10, 9, 14, 14)
-"""Signs in the columns of numbers."""
-
-_LABEL = 14
+_LABEL_WIDTH = 14
+_COLUMN_WIDTHS = (10, 9, 14, 14)
+"""Characters of the columns of the legend."""
 
 
 def arguments(drawing: Drawing, path: str, step: int) -> list[str]:
-    """What `rrdtool graph` has to be told, but for the name of the picture."""
+    """Return the arguments of `rrdtool graph`, without the name of the picture.
+
+    Args:
+        drawing: what to draw.
+        path: of the RRD.
+        step: seconds of an interval of the RRD.
+    """
     window = drawing.window
     return [
         *("--start", str(window.start), "--end", str(window.until)),
-        *("--width", str(WIDTH - _BESIDE), "--height", str(PLOT), "--zoom", str(ZOOM)),
+        *("--width", str(WIDTH - _MARGINS), "--height", str(PLOT), "--zoom", str(ZOOM)),
         *("--step", str(drawing.series.step)),
-        *("--title", _line(f"{drawing.title}: {drawing.subtitle}")),
+        *("--title", _one_line(f"{drawing.title}: {drawing.subtitle}")),
         *_style(drawing),
         *_axes(drawing),
-        *_areas(drawing, path, step),
+        *(_definitions(drawing, path, step) if drawing.has_data else []),
         *_legend(drawing),
+        _last_line(drawing),
     ]
 
 
 def _style(drawing: Drawing) -> list[str]:
     theme = drawing.theme
     colours = {
-        **dict.fromkeys(("BACK", "CANVAS", "SHADEA", "SHADEB"), theme.ground),
+        **dict.fromkeys(("BACK", "CANVAS", "SHADEA", "SHADEB"), theme.background),
         **dict.fromkeys(("GRID", "MGRID"), theme.line + "60"),
         **dict.fromkeys(("AXIS", "FRAME", "ARROW"), theme.line),
         "FONT": theme.text,
     }
     fonts = ("DEFAULT:8:DejaVu Sans", "TITLE:10:DejaVu Sans Bold", "LEGEND:8:DejaVu Sans Mono")
-    said = ["--border", "0", "--disable-rrdtool-tag", "--units-exponent", "0", "--grid-dash", "1:0"]
-    said += [each for name, colour in colours.items() for each in ("--color", f"{name}{colour}")]
-    return said + [each for font in fonts for each in ("--font", font)]
+    options = [
+        "--border",
+        "0",
+        "--disable-rrdtool-tag",
+        "--units-exponent",
+        "0",
+        "--grid-dash",
+        "1:0",
+    ]
+    options += [each for name, colour in colours.items() for each in ("--color", f"{name}{colour}")]
+    return options + [each for font in fonts for each in ("--font", font)]
 
 
 def _axes(drawing: Drawing) -> list[str]:
@@ -55,95 +72,78 @@ def _axes(drawing: Drawing) -> list[str]:
     else:
         grid = f"MONTH:1:MONTH:1:MONTH:1:{30 * DAY}:{say('%b')}"
     if drawing.graph.style == "share":
-        return [
-            "--x-grid",
-            grid,
-            "--lower-limit",
-            "0",
-            "--upper-limit",
-            "100",
-            "--rigid",
-            "--y-grid",
-            "25:1",
-        ]
-    top = max(
-        (edge for edge in drawing.tops()[-1] if edge == edge), default=0
-    )  # NaN is not equal to itself
-    return [
-        "--x-grid",
-        grid,
-        "--lower-limit",
-        "0",
-        "--upper-limit",
-        f"{room(top or 1):f}",
-        "--rigid",
-    ]
+        top, y_grid = 100.0, ["--y-grid", "25:1"]
+    else:
+        edges = (edge for edge in drawing.tops()[-1] if not math.isnan(edge))
+        top, y_grid = axis_end(max(edges, default=0) or 1), []
+    limits = ["--lower-limit", "0", "--upper-limit", f"{top:f}", "--rigid"]
+    return ["--x-grid", grid, *limits, *y_grid]
 
 
-def _areas(drawing: Drawing, path: str, step: int) -> list[str]:
-    """The data sources of the RRD, as rates of what was observed, stacked; and the legend."""
-    made = _rates(drawing, path, step) if drawing.seen else []
-    heading = "".join(
-        cell.rjust(width) for cell, width in zip(drawing.heading()[1:], _COLUMNS, strict=True)
-    )
-    made.append(f"COMMENT:{_text(' ' * (_LABEL + 2) + heading)}\\l")
-    for i, (row, line) in enumerate(
-        zip((*drawing.graph.counted, None), drawing.legend(), strict=True)
-    ):
-        cells = "".join(cell.rjust(width) for cell, width in zip(line[1:], _COLUMNS, strict=True))
-        text = line.label.ljust(_LABEL) + cells
-        if not row:
-            made.append(f"COMMENT:{_text('  ' + text)}\\l")
-        elif drawing.seen:
-            made.append(
-                f"AREA:{row.data_source}_{drawing.theme.colour(row)}:{_text(text)}\\l"
-                + ":STACK" * bool(i)
-            )
-        else:  # where there is nothing, not even an RRD: a line on the ground stands for the area
-            made.append(f"HRULE:0{drawing.theme.colour(row)}:{_text(text)}\\l")
-    return made
-
-
-def _rates(drawing: Drawing, path: str, step: int) -> list[str]:
-    """`SOURCE_` for each category, as high as it is drawn, and the gaps."""
-    rows, bucket = drawing.graph.counted, drawing.series.step
-    # Rows of a day there are only when it is over; hours are enough for today.
+def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
+    """Return the definition of `SOURCE_`, the height of each category, and the gaps."""
+    rows, bucket = drawing.graph.categories, drawing.series.step
+    # The row of a day exists only after the day; rows of hours show today as well.
     archive = HOUR if bucket % HOUR == 0 else step
-    name = path.replace("\\", "\\\\").replace(":", "\\:")
-    made = [
-        f"DEF:observed={name}:observed:AVERAGE:step={archive}",
+    file = path.replace("\\", "\\\\").replace(":", "\\:")
+    found = [
+        f"DEF:observed={file}:observed:AVERAGE:step={archive}",
         "CDEF:gap=observed,0,GT,UNKN,INF,IF",
     ]
-    for row in rows:
-        if any(n is not None for n in drawing.series.counts[row]):
-            made.append(f"DEF:{row.data_source}={name}:{row.data_source}:AVERAGE:step={archive}")
-        else:  # an RRD of an earlier version does not have it
-            made.append(f"CDEF:{row.data_source}=observed,UNKN,UNKN,IF")
+    for source in (row.data_source for row in rows if _is_known(drawing, row)):
+        found.append(f"DEF:{source}={file}:{source}:AVERAGE:step={archive}")
+    # An RRD of an earlier version lacks some data sources.
+    for source in (row.data_source for row in rows if not _is_known(drawing, row)):
+        found.append(f"CDEF:{source}=observed,UNKN,UNKN,IF")
+    is_share = drawing.graph.style == "share"
     factor = {"stack": drawing.unit[0], "share": 1, "bars": bucket}[drawing.graph.style]
-    rated = "rate_" if drawing.graph.style == "share" else ""
-    for row in rows:
-        # Beside a category that is known one that is not is 0; where nothing was observed all are unknown.
-        known = f"{row.data_source},UN,0,{row.data_source},IF"
-        # From a rate over all the time to one over the time that was observed.
-        made.append(
-            f"CDEF:{rated}{row.data_source}_=observed,0,GT,{known},observed,{step},*,/,{factor},*,UNKN,IF"
-        )
-    if rated:
-        whole = ",".join([f"rate_{row.data_source}_" for row in rows] + ["+"] * (len(rows) - 1))
-        made += [f"CDEF:{row.data_source}_=rate_{row.data_source}_,{whole},/,100,*" for row in rows]
-    return [*made, f"AREA:gap{drawing.theme.hatch}80"]
+    prefix = "rate_" if is_share else ""
+    for source in (row.data_source for row in rows):
+        # An unknown category beside known ones is drawn as 0; without a log all are unknown.
+        count = f"{source},UN,0,{source},IF"
+        # From a rate over the whole bucket to a rate over its observed part.
+        rate = f"{count},observed,{step},*,/,{factor},*"
+        found.append(f"CDEF:{prefix}{source}_=observed,0,GT,{rate},UNKN,IF")
+    if is_share:
+        rates = [f"rate_{row.data_source}_" for row in rows]
+        whole = ",".join(rates + ["+"] * (len(rows) - 1))
+        found += [
+            f"CDEF:{row.data_source}_={rate},{whole},/,100,*"
+            for row, rate in zip(rows, rates, strict=True)
+        ]
+    return [*found, f"AREA:gap{drawing.theme.hatch}80"]
+
+
+def _is_known(drawing: Drawing, row: Category) -> bool:
+    return any(n is not None for n in drawing.series.counts[row])
 
 
 def _legend(drawing: Drawing) -> list[str]:
+    """Return the stacked areas with their lines of the legend."""
+    *lines, all_of_them = drawing.legend()
+    found = [f"COMMENT:{_escaped(' ' * 2 + _columns(drawing.heading()))}\\l"]
+    for i, (row, line) in enumerate(zip(drawing.graph.categories, lines, strict=True)):
+        colour, text = drawing.theme.colour(row), _escaped(_columns(line))
+        if drawing.has_data:
+            found.append(f"AREA:{row.data_source}_{colour}:{text}\\l" + ":STACK" * bool(i))
+        else:  # without data there may be no RRD: a line at 0 takes the place of the area
+            found.append(f"HRULE:0{colour}:{text}\\l")
+    return [*found, f"COMMENT:{_escaped(' ' * 2 + _columns(all_of_them))}\\l"]
+
+
+def _columns(line: Line) -> str:
+    cells = zip(line[1:], _COLUMN_WIDTHS, strict=True)
+    return line.label.ljust(_LABEL_WIDTH) + "".join(cell.rjust(width) for cell, width in cells)
+
+
+def _last_line(drawing: Drawing) -> str:
     end = drawing.end or drawing.language.say("no data yet")
-    return [f"COMMENT:{_text(f'{drawing.host}, {end}')}\\r"]
+    return f"COMMENT:{_escaped(f'{drawing.host}, {end}')}\\r"
 
 
-def _line(text: str) -> str:
-    """Nothing that ends a string in C, nor what UTF-8 cannot say: rrdtool crashes on it."""
-    text = text.replace("\N{NO-BREAK SPACE}", " ")
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+def _one_line(text: str) -> str:
+    return printable(text.replace("\N{NO-BREAK SPACE}", " "))
 
 
-def _text(text: str) -> str:
-    return _line(text).replace("\\", "\\\\").replace(":", "\\:")
+def _escaped(text: str) -> str:
+    return _one_line(text).replace("\\", "\\\\").replace(":", "\\:")

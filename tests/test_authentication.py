@@ -1,4 +1,4 @@
-"""Which relays were authenticated, and which are not any more."""
+"""Which relays are authenticated, and which have lost authentication."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer.changes import authenticated, regressions, together
+from dane_mailgraph.answer.authentication import add_counts, find_losses, is_authenticated
 from dane_mailgraph.categories import BY_KEY, Category
 from dane_mailgraph.store.relays import OTHER, RelayDay
 
@@ -53,12 +53,12 @@ NOTHING = ("connections.reused",)
         (("failures.requiretls",), None),
     ],
 )
-def test_a_relay_is_authenticated_when_nothing_speaks_against_it(
+def test_a_relay_is_authenticated_if_no_count_shows_the_contrary(
     keys: tuple[str, ...], expected: bool | None
 ) -> None:
-    assert authenticated(counts(*keys)) is expected
+    assert is_authenticated(counts(*keys)) is expected
     assert (
-        authenticated(
+        is_authenticated(
             counts(*keys)
             | {BY_KEY["failures.local"]: 0, BY_KEY["deliveries.plaintext"]: 0}
             | counts(*keys)
@@ -67,15 +67,15 @@ def test_a_relay_is_authenticated_when_nothing_speaks_against_it(
     )
 
 
-def seen(relay: str, *days: tuple[str, ...], first: int = 20261101) -> list[RelayDay]:
+def days_of(relay: str, *days: tuple[str, ...], first: int = 20261101) -> list[RelayDay]:
     return [
         RelayDay(relay, first + n, 1000 + 10 * n, 1005 + 10 * n, counts(*keys))
         for n, keys in enumerate(days)
     ]
 
 
-def test_a_relay_that_was_always_authenticated_and_is_not_any_more_is_a_regression() -> None:
-    (found,) = regressions(seen("mx", GOOD, GOOD, GOOD, BAD, BAD), 3, 0)
+def test_a_relay_that_was_always_authenticated_and_no_longer_is_has_lost_authentication() -> None:
+    (found,) = find_losses(days_of("mx", GOOD, GOOD, GOOD, BAD, BAD), 0, 3)
 
     assert (found.relay, found.days, found.good_since, found.good_until, found.last) == (
         "mx",
@@ -100,61 +100,61 @@ def test_a_relay_that_was_always_authenticated_and_is_not_any_more_is_a_regressi
         (NOTHING, NOTHING, NOTHING, BAD),
     ],
 )
-def test_what_was_not_authenticated_for_long_or_is_again_is_none(
+def test_a_short_history_or_a_recovery_is_no_loss(
     days: tuple[tuple[str, ...], ...],
 ) -> None:
-    assert regressions(seen("mx", *days), 3, 0) == []
+    assert find_losses(days_of("mx", *days), 0, 3) == ()
 
 
-def test_days_that_tell_nothing_neither_break_a_run_nor_lengthen_it() -> None:
-    (found,) = regressions(
-        seen("mx", GOOD, NOTHING, GOOD, NOTHING, GOOD, NOTHING, BAD, NOTHING), 3, 0
+def test_days_without_evidence_neither_break_a_run_nor_lengthen_it() -> None:
+    (found,) = find_losses(
+        days_of("mx", GOOD, NOTHING, GOOD, NOTHING, GOOD, NOTHING, BAD, NOTHING), 0, 3
     )
 
     assert (found.days, found.last) == (3, 1065)
-    assert regressions(seen("mx", GOOD, NOTHING, GOOD, NOTHING, BAD), 3, 0) == []
+    assert find_losses(days_of("mx", GOOD, NOTHING, GOOD, NOTHING, BAD), 0, 3) == ()
 
 
 def test_only_the_unbroken_run_before_counts() -> None:
-    (found,) = regressions(seen("mx", GOOD, GOOD, BAD, GOOD, GOOD, GOOD, BAD), 3, 0)
+    (found,) = find_losses(days_of("mx", GOOD, GOOD, BAD, GOOD, GOOD, GOOD, BAD), 0, 3)
 
     assert (found.days, found.good_since) == (3, 1030)
 
 
-def test_what_was_last_seen_long_ago_is_no_news() -> None:
-    days = seen("mx", GOOD, GOOD, GOOD, BAD)
+def test_a_loss_of_long_ago_is_left_out() -> None:
+    days = days_of("mx", GOOD, GOOD, GOOD, BAD)
 
-    assert regressions(days, 3, 20261104)
-    assert not regressions(days, 3, 20261105)
+    assert find_losses(days, 20261104, 3)
+    assert not find_losses(days, 20261105, 3)
 
 
 def test_the_longest_run_comes_first_and_the_others_together_are_no_relay() -> None:
     days = (
-        seen(OTHER, GOOD, GOOD, GOOD, BAD)
-        + seen("a", GOOD, GOOD, BAD)
-        + seen("b", GOOD, GOOD, GOOD, BAD)
-        + seen("c", GOOD, GOOD, BAD)
+        days_of(OTHER, GOOD, GOOD, GOOD, BAD)
+        + days_of("a", GOOD, GOOD, BAD)
+        + days_of("b", GOOD, GOOD, GOOD, BAD)
+        + days_of("c", GOOD, GOOD, BAD)
     )
 
-    assert [each.relay for each in regressions(days, 2, 0)] == ["b", "a", "c"]
+    assert [each.relay for each in find_losses(days, 0, 2)] == ["b", "a", "c"]
 
 
 @given(st.lists(st.sampled_from([GOOD, BAD, NOTHING, ()]), max_size=12), st.integers(1, 4))
-def test_a_regression_is_a_run_of_good_days_with_only_bad_ones_after_it(
+def test_a_loss_is_a_run_of_authenticated_days_with_only_others_after_it(
     days: list[tuple[str, ...]], most: int
 ) -> None:
-    told = [keys for keys in days if keys in (GOOD, BAD)]
-    bad = next((n for n, keys in enumerate(reversed(told)) if keys is GOOD), len(told))
+    known = [keys for keys in days if keys in (GOOD, BAD)]
+    bad = next((n for n, keys in enumerate(reversed(known)) if keys is GOOD), len(known))
     good = next(
-        (n for n, keys in enumerate(reversed(told[: len(told) - bad])) if keys is BAD),
-        len(told) - bad,
+        (n for n, keys in enumerate(reversed(known[: len(known) - bad])) if keys is BAD),
+        len(known) - bad,
     )
 
-    assert bool(regressions(seen("mx", *days), most, 0)) == (bad > 0 and good >= most)
+    assert bool(find_losses(days_of("mx", *days), 0, most)) == (bad > 0 and good >= most)
 
 
 def test_counts_are_added_up() -> None:
-    assert together(
+    assert add_counts(
         [counts("deliveries.dane"), counts("deliveries.dane", "failures.local"), {}]
     ) == {
         BY_KEY["deliveries.dane"]: 2,

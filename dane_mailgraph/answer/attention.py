@@ -1,0 +1,130 @@
+"""What needs attention: counting that stands still, and relays without protection."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..categories import DELIVERIES, FAILURES, HANDSHAKES, Category
+from ..language import Language
+from ..store import OTHER, RelayCounts
+from ..times import HOUR, MINUTE
+from .figures import AUTHENTICATED, PLAINTEXT, VERIFIED
+
+LOG_SILENT = HOUR
+"""Seconds without any line after which the log is reported as silent."""
+
+NOT_COUNTING = 15 * MINUTE
+"""Seconds without counting after which the counter is reported as stopped."""
+
+
+def problems_of_counting(
+    last_update: int | None, newest: int | None, now: int, language: Language
+) -> tuple[str, ...]:
+    """Return a sentence for each reason not to trust the figures.
+
+    Args:
+        last_update: epoch second until which everything is counted; None before the first count.
+        newest: epoch second of the newest line of the log; None where unknown.
+        now: epoch second.
+        language: of the sentences.
+    """
+    say = language.say
+    if last_update is None:
+        return (
+            say(
+                "Nothing has been counted yet. Postfix logs TLS connections only with "
+                "smtp_tls_loglevel = 1 or more."
+            ),
+        )
+    if now - last_update > NOT_COUNTING:
+        return (
+            say(
+                "Nothing has been counted for {duration}: the counter is not running, or cannot "
+                "read the log or write its store; see `systemctl status dane-mailgraph`.",
+                duration=language.duration(now - last_update),
+            ),
+        )
+    if newest is not None and now - newest > LOG_SILENT:
+        return (
+            say(
+                "The newest line of the log is {duration} old: perhaps Postfix is not running, or "
+                "logs elsewhere; see `dane-mailgraph doctor`.",
+                duration=language.duration(now - newest),
+            ),
+        )
+    return ()
+
+
+class Unprotected(NamedTuple):
+    """The relays that lack protection in one way."""
+
+    name: str
+    title: str
+    meaning: str
+    relays: tuple[RelayCounts, ...]
+    """The most lines first, then by name."""
+
+
+_ENCRYPTED = tuple(
+    row for row in (*HANDSHAKES, *DELIVERIES) if row not in (*VERIFIED, *AUTHENTICATED, *PLAINTEXT)
+)
+
+
+def unprotected(relays: Iterable[RelayCounts]) -> tuple[Unprotected, ...]:
+    """Sort relays into the ways in which they lack protection, the worst first, each relay once."""
+    failing, others = _split(relays, FAILURES)
+    plaintext, others = _split(others, PLAINTEXT)
+    encrypted, _ = _split(others, _ENCRYPTED)
+    authenticated = (*VERIFIED, *AUTHENTICATED)
+    return (
+        Unprotected(
+            "failing",
+            "Mail fails",
+            "for a TLS or DANE reason: it waits in the queue, or was returned",
+            failing,
+        ),
+        Unprotected(
+            "plaintext",
+            "Mail goes unencrypted",
+            "anybody on the way can read and change it",
+            plaintext,
+        ),
+        Unprotected(
+            "unauthenticated",
+            "No DANE",
+            "encrypted, but the server is not authenticated: an attacker on the way can pretend "
+            "to be it",
+            tuple(relay for relay in encrypted if not _count(relay, authenticated)),
+        ),
+    )
+
+
+def _split(
+    relays: Iterable[RelayCounts], rows: tuple[Category, ...]
+) -> tuple[tuple[RelayCounts, ...], tuple[RelayCounts, ...]]:
+    """Return the relays counted in these categories, the most first, and the others."""
+    counts = [(relay, _count(relay, rows)) for relay in relays]
+    chosen = sorted(
+        (pair for pair in counts if pair[1]), key=lambda pair: (-pair[1], pair[0].relay)
+    )
+    return tuple(relay for relay, _ in chosen), tuple(relay for relay, n in counts if not n)
+
+
+def _count(relay: RelayCounts, rows: Iterable[Category]) -> int:
+    return sum(relay.counts.get(row, 0) for row in rows)
+
+
+def probe_command(relay: str) -> str | None:
+    """Return the command that connects to a relay as Postfix does; None where its name is no host.
+
+    A relay is asked directly, `@domain` by its MX records. Names are chosen by strangers: only the
+    characters of a host name reach the command.
+    """
+    name = relay.removeprefix("@")
+    if relay == OTHER or not re.fullmatch(r"[a-z0-9_][a-z0-9._:-]*", name):
+        return None
+    host = shlex.quote(name if relay.startswith("@") else f"[{name}]")
+    return f"posttls-finger -t30 -c -l dane {host}"

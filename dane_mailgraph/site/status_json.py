@@ -1,0 +1,93 @@
+"""status.json: what the page says, for programs; docs/operations.md describes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ..answer import LostAuthentication, probe_command, unprotected
+from ..categories import FAMILIES, WHOLE, Category
+from ..store import RelayCounts, Series, WarningCount
+from .status import LISTED_RELAYS, Status
+
+SCHEMA = 1
+"""Changes where a key changes its meaning; a new key does not change it."""
+
+
+def as_json(status: Status) -> str:
+    """Return the content of status.json."""
+    named = status.names_relays
+    content: dict[str, object] = {
+        "schema": SCHEMA,
+        "program": f"dane-mailgraph {status.version}",
+        "host": status.host,
+        "drawn": status.now,
+        "last_update": status.last_update,
+        "newest_line": status.newest,
+        "warnings": list(status.problems),
+        "last_24_hours": {
+            figure.name: {"now": figure.now, "before": figure.before, "of": figure.whole}
+            for figure in status.figures
+        },
+        "spans": {chapter.span.name: _span(chapter.series) for chapter in status.chapters},
+        "not_protected": {
+            group.name: list(map(_relay, group.relays[:LISTED_RELAYS]))
+            if named
+            else len(group.relays)
+            for group in unprotected(status.relays)
+        },
+        "regressions": list(map(_loss, status.lost)) if named else len(status.lost),
+        "alarms": [_warning(warning, named) for warning in status.warnings],
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _span(series: Series) -> dict[str, object]:
+    families = {}
+    for family, rows in FAMILIES.items():
+        totals = {row: series.total(row) for row in rows}
+        whole = sum(totals[row] or 0 for row in WHOLE[family])
+        families[family] = {
+            row.name: {
+                "total": total,
+                "share": total / whole
+                if total is not None and whole and row in WHOLE[family]
+                else None,
+                "average_per_minute": series.per_minute(row),
+                "maximum_per_minute": series.peaks[row],
+            }
+            for row, total in totals.items()
+        }
+    return {
+        "since": series.start,
+        "until": series.until,
+        "reached": series.reached,
+        "step": series.step,
+        **families,
+    }
+
+
+def _relay(relay: RelayCounts) -> dict[str, object]:
+    return {
+        "relay": relay.relay,
+        "first": relay.first,
+        "last": relay.last,
+        "counts": _counts(relay.counts),
+        "check": probe_command(relay.relay),
+    }
+
+
+def _loss(loss: LostAuthentication) -> dict[str, object]:
+    return loss._asdict() | {"counts": _counts(loss.counts), "check": probe_command(loss.relay)}
+
+
+def _counts(counts: Mapping[Category, int]) -> dict[str, int]:
+    return {row.key: count for row, count in counts.items() if count}
+
+
+def _warning(warning: WarningCount, named: bool) -> dict[str, object]:
+    """Return a warning; its text may name a relay."""
+    content = warning._asdict()
+    if not named:
+        del content["text"]
+    return content
