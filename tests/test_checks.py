@@ -443,7 +443,7 @@ CASES = {
         HEALTHY._replace(routes=Routes(False, (), False, False, 0)),
         "log",
         SKIP,
-        f"who writes {LOG} cannot be told",
+        f"who writes {LOG} is unknown",
     ),
     "no log": Case(
         end(trouble=f"{LOG} is not there; set `log` to the file."),
@@ -456,14 +456,14 @@ CASES = {
         HEALTHY._replace(readable=False),
         "reading",
         FAIL,
-        "dane-mailgraph, who counts, may not read it",
+        "dane-mailgraph, the user that counts, may not read it",
         "adduser dane-mailgraph adm",
     ),
     "nobody knows who counts": Case(
         HEALTHY._replace(account=None),
         "reading",
         SKIP,
-        "whether the user that counts can read it cannot be told",
+        "whether the user that counts can read it is unknown",
         "run as root",
     ),
     "an old log": Case(
@@ -477,7 +477,7 @@ CASES = {
         end(newest=NOW + 7300),
         "lines",
         FAIL,
-        "its newest line is 2 hours ahead of the clock",
+        "its newest line is 2 h ahead of the clock",
         "timedatectl",
     ),
     "no stamps": Case(
@@ -496,7 +496,7 @@ CASES = {
         end(yearless=900, changed=NOW - 5, newest=NOW - 5 - 7200),
         "time zone",
         WARN,
-        "the newest stamp is 2 hours behind the file's own time",
+        "the newest stamp is 2 h behind the file's own time",
         "time_zone",
     ),
     "no name": Case(
@@ -625,7 +625,7 @@ CASES = {
         HEALTHY._replace(synchronized=None),
         "clock",
         SKIP,
-        "whether it follows a time server cannot be told",
+        "whether it follows a time server is unknown",
         "date",
     ),
     "a name without an address": Case(

@@ -1,346 +1,403 @@
-"""Whether our log is the one that Postfix's lines go to, and what it shows that keeps the numbers from being right."""
+"""Whether our log is the one that Postfix writes to, and what in it makes the numbers wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
+from ..config import FILE
 from ..postfix_warnings import WARNINGS
+from ..times import DAY, HOUR, MINUTE, format_duration
 from .facts import Facts
-from .findings import Finding, Verdict
-from .loggers import JOURNAL, UNIT
+from .findings import FAIL, OK, SKIP, WARN, Finding, Row, always, every, first
+from .loggers import JOURNAL, UNIT, Routes
+from .postconf import Instance
 
-OK, WARN, FAIL, SKIP = Verdict
+_STALE = DAY
+"""Seconds without any line: the smallest server logs its own cron jobs once a day."""
 
-_STALE = 86400
-"""Seconds without any line: the smallest server hears from its own cron once a day."""
-
-_AHEAD = 300
+_AHEAD = 5 * MINUTE
 """Seconds that a stamp may be ahead of the clock."""
 
-_HALF_HOUR = 1800
+_HALF_HOUR = HOUR // 2
+"""Seconds: time zones differ by multiples of it."""
 
-CONF = "/etc/dane-mailgraph.conf"
+_MOST_HALF_HOURS = 28
+"""No zone is more than 14 hours from UTC."""
+
+_CLOSE = 2 * MINUTE
+"""Seconds by which stamp and file time may miss a multiple of half an hour."""
+
+_NOT_COUNTED = "What is not in our log is not counted."
 
 
 def _set_log(path: str) -> str:
-    return f"set `log = {path}` in {CONF}, then systemctl restart {UNIT}"
+    return f"set `log = {path}` in {FILE}, then systemctl restart {UNIT}"
+
+
+# ---- where Postfix logs to ------------------------------------------------------------------
+
+
+class _Route(NamedTuple):
+    """How the lines of an instance reach our log, or do not."""
+
+    instance: Instance
+    routes: Routes
+    log: str
+    file: str
+    """maillog_file; empty where Postfix logs to syslog."""
+    same: bool
+    """That file, or one that rsyslog writes mail into, is our log."""
+
+
+_WHEREABOUTS: tuple[Row[_Route], ...] = (
+    Row(
+        lambda it: it.file.startswith("/dev/"),
+        FAIL,
+        "Postfix logs to {it.file}",
+        "What goes to a container's standard output is in no file here.",
+        "postconf {it.instance.flag}-e 'maillog_file = /var/log/mail.log' && "
+        "postfix {it.instance.flag}reload",
+    ),
+    Row(
+        lambda it: it.file and not it.same,
+        FAIL,
+        "Postfix logs to {it.file}, we read {it.log}",
+        _NOT_COUNTED,
+        _set_log("{it.file}"),
+    ),
+    Row(lambda it: it.file, OK, "Postfix logs to {it.file} (maillog_file), as we read"),
+    Row(
+        lambda it: it.log == JOURNAL and not it.routes.journal,
+        FAIL,
+        "there is no journal here",
+        _NOT_COUNTED,
+        _set_log("/var/log/mail.log"),
+    ),
+    Row(lambda it: it.log == JOURNAL, OK, "Postfix logs to the journal, as we read"),
+    Row(
+        lambda it: it.same and not it.routes.rsyslog,
+        FAIL,
+        "rsyslog does not run",
+        "No program writes our log.",
+        "systemctl enable --now rsyslog",
+    ),
+    Row(lambda it: it.same, OK, "rsyslog writes Postfix's lines to {it.log}, as we read"),
+    Row(
+        lambda it: it.routes.files,
+        FAIL,
+        "rsyslog writes mail to {files}, we read {it.log}",
+        _NOT_COUNTED,
+        _set_log("{it.routes.files[0]}"),
+    ),
+    Row(
+        lambda it: it.routes.journal and not it.routes.rsyslog,
+        FAIL,
+        "Postfix logs to the journal alone, we read {it.log}",
+        _NOT_COUNTED,
+        f"apt-get install rsyslog, or {_set_log(JOURNAL)}",
+    ),
+    Row(
+        always,
+        SKIP,
+        "who writes {it.log} is unknown",
+        "rsyslog's configuration has no rule for mail; another logger may have one.",
+        "logger -p mail.info -t postfix/doctor test",
+    ),
+)
 
 
 def whereabouts(facts: Facts) -> Iterator[Finding]:
-    """Whether Postfix's lines go where we read."""
-    log = facts.end.path
+    """Check that Postfix's lines go where we read."""
+    routes = facts.routes
     for each in facts.at_work:
         file = each.said("maillog_file")
-        if file.startswith("/dev/"):
-            why = "What goes to a container's standard output is in no file here."
-            remedy = f"postconf {each.flag}-e 'maillog_file = /var/log/mail.log' && postfix {each.flag}reload"
-            yield Finding("log", each.directory, FAIL, f"Postfix logs to {file}", why, remedy)
-        elif file and not facts.same.get(file):
-            yield Finding(
-                "log",
-                each.directory,
-                FAIL,
-                f"Postfix logs to {file}, we read {log}",
-                _OTHER,
-                _set_log(file),
-            )
-        elif file:
-            yield Finding(
-                "log", each.directory, OK, f"Postfix logs to {file} (maillog_file), as we read"
-            )
-        else:
-            yield _by_syslog(facts, each.directory)
+        same = any(facts.same.get(name) for name in ([file] if file else routes.files))
+        route = _Route(each, routes, facts.end.path, file, same)
+        words = ", ".join(routes.files)
+        yield first("log", each.directory, _WHEREABOUTS, route, files=words)
 
 
-_OTHER = "What is not in our log is not counted."
+# ---- whether it can be read -----------------------------------------------------------------
 
 
-def _by_syslog(facts: Facts, about: str) -> Finding:
-    log, routes = facts.end.path, facts.routes
-    if log == JOURNAL:
-        if routes.journal:
-            return Finding("log", about, OK, "Postfix logs to the journal, as we read")
-        return Finding(
-            "log", about, FAIL, "there is no journal here", _OTHER, _set_log("/var/log/mail.log")
-        )
-    if any(facts.same.get(file) for file in routes.files):
-        if routes.rsyslog:
-            return Finding("log", about, OK, f"rsyslog writes Postfix's lines to {log}, as we read")
-        return Finding(
-            "log",
-            about,
-            FAIL,
-            "rsyslog does not run",
-            "Nobody writes our log.",
-            "systemctl enable --now rsyslog",
-        )
-    if routes.files:
-        files = ", ".join(routes.files)
-        return Finding(
-            "log",
-            about,
-            FAIL,
-            f"rsyslog writes mail to {files}, we read {log}",
-            _OTHER,
-            _set_log(routes.files[0]),
-        )
-    if routes.journal and not routes.rsyslog:
-        remedy = f"apt-get install rsyslog, or {_set_log(JOURNAL)}"
-        return Finding(
-            "log", about, FAIL, f"Postfix logs to the journal alone, we read {log}", _OTHER, remedy
-        )
-    why = "No rule for mail was found in rsyslog's configuration; another logger may have one."
-    return Finding(
-        "log",
-        about,
-        SKIP,
-        f"who writes {log} cannot be told",
-        why,
-        "logger -p mail.info -t postfix/doctor test",
-    )
-
-
-def reading(facts: Facts) -> Iterator[Finding]:
-    """Whether the log can be read, by us and by the user that counts."""
-    end = facts.end
-    if end.trouble:
-        thing, _, step = end.trouble.rstrip(".").partition("; ")
-        yield Finding(
-            "reading",
-            "",
-            FAIL if facts.root or not _denied(end.trouble) else SKIP,
-            thing,
-            _OTHER,
-            step,
-        )
-        return
-    if facts.account is None or facts.readable is None:
-        if end.path != JOURNAL:
-            why = (
-                "Only root can ask that."
-                if facts.account
-                else f"There is no {UNIT} and no {facts.upkeep.state_dir} yet."
-            )
-            what = "whether the user that counts can read it cannot be told"
-            yield Finding("reading", end.path, SKIP, what, why, "run as root")
-    elif facts.readable:
-        yield Finding("reading", end.path, OK, f"{facts.account.name} can read it")
-    else:
-        name = facts.account.name
-        remedy = f"chgrp adm {end.path} && chmod g+r {end.path} && adduser {name} adm && systemctl restart {UNIT}"
-        yield Finding(
-            "reading",
-            end.path,
-            FAIL,
-            f"{name}, who counts, may not read it",
-            "Nothing is counted.",
-            remedy,
-        )
-
-
-def _denied(trouble: str) -> bool:
+def _denied(facts: Facts) -> bool:
+    trouble = facts.end.trouble
     return "Permission denied" in trouble or trouble.startswith("The journal cannot be read")
 
 
+def _unknown(facts: Facts) -> bool:
+    return facts.account is None or facts.readable is None
+
+
+_UNKNOWN = "whether the user that counts can read it is unknown"
+
+_TROUBLE: tuple[Row[Facts], ...] = (
+    Row(lambda it: not it.root and _denied(it), SKIP, "{thing}", _NOT_COUNTED, "{step}"),
+    Row(always, FAIL, "{thing}", _NOT_COUNTED, "{step}"),
+)
+
+_READING: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: _unknown(it) and it.account,
+        SKIP,
+        _UNKNOWN,
+        "Only root can find out.",
+        "run as root",
+    ),
+    Row(
+        _unknown,
+        SKIP,
+        _UNKNOWN,
+        f"There is no {UNIT} and no {{it.upkeep.state_dir}} yet.",
+        "run as root",
+    ),
+    Row(lambda it: it.readable, OK, "{it.account.name} can read it"),
+    Row(
+        always,
+        FAIL,
+        "{it.account.name}, the user that counts, may not read it",
+        "Nothing is counted.",
+        "chgrp adm {about} && chmod g+r {about} && adduser {it.account.name} adm && "
+        f"systemctl restart {UNIT}",
+    ),
+)
+
+
+def reading(facts: Facts) -> Iterator[Finding]:
+    """Check that we, and the user that counts, can read the log."""
+    end = facts.end
+    if end.trouble:
+        thing, _, step = end.trouble.rstrip(".").partition("; ")
+        yield first("reading", "", _TROUBLE, facts, thing=thing, step=step)
+    elif end.path != JOURNAL or not _unknown(facts):
+        yield first("reading", end.path, _READING, facts)
+
+
+# ---- its lines ------------------------------------------------------------------------------
+
+_NO_LINES: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: not it.end.lines,
+        WARN,
+        "it is empty",
+        "After a rotation that is right, else nothing writes it.",
+        "{show}",
+    ),
+    Row(
+        lambda it: it.end.newest is None,
+        FAIL,
+        "none of its last {it.end.lines} lines begins with a time",
+        "Without a time a line is counted nowhere.",
+        "{show}",
+    ),
+)
+"""Without a time there is nothing more to look at."""
+
+_LINES: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.end.unstamped,
+        WARN,
+        "{it.end.unstamped} of its last {it.end.lines} lines have no readable time",
+        "Those are counted nowhere.",
+        "{show}",
+    ),
+    Row(
+        lambda it: not it.end.postfix,
+        WARN,
+        "none of its last {it.end.lines} lines is Postfix's",
+        "It may be the log of something else.",
+        "{show}",
+    ),
+)
+
+_AGE: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.line_age < -_AHEAD,
+        FAIL,
+        "its newest line is {age} ahead of the clock",
+        "Lines of the future are counted nowhere; the clock was wrong, or the stamps are of "
+        "another zone.",
+        "timedatectl",
+    ),
+    Row(
+        lambda it: it.line_age > _STALE,
+        FAIL,
+        "its newest line is {age} old",
+        "Nothing seems to write it any more; Postfix may log elsewhere.",
+        "postconf maillog_file",
+    ),
+    Row(
+        lambda it: it.line_age < 0,
+        OK,
+        "{it.end.lines} lines looked at, the newest 0 s old",
+    ),
+    Row(always, OK, "{it.end.lines} lines looked at, the newest {age} old"),
+)
+
+
 def freshness(facts: Facts) -> Iterator[Finding]:
-    """Whether its stamps are understood, and the newest is of now."""
+    """Check that its stamps are understood, and that the newest is recent."""
     end = facts.end
     if end.trouble:
         return
-    show = (
-        "dane-mailgraph explain"
-        if end.path == JOURNAL
-        else f"tail -n 20 {end.path} | dane-mailgraph explain"
-    )
-    if not end.lines:
-        yield Finding(
-            "lines",
-            end.path,
-            WARN,
-            "it is empty",
-            "After a rotation that is right, else nobody writes it.",
-            show,
-        )
+    show = "dane-mailgraph explain"
+    if end.path != JOURNAL:
+        show = f"tail -n 20 {end.path} | {show}"
+    if not end.lines or end.newest is None:
+        yield first("lines", end.path, _NO_LINES, facts, show=show)
         return
-    if end.newest is None:
-        why = "Without a time a line is counted nowhere."
-        yield Finding(
-            "lines",
-            end.path,
-            FAIL,
-            f"none of its last {end.lines} lines begins with a time",
-            why,
-            show,
-        )
-        return
-    if end.unstamped:
-        what = f"{end.unstamped} of its last {end.lines} lines have no readable time"
-        yield Finding("lines", end.path, WARN, what, "Those are counted nowhere.", show)
-    if not end.postfix:
-        why = "It may be the log of something else."
-        yield Finding(
-            "lines", end.path, WARN, f"none of its last {end.lines} lines is Postfix's", why, show
-        )
-    age = facts.now - end.newest
-    if age < -_AHEAD:
-        why = "Lines of the future are counted nowhere; the clock was wrong, or the stamps are of another zone."
-        yield Finding(
-            "lines",
-            end.path,
-            FAIL,
-            f"its newest line is {_span(-age)} ahead of the clock",
-            why,
-            "timedatectl",
-        )
-    elif age > _STALE:
-        why = "Nobody seems to write it any more; Postfix may log elsewhere."
-        yield Finding(
-            "lines",
-            end.path,
-            FAIL,
-            f"its newest line is {_span(age)} old",
-            why,
-            "postconf maillog_file",
-        )
-    else:
-        yield Finding(
-            "lines",
-            end.path,
-            OK,
-            f"{end.lines} lines looked at, the newest {_span(max(0, age))} old",
-        )
+    yield from every("lines", end.path, _LINES, facts, show=show)
+    yield first("lines", end.path, _AGE, facts, age=format_duration(abs(facts.line_age)))
+
+
+# ---- its time -------------------------------------------------------------------------------
+
+_CLOCK: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.synchronized is None,
+        SKIP,
+        "whether it follows a time server is unknown",
+        "",
+        "date; chronyc tracking",
+    ),
+    Row(lambda it: it.synchronized, OK, "it follows a time server"),
+    Row(
+        always,
+        WARN,
+        "it follows no time server",
+        "Each line is counted by its stamp, and signatures of DNSSEC have dates.",
+        "timedatectl set-ntp true",
+    ),
+)
 
 
 def clock(facts: Facts) -> Iterator[Finding]:
-    """Whether this machine knows the time: a step back stops the counting, a wrong year fills the RRD."""
-    if facts.synchronized is None:
-        yield Finding(
-            "clock",
-            "",
-            SKIP,
-            "whether it follows a time server cannot be told",
-            "",
-            "date; chronyc tracking",
-        )
-    elif facts.synchronized:
-        yield Finding("clock", "", OK, "it follows a time server")
-    else:
-        why = "Each line is counted by its stamp, and signatures of DNSSEC have dates."
-        yield Finding(
-            "clock", "", WARN, "it follows no time server", why, "timedatectl set-ntp true"
-        )
+    """Check the clock: a step back stops the counting, a wrong year fills the RRD."""
+    yield first("clock", "", _CLOCK, facts)
+
+
+_ZONE: tuple[Row[int], ...] = (
+    Row(
+        bool,
+        WARN,
+        "the newest stamp is {slip} {way} the file's own time",
+        "Each connection is counted {hours:g} hours away from when it was.",
+        f"set `time_zone` in {FILE} to the zone that Postfix's logger has",
+    ),
+    Row(always, OK, "stamps without a zone agree with the file's own time"),
+)
+"""Of the half hours by which stamps are wrong."""
 
 
 def zone(facts: Facts) -> Iterator[Finding]:
-    """Whether stamps without a zone are of the zone that we take them for."""
+    """Check that stamps without a zone are of the zone that we take them for."""
     end = facts.end
     if end.trouble or not end.yearless or end.newest is None:
         return
     slip = end.newest - end.changed
     steps = round(slip / _HALF_HOUR)
-    about = facts.time_zone or "the system's zone"
-    if steps and abs(slip - steps * _HALF_HOUR) < 120 and abs(steps) <= 28:
-        way = "ahead of" if steps > 0 else "behind"
-        why = f"Each connection is counted {abs(steps) / 2:g} hours away from when it was."
-        remedy = f"set `time_zone` in {CONF} to the zone that Postfix's logger has"
-        yield Finding(
-            "time zone",
-            about,
-            WARN,
-            f"the newest stamp is {_span(abs(slip))} {way} the file's own time",
-            why,
-            remedy,
-        )
-    else:
-        yield Finding(
-            "time zone", about, OK, "stamps without a zone agree with the file's own time"
-        )
+    if abs(slip - steps * _HALF_HOUR) >= _CLOSE or abs(steps) > _MOST_HALF_HOURS:
+        steps = 0
+    yield first(
+        "time zone",
+        facts.time_zone or "the system's zone",
+        _ZONE,
+        steps,
+        slip=format_duration(abs(slip)),
+        way="ahead of" if slip > 0 else "behind",
+        hours=abs(steps) / 2,
+    )
+
+
+# ---- what counts in it ----------------------------------------------------------------------
+
+_CONNECTIONS: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.end.nameless,
+        FAIL,
+        "{it.end.nameless} lines have lost the program's name",
+        "rsyslog's RFC 5424 format cuts postfix/smtp to postfix, so which program wrote the line "
+        "is unknown; nothing is counted.",
+        "in /etc/rsyslog.conf: $ActionFileDefaultTemplate RSYSLOG_FileFormat, then systemctl "
+        "restart rsyslog",
+    ),
+    Row(
+        lambda it: it.end.connections,
+        OK,
+        "{it.end.connections} of the last {it.end.lines} lines count as connections",
+    ),
+    Row(
+        lambda it: it.end.deliveries,
+        FAIL,
+        "{it.end.deliveries} deliveries, but no TLS connection",
+        "Postfix logs no TLS connections (smtp_tls_loglevel), has no TLS, or sends only to local "
+        "relays.",
+        "postconf smtp_tls_loglevel smtp_tls_security_level; then look at a line with "
+        "dane-mailgraph explain",
+    ),
+    Row(
+        always,
+        SKIP,
+        "no delivery in the last {it.end.lines} lines",
+        "Postfix may have sent nothing lately.",
+    ),
+)
+
+_REPEATS_WHY = (
+    "`last message repeated N times` does not say which message; `message repeated N times: "
+    "[ ... ]` is counted."
+)
+_REPEATS_REMEDY = (
+    "set $RepeatedMsgReduction off in /etc/rsyslog.conf, then systemctl restart rsyslog"
+)
+
+_REPEATS: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.end.folded,
+        WARN,
+        "{it.end.folded} lines are folded repeats that cannot be counted",
+        _REPEATS_WHY,
+        _REPEATS_REMEDY,
+    ),
+    Row(
+        lambda it: it.routes.reduced and not it.end.folded,
+        WARN,
+        "rsyslog folds repeats",
+        _REPEATS_WHY,
+        _REPEATS_REMEDY,
+    ),
+)
+
+_DROPPED: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.end.dropped or it.routes.dropped,
+        WARN,
+        "a logger says that it has dropped lines of Postfix's",
+        "What a logger drops is never counted.",
+        "RateLimitIntervalSec=0 in /etc/systemd/journald.conf and $SystemLogRateLimitInterval 0 "
+        "for rsyslog",
+    ),
+)
 
 
 def connections(facts: Facts) -> Iterator[Finding]:
-    """Whether what is in the log can be counted: the proof that Postfix logs its TLS connections."""
+    """Check that what is in the log can be counted: the proof that Postfix logs its connections."""
     end = facts.end
     if end.trouble:
         return
-    if end.nameless:
-        why = "rsyslog's RFC 5424 format cuts postfix/smtp to postfix, so nobody can tell who wrote the line; nothing is counted."
-        remedy = "in /etc/rsyslog.conf: $ActionFileDefaultTemplate RSYSLOG_FileFormat, then systemctl restart rsyslog"
-        yield Finding(
-            "connections",
-            end.path,
-            FAIL,
-            f"{end.nameless} lines have lost the program's name",
-            why,
-            remedy,
-        )
-    elif end.connections:
-        yield Finding(
-            "connections",
-            end.path,
-            OK,
-            f"{end.connections} of the last {end.lines} lines count as connections",
-        )
-    elif end.deliveries:
-        why = "Postfix logs no TLS connections (smtp_tls_loglevel), has no TLS, or sends only to local relays."
-        remedy = "postconf smtp_tls_loglevel smtp_tls_security_level; then look at a line with dane-mailgraph explain"
-        yield Finding(
-            "connections",
-            end.path,
-            FAIL,
-            f"{end.deliveries} deliveries, but no TLS connection",
-            why,
-            remedy,
-        )
-    elif end.lines:
-        why = "Postfix may have sent nothing of late."
-        yield Finding(
-            "connections", end.path, SKIP, f"no delivery in the last {end.lines} lines", why
-        )
-    if end.folded or facts.routes.reduced:
-        what = (
-            f"{end.folded} lines are folded repeats that cannot be counted"
-            if end.folded
-            else "rsyslog folds repeats"
-        )
-        why = "`last message repeated N times` does not say of whom; `message repeated N times: [ ... ]` is counted."
-        remedy = (
-            "set $RepeatedMsgReduction off in /etc/rsyslog.conf, then systemctl restart rsyslog"
-        )
-        yield Finding("repeats", end.path, WARN, what, why, remedy)
-    if end.dropped or facts.routes.dropped:
-        why = "What a logger drops is never counted."
-        remedy = "RateLimitIntervalSec=0 in /etc/systemd/journald.conf and $SystemLogRateLimitInterval 0 for rsyslog"
-        yield Finding(
-            "rate limit",
-            end.path,
-            WARN,
-            "a logger says that it has dropped lines of Postfix's",
-            why,
-            remedy,
-        )
-
-
-# ---- what Postfix itself complains of -------------------------------------------------------
+    if end.lines:
+        yield first("connections", end.path, _CONNECTIONS, facts)
+    yield from every("repeats", end.path, _REPEATS, facts)
+    yield from every("rate limit", end.path, _DROPPED, facts)
 
 
 def complaints(facts: Facts) -> Iterator[Finding]:
-    """What Postfix's clients have warned of; it may have been mended since."""
-    end = facts.end
+    """List what Postfix's clients have warned of; it may have been mended since."""
+    log = facts.end.path
     for each in WARNINGS:
-        if times := end.warnings.get(each.name):
+        if times := facts.end.warnings.get(each.name):
+            found = f"Postfix says {times} times: {each.text}"
             why = f"{each.meaning[0].upper()}{each.meaning[1:]}."
-            remedy = (
-                f"journalctl -g '{each.text}'"
-                if end.path == JOURNAL
-                else f"grep '{each.text}' {end.path}"
-            )
-            yield Finding(
-                "warnings", end.path, WARN, f"Postfix says {times} times: {each.text}", why, remedy
-            )
-
-
-def _span(seconds: int) -> str:
-    for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {name}"
-    return f"{seconds} seconds"
+            show = f"journalctl -g '{each.text}'" if log == JOURNAL else f"grep '{each.text}' {log}"
+            yield Finding("warnings", log, WARN, found, why, show)

@@ -1,198 +1,228 @@
-"""How our own things are: what has been counted, written and drawn, and room for more."""
+"""What we keep: what has been counted, written and drawn, and room for more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ..omissions import OMISSIONS
+from ..times import MINUTE
 from .facts import Facts
-from .findings import Finding, Verdict
+from .findings import FAIL, OK, SKIP, WARN, Finding, Row, always, first
 from .loggers import JOURNAL, UNIT
+from .own_state import Disk
 
-OK, WARN, FAIL, SKIP = Verdict
+_COUNTED_WITHIN = 15 * MINUTE
+"""Seconds: `run` writes each minute, a lazy cron every five."""
 
-_COUNTED_WITHIN = 900
-"""Seconds: `run` writes each minute, a lazy cron each five."""
+_DRAWN_WITHIN = 30 * MINUTE
+"""Seconds: the timer draws every five minutes."""
 
-_DRAWN_WITHIN = 1800
-"""Seconds: the timer draws each five minutes."""
+_FULL, _SCARCE = 20 << 20, 200 << 20
+"""Bytes: an RRD of 8 MiB is copied before it is replaced, and a site written beside the old one."""
 
-_ROOM, _LITTLE = 20 << 20, 200 << 20
-"""Bytes: an RRD is copied before it is replaced (some 8 MiB), and a site is written beside the old one."""
+_TIMER = "dane-mailgraph-render.timer"
+_NOTHING_TO_DRAW = "There is nothing to draw."
+_NO_LONGER = "Nothing is counted or drawn as long as it is so."
+_STATUS = f"systemctl status {UNIT}"
+_STATUS_AND_LOG = f"{_STATUS}; journalctl -u {UNIT}"
 
-_EMPTY = "There is nothing to draw."
-_START = f"systemctl enable --now {UNIT}"
+_TROUBLE: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: not it.root,
+        SKIP,
+        "{thing}",
+        "It may be right for the user that counts.",
+        "run as root, or as the user that counts",
+    ),
+    Row(always, FAIL, "{thing}", _NO_LONGER, "{remedy}"),
+)
+
+
+def _trouble(check: str, facts: Facts, sentence: str, about: str, remedy: str) -> Finding:
+    """Return the finding of a file that cannot be read, from the sentence of the error.
+
+    `remedy` replaces the next step of the sentence; empty keeps it.
+    """
+    thing, _, step = sentence.rstrip(".").replace(f"{about} ", "it ", 1).partition("; ")
+    denied = "ermission denied" in sentence or "unable to open" in sentence
+    rows = _TROUBLE if denied else _TROUBLE[1:]
+    return first(check, about, rows, facts, thing=thing, remedy=remedy or step)
+
+
+# ---- the ledger -----------------------------------------------------------------------------
+
+_LEDGER: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.counted_ago is None,
+        WARN,
+        "nothing has been counted yet",
+        _NOTHING_TO_DRAW,
+        _STATUS,
+    ),
+    Row(
+        lambda it: (it.counted_ago or 0) > _COUNTED_WITHIN,
+        FAIL,
+        "it has counted up to {minutes} minutes ago",
+        "The counter does not run, or cannot read its log; it will count what it missed, "
+        "unless rotation has removed that.",
+        _STATUS_AND_LOG,
+    ),
+    Row(
+        lambda it: (it.counted_ago or 0) < -_COUNTED_WITHIN,
+        FAIL,
+        "it has counted up to {minutes} minutes ahead of the clock",
+        "The RRD takes nothing that is older than its newest interval; the clock was wrong.",
+        "timedatectl",
+    ),
+    Row(always, OK, "it has counted up to {seconds} seconds ago"),
+)
 
 
 def ledger(facts: Facts) -> Iterator[Finding]:
-    """Whether the ledger can be read, and has been written of late."""
+    """Check that the ledger can be read, and has been written lately."""
     kept = facts.upkeep
     about = f"{kept.state_dir}/ledger.sqlite"
     if kept.ledger_trouble:
-        yield _told(
-            "ledger",
-            facts,
-            kept.ledger_trouble,
-            about,
-            _START if "is not there" in kept.ledger_trouble else "",
-        )
+        missing = "is not there" in kept.ledger_trouble
+        remedy = f"systemctl enable --now {UNIT}" if missing else ""
+        yield _trouble("ledger", facts, kept.ledger_trouble, about, remedy)
         return
-    if kept.written is None:
-        yield Finding(
-            "ledger",
-            about,
-            WARN,
-            "nothing has been counted yet",
-            _EMPTY,
-            f"systemctl status {UNIT}",
-        )
-        return
-    age = facts.now - kept.written
-    if age > _COUNTED_WITHIN:
-        why = "The counter does not run, or cannot read its log; what it missed it will count, unless the log is rotated away."
-        remedy = f"systemctl status {UNIT}; journalctl -u {UNIT}"
-        yield Finding(
-            "ledger", about, FAIL, f"it has counted up to {age // 60} minutes ago", why, remedy
-        )
-    elif age < -_COUNTED_WITHIN:
-        why = "The RRD takes nothing that is older than its newest interval; the clock was wrong."
-        yield Finding(
-            "ledger",
-            about,
-            FAIL,
-            f"it has counted up to {-age // 60} minutes ahead of the clock",
-            why,
-            "timedatectl",
-        )
-    else:
-        yield Finding("ledger", about, OK, f"it has counted up to {max(0, age)} seconds ago")
+    ago = facts.counted_ago or 0
+    minutes = abs(ago) // MINUTE
+    yield first("ledger", about, _LEDGER, facts, minutes=minutes, seconds=max(0, ago))
+
+
+# ---- the bookmark ---------------------------------------------------------------------------
+
+
+def _same_file(facts: Facts) -> bool:
+    place, live = facts.upkeep.place, facts.upkeep.live
+    return place is not None and live is not None and place[0] == live[0]
+
+
+_BOOKMARK: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.upkeep.place is None,
+        WARN,
+        "there is none",
+        "The counter has never read this log; perhaps `log` was changed.",
+        f"systemctl restart {UNIT}",
+    ),
+    Row(lambda it: it.upkeep.live is None, SKIP, "the log is not there to compare it with"),
+    Row(
+        lambda it: _same_file(it) and it.unread_bytes < 0,
+        WARN,
+        "it is at byte {it.upkeep.place[1]:,} of {it.upkeep.live[1]:,}",
+        "The log has been truncated; what was written in between may be lost.",
+        "dane-mailgraph collect -v",
+    ),
+    Row(_same_file, OK, "it is {it.unread_bytes:,} bytes before the end"),
+    Row(always, OK, "the log has been rotated since it was last read"),
+)
 
 
 def bookmark(facts: Facts) -> Iterator[Finding]:
-    """Whether our place in the log can be right."""
-    kept, log = facts.upkeep, facts.end.path
-    if kept.ledger_trouble or log == JOURNAL:
-        return
-    if kept.place is None:
-        why = "The counter has never read this log; perhaps `log` was changed."
-        yield Finding("bookmark", log, WARN, "there is none", why, f"systemctl restart {UNIT}")
-    elif kept.live is None:
-        yield Finding("bookmark", log, SKIP, "the log is not there to compare it with")
-    elif kept.live[0] == kept.place[0] and kept.live[1] < kept.place[1]:
-        why = "The log has been truncated; what was written in between may be lost."
-        what = f"it is at byte {kept.place[1]:,} of {kept.live[1]:,}"
-        yield Finding("bookmark", log, WARN, what, why, "dane-mailgraph collect -v")
-    elif kept.live[0] == kept.place[0]:
-        behind = kept.live[1] - kept.place[1]
-        yield Finding("bookmark", log, OK, f"it is {behind:,} bytes before the end")
-    else:
-        yield Finding("bookmark", log, OK, "the log has been rotated since it was last read")
+    """Check that our place in the log can be right."""
+    log = facts.end.path
+    if not facts.upkeep.ledger_trouble and log != JOURNAL:
+        yield first("bookmark", log, _BOOKMARK, facts)
+
+
+# ---- the RRD --------------------------------------------------------------------------------
+
+_ANEW = f"mv {{about}} {{about}}.wrong && systemctl restart {UNIT}"
+
+_RRD: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.upkeep.last is None and it.upkeep.written is not None,
+        FAIL,
+        "it is gone",
+        "Nothing is drawn, and reports reach back only as far as the ledger does.",
+        f"systemctl restart {UNIT}; journalctl -u {UNIT}",
+    ),
+    Row(lambda it: it.upkeep.last is None, WARN, "it is not there yet", _NOTHING_TO_DRAW, _STATUS),
+    Row(
+        lambda it: it.upkeep.differing,
+        FAIL,
+        "{it.upkeep.differing} of {it.upkeep.compared} intervals differ from the ledger",
+        "The RRD is wrong; once it is moved away, it is made anew from its snapshot and the "
+        "ledger.",
+        _ANEW,
+    ),
+    Row(
+        lambda it: it.upkeep.compared,
+        OK,
+        "sound; {it.upkeep.compared} intervals of the last week agree with the ledger",
+    ),
+    Row(always, OK, "sound"),
+)
 
 
 def rrd(facts: Facts) -> Iterator[Finding]:
-    """Whether the RRD is sound, of this version, and says what the ledger says."""
+    """Check that the RRD is sound, of this version, and agrees with the ledger."""
     kept = facts.upkeep
     about = f"{kept.state_dir}/outbound.rrd"
     if kept.rrd_trouble:
-        anew = f"mv {about} {about}.wrong && systemctl restart {UNIT}"
-        yield _told(
-            "rrd",
-            facts,
-            kept.rrd_trouble,
-            about,
-            anew if "move it away" in kept.rrd_trouble else "",
-        )
-    elif kept.last is None and kept.written is not None:
-        why = "Nothing is drawn, and reports reach back only as far as the ledger does."
-        yield Finding(
-            "rrd", about, FAIL, "it is gone", why, f"systemctl restart {UNIT}; journalctl -u {UNIT}"
-        )
-    elif kept.last is None:
-        if not kept.ledger_trouble:
-            yield Finding(
-                "rrd", about, WARN, "it is not there yet", _EMPTY, f"systemctl status {UNIT}"
-            )
-    elif kept.differing:
-        why = "The RRD is wrong; without it, it is made anew from its snapshot and the ledger."
-        remedy = f"mv {about} {about}.wrong && systemctl restart {UNIT}"
-        yield Finding(
-            "rrd",
-            about,
-            FAIL,
-            f"{kept.differing} of {kept.compared} intervals differ from the ledger",
-            why,
-            remedy,
-        )
-    elif kept.compared:
-        yield Finding(
-            "rrd",
-            about,
-            OK,
-            f"sound; {kept.compared} intervals of the last week agree with the ledger",
-        )
-    else:
-        yield Finding("rrd", about, OK, "sound")
+        remedy = _ANEW.format(about=about) if "move it away" in kept.rrd_trouble else ""
+        yield _trouble("rrd", facts, kept.rrd_trouble, about, remedy)
+    elif kept.last is not None or not kept.ledger_trouble:
+        yield first("rrd", about, _RRD, facts)
+
+
+# ---- what was left out ----------------------------------------------------------------------
 
 
 def marks(facts: Facts) -> Iterator[Finding]:
-    """What the counter has left out since it began."""
+    """List what the counter has left out since it began."""
     for omission in OMISSIONS:
         count = facts.upkeep.marks.get(omission.name)
         if count and omission.is_loss:
-            why = "They are missing in every picture; the log tells which they were."
+            why = "They are missing in every picture; the log says which they were."
             yield Finding("left out", "", WARN, omission.in_words(count), why, omission.command)
 
 
+# ---- the page -------------------------------------------------------------------------------
+
+_PAGE: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.upkeep.drawn is None,
+        WARN,
+        "it is not there",
+        "There is nothing to see.",
+        f"systemctl enable --now {_TIMER}",
+    ),
+    Row(
+        lambda it: it.now - (it.upkeep.drawn or 0) > _DRAWN_WITHIN,
+        WARN,
+        "it was drawn {minutes} minutes ago",
+        "The page shows what was then.",
+        f"systemctl status {_TIMER}; journalctl -u dane-mailgraph-render",
+    ),
+    Row(always, OK, "it was drawn {seconds} seconds ago"),
+)
+
+
 def page(facts: Facts) -> Iterator[Finding]:
-    """Whether the pictures are drawn."""
-    kept = facts.upkeep
-    about, timer = f"{kept.output_dir}/index.html", "dane-mailgraph-render.timer"
-    if kept.drawn is None:
-        yield Finding(
-            "page",
-            about,
-            WARN,
-            "it is not there",
-            "There is nothing to see.",
-            f"systemctl enable --now {timer}",
-        )
-    elif facts.now - kept.drawn > _DRAWN_WITHIN:
-        age = (facts.now - kept.drawn) // 60
-        why = "The page shows what was then."
-        remedy = f"systemctl status {timer}; journalctl -u dane-mailgraph-render"
-        yield Finding("page", about, WARN, f"it was drawn {age} minutes ago", why, remedy)
-    else:
-        yield Finding(
-            "page", about, OK, f"it was drawn {max(0, facts.now - kept.drawn)} seconds ago"
-        )
+    """Check that the page has been written lately."""
+    ago = max(0, facts.now - (facts.upkeep.drawn or 0))
+    about = f"{facts.upkeep.output_dir}/index.html"
+    yield first("page", about, _PAGE, facts, minutes=ago // MINUTE, seconds=ago)
+
+
+# ---- room -----------------------------------------------------------------------------------
+
+_WHEN_FULL = "When it is full, nothing more is counted or drawn."
+_USAGE = "df -h -i {it.path}"
+
+_DISK: tuple[Row[Disk], ...] = (
+    Row(lambda it: it.inodes == 0, FAIL, "{mib:,} MiB free, no inode left", _WHEN_FULL, _USAGE),
+    Row(lambda it: it.free < _FULL, FAIL, "{mib:,} MiB free", _WHEN_FULL, _USAGE),
+    Row(lambda it: it.free < _SCARCE, WARN, "{mib:,} MiB free", _WHEN_FULL, _USAGE),
+    Row(always, OK, "{mib:,} MiB free"),
+)
 
 
 def disks(facts: Facts) -> Iterator[Finding]:
-    """Whether there is room."""
+    """Check that there is room for the store and the page."""
     for disk in facts.upkeep.disks:
-        free = f"{disk.free >> 20:,} MiB free"
-        full = disk.free < _ROOM or disk.inodes == 0
-        if full or disk.free < _LITTLE:
-            what = f"{free}, no inode left" if disk.inodes == 0 else free
-            why = "When it is full, nothing more is counted or drawn."
-            yield Finding(
-                "disk", disk.path, FAIL if full else WARN, what, why, f"df -h -i {disk.path}"
-            )
-        else:
-            yield Finding("disk", disk.path, OK, free)
-
-
-def _told(check: str, facts: Facts, trouble: str, about: str, remedy: str) -> Finding:
-    """A sentence that another module says of a file: the thing and the reason, then the next step."""
-    thing, _, step = trouble.rstrip(".").replace(f"{about} ", "it ", 1).partition("; ")
-    if not facts.root and ("ermission denied" in trouble or "unable to open" in trouble):
-        why = "It may be right for whoever counts."
-        return Finding(check, about, SKIP, thing, why, "run as root, or as the user that counts")
-    return Finding(
-        check,
-        about,
-        FAIL,
-        thing,
-        "Nothing is counted or drawn as long as it is so.",
-        remedy or step,
-    )
+        yield first("disk", disk.path, _DISK, disk, mib=disk.free >> 20)

@@ -52,6 +52,22 @@ class Facts(NamedTuple):
         """The instances that can be read and are to be started."""
         return [each for each in self.instances or () if not each.trouble and not each.disabled]
 
+    @property
+    def counted_ago(self) -> int | None:
+        """Seconds since the end of the newest interval counted, negative ahead of the clock."""
+        return None if self.upkeep.written is None else self.now - self.upkeep.written
+
+    @property
+    def line_age(self) -> int:
+        """Seconds since the newest stamp of our log, negative ahead of the clock; 0 without one."""
+        return 0 if self.end.newest is None else self.now - self.end.newest
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of our log behind the bookmark; negative where the log is shorter than that."""
+        place, live = self.upkeep.place, self.upkeep.live
+        return live[1] - place[1] if place and live else 0
+
 
 def gather(
     settings: Config,
