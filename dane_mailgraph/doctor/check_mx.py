@@ -1,242 +1,391 @@
-"""The other half of DANE: whether others can reach us by it, today and on the day the key changes."""
+"""The other half of DANE: whether others can reach us by it, today and when the key changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import timezone
+from typing import NamedTuple
 
 from ..dane import Chain, Tlsa, tlsa
+from ..times import DAY, format_day
 from .facts import Facts
-from .findings import Finding, Verdict
-from .own_mx import Mx
+from .findings import FAIL, OK, SKIP, WARN, Finding, Row, always, every, first
+from .own_mx import Mx, Served
+from .postconf import USUAL
 
-OK, WARN, FAIL, SKIP = Verdict
+_SOON = 14 * DAY
+"""Let's Encrypt renews 30 days before the end: what is so late is not renewed."""
 
-_DAY = 86400
-_SOON = 14 * _DAY
-"""Let's Encrypt renews 30 days before the end: who is so late does not renew."""
+
+class _Server(NamedTuple):
+    """One of our own servers: what is published for it beside what it serves."""
+
+    mx: Mx
+    records: Sequence[Tlsa]
+    chains: Sequence[Chain]
+    """What is served, each certificate once: from the files, and live."""
+    validates: bool
+    """Some resolver here validates, so it is known whether records are signed."""
+
+    @property
+    def about(self) -> str:
+        """Host and port."""
+        return str(self.mx.target)
+
+    @property
+    def unusable(self) -> list[Tlsa]:
+        """The records that no mail server uses."""
+        return [each for each in self.records if not each.usable]
+
+    @property
+    def used(self) -> list[Tlsa]:
+        """The records that match a certificate."""
+        return [one for one in self.records if any(tlsa.matches(one, c) for c in self.chains)]
+
+    @property
+    def serves_another(self) -> bool:
+        """What answers is in none of the files that Postfix names."""
+        files = {chain.own.der for served in self.mx.served for chain in served.chains}
+        by_name = any(served.sni for served in self.mx.served)
+        live = self.mx.live
+        return live is not None and bool(files) and live.own.der not in files and not by_name
+
+
+_NO_SERVER: Row[Facts] = Row(
+    always,
+    SKIP,
+    "no server of our own is known",
+    "No instance of Postfix takes mail from others on port 25, or none is here.",
+    "dane-mailgraph doctor --mx mail.example.org:25",
+)
 
 
 def servers(facts: Facts) -> Iterator[Finding]:
-    """Everything about each of our own servers."""
+    """Check everything about each of our own servers."""
     if not facts.mx:
-        why = "No instance of Postfix takes mail from others on port 25, or none is here."
-        yield Finding(
-            "own MX",
-            "",
-            SKIP,
-            "no server of our own is known",
-            why,
-            "dane-mailgraph doctor --mx mail.example.org:25",
-        )
+        yield first("own MX", "", (_NO_SERVER,), facts)
     validates = any(each.secure for each in facts.probes)
     for mx in facts.mx:
         records = [each for each in map(tlsa.read, mx.records.records) if each]
-        chains = _chains(mx)
-        yield from _published(mx, records, chains, validates)
-        yield from _files(mx, facts)
+        server = _Server(mx, records, _chains(mx), validates)
+        yield from _published(server)
+        yield from _files(server, facts)
         if records:
-            for chain in chains:
-                yield _matched(mx, chain, records)
-            yield from _next(mx, records, chains)
-        yield from _dates(mx, chains, records, facts.now)
+            for chain in server.chains:
+                yield _matched(server, chain)
+            yield from _next(server)
+        yield from _dates(server, facts.now)
 
 
 def _chains(mx: Mx) -> list[Chain]:
-    """What is served, each certificate once: from the files, and live."""
     chains: dict[bytes, Chain] = {}
-    for chain in (
-        *(chain for served in mx.served for chain in served.chains),
-        *((mx.live,) if mx.live else ()),
-    ):
+    from_files = (chain for served in mx.served for chain in served.chains)
+    for chain in (*from_files, *((mx.live,) if mx.live else ())):
         chains.setdefault(chain.own.der, chain)
     return list(chains.values())
 
 
 # ---- what is published ----------------------------------------------------------------------
 
+_DELV = "delv {name} TLSA"
 
-def _published(
-    mx: Mx, records: Sequence[Tlsa], chains: Sequence[Chain], validates: bool
-) -> Iterator[Finding]:
-    about, name = str(mx.target), mx.target.record
-    advice = (
-        f"publish: {name}. IN TLSA {tlsa.of(chains[0].own).in_full}"
-        if chains
-        else f"dig +dnssec {name} TLSA"
+_UNKNOWN: tuple[Row[_Server], ...] = (
+    Row(
+        lambda it: not it.mx.records.code and not it.mx.address.known,
+        SKIP,
+        "{name} cannot be looked up: {trouble}",
+        "No resolver answers.",
+    ),
+    Row(
+        always,
+        FAIL,
+        "{name} cannot be looked up: {trouble}",
+        "Servers that do DANE defer their mail for us as long as this lasts.",
+        _DELV,
+    ),
+)
+
+_ADDRESS: tuple[Row[_Server], ...] = (
+    Row(
+        lambda it: not it.mx.address.records,
+        WARN,
+        "this name has no address",
+        "A name without an address receives no mail.",
+        "dane-mailgraph doctor --mx NAME:25",
+    ),
+)
+
+_RECORDS: tuple[Row[_Server], ...] = (
+    Row(
+        lambda it: not it.records,
+        WARN,
+        "no TLSA record at {name}",
+        "Nobody can verify us; mail comes, but a man in the middle can strip its TLS.",
+        "{advice}",
+    ),
+    Row(
+        lambda it: not it.validates,
+        SKIP,
+        "{shown}, whether signed is unknown",
+        "The resolver here does not validate.",
+        _DELV,
+    ),
+    Row(
+        lambda it: not it.mx.records.secure,
+        FAIL,
+        "{shown}, but not signed",
+        "Records without DNSSEC are ignored.",
+        _DELV,
+    ),
+    Row(
+        lambda it: not it.mx.address.secure,
+        FAIL,
+        "{it.mx.address.question} is not signed",
+        "Postfix looks for TLSA records only where the address is signed, too.",
+        "delv {it.mx.address.question}",
+    ),
+    Row(always, OK, "{shown}, signed"),
+)
+
+_USABLE = (
+    "Mail servers use 3 (DANE-EE) and 2 (DANE-TA) only, with a digest of its full length "
+    "(RFC 7672, section 3.1)."
+)
+
+_USAGE: tuple[Row[_Server], ...] = (
+    Row(
+        lambda it: len(it.unusable) == len(it.records),
+        FAIL,
+        "unusable: {unusable}",
+        _USABLE,
+        "{advice}",
+    ),
+    Row(always, WARN, "unusable: {unusable}", _USABLE, "{advice}"),
+)
+
+
+def _published(it: _Server) -> Iterator[Finding]:
+    name, records = it.mx.target.record, it.mx.records
+    advice = f"dig +dnssec {name} TLSA"
+    if it.chains:
+        advice = f"publish: {name}. IN TLSA {tlsa.of(it.chains[0].own).in_full}"
+    words = {"name": name, "advice": advice, "shown": _listed(it.records)}
+    if not records.known:
+        trouble = records.code or records.trouble
+        yield first("tlsa", it.about, _UNKNOWN, it, name=name, trouble=trouble)
+        return
+    yield from every("tlsa", it.about, _ADDRESS, it)
+    if it.records or it.mx.address.records:
+        yield first("tlsa", it.about, _RECORDS, it, **words)
+    if it.unusable:
+        unusable = _listed(it.unusable)
+        yield first("tlsa usage", it.about, _USAGE, it, unusable=unusable, **words)
+
+
+def _listed(records: Sequence[Tlsa]) -> str:
+    return "; ".join(map(str, records))
+
+
+# ---- what Postfix is configured to serve ----------------------------------------------------
+
+_NO_TLS = (
+    "Without STARTTLS nobody can send to us over TLS, and with TLSA records servers that do DANE "
+    "cannot send at all."
+)
+_TLS_ON = "postconf {flag}-e 'smtpd_tls_security_level = may' && postfix {flag}reload"
+
+_LIVE: tuple[Row[_Server], ...] = (
+    Row(
+        lambda it: it.mx.live is None,
+        SKIP,
+        "{it.mx.silent}",
+        "Whether Postfix serves now what its files hold cannot be seen from here.",
+        "posttls-finger -c -l dane '[{it.mx.target.name}]:{it.mx.target.port}'",
+    ),
+    Row(
+        lambda it: it.serves_another,
+        WARN,
+        "{it.mx.live.own.subject}, in none of the files",
+        "Postfix still serves the one it was started with, or another machine answers.",
+        "postfix reload",
+    ),
+    Row(always, OK, "{it.mx.live.own.subject}"),
+)
+
+
+def _files(it: _Server, facts: Facts) -> Iterator[Finding]:
+    off: tuple[Row[Served], ...] = (
+        Row(
+            lambda served: not served.offers,
+            FAIL if it.mx.records.records else WARN,
+            "TLS is off (smtpd_tls_security_level)",
+            _NO_TLS,
+            _TLS_ON,
+        ),
     )
-    delv = f"delv {name} TLSA"
-    if not mx.records.known:
-        said = mx.records.code or mx.records.trouble
-        if not any((mx.records.code, mx.address.known)):
-            yield Finding(
-                "tlsa", about, SKIP, f"{name} cannot be looked up: {said}", "No resolver answers."
-            )
-            return
-        why = "Servers that do DANE defer their mail for us as long as this lasts."
-        yield Finding("tlsa", about, FAIL, f"{name} cannot be looked up: {said}", why, delv)
-        return
-    if not mx.address.records:
-        why = "A name without an address receives no mail."
-        yield Finding(
-            "tlsa",
-            about,
-            WARN,
-            "this name has no address",
-            why,
-            "dane-mailgraph doctor --mx NAME:25",
-        )
-        if not records:
-            return
-    if not records:
-        why = "Nobody can verify us; mail comes, but a man in the middle can strip its TLS."
-        yield Finding("tlsa", about, WARN, f"no TLSA record at {name}", why, advice)
-        return
-    shown = "; ".join(map(str, records))
-    if not validates:
-        what = f"{shown}, whether signed cannot be told"
-        yield Finding("tlsa", about, SKIP, what, "The resolver here does not validate.", delv)
-    elif not mx.records.secure:
-        yield Finding(
-            "tlsa",
-            about,
-            FAIL,
-            f"{shown}, but not signed",
-            "Records without DNSSEC are ignored.",
-            delv,
-        )
-    elif not mx.address.secure:
-        why = "Postfix looks for TLSA records only where the address is signed, too."
-        yield Finding(
-            "tlsa",
-            about,
-            FAIL,
-            f"{mx.address.question} is not signed",
-            why,
-            f"delv {mx.address.question}",
-        )
-    else:
-        yield Finding("tlsa", about, OK, f"{shown}, signed")
-    useless = [each for each in records if not each.usable]
-    if useless:
-        why = "Mail servers use 3 (DANE-EE) and 2 (DANE-TA) only, with a digest of its full length (RFC 7672, section 3.1)."
-        verdict = FAIL if len(useless) == len(records) else WARN
-        yield Finding(
-            "tlsa usage", about, verdict, f"unusable: {'; '.join(map(str, useless))}", why, advice
-        )
-
-
-def _files(mx: Mx, facts: Facts) -> Iterator[Finding]:
-    """What Postfix has been told, and whether that is what answers."""
-    about = str(mx.target)
-    for served in mx.served:
-        where = f"{about} in {served.directory}"
-        flag = "" if served.directory == "/etc/postfix" else f"-c {served.directory} "
-        if not served.offers:
-            why = "Without STARTTLS nobody can send to us over TLS, and with TLSA records who does DANE cannot send at all."
-            remedy = f"postconf {flag}-e 'smtpd_tls_security_level = may' && postfix {flag}reload"
-            verdict = FAIL if mx.records.records else WARN
-            yield Finding(
-                "certificate", where, verdict, "TLS is off (smtpd_tls_security_level)", why, remedy
-            )
+    unreadable: tuple[Row[str], ...] = (
+        Row(
+            always,
+            FAIL if facts.root else SKIP,
+            "{it}",
+            "Whether TLSA records match it is unknown.",
+            "postconf {flag}smtpd_tls_cert_file" if facts.root else "run as root",
+        ),
+    )
+    for served in it.mx.served:
+        about = f"{it.about} in {served.directory}"
+        flag = "" if served.directory == USUAL else f"-c {served.directory} "
+        yield from every("certificate", about, off, served, flag=flag)
         for trouble in served.troubles:
-            verdict, remedy = (
-                (FAIL, f"postconf {flag}smtpd_tls_cert_file")
-                if facts.root
-                else (SKIP, "run as root")
-            )
-            yield Finding(
-                "certificate",
-                where,
-                verdict,
-                trouble,
-                "Whether TLSA records match it cannot be told.",
-                remedy,
-            )
-    if mx.live is None:
-        why = "Whether Postfix serves now what its files hold cannot be told from here."
-        remedy = f"posttls-finger -c -l dane '[{mx.target.name}]:{mx.target.port}'"
-        yield Finding("served now", about, SKIP, mx.silent, why, remedy)
-        return
-    told = {chain.own.der for served in mx.served for chain in served.chains}
-    if told and mx.live.own.der not in told and not any(served.sni for served in mx.served):
-        why = "Postfix still serves the one it was started with, or another machine answers."
-        yield Finding(
-            "served now",
-            about,
-            WARN,
-            f"{mx.live.own.subject}, in none of the files",
-            why,
-            "postfix reload",
-        )
-    else:
-        yield Finding("served now", about, OK, mx.live.own.subject)
+            yield first("certificate", about, unreadable, trouble, flag=flag)
+    yield first("served now", it.about, _LIVE, it)
 
 
 # ---- whether both agree ---------------------------------------------------------------------
 
 
-def _matched(mx: Mx, chain: Chain, records: Sequence[Tlsa]) -> Finding:
-    about = f"{mx.target}, {chain.path}"
-    good = [each for each in records if tlsa.matches(each, chain)]
-    if good:
-        return Finding(
-            "tlsa match", about, OK, f"{chain.own.subject} by {'; '.join(map(str, good))}"
-        )
-    sent = chain.certificates
+class _Match(NamedTuple):
+    """A chain that is served, beside the records."""
+
+    chain: Chain
+    matching: Sequence[Tlsa]
+    anchors: Sequence[Tlsa]
+    """Records of a CA (usage 2) whose certificate is in the chain."""
+
+
+_REFUSED = "Servers that do DANE refuse to deliver to us."
+_OF_THIS_CHAIN = "{it.anchors[0]} is of this chain, but the certificate is "
+_NO_MATCH = "no record matches {it.chain.own.subject}"
+_PUBLISH = "publish beside the others: {name}. IN TLSA {record}"
+
+_MATCHES: tuple[Row[_Match], ...] = (
+    Row(lambda it: it.matching, OK, "{it.chain.own.subject} by {matching}"),
+    Row(
+        lambda it: it.anchors and it.chain.named,
+        FAIL,
+        _NO_MATCH,
+        f"{_OF_THIS_CHAIN}out of date, or its signatures do not lead there. {_REFUSED}",
+        _PUBLISH,
+    ),
+    Row(
+        lambda it: it.anchors,
+        FAIL,
+        _NO_MATCH,
+        f"{_OF_THIS_CHAIN}for another name. {_REFUSED}",
+        _PUBLISH,
+    ),
+    Row(always, FAIL, _NO_MATCH, _REFUSED, _PUBLISH),
+)
+
+
+def _matched(server: _Server, chain: Chain) -> Finding:
+    matching = [each for each in server.records if tlsa.matches(each, chain)]
     anchors = [
         each
-        for each in records
-        if each.usage == 2 and any(each == tlsa.of(one, *each[:3]) for one in sent)
+        for each in server.records
+        if each.usage == 2 and any(each == tlsa.of(one, *each[:3]) for one in chain.certificates)
     ]
-    why = "Servers that do DANE refuse to deliver to us."
-    if anchors:
-        broken = (
-            "out of date, or its signatures do not lead there"
-            if chain.named
-            else "for another name"
-        )
-        why = f"{anchors[0]} is of this chain, but the certificate is {broken}. {why}"
-    remedy = f"publish beside the others: {mx.target.record}. IN TLSA {tlsa.of(chain.own).in_full}"
-    return Finding("tlsa match", about, FAIL, f"no record matches {chain.own.subject}", why, remedy)
+    return first(
+        "tlsa match",
+        f"{server.about}, {chain.path}",
+        _MATCHES,
+        _Match(chain, matching, anchors),
+        matching=_listed(matching),
+        name=server.mx.target.record,
+        record=tlsa.of(chain.own).in_full,
+    )
 
 
-def _next(mx: Mx, records: Sequence[Tlsa], chains: Sequence[Chain]) -> Iterator[Finding]:
-    """Whether the key can be changed without a moment in which nothing matches."""
-    about = str(mx.target)
-    used = {each for each in records if any(tlsa.matches(each, chain) for chain in chains)}
-    if not used:
-        return
-    whole = [each for each in used if each.usage == 3 and each.selector == 0]
-    if whole and len(whole) == len(used):
-        why = "It matches the whole certificate, so each renewal breaks it, with the same key, too; 3 1 1 matches the key."
-        remedy = f"publish: {mx.target.record}. IN TLSA {tlsa.of(chains[0].own).in_full}"
-        yield Finding("rollover", about, WARN, f"only {'; '.join(map(str, whole))}", why, remedy)
-    elif {each.usage for each in used} == {3} and used == {each for each in records if each.usable}:
-        why = "On the day the key changes nothing matches until the new record has spread, unless it was published before."
-        remedy = (
-            "openssl pkey -in next.key -pubout -outform DER | sha256sum; publish that beside the others as "
-            f"{mx.target.record}. IN TLSA 3 1 1, wait two TTLs, and only then use the next key; or publish a 2 1 1 of your CA"
-        )
-        yield Finding("rollover", about, WARN, "only records of the keys in use", why, remedy)
-    else:
-        yield Finding("rollover", about, OK, "there is a record beyond the keys in use")
+# ---- whether the key can be changed without a moment in which nothing matches ---------------
 
 
-def _dates(mx: Mx, chains: Sequence[Chain], records: Sequence[Tlsa], now: int) -> Iterator[Finding]:
-    for chain in chains:
-        about, ends = f"{mx.target}, {chain.path}", chain.own.ends
-        day = datetime.fromtimestamp(ends, timezone.utc).strftime("%Y-%m-%d")
-        renew = f"certbot renew, or as you got it: openssl x509 -noout -enddate -in {chain.path}"
-        if ends > now + _SOON:
-            yield Finding("expiry", about, OK, f"valid until {day}")
-            continue
-        by_key = any(each.usage == 3 and tlsa.matches(each, chain) for each in records)
-        why = (
-            "DANE-EE (3) does not look at the date, but others do."
-            if by_key
-            else "Who verifies it refuses it after that day."
-        )
-        yield Finding(
-            "expiry", about, WARN, f"{'expired' if ends <= now else 'expires'} on {day}", why, renew
+def _only_whole(it: _Server) -> bool:
+    return all(each.usage == 3 and each.selector == 0 for each in it.used)
+
+
+def _only_current(it: _Server) -> bool:
+    usable = {each for each in it.records if each.usable}
+    return {each.usage for each in it.used} == {3} and set(it.used) == usable
+
+
+_ROLLOVER: tuple[Row[_Server], ...] = (
+    Row(
+        _only_whole,
+        WARN,
+        "only {used}",
+        "It matches the whole certificate, so each renewal breaks it, with the same key, too; "
+        "3 1 1 matches the key.",
+        "publish: {name}. IN TLSA {record}",
+    ),
+    Row(
+        _only_current,
+        WARN,
+        "only records of the keys in use",
+        "On the day the key changes nothing matches until the new record has spread, unless it "
+        "was published before.",
+        "openssl pkey -in next.key -pubout -outform DER | sha256sum; publish that beside the "
+        "others as {name}. IN TLSA 3 1 1, wait two TTLs, and only then use the next key; or "
+        "publish a 2 1 1 of your CA",
+    ),
+    Row(always, OK, "there is a record beyond the keys in use"),
+)
+
+
+def _next(it: _Server) -> Iterator[Finding]:
+    if it.used:
+        used, record = _listed(it.used), tlsa.of(it.chains[0].own).in_full
+        name = it.mx.target.record
+        yield first("rollover", it.about, _ROLLOVER, it, used=used, name=name, record=record)
+
+
+# ---- dates ----------------------------------------------------------------------------------
+
+
+class _Validity(NamedTuple):
+    """How long a certificate is valid still."""
+
+    seconds: int
+    """Negative where it has expired."""
+    by_key: bool
+    """A record of usage 3 matches it, which does not look at dates (RFC 7671, section 5.1)."""
+
+    @property
+    def soon(self) -> bool:
+        """Whether it ends soon, or has ended."""
+        return self.seconds <= _SOON
+
+
+_RENEW = "certbot renew, or as you got it: openssl x509 -noout -enddate -in {path}"
+
+_EXPIRY: tuple[Row[_Validity], ...] = (
+    Row(lambda it: not it.soon, OK, "valid until {day}"),
+    Row(
+        lambda it: it.by_key,
+        WARN,
+        "{ends} on {day}",
+        "DANE-EE (3) does not look at the date, but others do.",
+        _RENEW,
+    ),
+    Row(
+        always,
+        WARN,
+        "{ends} on {day}",
+        "Servers that verify it refuse it after that day.",
+        _RENEW,
+    ),
+)
+
+
+def _dates(server: _Server, now: int) -> Iterator[Finding]:
+    for chain in server.chains:
+        left = chain.own.ends - now
+        by_key = any(each.usage == 3 and tlsa.matches(each, chain) for each in server.records)
+        yield first(
+            "expiry",
+            f"{server.about}, {chain.path}",
+            _EXPIRY,
+            _Validity(left, by_key),
+            day=format_day(chain.own.ends, timezone.utc),
+            ends="expired" if left <= 0 else "expires",
+            path=chain.path,
         )

@@ -1,4 +1,4 @@
-"""How Postfix sends: the settings without which it logs nothing, does no DANE, or means something else by its words."""
+"""How Postfix sends: settings by which it logs nothing, does no DANE, or means something else."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .facts import Facts
-from .findings import Finding, Verdict
+from .findings import FAIL, OK, SKIP, WARN, Finding, Row, Verdict, always, every, first
 from .postconf import Instance, Service
 
-OK, WARN, FAIL, SKIP = Verdict
-
 Judge = Callable[[str, Instance, "Service | None"], tuple[Verdict, str]]
-"""Of a setting's value its verdict, and why it matters where that is not OK."""
+"""From a setting's value to its verdict, and why it matters where that is not OK."""
 
 
 def reload(instance: Instance) -> str:
-    """What makes Postfix read its configuration again."""
+    """Return the command by which Postfix reads its configuration again."""
     return f"postfix {instance.flag}reload"
 
 
 def mend(instance: Instance, setting: str, value: str, service: Service | None = None) -> str:
-    """The command that changes a setting, in main.cf or for one service."""
+    """Return the command that changes a setting, in main.cf or for one service."""
     change = f"-P '{service.label}/{setting}={value}'" if service else f"-e '{setting} = {value}'"
     return f"postconf {instance.flag}{change} && {reload(instance)}"
 
@@ -46,36 +44,31 @@ def _security_level(value: str, instance: Instance, service: Service | None) -> 
         return WARN, "Verified then says that this level was satisfied, not that DANE was."
     mapped = instance.said("smtp_tls_policy_maps", service)
     why = (
-        "it sends in the clear"
+        "it sends in plaintext"
         if value in ("", "none")
-        else "no TLSA record is looked at, so nothing is ever Verified by DANE"
+        else "no TLSA record is looked up, so nothing is ever Verified by DANE"
     )
     if mapped:
         return WARN, f"For all destinations that {mapped} does not name, {why}."
     return FAIL, f"With this level {why}."
 
 
+_VERBOSE = {"2", "3", "4", "debug", "ssl-expert", "ssl-developer"}
+_LOGS = {"1", "routine", "summary"} | _VERBOSE
+"""Words of smtp_tls_loglevel with which each connection is logged (tls_misc.c)."""
+
+
 def _loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
-    words = value.lower().replace(",", " ").split()
-    if not set(words) & {
-        "1",
-        "2",
-        "3",
-        "4",
-        "routine",
-        "debug",
-        "ssl-expert",
-        "ssl-developer",
-        "summary",
-    }:
-        return (
-            FAIL,
-            "At 0, the default, Postfix logs no TLS connection: there is nothing to count, and the graph stays empty.",
+    words = set(value.lower().replace(",", " ").split())
+    if not words & _LOGS:
+        return FAIL, (
+            "At 0, the default, Postfix logs no TLS connection: there is nothing to count, and the "
+            "graph stays empty."
         )
-    if set(words) & {"2", "3", "4", "debug", "ssl-expert", "ssl-developer"}:
-        return (
-            WARN,
-            "The counts are right, but each connection writes dozens of lines; 1 writes the one that counts.",
+    if words & _VERBOSE:
+        return WARN, (
+            "The counts are right, but each connection writes dozens of lines; 1 writes the one "
+            "that counts."
         )
     return OK, ""
 
@@ -90,14 +83,12 @@ def _lmtp_loglevel(value: str, instance: Instance, service: Service | None) -> t
 def _policy_maps(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
     if not value:
         return OK, ""
-    more = (
-        ""
-        if instance.version < (3, 11)
-        else " The field tls= of the delivery lines tells which it was."
-    )
-    return (
-        WARN,
-        f"Where such a map says verify, secure or fingerprint (as MTA-STS does), Verified does not mean DANE.{more}",
+    more = ""
+    if instance.version >= (3, 11):
+        more = " The field tls= of the delivery lines says which it was."
+    return WARN, (
+        "Where such a map says verify, secure or fingerprint (as MTA-STS does), Verified does not "
+        f"mean DANE.{more}"
     )
 
 
@@ -148,7 +139,8 @@ RULES = (
         _wants(
             "dane",
             bad=WARN,
-            why="TLSA records behind an MX lookup that is not signed are not used: Trusted is too low.",
+            why="TLSA records behind an MX lookup that is not signed are not used: Trusted is too "
+            "low.",
         ),
         "dane",
     ),
@@ -159,7 +151,7 @@ RULES = (
         _wants(
             "yes",
             bad=WARN,
-            why="Delivery lines do not tell the TLS level they were made with, so it has to be inferred.",
+            why="Delivery lines do not say their TLS level, so it has to be inferred.",
         ),
         "yes",
     ),
@@ -168,7 +160,7 @@ RULES = (
         _wants(
             "external",
             bad=WARN,
-            why="Addresses are not quoted then, so that one of them can pass for a whole delivery line.",
+            why="Addresses are not quoted then, so one of them can pass for a whole delivery line.",
         ),
         "external",
     ),
@@ -177,7 +169,7 @@ RULES = (
 
 
 def settings(facts: Facts) -> Iterator[Finding]:
-    """Each setting of each instance, and each override of it in master.cf."""
+    """Judge each setting of each instance, and each override of it in master.cf."""
     for instance in _sending(facts):
         for rule in RULES:
             if rule.setting in instance.settings:
@@ -190,7 +182,6 @@ def settings(facts: Facts) -> Iterator[Finding]:
 def _judged(rule: Rule, instance: Instance, service: Service | None) -> Finding:
     value = instance.said(rule.setting, service)
     verdict, why = rule.judge(value, instance, service)
-    about = f"{service.label} in {instance.directory}" if service else instance.directory
     remedy = ""
     if verdict is not OK:
         remedy = (
@@ -200,11 +191,17 @@ def _judged(rule: Rule, instance: Instance, service: Service | None) -> Finding:
         )
     if service and verdict is FAIL and service.name not in _usual(instance):
         verdict, why = WARN, f"{why} For a content filter that may be right."
-    return Finding(rule.setting, about, verdict, f"it is {value or 'empty'}", why, remedy)
+    return Finding(
+        rule.setting, _place(instance, service), verdict, f"it is {value or 'empty'}", why, remedy
+    )
+
+
+def _place(instance: Instance, service: Service | None) -> str:
+    return f"{service.label} in {instance.directory}" if service else instance.directory
 
 
 def _usual(instance: Instance) -> set[str]:
-    """The transports that carry mail to others when nothing else is said."""
+    """Return the transports that carry mail to others by default."""
     return {
         instance.said(name).partition(":")[0] for name in ("default_transport", "relay_transport")
     }
@@ -220,101 +217,134 @@ def _sending(facts: Facts) -> list[Instance]:
 
 # ---- Postfix itself -------------------------------------------------------------------------
 
+_FIRST_DANE = (2, 11)
+
 _HALF_DANE_BUG = ((3, 6, 0), (3, 6, 8)), ((3, 7, 0), (3, 7, 4))
 """From, and before which version a half-DANE connection is logged as Untrusted."""
 
+_UPGRADE = "apt-get install postfix"
+
+_NO_POSTFIX: Row[Facts] = Row(
+    always,
+    SKIP,
+    "there is no postconf here, so nothing of Postfix is checked",
+    "That is right if the log comes from another machine; run the doctor there, too.",
+)
+
+_INSTANCE: tuple[Row[Instance], ...] = (
+    Row(
+        lambda it: it.trouble,
+        FAIL,
+        "{it.trouble}",
+        "Without its configuration nothing can be checked of this instance.",
+        "dpkg-reconfigure postfix",
+    ),
+    Row(
+        lambda it: it.disabled,
+        SKIP,
+        "it is disabled (multi_instance_enable = no), so it is not checked",
+    ),
+    Row(
+        lambda it: it.version < _FIRST_DANE,
+        FAIL,
+        "Postfix {version}",
+        "It knows no DANE; 2.11 is the first that does.",
+        _UPGRADE,
+    ),
+    Row(
+        lambda it: any(since <= it.version < before for since, before in _HALF_DANE_BUG),
+        WARN,
+        "Postfix {version}",
+        "It logs DANE over an unsigned MX lookup as Untrusted instead of Trusted.",
+        _UPGRADE,
+    ),
+    Row(always, OK, "Postfix {version}"),
+)
+
+_SENDING: tuple[Row[Instance], ...] = (
+    Row(
+        lambda it: not it.trouble and not it.disabled and not _clients(it),
+        SKIP,
+        "it has no smtp or lmtp client, so it sends nothing that counts",
+    ),
+)
+
 
 def presence(facts: Facts) -> Iterator[Finding]:
-    """Whether there is a Postfix, which, and whether it is new enough."""
+    """Check that there is a Postfix, and that it is new enough."""
     if facts.instances is None:
-        yield Finding(
-            "postfix",
-            "",
-            SKIP,
-            "there is no postconf here, so nothing of Postfix is checked",
-            _ELSEWHERE,
-        )
+        yield first("postfix", "", (_NO_POSTFIX,), facts)
     for each in facts.instances or ():
-        if each.trouble:
-            why = "Without its configuration nothing can be said of this instance."
-            yield Finding(
-                "postfix", each.directory, FAIL, each.trouble, why, "dpkg-reconfigure postfix"
-            )
-            continue
-        if each.disabled:
-            yield Finding(
-                "postfix",
-                each.directory,
-                SKIP,
-                "it is disabled (multi_instance_enable = no), so it is not checked",
-            )
-            continue
-        said = each.settings.get("mail_version", "of unknown version")
-        found = f"Postfix {said}"
-        if each.version < (2, 11):
-            yield Finding(
-                "postfix",
-                each.directory,
-                FAIL,
-                found,
-                "It knows no DANE; 2.11 is the first that does.",
-                _UPGRADE,
-            )
-        elif any(since <= each.version < before for since, before in _HALF_DANE_BUG):
-            why = "It logs DANE over an unsigned MX lookup as Untrusted instead of Trusted."
-            yield Finding("postfix", each.directory, WARN, found, why, _UPGRADE)
-        else:
-            yield Finding("postfix", each.directory, OK, found)
-        if not _clients(each):
-            yield Finding(
-                "sending",
-                each.directory,
-                SKIP,
-                "it has no smtp or lmtp client, so it sends nothing that counts",
-            )
+        version = each.settings.get("mail_version", "of unknown version")
+        yield first("postfix", each.directory, _INSTANCE, each, version=version)
+        yield from every("sending", each.directory, _SENDING, each)
 
 
-_ELSEWHERE = "That is right if the log comes from another machine; run the doctor there, too."
-_UPGRADE = "apt-get install postfix"
+_CA_SETTINGS = ("smtp_tls_CAfile", "smtp_tls_CApath")
+
+_AUTHORITIES: tuple[Row[Instance], ...] = (
+    Row(lambda it: any(map(it.said, _CA_SETTINGS)), OK, "{named}"),
+    Row(lambda it: it.said("tls_append_default_CA") == "yes", OK, "tls_append_default_CA = yes"),
+    Row(
+        always,
+        WARN,
+        "no CA is configured",
+        "Trusted means a chain that ends in a CA of yours; without one every connection that is "
+        "not DANE is Untrusted.",
+        "{mend}",
+    ),
+)
 
 
 def authorities(facts: Facts) -> Iterator[Finding]:
-    """Whether Postfix has any CA to trust."""
+    """Check that Postfix has a CA to trust."""
     for each in _sending(facts):
-        named = [
-            f"{name} = {each.said(name)}"
-            for name in ("smtp_tls_CAfile", "smtp_tls_CApath")
-            if each.said(name)
-        ]
-        if named or each.said("tls_append_default_CA") == "yes":
-            yield Finding(
-                "authorities", each.directory, OK, ", ".join(named) or "tls_append_default_CA = yes"
-            )
-        else:
-            why = "Trusted means a chain that ends in a CA of yours; without one every connection that is not DANE is Untrusted."
-            remedy = mend(each, "smtp_tls_CAfile", "/etc/ssl/certs/ca-certificates.crt")
-            yield Finding("authorities", each.directory, WARN, "no CA is configured", why, remedy)
+        named = ", ".join(f"{name} = {each.said(name)}" for name in _CA_SETTINGS if each.said(name))
+        remedy = mend(each, "smtp_tls_CAfile", "/etc/ssl/certs/ca-certificates.crt")
+        yield first("authorities", each.directory, _AUTHORITIES, each, named=named, mend=remedy)
+
+
+_TLSMGR: tuple[Row[Instance], ...] = (
+    Row(
+        lambda it: any(service.program == "tlsmgr" for service in it.services),
+        OK,
+        "master.cf has it",
+    ),
+    Row(
+        always,
+        FAIL,
+        "master.cf has none",
+        "Postfix's TLS needs it for randomness.",
+        "postconf {it.flag}-M tlsmgr/unix='tlsmgr unix - - n 1000? 1 tlsmgr' && "
+        "postfix {it.flag}reload",
+    ),
+)
 
 
 def session_cache(facts: Facts) -> Iterator[Finding]:
-    """Whether tlsmgr(8) is there, without which TLS clients cannot work."""
+    """Check that tlsmgr(8) is there, without which TLS clients cannot work."""
     for each in _sending(facts):
-        if any(service.program == "tlsmgr" for service in each.services):
-            yield Finding("tlsmgr", each.directory, OK, "master.cf has it")
-        else:
-            remedy = f"postconf {each.flag}-M tlsmgr/unix='tlsmgr unix - - n 1000? 1 tlsmgr' && {reload(each)}"
-            yield Finding(
-                "tlsmgr",
-                each.directory,
-                FAIL,
-                "master.cf has none",
-                "Postfix's TLS needs it for randomness.",
-                remedy,
-            )
+        yield first("tlsmgr", each.directory, _TLSMGR, each)
+
+
+# ---- how its lines begin --------------------------------------------------------------------
+
+_READABLE_TAG = re.compile(r"[^\x00-\x20\[\x7f]+")
+
+_TAG: tuple[Row[str], ...] = (
+    Row(
+        lambda it: not _READABLE_TAG.fullmatch(it),
+        FAIL,
+        "it is {shown}",
+        "With a blank or a bracket in it the tag cannot be told from the text, so none of its "
+        "lines is counted.",
+        "{mend}",
+    ),
+)
 
 
 def tags(facts: Facts) -> Iterator[Finding]:
-    """Whether the lines of every client begin with a tag that can be told from a forged one."""
+    """Check that the lines of every client begin with a tag that cannot be forged."""
     for each in _sending(facts):
         names: list[tuple[Service | None, str]] = [(None, each.said("syslog_name"))]
         names += [
@@ -323,15 +353,17 @@ def tags(facts: Facts) -> Iterator[Finding]:
             if "syslog_name" in service.overrides
         ]
         odd = [
-            (service, name)
+            finding
             for service, name in names
-            if not re.fullmatch(r"[^\x00-\x20\[\x7f]+", name)
+            for finding in every(
+                "syslog_name",
+                _place(each, service),
+                _TAG,
+                name,
+                shown=name or "empty",
+                mend=mend(each, "syslog_name", "postfix", service),
+            )
         ]
-        for service, name in odd:
-            about = f"{service.label} in {each.directory}" if service else each.directory
-            why = "With a blank or a bracket in it the tag cannot be told from the text, so nothing of it is counted."
-            remedy = mend(each, "syslog_name", "postfix", service)
-            yield Finding("syslog_name", about, FAIL, f"it is {name or 'empty'}", why, remedy)
-        if not odd:
-            shown = ", ".join(dict.fromkeys(f"{name}/smtp" for _, name in names))
-            yield Finding("syslog_name", each.directory, OK, f"its lines begin with {shown}")
+        shown = ", ".join(dict.fromkeys(f"{name}/smtp" for _, name in names))
+        good = Finding("syslog_name", each.directory, OK, f"its lines begin with {shown}")
+        yield from odd or [good]
