@@ -14,7 +14,7 @@ _LATE = 124
 """The status that timeout(1) gives, too."""
 
 
-class Said(NamedTuple):
+class Output(NamedTuple):
     """What a program answered."""
 
     status: int
@@ -34,7 +34,7 @@ class Account(NamedTuple):
 
 def ask(
     *words: str, stdin: str = "", seconds: float = 10, account: Account | None = None
-) -> Said | None:
+) -> Output | None:
     """What a program answers, in English; None where there is no such program.
 
     A program that does not answer in time has status 124. With `account` it runs as that user, which only root can ask.
@@ -56,8 +56,8 @@ def ask(
             extra_groups=account.groups if account else None,
         )
     except subprocess.TimeoutExpired:
-        return Said(_LATE, "", f"no answer within {seconds:g} seconds")
+        return Output(_LATE, "", f"no answer within {seconds:g} seconds")
     except OSError as error:
-        return Said(126, "", str(error))
+        return Output(126, "", str(error))
     out, err = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))
-    return Said(done.returncode, out, " ".join(err.split()))
+    return Output(done.returncode, out, " ".join(err.split()))

@@ -18,7 +18,7 @@ from dane_mailgraph.doctor.facts import Facts
 from dane_mailgraph.doctor.findings import Finding, Verdict, as_json, as_text
 from dane_mailgraph.doctor.loggers import JOURNAL, End, Routes
 from dane_mailgraph.doctor.own_mx import Mx, Served
-from dane_mailgraph.doctor.own_state import Disk, Upkeep
+from dane_mailgraph.doctor.own_state import Disk, OwnState
 from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service
 from dane_mailgraph.postfix_warnings import WARNINGS, Warned
 from dane_mailgraph.programs import Account
@@ -110,7 +110,7 @@ HEALTHY = Facts(
     same={LOG: True},
     account=Account("dane-mailgraph", 998, 998, (4, 998)),
     readable=True,
-    upkeep=Upkeep(
+    own=OwnState(
         "/var/lib/dane-mailgraph",
         "/var/cache/dane-mailgraph",
         newest=NOW - 5,
@@ -154,7 +154,7 @@ def end(**changed: Any) -> Facts:
 
 
 def kept(**changed: Any) -> Facts:
-    return HEALTHY._replace(upkeep=HEALTHY.upkeep._replace(**changed))
+    return HEALTHY._replace(own=HEALTHY.own._replace(**changed))
 
 
 def mx(**changed: Any) -> Facts:
@@ -714,7 +714,7 @@ CASES = {
         "/x cannot be read: No such file or directory",
     ),
     "does not answer": Case(
-        mx(live=None, silent="192.0.2.1:25 gives no certificate"),
+        mx(live=None, no_answer="192.0.2.1:25 gives no certificate"),
         "served now",
         SKIP,
         "192.0.2.1:25 gives no certificate",

@@ -118,7 +118,7 @@ def test_a_log_that_the_user_who_counts_cannot_read_must_be_mended(
     home.log.chmod(0o640)
     status, wrong = said(home, capsys)
 
-    assert (status, wrong["reading"]["found"]) == (1, "nobody, who counts, may not read it")
+    assert (status, wrong["reading"]["found"]) == (1, "nobody, the user that counts, may not read it")
 
 
 @pytest.mark.parametrize("option", ["--mx=a b", "--mx=mail:0", "--mx=", "--format=yaml", "file"])

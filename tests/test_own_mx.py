@@ -259,7 +259,7 @@ def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(
     mx = own_mx.look(target, [], HERE, dns)
     records = [tlsa.read(each) for each in mx.records.records]
 
-    assert (mx.address.secure, mx.address.records, mx.records.secure, mx.silent) == (
+    assert (mx.address.secure, mx.address.records, mx.records.secure, mx.no_answer) == (
         True,
         ("127.0.0.1",),
         True,
@@ -314,11 +314,11 @@ def test_a_server_that_does_not_answer_is_said(tmp_path: Path) -> None:
     with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns:
         mx = own_mx.look(Target(NAME, port), [], HERE, dns)
 
-    assert (mx.live, mx.silent) == (
+    assert (mx.live, mx.no_answer) == (
         None,
         f"127.0.0.1:{port} gives no certificate: Connection refused",
     )
 
 
 def test_a_name_without_an_address_is_not_asked() -> None:
-    assert looked(receiver()).silent == f"{NAME} has no address"
+    assert looked(receiver()).no_answer == f"{NAME} has no address"

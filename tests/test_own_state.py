@@ -10,7 +10,7 @@ from host import Host
 
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.doctor import own_state
-from dane_mailgraph.doctor.own_state import Upkeep
+from dane_mailgraph.doctor.own_state import OwnState
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def counted(tmp_path: Path) -> Host:
     return host
 
 
-def looked(host: Host) -> Upkeep:
+def looked(host: Host) -> OwnState:
     folder = str(host.log.parent)
     return own_state.look(
         str(host.log), str(Path(host.store.rrd.path).parent), folder, host.rules.step

@@ -26,11 +26,11 @@ def test_an_instance_tells_its_version_its_settings_and_its_services(first: Path
     (instance,) = postconf.instances() or []
 
     assert (instance.directory, instance.trouble) == (str(first), "")
-    assert instance.version >= (2, 11) and instance.said("mail_version").startswith(
+    assert instance.version >= (2, 11) and instance.value("mail_version").startswith(
         ".".join(map(str, instance.version))
     )
-    assert instance.said("myhostname") == "mail.example.test"
-    assert instance.said("smtp_tls_loglevel") == "0"
+    assert instance.value("myhostname") == "mail.example.test"
+    assert instance.value("smtp_tls_loglevel") == "0"
     assert [each.label for each in instance.services][:3] == [
         "smtp/unix",
         "relay/unix",
@@ -64,8 +64,8 @@ slow unix - - - - - smtp
         "syslog_name": "postfix/bulk",
     }
     assert (bulk.chroot, slow.chroot) == (True, False)
-    assert instance.said("smtp_tls_loglevel", slow) == "2"
-    assert instance.said("smtp_tls_loglevel") == "0"
+    assert instance.value("smtp_tls_loglevel", slow) == "2"
+    assert instance.value("smtp_tls_loglevel") == "0"
 
 
 def test_every_instance_is_asked(first: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_every_instance_is_asked(first: Path, tmp_path: Path) -> None:
         str(out),
         str(tmp_path / "none"),
     )
-    assert (two.said("syslog_name"), two.said("myhostname")) == ("postfix-out", "out.example.test")
+    assert (two.value("syslog_name"), two.value("myhostname")) == ("postfix-out", "out.example.test")
     assert "No such file or directory" in three.trouble and not three.services
     assert two.flag == f"-c {out} "
     assert (one.disabled, two.disabled) == (False, True)

@@ -1,4 +1,4 @@
-"""Whether the resolver validates, and whether Postfix hears of it: without that DANE is silently off."""
+"""Whether the resolver validates, and Postfix hears of it: without that DANE is silently off."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def chroots(facts: Facts) -> Iterator[Finding]:
 
 def _flag(facts: Facts, queue: str) -> str:
     """Return what the commands of the instance with this queue directory must be given."""
-    flags = (each.flag for each in facts.instances or () if each.said("queue_directory") == queue)
+    flags = (each.flag for each in facts.instances or () if each.value("queue_directory") == queue)
     return next(flags, "")
 
 

@@ -111,7 +111,7 @@ def whereabouts(facts: Facts) -> Iterator[Finding]:
     """Check that Postfix's lines go where we read."""
     routes = facts.routes
     for each in facts.at_work:
-        file = each.said("maillog_file")
+        file = each.value("maillog_file")
         same = any(facts.same.get(name) for name in ([file] if file else routes.files))
         route = _Route(each, routes, facts.end.path, file, same)
         words = ", ".join(routes.files)
@@ -149,7 +149,7 @@ _READING: tuple[Row[Facts], ...] = (
         _unknown,
         SKIP,
         _UNKNOWN,
-        f"There is no {UNIT} and no {{it.upkeep.state_dir}} yet.",
+        f"There is no {UNIT} and no {{it.own.state_dir}} yet.",
         "run as root",
     ),
     Row(lambda it: it.readable, OK, "{it.account.name} can read it"),

@@ -198,7 +198,7 @@ _LIVE: tuple[Row[_Server], ...] = (
     Row(
         lambda it: it.mx.live is None,
         SKIP,
-        "{it.mx.silent}",
+        "{it.mx.no_answer}",
         "Whether Postfix serves now what its files hold cannot be seen from here.",
         "posttls-finger -c -l dane '[{it.mx.target.name}]:{it.mx.target.port}'",
     ),

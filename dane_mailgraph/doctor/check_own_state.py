@@ -80,7 +80,7 @@ _LEDGER: tuple[Row[Facts], ...] = (
 
 def ledger(facts: Facts) -> Iterator[Finding]:
     """Check that the ledger can be read, and has been written lately."""
-    kept = facts.upkeep
+    kept = facts.own
     about = f"{kept.state_dir}/ledger.sqlite"
     if kept.ledger_trouble:
         missing = "is not there" in kept.ledger_trouble
@@ -96,23 +96,23 @@ def ledger(facts: Facts) -> Iterator[Finding]:
 
 
 def _same_file(facts: Facts) -> bool:
-    place, live = facts.upkeep.place, facts.upkeep.live
+    place, live = facts.own.place, facts.own.live
     return place is not None and live is not None and place[0] == live[0]
 
 
 _BOOKMARK: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.upkeep.place is None,
+        lambda it: it.own.place is None,
         WARN,
         "there is none",
         "The counter has never read this log; perhaps `log` was changed.",
         f"systemctl restart {UNIT}",
     ),
-    Row(lambda it: it.upkeep.live is None, SKIP, "the log is not there to compare it with"),
+    Row(lambda it: it.own.live is None, SKIP, "the log is not there to compare it with"),
     Row(
         lambda it: _same_file(it) and it.unread_bytes < 0,
         WARN,
-        "it is at byte {it.upkeep.place[1]:,} of {it.upkeep.live[1]:,}",
+        "it is at byte {it.own.place[1]:,} of {it.own.live[1]:,}",
         "The log has been truncated; what was written in between may be lost.",
         "dane-mailgraph collect -v",
     ),
@@ -124,7 +124,7 @@ _BOOKMARK: tuple[Row[Facts], ...] = (
 def bookmark(facts: Facts) -> Iterator[Finding]:
     """Check that our place in the log can be right."""
     log = facts.end.path
-    if not facts.upkeep.ledger_trouble and log != JOURNAL:
+    if not facts.own.ledger_trouble and log != JOURNAL:
         yield first("bookmark", log, _BOOKMARK, facts)
 
 
@@ -134,25 +134,25 @@ _ANEW = f"mv {{about}} {{about}}.wrong && systemctl restart {UNIT}"
 
 _RRD: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.upkeep.last is None and it.upkeep.written is not None,
+        lambda it: it.own.last is None and it.own.written is not None,
         FAIL,
         "it is gone",
         "Nothing is drawn, and reports reach back only as far as the ledger does.",
         f"systemctl restart {UNIT}; journalctl -u {UNIT}",
     ),
-    Row(lambda it: it.upkeep.last is None, WARN, "it is not there yet", _NOTHING_TO_DRAW, _STATUS),
+    Row(lambda it: it.own.last is None, WARN, "it is not there yet", _NOTHING_TO_DRAW, _STATUS),
     Row(
-        lambda it: it.upkeep.differing,
+        lambda it: it.own.differing,
         FAIL,
-        "{it.upkeep.differing} of {it.upkeep.compared} intervals differ from the ledger",
+        "{it.own.differing} of {it.own.compared} intervals differ from the ledger",
         "The RRD is wrong; once it is moved away, it is made anew from its snapshot and the "
         "ledger.",
         _ANEW,
     ),
     Row(
-        lambda it: it.upkeep.compared,
+        lambda it: it.own.compared,
         OK,
-        "sound; {it.upkeep.compared} intervals of the last week agree with the ledger",
+        "sound; {it.own.compared} intervals of the last week agree with the ledger",
     ),
     Row(always, OK, "sound"),
 )
@@ -160,7 +160,7 @@ _RRD: tuple[Row[Facts], ...] = (
 
 def rrd(facts: Facts) -> Iterator[Finding]:
     """Check that the RRD is sound, of this version, and agrees with the ledger."""
-    kept = facts.upkeep
+    kept = facts.own
     about = f"{kept.state_dir}/outbound.rrd"
     if kept.rrd_trouble:
         remedy = _ANEW.format(about=about) if "move it away" in kept.rrd_trouble else ""
@@ -175,7 +175,7 @@ def rrd(facts: Facts) -> Iterator[Finding]:
 def marks(facts: Facts) -> Iterator[Finding]:
     """List what the counter has left out since it began."""
     for omission in OMISSIONS:
-        count = facts.upkeep.marks.get(omission.name)
+        count = facts.own.marks.get(omission.name)
         if count and omission.is_loss:
             why = "They are missing in every picture; the log says which they were."
             yield Finding("left out", "", WARN, omission.in_words(count), why, omission.command)
@@ -185,14 +185,14 @@ def marks(facts: Facts) -> Iterator[Finding]:
 
 _PAGE: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.upkeep.drawn is None,
+        lambda it: it.own.drawn is None,
         WARN,
         "it is not there",
         "There is nothing to see.",
         f"systemctl enable --now {_TIMER}",
     ),
     Row(
-        lambda it: it.now - (it.upkeep.drawn or 0) > _DRAWN_WITHIN,
+        lambda it: it.now - (it.own.drawn or 0) > _DRAWN_WITHIN,
         WARN,
         "it was drawn {minutes} minutes ago",
         "The page shows what was then.",
@@ -204,8 +204,8 @@ _PAGE: tuple[Row[Facts], ...] = (
 
 def page(facts: Facts) -> Iterator[Finding]:
     """Check that the page has been written lately."""
-    ago = max(0, facts.now - (facts.upkeep.drawn or 0))
-    about = f"{facts.upkeep.output_dir}/index.html"
+    ago = max(0, facts.now - (facts.own.drawn or 0))
+    about = f"{facts.own.output_dir}/index.html"
     yield first("page", about, _PAGE, facts, minutes=ago // MINUTE, seconds=ago)
 
 
@@ -224,5 +224,5 @@ _DISK: tuple[Row[Disk], ...] = (
 
 def disks(facts: Facts) -> Iterator[Finding]:
     """Check that there is room for the store and the page."""
-    for disk in facts.upkeep.disks:
+    for disk in facts.own.disks:
         yield first("disk", disk.path, _DISK, disk, mib=disk.free >> 20)

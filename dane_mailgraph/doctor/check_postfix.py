@@ -42,7 +42,7 @@ def _security_level(value: str, instance: Instance, service: Service | None) -> 
         return OK, ""
     if value in ("verify", "secure", "fingerprint"):
         return WARN, "Verified then says that this level was satisfied, not that DANE was."
-    mapped = instance.said("smtp_tls_policy_maps", service)
+    mapped = instance.value("smtp_tls_policy_maps", service)
     why = (
         "it sends in plaintext"
         if value in ("", "none")
@@ -75,7 +75,7 @@ def _loglevel(value: str, instance: Instance, service: Service | None) -> tuple[
 
 def _lmtp_loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
     verdict, _ = _loglevel(value, instance, service)
-    if verdict is FAIL and instance.said("lmtp_tls_security_level", service) not in ("", "none"):
+    if verdict is FAIL and instance.value("lmtp_tls_security_level", service) not in ("", "none"):
         return WARN, "lmtp uses TLS, but logs none of its connections, so they are not counted."
     return OK, ""
 
@@ -180,7 +180,7 @@ def settings(facts: Facts) -> Iterator[Finding]:
 
 
 def _judged(rule: Rule, instance: Instance, service: Service | None) -> Finding:
-    value = instance.said(rule.setting, service)
+    value = instance.value(rule.setting, service)
     verdict, why = rule.judge(value, instance, service)
     remedy = ""
     if verdict is not OK:
@@ -203,7 +203,7 @@ def _place(instance: Instance, service: Service | None) -> str:
 def _usual(instance: Instance) -> set[str]:
     """Return the transports that carry mail to others by default."""
     return {
-        instance.said(name).partition(":")[0] for name in ("default_transport", "relay_transport")
+        instance.value(name).partition(":")[0] for name in ("default_transport", "relay_transport")
     }
 
 
@@ -283,8 +283,8 @@ def presence(facts: Facts) -> Iterator[Finding]:
 _CA_SETTINGS = ("smtp_tls_CAfile", "smtp_tls_CApath")
 
 _AUTHORITIES: tuple[Row[Instance], ...] = (
-    Row(lambda it: any(map(it.said, _CA_SETTINGS)), OK, "{named}"),
-    Row(lambda it: it.said("tls_append_default_CA") == "yes", OK, "tls_append_default_CA = yes"),
+    Row(lambda it: any(map(it.value, _CA_SETTINGS)), OK, "{named}"),
+    Row(lambda it: it.value("tls_append_default_CA") == "yes", OK, "tls_append_default_CA = yes"),
     Row(
         always,
         WARN,
@@ -299,7 +299,9 @@ _AUTHORITIES: tuple[Row[Instance], ...] = (
 def authorities(facts: Facts) -> Iterator[Finding]:
     """Check that Postfix has a CA to trust."""
     for each in _sending(facts):
-        named = ", ".join(f"{name} = {each.said(name)}" for name in _CA_SETTINGS if each.said(name))
+        named = ", ".join(
+            f"{name} = {each.value(name)}" for name in _CA_SETTINGS if each.value(name)
+        )
         remedy = mend(each, "smtp_tls_CAfile", "/etc/ssl/certs/ca-certificates.crt")
         yield first("authorities", each.directory, _AUTHORITIES, each, named=named, mend=remedy)
 
@@ -346,7 +348,7 @@ _TAG: tuple[Row[str], ...] = (
 def tags(facts: Facts) -> Iterator[Finding]:
     """Check that the lines of every client begin with a tag that cannot be forged."""
     for each in _sending(facts):
-        names: list[tuple[Service | None, str]] = [(None, each.said("syslog_name"))]
+        names: list[tuple[Service | None, str]] = [(None, each.value("syslog_name"))]
         names += [
             (service, service.overrides["syslog_name"])
             for service in _clients(each)

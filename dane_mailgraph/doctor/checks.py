@@ -32,9 +32,9 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_own_state.disks,
     check_mx.servers,
 )
-"""In the order in which an empty graph is looked into: from Postfix to the page, then our own servers."""
+"""In the order of the journey: from Postfix to the page, then our own servers."""
 
 
 def diagnose(facts: Facts) -> list[Finding]:
-    """Every finding, in the order of the table."""
+    """Return every finding, in the order of the table."""
     return [finding for check in CHECKS for finding in check(facts)]

@@ -1,4 +1,4 @@
-"""Everything that the doctor looks at, asked of those who know."""
+"""Everything that the checks look at, gathered in one place."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..programs import Account, ask
 from . import loggers, own_mx, own_state, postconf
 from .loggers import JOURNAL, End, Routes
 from .own_mx import Mx
-from .own_state import Upkeep
+from .own_state import OwnState
 from .postconf import Instance
 
 
 class Facts(NamedTuple):
-    """What is, as far as whoever asks may know it."""
+    """Everything the checks look at; None where it could not be determined."""
 
     now: int
     root: bool
-    """Asked as root."""
+    """The doctor runs as root."""
     instances: Sequence[Instance] | None
     """None where there is no Postfix."""
     resolv: Resolv
     probes: Sequence[Answer]
-    """What each server says to `. NS`, which is what Postfix asks to see whether they validate (dnssec_probe)."""
+    """The answer of each server to `. NS`, by which Postfix tests validation (dnssec_probe)."""
     chroots: Mapping[str, Resolv]
     """Queue directory of an instance whose SMTP clients are chrooted -> the resolv.conf in it."""
     libc: tuple[int, ...]
@@ -36,26 +36,26 @@ class Facts(NamedTuple):
     end: End
     routes: Routes
     same: Mapping[str, bool]
-    """Files into which mail is logged -> whether our log is that file."""
+    """File into which mail is logged -> whether it is our log."""
     account: Account | None
-    """Who counts."""
+    """The user that counts."""
     readable: bool | None
-    """Whether that user can read the log; None where only root can tell."""
-    upkeep: Upkeep
+    """Whether that user can read the log; None where only root can find out."""
+    own: OwnState
     time_zone: str
     """The setting, empty for the system's zone."""
     synchronized: bool | None
-    """Whether the clock follows a time server; None where nobody knows."""
+    """Whether the clock follows a time server; None where it is unknown."""
 
     @property
     def at_work(self) -> list[Instance]:
-        """The instances that can be read and are to be started."""
+        """The instances that can be read and are not disabled."""
         return [each for each in self.instances or () if not each.trouble and not each.disabled]
 
     @property
     def counted_ago(self) -> int | None:
         """Seconds since the end of the newest interval counted, negative ahead of the clock."""
-        return None if self.upkeep.written is None else self.now - self.upkeep.written
+        return None if self.own.written is None else self.now - self.own.written
 
     @property
     def line_age(self) -> int:
@@ -65,7 +65,7 @@ class Facts(NamedTuple):
     @property
     def unread_bytes(self) -> int:
         """Bytes of our log behind the bookmark; negative where the log is shorter than that."""
-        place, live = self.upkeep.place, self.upkeep.live
+        place, live = self.own.place, self.own.live
         return live[1] - place[1] if place and live else 0
 
 
@@ -77,13 +77,21 @@ def gather(
     resolv_conf: str = resolver.PATH,
     port: int = 53,
 ) -> Facts:
-    """Ask everybody; `targets` are our own servers, or none for those of Postfix itself. `port` is the resolvers'."""
+    """Ask Postfix, the resolvers, the loggers, the log and our store.
+
+    Args:
+        settings: The settings in force.
+        targets: Our own servers; none stands for those that Postfix itself names.
+        now: Epoch second.
+        resolv_conf: The file that names the resolvers.
+        port: The port of the resolvers.
+    """
     instances = postconf.instances()
-    told = [each for each in instances or () if not each.trouble and not each.disabled]
+    active = [each for each in instances or () if not each.trouble and not each.disabled]
     resolv = resolver.read(resolv_conf)
     where = {
-        each.said("queue_directory")
-        for each in told
+        each.value("queue_directory")
+        for each in active
         if any(s.program == "smtp" and s.chroot for s in each.services)
     }
     chroots = {
@@ -94,7 +102,7 @@ def gather(
     )
     routes = loggers.routes()
     account = loggers.counter(settings.state_dir)
-    files = {*routes.files, *(each.said("maillog_file") for each in told)} - {""}
+    files = {*routes.files, *(each.value("maillog_file") for each in active)} - {""}
     return Facts(
         now=now,
         root=os.geteuid() == 0,
@@ -103,7 +111,9 @@ def gather(
         probes=[resolver.ask(".", "NS", server, port) for server in servers],
         chroots=chroots,
         libc=_libc(),
-        mx=[own_mx.look(each, told, resolv, port) for each in targets or own_mx.receivers(told)],
+        mx=[
+            own_mx.look(each, active, resolv, port) for each in targets or own_mx.receivers(active)
+        ],
         end=loggers.end(settings.log, settings.time_zone, settings.ignore_relays, now),
         routes=routes,
         same={file: _same(file, settings.log) for file in sorted(files)},
@@ -111,7 +121,7 @@ def gather(
         readable=loggers.readable(settings.log, account)
         if account and settings.log != JOURNAL
         else None,
-        upkeep=own_state.look(settings.log, settings.state_dir, settings.output_dir, settings.step),
+        own=own_state.look(settings.log, settings.state_dir, settings.output_dir, settings.step),
         time_zone=settings.texts["time_zone"],
         synchronized=_synchronized(),
     )
@@ -127,8 +137,8 @@ def _libc() -> tuple[int, ...]:
 
 
 def _synchronized() -> bool | None:
-    said = ask("timedatectl", "show", "-p", "NTPSynchronized", "--value")
-    return None if said is None or said.status else said.out.strip() == "yes"
+    output = ask("timedatectl", "show", "-p", "NTPSynchronized", "--value")
+    return None if output is None or output.status else output.out.strip() == "yes"
 
 
 def _same(one: str, other: str) -> bool:

@@ -45,8 +45,8 @@ class Finding(NamedTuple):
 class Row(Generic[T]):
     """One thing that a check may find in its subject.
 
-    The texts are templates of `str.format`: `{it}` is the subject, `{about}` that of the finding; other names are words that the
-    check passes along.
+    The texts are templates of `str.format`: `{it}` is the subject, `{about}` that of the finding,
+    other names are words that the check passes along.
     """
 
     applies: Callable[[T], object]
@@ -88,7 +88,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Return a line a finding, below what is not well why it matters and what mends it, then a sum."""
+    """Return a line a finding; where it is not OK also why and what mends it; then a sum."""
     width = max((len(each.check) for each in findings), default=0)
     lines = []
     for each in findings:

@@ -1,4 +1,4 @@
-"""Where Postfix's lines go, and what the end of our log looks like."""
+"""Where Postfix's lines go, and what the end of our log holds."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ JOURNAL = "journal"
 UNIT = "dane-mailgraph.service"
 
 _END = 1 << 18
-"""Bytes of the log that are looked at: some 1,500 lines."""
+"""Bytes at the end of the log that are read: some 1,500 lines."""
 
 _DELIVERY = re.compile(rb"[0-9A-Za-z]+: to=<.* status=(?:sent|deferred|bounced) \(")
 _FOLDED = re.compile(rb"last message repeated \d+ times|message repeated \d+ times: \[(?!.*\]$)")
-"""Repeats that cannot be counted: of which line, or cut."""
+"""Repeats that cannot be counted: the line is not named, or cut off."""
 _DROPPED = re.compile(
-    rb"imuxsock lost \d+ messages|begin to drop messages due to rate-limiting|Suppressed \d+ messages from .*postfix"
+    rb"imuxsock lost \d+ messages|begin to drop messages due to rate-limiting|"
+    rb"Suppressed \d+ messages from .*postfix"
 )
 
 _SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
@@ -44,16 +45,16 @@ class End(NamedTuple):
 
     path: str
     trouble: str = ""
-    """The sentence of the counter, where it cannot be read."""
+    """The sentence of the error, where it cannot be read."""
     changed: int = 0
-    """When something was last written to it."""
+    """Epoch second of the last change of the file."""
     lines: int = 0
     unstamped: int = 0
     """Lines whose head holds no readable time."""
     yearless: int = 0
     """Lines with traditional stamps, which have no zone."""
     newest: int | None = None
-    """The latest stamp."""
+    """Epoch second of the latest stamp; None where no line has one."""
     postfix: int = 0
     """Lines of any of Postfix's programs."""
     nameless: int = 0
@@ -64,36 +65,37 @@ class End(NamedTuple):
     folded: int = 0
     """Repeats that syslog has folded so that they cannot be counted."""
     dropped: int = 0
-    """Lines in which a logger says that it has lost some."""
+    """Lines by which a logger reports that it has lost lines."""
     warnings: Mapping[str, int] = {}
-    """Names of Postfix's warnings that we know (`alarms`) -> how often."""
+    """Name of a row of `postfix_warnings` -> how often."""
 
 
 class Routes(NamedTuple):
-    """Who takes what is written to /dev/log."""
+    """Where the lines that are written to /dev/log go."""
 
     rsyslog: bool
     files: tuple[str, ...]
-    """Into which files rsyslog's rules put mail.info."""
+    """The files into which rsyslog's rules write mail.info."""
     reduced: bool
     """rsyslog folds repeats (RepeatedMsgReduction)."""
     journal: bool
     dropped: int
-    """How often journald said within a week that it has suppressed messages of Postfix's."""
+    """How often within a week journald has suppressed messages of Postfix's."""
 
 
 # ---- our log --------------------------------------------------------------------------------
 
 
 def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
-    """Read the end of the log, or of the journal."""
+    """Read the end of the log, or of the journal, as the counter would."""
     if path == JOURNAL:
         return _end_of_journal(zone, ignored, now)
     try:
         if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
             return End(
                 path,
-                f"{path} is a pipe, which holds no old lines; set `log` to the file that Postfix's lines go to.",
+                f"{path} is a pipe, which holds no old lines; set `log` to the file that "
+                "Postfix's lines go to.",
             )
         with open_log(path) as log:
             before = max(0, log.status.st_size - _END)
@@ -110,22 +112,23 @@ def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
 
 
 def _end_of_journal(zone: tzinfo | None, ignored: Relays, now: int) -> End:
-    said = ask(
+    output = ask(
         "journalctl", "-q", "--no-pager", "-o", "short-iso", "-n", "1500", "SYSLOG_FACILITY=2"
     )
-    if said is None:
+    if output is None:
         return End(
             JOURNAL,
             "There is no journalctl here; set `log` to the file that Postfix's lines go to.",
         )
-    if said.status or not said.out:
-        why = said.err or "it holds no line of the mail facility that we may read"
+    if output.status or not output.out:
+        why = output.err or "it holds no line of the mail facility that we may read"
         return End(
             JOURNAL,
-            f"The journal cannot be read: {why}; run as root, or as a user of the group systemd-journal.",
+            f"The journal cannot be read: {why}; run as root, or as a user of the group "
+            "systemd-journal.",
         )
     return _read(
-        JOURNAL, said.out.encode("utf-8", "surrogateescape").split(b"\n"), now, zone, ignored
+        JOURNAL, output.out.encode("utf-8", "surrogateescape").split(b"\n"), now, zone, ignored
     )
 
 
@@ -175,7 +178,7 @@ def _connections(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> int:
 
 
 def routes(root: str = "/") -> Routes:
-    """What the loggers of this machine do with mail.info."""
+    """Return what the loggers of this machine do with mail.info."""
     texts = []
     for path in [
         os.path.join(root, "etc/rsyslog.conf"),
@@ -200,7 +203,7 @@ def routes(root: str = "/") -> Routes:
 
 
 def _runs(program: str, root: str) -> bool:
-    """Whether a process has this name; Debian's rsyslogd writes no pid file (-iNONE)."""
+    """Return whether a process has this name; Debian's rsyslogd writes no pid file (-iNONE)."""
     for path in glob.iglob(os.path.join(root, "proc/[0-9]*/comm")):
         try:
             with open(path, "rb") as file:
@@ -220,7 +223,7 @@ def _files(rules: str) -> Iterable[str]:
 
 
 def _takes_mail(selector: str) -> bool:
-    """Whether a selector such as `*.*;auth.none` takes mail.info (heads.conf(5))."""
+    """Return whether a selector such as `*.*;auth.none` takes mail.info (syslog.conf(5))."""
     takes = False
     for part in selector.lower().split(";"):
         facilities, _, priority = part.partition(".")
@@ -230,31 +233,31 @@ def _takes_mail(selector: str) -> bool:
 
 
 def _suppressed() -> int:
-    said = ask(
+    output = ask(
         "journalctl", "-q", "--no-pager", "-o", "cat", "--since=-7d", f"MESSAGE_ID={_SUPPRESSED}"
     )
-    return len(_DROPPED.findall(said.out.encode())) if said else 0
+    return len(_DROPPED.findall(output.out.encode())) if output else 0
 
 
 # ---- who counts -----------------------------------------------------------------------------
 
 
 def counter(state_dir: str) -> Account | None:
-    """The user that counts: of the unit, where systemd knows it, else the owner of the state directory."""
-    told: dict[str, str] = {}
-    said = ask("systemctl", "show", UNIT, "-p", "User", "-p", "SupplementaryGroups")
-    if said and not said.status:
-        told = dict(line.split("=", 1) for line in said.out.split("\n") if "=" in line)
+    """Return the user that counts: of the systemd unit, else the owner of the state directory."""
+    unit: dict[str, str] = {}
+    output = ask("systemctl", "show", UNIT, "-p", "User", "-p", "SupplementaryGroups")
+    if output and not output.status:
+        unit = dict(line.split("=", 1) for line in output.out.split("\n") if "=" in line)
     try:
         user = (
-            pwd.getpwnam(told["User"])
-            if told.get("User")
+            pwd.getpwnam(unit["User"])
+            if unit.get("User")
             else pwd.getpwuid(os.stat(state_dir).st_uid)
         )
     except (OSError, KeyError):
         return None
     groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
-    for name in told.get("SupplementaryGroups", "").split():
+    for name in unit.get("SupplementaryGroups", "").split():
         try:
             groups.add(grp.getgrnam(name).gr_gid)
         except KeyError:
@@ -263,10 +266,10 @@ def counter(state_dir: str) -> Account | None:
 
 
 def readable(path: str, account: Account) -> bool | None:
-    """Whether that user can read a file; None where only root could tell."""
+    """Return whether that user can read a file; None where only root could find out."""
     if account.uid == os.geteuid():
         return os.access(path, os.R_OK)
     if os.geteuid():
         return None
-    said = ask("test", "-r", path, account=account)
-    return None if said is None else said.status == 0
+    output = ask("test", "-r", path, account=account)
+    return None if output is None else output.status == 0

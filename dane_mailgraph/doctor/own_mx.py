@@ -1,7 +1,7 @@
-"""openssl(1): the certificates of our own mail servers, beside the TLSA records that are published for them.
+"""Our own mail servers: the certificates that they serve, and the TLSA records published.
 
-The command rather than a package: it is there wherever Debian's Postfix is (by ssl-cert), it is what Postfix
-itself checks chains with, and `s_client` speaks STARTTLS.
+By openssl(1) rather than a package: it comes with Debian's Postfix (by ssl-cert), Postfix itself
+checks chains with OpenSSL, and `s_client` speaks STARTTLS.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PORTS = {"smtp": SMTP, "submission": 587, "submissions": SUBMISSIONS, "smtps": 
 """For machines without /etc/services; and `smtps` is in no newer one."""
 
 _PATIENCE = 15
-"""Seconds for a live answer: postscreen(8) lets a client wait 6 s for its greeting (postscreen_greet_wait)."""
+"""Seconds for a live answer: postscreen(8) greets after 6 s (postscreen_greet_wait)."""
 
 
 class Served(NamedTuple):
-    """What an instance of Postfix has been told to serve on a port."""
+    """What an instance of Postfix is configured to serve on a port."""
 
     directory: str
     offers: bool
@@ -48,30 +48,30 @@ class Served(NamedTuple):
 
 
 class Mx(NamedTuple):
-    """What is known of one of our own servers."""
+    """One of our own servers: what DNS has of it, what Postfix serves, what answers."""
 
     target: Target
     address: Answer
     records: Answer
     served: tuple[Served, ...]
     live: Chain | None
-    """What answers there now."""
-    silent: str = ""
-    """Why nothing does."""
+    """The chain that the server sends now; None where it does not answer."""
+    no_answer: str = ""
+    """Why it does not answer."""
 
 
 def receivers(instances: Iterable[Instance]) -> list[Target]:
-    """The names by which these instances take mail from others on port 25."""
+    """Return the names by which these instances take mail from others on port 25."""
     names = [
-        each.said("myhostname").lower()
+        each.value("myhostname").lower()
         for each in instances
-        if _listeners(each, SMTP) and not _local(each.said("inet_interfaces"))
+        if _listeners(each, SMTP) and not _local(each.value("inet_interfaces"))
     ]
     return [Target(name) for name in dict.fromkeys(names) if name]
 
 
 def look(target: Target, instances: Sequence[Instance], resolv: Resolv, port: int = 53) -> Mx:
-    """Find out all about one of our servers; `port` is the resolvers'."""
+    """Gather everything about one of our servers; `port` is that of the resolvers."""
     address = resolver.look_up(target.name, "A", resolv, port)
     if not address.records:
         other = resolver.look_up(target.name, "AAAA", resolv, port)
@@ -82,15 +82,15 @@ def look(target: Target, instances: Sequence[Instance], resolv: Resolv, port: in
         for each in instances
         for service in _listeners(each, target.port)
     )
-    live, silent = _live(target, address)
-    return Mx(target, address, records, served, live, silent)
+    live, no_answer = _live(target, address)
+    return Mx(target, address, records, served, live, no_answer)
 
 
-# ---- what Postfix has been told -------------------------------------------------------------
+# ---- what Postfix is configured to serve -----------------------------------------------------
 
 
 def _listeners(instance: Instance, port: int) -> list[Service]:
-    """The services of master.cf that take mail on this port, not only from this machine."""
+    """Return the services of master.cf that take mail on this port from other machines."""
     found = []
     for each in instance.services:
         host, _, name = each.name.rpartition(":")
@@ -122,14 +122,14 @@ def _port(name: str) -> int | None:
 
 
 def _served(instance: Instance, service: Service, target: Target) -> Served:
-    def said(name: str) -> str:
-        return instance.said(name, service)
+    def value(name: str) -> str:
+        return instance.value(name, service)
 
-    level, old = said("smtpd_tls_security_level"), said("smtpd_use_tls")
-    files = said("smtpd_tls_chain_files").replace(",", " ").split()
+    level, old = value("smtpd_tls_security_level"), value("smtpd_use_tls")
+    files = value("smtpd_tls_chain_files").replace(",", " ").split()
     mixed = bool(files)
     if not files:
-        named = (said(f"smtpd_tls_{kind}_file") for kind in ("cert", "eccert", "dcert"))
+        named = (value(f"smtpd_tls_{kind}_file") for kind in ("cert", "eccert", "dcert"))
         files = [each for each in named if each not in ("", "none")]
     chains: list[Chain] = []
     troubles = []
@@ -148,13 +148,13 @@ def _served(instance: Instance, service: Service, target: Target) -> Served:
     return Served(
         instance.directory,
         offers,
-        bool(said("tls_server_sni_maps")),
+        bool(value("tls_server_sni_maps")),
         tuple(chains),
         tuple(troubles),
     )
 
 
-# ---- what it serves -------------------------------------------------------------------------
+# ---- what it serves now ---------------------------------------------------------------------
 
 
 def _live(target: Target, address: Answer) -> tuple[Chain | None, str]:
@@ -163,7 +163,7 @@ def _live(target: Target, address: Answer) -> tuple[Chain | None, str]:
     host = address.records[0]
     where = f"[{host}]:{target.port}" if ":" in host else f"{host}:{target.port}"
     starttls = () if target.port == SUBMISSIONS else ("-starttls", "smtp")
-    said = ask(
+    output = ask(
         "openssl",
         "s_client",
         "-connect",
@@ -174,17 +174,18 @@ def _live(target: Target, address: Answer) -> tuple[Chain | None, str]:
         "-showcerts",
         seconds=_PATIENCE,
     )
-    if said is None:
+    if output is None:
         return None, "there is no command openssl"
-    group = PEM_CERTIFICATE.findall(said.out)
+    group = PEM_CERTIFICATE.findall(output.out)
     chain = chain_of(f"{target} ({host})", group, target.name) if group else None
-    return chain, "" if chain else f"{where} gives no certificate: {_why(said.err)}"
+    return chain, "" if chain else f"{where} gives no certificate: {_why(output.err)}"
 
 
-def _why(said: str) -> str:
+def _why(output: str) -> str:
     """The words that tell something in OpenSSL's stack of errors."""
     known = re.search(
-        r"Connection refused|Network is unreachable|No route to host|no answer within \d+ seconds|timed out",
-        said,
+        r"Connection refused|Network is unreachable|No route to host|"
+        r"no answer within \d+ seconds|timed out",
+        output,
     )
     return known[0] if known else "it offers no TLS"

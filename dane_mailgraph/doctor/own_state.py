@@ -1,4 +1,4 @@
-"""How our own things are: ledger, bookmark, RRD, page and disks, only looked at."""
+"""What we keep - ledger, bookmark, RRD, page, room on the disks - read without changing it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..times import DAY
 LEDGER = "ledger.sqlite"
 
 _AUDITED = 7 * DAY
-"""Seconds of which ledger and RRD are compared: the ledger keeps a week at least."""
+"""Seconds for which ledger and RRD are compared: the ledger keeps a week at least."""
 
 
 class Disk(NamedTuple):
-    """The file system of a folder, for whoever is not root."""
+    """The file system of a folder, as users other than root may fill it."""
 
     path: str
     free: int
@@ -27,41 +27,41 @@ class Disk(NamedTuple):
     """None where the file system makes them as it needs them."""
 
 
-class Upkeep(NamedTuple):
-    """What we keep, as it is found."""
+class OwnState(NamedTuple):
+    """What we keep; None where it could not be determined."""
 
     state_dir: str
     output_dir: str
     ledger_trouble: str = ""
-    """The sentence of the ledger, where it cannot be read."""
+    """The sentence of the error, where the ledger cannot be read."""
     newest: int | None = None
-    """When the newest line was written that has been read."""
+    """Epoch second of the newest line that has been read."""
     written: int | None = None
-    """Up to when the ledger has put its intervals into the RRD."""
+    """Epoch second until which intervals have been written to the RRD."""
     writing: bool = False
     """An update of the RRD is under way, or was cut off."""
     marks: Mapping[str, int] = {}
     """Name of each of the `OMISSIONS` -> how many since counting began."""
     place: tuple[int, int] | None = None
-    """Inode of our log, and the byte up to which it has been read."""
+    """Inode of our log, and the byte until which it has been read."""
     live: tuple[int, int] | None = None
     """Inode and size of our log; None where it is no file."""
     rrd_trouble: str = ""
-    """The sentence of the RRD, where it cannot be read."""
+    """The sentence of the error, where the RRD cannot be read."""
     last: int | None = None
-    """Up to when the RRD is written."""
+    """Epoch second until which the RRD is written."""
     compared: int = 0
     """Intervals in which ledger and RRD were compared."""
     differing: int = 0
-    """Intervals of which the RRD tells something else than the ledger."""
+    """Intervals in which the RRD and the ledger differ."""
     drawn: int | None = None
-    """When index.html was written."""
+    """Epoch second in which index.html was written."""
     disks: tuple[Disk, ...] = ()
 
 
-def look(log: str, state_dir: str, output_dir: str, step: int) -> Upkeep:
-    """Look at everything that we keep; what cannot be read is said in the sentence of whoever read it."""
-    found = Upkeep(
+def look(log: str, state_dir: str, output_dir: str, step: int) -> OwnState:
+    """Look at everything that we keep, without changing it; errors become sentences in it."""
+    found = OwnState(
         state_dir,
         output_dir,
         live=_live(log),
@@ -100,8 +100,10 @@ def _audit(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]:
     start = max(until - _AUDITED, begin, state.pruned_before or 0)
     start += -start % step
     rows = rrd.rows(step, start, until)
-    told = list(ledger.intervals(start, until))
-    return len(told), sum(rows[(at - start) // step].counts != counts for at, counts in told)
+    intervals = list(ledger.intervals(start, until))
+    return len(intervals), sum(
+        rows[(at - start) // step].counts != counts for at, counts in intervals
+    )
 
 
 def _live(log: str) -> tuple[int, int] | None:
@@ -121,7 +123,9 @@ def _changed(path: str) -> int | None:
 
 def _disk(folder: str) -> Disk | None:
     try:
-        told = os.statvfs(folder)
+        system = os.statvfs(folder)
     except OSError:
         return None
-    return Disk(folder, told.f_bavail * told.f_frsize, told.f_favail if told.f_files else None)
+    return Disk(
+        folder, system.f_bavail * system.f_frsize, system.f_favail if system.f_files else None
+    )

@@ -1,4 +1,4 @@
-"""postconf(1): what each instance of Postfix is told by its main.cf and master.cf."""
+"""The configuration of each instance of Postfix, main.cf and master.cf, by postconf(1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..programs import Said, ask
+from ..programs import Output, ask
 
 USUAL = "/etc/postfix"
 """The configuration directory that is built into nearly every Postfix."""
@@ -53,7 +53,7 @@ SETTINGS = (
     "smtpd_tls_security_level",
     "smtpd_use_tls",
 )
-"""What is asked. A parameter that this version of Postfix does not know is absent from the answer."""
+"""The parameters that are asked for; postconf leaves out those that its version does not know."""
 
 
 class Service(NamedTuple):
@@ -73,18 +73,18 @@ class Service(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """One configuration directory; where it cannot be read, `trouble` says why and the rest is empty."""
+    """One configuration directory; `trouble` says why it cannot be read, then the rest is empty."""
 
     directory: str
     settings: Mapping[str, str]
     services: tuple[Service, ...]
     trouble: str = ""
     disabled: bool = False
-    """It is one of several, and not to be started."""
+    """It is one of several and is not started (multi_instance_enable = no)."""
 
     @property
     def version(self) -> tuple[int, ...]:
-        """`(3, 7, 11)`; of a snapshot such as 3.12-20260821 the numbers before the date."""
+        """`(3, 7, 11)`; of a snapshot such as 3.12-20260821 only `(3, 12)`."""
         return tuple(
             int(each)
             for each in re.findall(r"\d+", self.settings.get("mail_version", "").partition("-")[0])
@@ -92,17 +92,20 @@ class Instance(NamedTuple):
 
     @property
     def flag(self) -> str:
-        """What its commands must be given to mean this one: `-c DIRECTORY `, or nothing for the usual one."""
+        """The option that names it to its commands: `-c DIRECTORY `; empty for the usual one."""
         return "" if self.directory in ("", USUAL) else f"-c {shlex.quote(self.directory)} "
 
-    def said(self, name: str, service: Service | None = None) -> str:
-        """The value in force, for a service or for all; empty where Postfix does not know the parameter."""
+    def value(self, name: str, service: Service | None = None) -> str:
+        """Return the value in force, of a service or of all; empty if Postfix does not know it."""
         overridden = service.overrides.get(name) if service else None
         return self.settings.get(name, "") if overridden is None else overridden
 
 
 def instances() -> list[Instance] | None:
-    """All instances, the first as Postfix finds it (MAIL_CONFIG respected); None where there is no Postfix."""
+    """Return all instances, the default one first (MAIL_CONFIG respected).
+
+    None where there is no Postfix.
+    """
     first = _instance("")
     if first is None:
         return None
@@ -110,18 +113,21 @@ def instances() -> list[Instance] | None:
     more = [each for each in map(_instance, others) if each]
     return [
         first,
-        *(each._replace(disabled=each.said("multi_instance_enable") == "no") for each in more),
+        *(each._replace(disabled=each.value("multi_instance_enable") == "no") for each in more),
     ]
 
 
 def _instance(directory: str) -> Instance | None:
-    said = _ask(directory, "-x", *SETTINGS)
-    if said is None:
+    output = _ask(directory, "-x", *SETTINGS)
+    if output is None:
         return None
-    settings = dict(_pairs(said.out))
-    if said.status:
+    settings = dict(_pairs(output.out))
+    if output.status:
         return Instance(
-            directory, settings, (), said.err.rpartition("fatal: ")[2] or f"status {said.status}"
+            directory,
+            settings,
+            (),
+            output.err.rpartition("fatal: ")[2] or f"status {output.status}",
         )
     services, overrides = _ask(directory, "-M"), _ask(directory, "-x", "-P")
     found = tuple(
@@ -130,7 +136,7 @@ def _instance(directory: str) -> Instance | None:
     return Instance(directory or settings.get("config_directory", ""), settings, found)
 
 
-def _ask(directory: str, *words: str) -> Said | None:
+def _ask(directory: str, *words: str) -> Output | None:
     return ask("postconf", *(("-c", directory) if directory else ()), *words)
 
 
@@ -141,10 +147,10 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _services(lines: str, overrides: str, settings: Mapping[str, str]) -> list[Service]:
-    told: dict[str, dict[str, str]] = {}
+    of_service: dict[str, dict[str, str]] = {}
     for key, value in _pairs(overrides):
         service, _, name = key.rpartition("/")
-        told.setdefault(service, {})[name] = value
+        of_service.setdefault(service, {})[name] = value
     usual = "y" if settings.get("compatibility_level", "0") in ("", "0") else "n"
     services = []
     for line in lines.split("\n"):
@@ -152,5 +158,7 @@ def _services(lines: str, overrides: str, settings: Mapping[str, str]) -> list[S
         if len(fields) == 8:
             name, kind, chroot, program = fields[0], fields[1], fields[4], fields[7].split()[0]
             chrooted = (usual if chroot == "-" else chroot) == "y"
-            services.append(Service(name, kind, program, chrooted, told.get(f"{name}/{kind}", {})))
+            services.append(
+                Service(name, kind, program, chrooted, of_service.get(f"{name}/{kind}", {}))
+            )
     return services
