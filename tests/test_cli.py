@@ -175,9 +175,10 @@ def test_import_counts_and_says_what_it_skipped(home: Home) -> None:
     older.write_bytes(connections(4, ago=7200))
 
     assert home.done("import", older, home.log) == "counted 7 connections\n"
-    again = home.run("import", older)
-    assert again.stdout == b"counted 0 connections\n"
-    assert again.stderr == b"dane-mailgraph: 4 lines skipped, because counted before.\n"
+    assert (
+        home.done("import", older)
+        == "counted 0 connections; 4 lines skipped, because counted before\n"
+    )
     assert home.verified() == 7
 
 
@@ -660,7 +661,7 @@ def test_a_line_of_megabytes_hides_only_itself(home: Home) -> None:
     home.log.write_bytes(connections(2) + b"x" * 3_000_000 + b"\n" + connections(2, ago=60))
     said = home.run("collect", "-v")
 
-    assert (said.returncode, said.stderr.count(b"1 lines without a readable time")) == (0, 1)
+    assert (said.returncode, said.stderr.count(b"1 line without a readable time")) == (0, 1)
     assert b"counted 4 connections\n" in said.stdout
     assert home.done("explain", "--format", "json", home.log).count("connections.verified") == 4
 

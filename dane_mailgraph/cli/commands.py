@@ -15,6 +15,7 @@ from ..config import Config, load, printed
 from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
+from ..omissions import OMISSIONS
 from ..store import RelayTable
 from ..times import moment
 from . import app
@@ -223,6 +224,10 @@ def _lines(log: LogFile) -> Iterator[bytes]:
 
 
 def _counted(step: Result) -> str:
-    return f"counted {step.counted:,} connections" + (
-        f" and {step.recipients:,} recipients" if step.recipients else ""
+    expected = (
+        each.in_words(count)
+        for each in OMISSIONS
+        if not each.is_remarkable and (count := step.omitted[each.name])
     )
+    recipients = f" and {step.recipients:,} recipients" if step.recipients else ""
+    return "; ".join([f"counted {step.counted:,} connections{recipients}", *expected])
