@@ -1,6 +1,6 @@
-"""CPU time of an import beside grep, ripgrep and mailgraph on the same log, and whether the counts are right.
+"""CPU time of an import beside grep, ripgrep and mailgraph on one log, and whether it is right.
 
-Whole processes in turn (A B C A B C ...), medians; the ratios are medians of the rounds' own ratios,
+Whole processes in turn (A B C A B C ...), medians; ratios are medians of the rounds' own ratios,
 because they hold where seconds move with the load of the machine.
 """
 
@@ -29,6 +29,8 @@ OWN_KIB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class Run(NamedTuple):
+    """What one process used: seconds of CPU, seconds, peak KiB, and its output."""
+
     cpu: float
     wall: float
     rss_kib: int
@@ -36,7 +38,7 @@ class Run(NamedTuple):
 
 
 def run(command: list[str], status: tuple[int, ...] = (0,)) -> Run:
-    """One whole process. The output goes to a pipe: grep stops at the first match when it is /dev/null."""
+    """Run one whole process. Its output is a pipe: into /dev/null grep stops at the first match."""
     env = {
         name: value for name, value in os.environ.items() if not name.startswith("DANE_MAILGRAPH_")
     }
@@ -89,97 +91,102 @@ def copy_head(log: Path, head: Path, size: int) -> int:
     return head.stat().st_size
 
 
+class Candidate(NamedTuple):
+    """One of the commands that are compared."""
+
+    name: str
+    command: Callable[[], list[str]]
+    """Makes the command line, and an empty store for it."""
+    scale: float = 1
+    """What it read times this is the whole log."""
+    status: tuple[int, ...] = (0,)
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder of this name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def candidates(log: Path, year: str, ours: list[str], work: Path) -> list[Candidate]:
+    """What is installed here, in order; `ours` is the command and its settings."""
+    found = [Candidate("grep -c", lambda: ["grep", "-c", WORDS, str(log)], status=(0, 1))]
+    if shutil.which("rg"):
+        found.append(Candidate("rg -c", lambda: ["rg", "-c", WORDS, str(log)], status=(0, 1)))
+
+    def an_import() -> list[str]:
+        state = str(fresh(work / "state"))
+        return [ours[0], "import", str(log), "--year", year, "--state-dir", state, *ours[1:]]
+
+    found.append(Candidate("dane-mailgraph import", an_import))
+    mailgraph = shutil.which("mailgraph", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if mailgraph:
+        head = work / "head.log"
+        scale = log.stat().st_size / copy_head(log, head, HEAD)
+        peer = [mailgraph, "--cat", "-l", str(head), "-t", "syslog", "-y", year]
+        found.append(
+            Candidate(
+                "mailgraph --cat", lambda: [*peer, f"--daemon-rrd={fresh(work / 'rrd')}"], scale
+            )
+        )
+    return found
+
+
+def measured(compared: list[Candidate], rounds: int) -> dict[str, list[Run]]:
+    """The runs of each candidate, in turn; the round before the first fills the page cache."""
+    runs: dict[str, list[Run]] = {each.name: [] for each in compared}
+    for number in range(rounds + 1):
+        for each in compared:
+            one = run(each.command(), each.status)
+            if number:
+                scaled = one._replace(cpu=one.cpu * each.scale, wall=one.wall * each.scale)
+                runs[each.name].append(scaled)
+    return runs
+
+
+def ratio(runs: dict[str, list[Run]], one: str, other: str) -> float:
+    """The median of the rounds' own ratios of CPU time."""
+    pairs = zip(runs[one], runs[other], strict=True)
+    return median(a.cpu / max(b.cpu, 1e-6) for a, b in pairs)
+
+
+def print_table(runs: dict[str, list[Run]], size: int) -> None:
+    """One row a candidate; `size` is the log's in bytes."""
+    print(f"\n{'':22} {'cpu s':>8} {'wall s':>8} {'MB/s cpu':>9} {'peak MiB':>9}", end="")
+    print(f" {'cpu/grep':>9} {'cpu/mailgraph':>14}")
+    for name, done in runs.items():
+        used, wall = median(one.cpu for one in done), median(one.wall for one in done)
+        rss = max(one.rss_kib for one in done)
+        peak = f"{rss / 1024:.1f}" if rss > OWN_KIB * 1.05 else f"<{OWN_KIB / 1024:.0f}"
+        row = f"{name:22} {used:8.3f} {wall:8.3f} {size / 1e6 / max(used, 1e-6):9.0f} {peak:>9}"
+        for other, width in (("grep -c", 9), ("mailgraph --cat", 14)):
+            said = f"{ratio(runs, name, other):.3f}" if other in runs else "-"
+            row += f" {said:>{width}}"
+        print(row)
+    if "mailgraph --cat" in runs:
+        times = ratio(runs, "mailgraph --cat", "dane-mailgraph import")
+        print(f"\nAn import takes 1/{times:.0f} of mailgraph's CPU time.")
+        print(f"mailgraph read at most the first {HEAD / 1e6:.0f} MB, scaled to the whole log.")
+        print("It counts sent and rejected mail: this compares reading a log, not the same work.")
+
+
 def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, work: Path) -> int:
+    """Measure and print; 1 where the counts are wrong."""
     size = log.stat().st_size
     year = str(time.gmtime(truth["since"] if truth else log.stat().st_mtime).tm_year)
     settings = work / "empty.conf"
     settings.touch()
-    state = work / "state"
-
-    def fresh(name: str) -> Path:
-        shutil.rmtree(work / name, ignore_errors=True)
-        (work / name).mkdir()
-        return work / name
-
-    def ours() -> list[str]:
-        return [
-            command,
-            "import",
-            str(log),
-            "--year",
-            year,
-            "--state-dir",
-            str(fresh("state")),
-            "--config",
-            str(settings),
-        ]
-
-    # Name, what makes the command, factor from its file to the whole log, exit statuses (1: grep found nothing).
-    candidates: list[tuple[str, Callable[[], list[str]], float, tuple[int, ...]]] = [
-        ("grep -c", lambda: ["grep", "-c", WORDS, str(log)], 1, (0, 1)),
-    ]
-    if shutil.which("rg"):
-        candidates.append(("rg -c", lambda: ["rg", "-c", WORDS, str(log)], 1, (0, 1)))
-    candidates.append(("dane-mailgraph import", ours, 1, (0,)))
-    mailgraph = shutil.which("mailgraph", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    if mailgraph:
-        head = work / "head.log"
-        scale = size / copy_head(log, head, HEAD)
-        peer = [mailgraph, "--cat", "-l", str(head), "-t", "syslog", "-y", year]
-        candidates.append(
-            ("mailgraph --cat", lambda: [*peer, f"--daemon-rrd={fresh('rrd')}"], scale, (0,))
-        )
-
-    runs: dict[str, list[Run]] = {name: [] for name, *_ in candidates}
-    # The round before the first fills the page cache.
-    for number in range(rounds + 1):
-        for name, make, factor, status in candidates:
-            one = run(make(), status)
-            if number:
-                runs[name].append(one._replace(cpu=one.cpu * factor, wall=one.wall * factor))
-
-    cpu = {name: [one.cpu for one in done] for name, done in runs.items()}
-    print(
-        f"{log}: {size / 1e6:.0f} MB; {rounds} rounds; Python {sys.version.split()[0]}, {os.cpu_count()} CPUs"
-    )
-    print(
-        f"\n{'':22} {'cpu s':>8} {'wall s':>8} {'MB/s cpu':>9} {'peak MiB':>9} {'cpu/grep':>9} {'cpu/mailgraph':>14}"
-    )
-    for name, done in runs.items():
-        used = median(cpu[name])
-        rss = max(one.rss_kib for one in done)
-        peak = f"{rss / 1024:.1f}" if rss > OWN_KIB * 1.05 else f"<{OWN_KIB / 1024:.0f}"
-        row = f"{name:22} {used:8.3f} {median(one.wall for one in done):8.3f} {size / 1e6 / max(used, 1e-6):9.0f} {peak:>9}"
-        for other, width in (("grep -c", 9), ("mailgraph --cat", 14)):
-            if other in cpu:
-                row += f" {median(a / max(b, 1e-6) for a, b in zip(cpu[name], cpu[other], strict=True)):{width}.3f}"
-            else:
-                row += f" {'-':>{width}}"
-        print(row)
-    if mailgraph:
-        times = median(
-            b / max(a, 1e-6)
-            for a, b in zip(cpu["dane-mailgraph import"], cpu["mailgraph --cat"], strict=True)
-        )
-        print(
-            f"\nAn import takes 1/{times:.0f} of mailgraph's CPU time. mailgraph read at most the first {HEAD / 1e6:.0f} MB,"
-        )
-        print(
-            "scaled to the whole log; it counts sent and rejected mail, so this compares reading a log, not the same work."
-        )
+    config = ["--config", str(settings)]
+    runs = measured(candidates(log, year, [command, *config], work), rounds)
+    python = sys.version.split()[0]
+    print(f"{log}: {size / 1e6:.0f} MB; {rounds} rounds; Python {python}, {os.cpu_count()} CPUs")
+    print_table(runs, size)
 
     empty = work / "empty.log"
     empty.touch()
-    idle = [
-        command,
-        "collect",
-        "--log",
-        str(empty),
-        "--state-dir",
-        str(fresh("idle")),
-        "--config",
-        str(settings),
-    ]
+    state = ["--state-dir", str(fresh(work / "idle"))]
+    idle = [command, "collect", "--log", str(empty), *state, *config]
     idles = [run(idle) for _ in range(rounds + 1)][1:]
     used, rss = median(one.cpu for one in idles), max(one.rss_kib for one in idles)
     print(f"\ncollect, nothing new: {used * 1000:.0f} ms cpu, peak {rss / 1024:.1f} MiB")
@@ -188,19 +195,8 @@ def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, 
         print("\nCounts not checked: no truth given.")
         return 0
     span = ["--since", iso(truth["since"]), "--until", iso(truth["until"])]
-    report = run(
-        [
-            command,
-            "report",
-            "--format",
-            "json",
-            *span,
-            "--state-dir",
-            str(state),
-            "--config",
-            str(settings),
-        ]
-    )
+    state = ["--state-dir", str(work / "state")]
+    report = run([command, "report", "--format", "json", *span, *state, *config])
     wrong = mismatches(truth, json.loads(report.output))
     print(
         "\nCounts: " + ("all as logged" if not wrong else "\n  ".join(["NOT as logged:", *wrong]))

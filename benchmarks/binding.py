@@ -1,6 +1,6 @@
 """What the binding of librrd that this Python has does with the calls that we rely on.
 
-One line a question, so that the answers of two can be laid side by side. docs/house.md has the table.
+One line a question, so that two answers can be laid side by side. docs/house.md has the table.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def ends(child: Callable[[], object]) -> str:
 
 
 def together(folder: Path) -> str:
-    """Four threads, each with a file of its own, half of their calls failing: whether each gets its own answers."""
+    """Whether four threads get their own answers while half of their calls fail."""
     wrong: list[object] = []
 
     def work(number: int) -> None:

@@ -87,7 +87,7 @@ USERS = (
 
 
 class Processes:
-    """Process ids in turn, so that one is idle for long before it works again; now and then a new one."""
+    """PIDs in turn, so that each idles for long before it works again; now and then a new one."""
 
     def __init__(self, rng: random.Random, size: int) -> None:
         self.rng = rng
@@ -142,14 +142,15 @@ class Mailserver:
         who = f"{user}@kunde{number % 97}.example"
         self.write(
             0,
-            f"dovecot: imap-login: Login: user=<{who}>, method=PLAIN, rip=198.51.100.{number % 251}, lip=192.0.2.10, "
+            f"dovecot: imap-login: Login: user=<{who}>, method=PLAIN, "
+            f"rip=198.51.100.{number % 251}, lip=192.0.2.10, "
             f"mpid={number % 99991}, TLS, session=<{number:016x}>",
         )
         self.write(
             number % 8,
-            f"dovecot: imap({who})<{number % 99991}><{number:016x}>: Disconnected: Logged out in={number % 9973} "
-            f"out={number % 99991} deleted=0 expunged=0 trashed=0 hdr_count={number % 97} hdr_bytes={number % 9973} "
-            f"body_count=0 body_bytes=0",
+            f"dovecot: imap({who})<{number % 99991}><{number:016x}>: Disconnected: Logged out "
+            f"in={number % 9973} out={number % 99991} deleted=0 expunged=0 trashed=0 "
+            f"hdr_count={number % 97} hdr_bytes={number % 9973} body_count=0 body_bytes=0",
         )
 
     def scan(self, number: int) -> None:
@@ -160,12 +161,14 @@ class Mailserver:
         self.write(0, f"postfix/smtpd[{pid}]: connect from unknown[{peer}]")
         self.write(
             1,
-            f"postfix/smtpd[{pid}]: NOQUEUE: reject: RCPT from unknown[{peer}]: 554 5.7.1 Service unavailable; "
-            f"Client host [{peer}] blocked; from=<a@b.example> to=<info@firma.example> proto=ESMTP helo=<User>",
+            f"postfix/smtpd[{pid}]: NOQUEUE: reject: RCPT from unknown[{peer}]: 554 5.7.1 "
+            f"Service unavailable; Client host [{peer}] blocked; from=<a@b.example> "
+            "to=<info@firma.example> proto=ESMTP helo=<User>",
         )
         self.write(
             1,
-            f"postfix/smtpd[{pid}]: disconnect from unknown[{peer}] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4",
+            f"postfix/smtpd[{pid}]: disconnect from unknown[{peer}] "
+            "ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4",
         )
 
     def received(self, peer: str, queue: str, user: str, number: int, tail: str) -> None:
@@ -178,16 +181,19 @@ class Mailserver:
         self.write(1, f"postfix/smtpd[{pid}]: {queue}: client={peer}")
         self.write(
             1,
-            f"postfix/cleanup[{self.others.next()}]: {queue}: message-id=<{number:08x}.{self.job:x}@{user}.example>",
+            f"postfix/cleanup[{self.others.next()}]: {queue}: "
+            f"message-id=<{number:08x}.{self.job:x}@{user}.example>",
         )
         sender = f"{user}@kunde{number % 97}.example"
         self.write(
             1,
-            f"postfix/qmgr[911]: {queue}: from=<{sender}>, size={number % 90001}, nrcpt=1 (queue active)",
+            f"postfix/qmgr[911]: {queue}: from=<{sender}>, size={number % 90001}, "
+            "nrcpt=1 (queue active)",
         )
         self.write(
             2,
-            f"postfix/smtpd[{pid}]: disconnect from {peer} ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7",
+            f"postfix/smtpd[{pid}]: disconnect from {peer} "
+            "ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7",
         )
 
     def inbound(self, user: str, number: int) -> None:
@@ -197,8 +203,8 @@ class Mailserver:
         self.write(
             3,
             f"postfix/lmtp[{self.others.next()}]: {queue}: to=<{user}@firma.example>, "
-            f"relay=mail.firma.example[private/dovecot-lmtp], delay=0.4, delays=0.3/0/0/0.1, dsn=2.0.0, "
-            f"status=sent (250 2.0.0 <{user}@firma.example> {number:08x} Saved)",
+            "relay=mail.firma.example[private/dovecot-lmtp], delay=0.4, delays=0.3/0/0/0.1, "
+            f"dsn=2.0.0, status=sent (250 2.0.0 <{user}@firma.example> {number:08x} Saved)",
         )
         self.write(3, f"postfix/qmgr[911]: {queue}: removed")
 
@@ -210,6 +216,7 @@ class Mailserver:
         ]
         queue, pid = f"4{self.job:010X}", self.smtp.next()
         tag = "postfix/relay/smtp" if number % 50 == 0 else "postfix/smtp"
+        client = f"{tag}[{pid}]: {queue}"
         self.received(
             f"pool-{number % 9973}.isp.example[198.51.100.{number % 251}]",
             queue,
@@ -227,7 +234,7 @@ class Mailserver:
             counts[f"failures.{category}"] += 1
             relay = "none" if category == "dane_lookup" else f"{host}[{address}]:25"
             status = f"4.7.5, status=deferred ({reason.format(host=host, address=address)})"
-            self.delivery(second, tag, pid, queue, user, host, relay, status)
+            self.delivery(second, client, f"{user}@{host}", relay, status)
             return
         if kind == "plain":
             host, relay = (
@@ -248,9 +255,12 @@ class Mailserver:
                 counts[f"protocols.{protocol}"] += 1
                 counts[f"key_exchange.{key_exchange}"] += 1
             if kind == "refused":
-                said = f"451 4.7.1 <{user}@{host}>: Recipient address rejected: Greylisted (in reply to RCPT TO command)"
+                said = (
+                    f"451 4.7.1 <{user}@{host}>: Recipient address rejected: Greylisted "
+                    "(in reply to RCPT TO command)"
+                )
                 status = f"4.7.1, status=deferred (host {host}[{address}] said: {said})"
-                self.delivery(second + 1, tag, pid, queue, user, host, relay, status)
+                self.delivery(second + 1, client, f"{user}@{host}", relay, status)
                 return
             category = "verified" if label == "Verified" else "encrypted"
             # The line of a connection that is used again says how often it is.
@@ -263,37 +273,19 @@ class Mailserver:
                     f"postfix/smtp[{pid}]: {text}",
                     f"Jan  5 08:32:02 mx postfix/smtp[{pid}]: {text}",
                 )[number % 3]
-                self.delivery(
-                    second + 1,
-                    tag,
-                    pid,
-                    queue,
-                    user,
-                    host,
-                    relay,
-                    f"2.0.0, status=sent (250 {quoted})",
-                )
+                status = f"2.0.0, status=sent (250 {quoted})"
+                self.delivery(second + 1, client, f"{user}@{host}", relay, status)
                 self.write(second + 1, f"postfix/qmgr[911]: {queue}: removed")
                 return
         for _ in range(1 if number & 3 else 2):
             status = f"2.0.0, status=sent (250 2.0.0 Ok: queued as {number:010X})"
             counts[f"deliveries.{category}"] += 1
-            self.delivery(second + 1, tag, pid, queue, user, host, relay, status)
+            self.delivery(second + 1, client, f"{user}@{host}", relay, status)
             user += "2"
         self.write(second + 1, f"postfix/qmgr[911]: {queue}: removed")
 
-    def delivery(
-        self,
-        second: int,
-        tag: str,
-        pid: int,
-        queue: str,
-        user: str,
-        host: str,
-        relay: str,
-        rest: str,
-    ) -> None:
-        head = f"{tag}[{pid}]: {queue}: to=<{user}@{host}>, relay={relay}"
+    def delivery(self, second: int, client: str, recipient: str, relay: str, rest: str) -> None:
+        head = f"{client}: to=<{recipient}>, relay={relay}"
         self.write(second, f"{head}, delay=1.2, delays=0.2/0.01/0.6/0.4, dsn={rest}")
 
 
@@ -326,7 +318,7 @@ def make_log(
                     [f"{stamp}.{n * 1000:06d}+00:00 mx {text}\n" for n, text in enumerate(texts)]
                 )
             else:
-                stamp = f"{MONTHS[now.tm_mon - 1]} {now.tm_mday:2d} {now.tm_hour:02d}:{now.tm_min:02d}:{now.tm_sec:02d} mx "
+                stamp = f"{MONTHS[now.tm_mon - 1]} {time.strftime('%e %H:%M:%S', now)} mx "
                 block = "".join([f"{stamp}{text}\n" for text in texts])
             out.write(block)
             written += len(block)

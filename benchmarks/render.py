@@ -1,6 +1,6 @@
-"""CPU time and memory of `render`: everything from scratch, what is due every ten minutes, and nothing new.
+"""CPU time and memory of `render`: all of it, what is due every ten minutes, and nothing new.
 
-Whole processes, by both renderers, over a year of counts of every family; the largest of the rounds counts.
+Whole processes, by both renderers, over a year of counts of every family; the largest round counts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A real systemd to try things with: process 1 of namespaces of its own, over an overlay of this machine that is thrown away.
+"""A real systemd to try things with, over an overlay of this machine that is thrown away.
 
-All mounts are made inside the box's own mount namespace, so nothing of it is left when its process 1 ends. The
-one thing that it makes outside is a group in the cgroup2 tree.
+It is process 1 of namespaces of its own. All mounts are made in its own mount namespace, so they
+end with it. The one thing that it makes outside is a group in the cgroup2 tree.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ echo box >etc/hostname
 : >etc/fstab
 rm -rf etc/systemd/system/*.wants var/log/journal
 mkdir -p var/log/journal
-for unit in systemd-udevd systemd-udev-trigger systemd-timesyncd systemd-networkd systemd-resolved systemd-firstboot \
-    console-getty; do
+for unit in systemd-udevd systemd-udev-trigger systemd-timesyncd systemd-networkd \
+    systemd-resolved systemd-firstboot console-getty; do
     ln -sf /dev/null "etc/systemd/system/$unit.service"
 done
 ln -sf /dev/null etc/systemd/system/getty.target
@@ -117,7 +117,8 @@ class Box:
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="dane-mailgraph-box.")
         self._group = Path(_cgroups() or "", os.path.basename(self._folder))
-        self._console = open(os.path.join(self._folder, "console"), "wb")  # noqa: SIM115 - until it is stopped
+        # Open until it is stopped.
+        self._console = open(os.path.join(self._folder, "console"), "wb")  # noqa: SIM115
         self.pid = 0
         """Its process 1, as the machine sees it."""
 
@@ -139,7 +140,8 @@ class Box:
             raise CannotBoot(f"no control group can be made: {error}") from error
         below = os.path.join(self._folder, "box")
         os.mkdir(below)
-        # It joins the group first, so that the group is the root of what it sees; if the tests are killed, it dies too.
+        # It joins the group first, so that the group is the root of what it sees.
+        # If the tests are killed, it dies too.
         join = f'echo $$ >"{self._group}/cgroup.procs" && exec "$@"'
         namespaces = (
             "--fork",

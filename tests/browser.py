@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over its pipe (Chrome DevTools Protocol): no driver, no port, no network."""
+"""A headless Chromium, driven over its pipe (Chrome DevTools Protocol): no driver, no port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests see the same machine wherever they run: no environment, time zone or umask of the caller."""
+"""The tests see the same machine everywhere: no environment, time zone or umask of the caller."""
 
 from __future__ import annotations
 

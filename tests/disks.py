@@ -36,7 +36,7 @@ def disk(kind: str, folder: Path) -> Iterator[Path]:
         if kind == "ext4":
             yield ext4
             return
-        # Containers have their writable layer on a file system like this one, which gives an inode again at once.
+        # Containers have their writable layer on such a file system. It reuses an inode at once.
         lower, upper, work = (ext4 / name for name in ("lower", "upper", "work"))
         for each in (lower, upper, work):
             each.mkdir()

@@ -1,7 +1,8 @@
-"""A coverage-guided fuzzer for everything that reads bytes of a log: `make fuzz`, or `python tests/fuzz.py -max_total_time=60`.
+"""A coverage-guided fuzzer for everything that reads bytes of a log: `make fuzz`.
 
-Whatever the bytes are, nothing may raise, and three ways to count them must agree: a block as a whole, the same lines one by
-one with all that is known of sessions put down and taken up between them, and what `explain` says of each.
+Whatever the bytes are, nothing may raise, and three ways to count them must agree: a block as a
+whole; the same lines one by one, with the sessions saved and restored between them; and what
+`explain` says of each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Real servers for the doctor, on the loopback interface only: certificates, a validating resolver, a Postfix."""
+"""Real servers on the loopback interface: certificates, a validating resolver, a Postfix."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Authority:
     def issue(
         self, stem: str, name: str = NAME, *, days: int = 90, key: Path | None = None
     ) -> tuple[Path, Path]:
-        """Key and certificate, the certificate followed by the authority's; it has expired where `days` is negative."""
+        """Return a key and a certificate with the authority's behind it; expired if `days` < 0."""
         private, request, bare, chain = (
             self.folder / f"{stem}.{each}" for each in ("key", "csr", "bare", "pem")
         )
@@ -84,7 +84,7 @@ class Authority:
             "-addext",
             f"subjectAltName=DNS:{name}",
         )
-        # `openssl ca` takes two dates in every version; `openssl x509` takes a past one by a negative -days in some only.
+        # `openssl ca` takes two dates in every version, `openssl x509` a past one in some only.
         now = int(time.time())
         begins, ends = (_asn1(min(now, now + (days - 1) * 86400)), _asn1(now + days * 86400))
         signed = ("-config", self.folder / "ca.conf", "-startdate", begins, "-enddate", ends)
@@ -156,7 +156,9 @@ remote-control:
 def nameserver(
     folder: Path, records: str, unsigned: str = "", *, validating: bool = True, forged: str = ""
 ) -> Iterator[int]:
-    """An unbound that is its own Internet: a signed root with these records, and `unsigned.` below it. Its port.
+    """Run an unbound that is its own Internet, and yield its port.
+
+    It has a signed root with these records, and `unsigned.` below it.
 
     The text `forged` is put in place of `ORIGINAL` after signing.
     """
@@ -240,7 +242,7 @@ def configured(folder: Path, main: str = "", master: str = "") -> Path:
 
 @contextmanager
 def running(main: str, master: str) -> Iterator[Path]:
-    """A Postfix that runs, in a folder that its processes may reach; give it a port above 1024 of 127.0.0.1."""
+    """Run a Postfix in a folder that its processes may enter; give it a port above 1024."""
     with tempfile.TemporaryDirectory(prefix="postfix-") as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -53,7 +53,7 @@ def home(module: str) -> str:
 
 
 def imports(module: str) -> Iterator[tuple[str, str, str]]:
-    """Each import wherever it stands in a module: our package (`-` for others), module in it, and name."""
+    """Each import in a module: our package (`-` for others), module in it, and name."""
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             yield from (("-", alias.name.partition(".")[0], "") for alias in node.names)

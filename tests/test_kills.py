@@ -1,4 +1,4 @@
-"""A process that is killed at any moment loses nothing and counts nothing twice. The long form is `torture.py`."""
+"""A process that is killed loses nothing and counts nothing twice. The long form: `torture.py`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.slow
 STEP = 60
 
 EVERY = int(os.environ.get("EVERY", "3"))
-"""At which steps processes die: EVERY=1 takes a minute more, and is what `make torture` begins with."""
+"""At which steps processes die. EVERY=1 takes a minute more; `make torture` begins with it."""
 
 NOW = EPOCH - EPOCH % 86400 + 3 * 86400 + 7
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """In memory where that is to be had: kills need no disk, and a thousand fsyncs need a minute."""
+    """A folder in memory where there is one: a thousand fsyncs need a minute."""
     with tempfile.TemporaryDirectory(
         dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     ) as folder:
@@ -121,7 +121,7 @@ SCENES = (
 
 
 def prepared(scene: Callable[[Small], list[str]], folder: Path) -> tuple[Small, list[str], Path]:
-    """The history as the scene leaves it, the command to be killed, and a copy of its files to begin from again."""
+    """The history as the scene leaves it, the command to kill, and a copy of its files."""
     history = Small(folder / "history")
     history.folder.mkdir()
     arguments = scene(history)

@@ -56,9 +56,9 @@ def setup(
 def test_an_interpreter_that_is_not_there_is_named(checkout: Path) -> None:
     done = setup(checkout, "python9", "venv", "venv/ready", "", apart=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert (
-        done.stderr
-        == "There is no python9: install Python 3.10 or later, or name another one with make PYTHON=...\n"
+    assert done.stderr == (
+        "There is no python9: install Python 3.10 or later, "
+        "or name another one with make PYTHON=...\n"
     )
 
 
@@ -80,5 +80,6 @@ def test_a_full_disk_is_told_and_what_is_half_made_is_made_again(checkout: Path)
     done = setup(checkout, BASE, "small/venv", "small/venv/ready", "", first=small)
     assert done.returncode == 1
     assert done.stderr == (
-        f"Cannot make small/venv, because the disk is full: make room, then run make again (see {checkout}/build/setup.log).\n"
+        "Cannot make small/venv, because the disk is full: "
+        f"make room, then run make again (see {checkout}/build/setup.log).\n"
     )

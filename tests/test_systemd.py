@@ -1,4 +1,4 @@
-"""Installed by `make install` and run under a real systemd, as an operator has it. `make test-systemd` runs these."""
+"""Installed by `make install` and run under a real systemd: `make test-systemd`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ SERVICE, RENDER, TIMER = (
 )
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
 LOG = "/var/log/mail.log"
-TEXT = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+TEXT = (
+    "TLS connection established to mx.example.org[192.0.2.1]:25: "
+    "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+)
 
 pytestmark = pytest.mark.systemd
 
@@ -67,7 +70,7 @@ def make(
 
 
 def told(said: str) -> list[str]:
-    """The lines without those that say how far an installation is, which are more where it takes longer."""
+    """The lines without those that say how far an installation is: they depend on its time."""
     return [line for line in said.splitlines() if not line.startswith("| ")]
 
 
@@ -276,7 +279,8 @@ def test_a_wrong_configuration_is_no_success(box: Box, installed: str) -> None:
     wrong, what_to_do, _ = done.stderr.splitlines()
     assert "/etc/dane-mailgraph.conf, line 1 is wrong" in wrong
     assert what_to_do == (
-        "It is installed in /opt/dane-mailgraph but would not start: mend what is said above, then run make install again."
+        "It is installed in /opt/dane-mailgraph but would not start: "
+        "mend what is said above, then run make install again."
     )
 
 
@@ -328,7 +332,7 @@ def test_a_reload_reads_the_configuration_again(running: Box) -> None:
     try:
         conf.write_text("grase = 5\n")
         running.run("systemctl", "reload", SERVICE)
-        wrong = "/etc/dane-mailgraph.conf, line 1: there is no setting grase; did you mean grace? The configuration of before"
+        wrong = "/etc/dane-mailgraph.conf, line 1: there is no setting grase; did you mean grace? "
         until(lambda: wrong in running.journal(SERVICE), "the wrong configuration is not said")
         conf.write_text("grace = 5\n")
         running.run("systemctl", "reload", SERVICE)
@@ -460,7 +464,10 @@ def test_who_draws_reads_the_counts_and_can_neither_change_them_nor_read_the_log
     state = "/var/lib/dane-mailgraph"
     connect(running)
     counted(running, max(verified(running), 1))
-    tried = f"test -r {state}/ledger.sqlite; test -w {state}; touch {state}/x; cat {LOG}; ls /run/log/journal"
+    tried = (
+        f"test -r {state}/ledger.sqlite; test -w {state}; touch {state}/x; cat {LOG}; "
+        "ls /run/log/journal"
+    )
     drop_in(
         running,
         f"ExecStartPre=/bin/sh -xc '{tried.replace(';', '; echo $$?;')}; echo $$?'",
@@ -627,7 +634,8 @@ def test_who_may_not_read_the_journal_ends_with_66_and_a_sentence(journaled: Box
 
     assert done.returncode == 66
     assert done.stderr == (
-        "dane-mailgraph: The journal cannot be read: No journal files were opened due to insufficient permissions; "
+        "dane-mailgraph: The journal cannot be read: "
+        "No journal files were opened due to insufficient permissions; "
         "run as a user of the group systemd-journal.\n"
     )
 

@@ -1,7 +1,7 @@
 """Kills and power cuts without end: after each history the RRD holds the truth, row by row.
 
-A history is a log that grows and rotates while processes that count it are killed, and while files go missing
-or come back as they were before. `make torture` runs histories until its time is over.
+A history is a log that grows and rotates while processes that count it are killed, and while files
+go missing or come back as they were before. `make torture` runs histories until its time is over.
 
     python tests/torture.py [--seed N] [--minutes M] [--kills N] [--no-rotation]
 """
@@ -18,7 +18,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import rrdtool
@@ -132,7 +131,8 @@ class Writer:
         if self.first is None:
             self.first = at
         when = datetime.fromtimestamp(at, timezone.utc)
-        head = f"{when.isoformat(timespec='seconds')} mail postfix/smtp[{self.chance.randrange(99, 9999)}]: "
+        pid = self.chance.randrange(99, 9999)
+        head = f"{when.isoformat(timespec='seconds')} mail postfix/smtp[{pid}]: "
         if self.chance.random() < 0.3:
             return (head + self.chance.choice(NOISE) + "\n").encode("utf-8", "surrogateescape")
         relay = f"mx{self.chance.randrange(4)}.example"
@@ -144,7 +144,10 @@ class Writer:
         text += f"TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {group}"
         if self.chance.random() < 0.4:
             words, keys = self.chance.choice(RECIPIENTS)
-            text = f"2CE5121E153: to=<s@example.org>, relay={relay}[192.0.2.1]:25, delay=1, delays=0/0/0.5/0.5, {words}"
+            text = (
+                f"2CE5121E153: to=<s@example.org>, relay={relay}[192.0.2.1]:25, delay=1, "
+                f"delays=0/0/0.5/0.5, {words}"
+            )
         counts = self.truth.setdefault(at - at % self.step, [0] * len(CATEGORIES))
         for key in keys:
             counts[CATEGORIES.index(BY_KEY[key])] += 1
@@ -174,7 +177,7 @@ class Writer:
         return data[begin:], cut - begin
 
     def touch(self, path: Path, at: int) -> None:
-        """Where the clock is made, so are the files' times; nothing is ever written at quite the same one."""
+        """Set a file's time where the clock is made; no two files are written at the same one."""
         self._touched += 1
         if self.made:
             os.utime(path, ns=(at * 10**9 + self._touched * 10**4,) * 2)
@@ -185,7 +188,7 @@ class Writer:
     """The clock is the history's own."""
 
     def rotate(self, at: int) -> None:
-        """In one of the ways of logrotate, also in the middle of a line; the writer may be slow to reopen."""
+        """Rotate as logrotate can, also in the middle of a line; the writer may reopen late."""
         if self.chance.random() < 0.7:
             self.reopen(at)
         if self.chance.random() < 0.5:
@@ -344,9 +347,9 @@ def small_archives() -> Iterator[None]:
 
 
 def compare_relays(ledger: str | Path, relays: Tallies[tuple[str, str]]) -> None:
-    """What the ledger says of each relay against the truth; raises Wrong.
+    """Compare what the ledger says of each relay with the truth; raise Wrong.
 
-    With a ledger that was lost go the relays of before, which are nowhere else: so none may be told too often.
+    A lost ledger takes the relays before it along, so no count may be too high.
     """
     with Ledger(str(ledger), writable=False) as opened:
         found = RelayTable(opened).totals(0, 99999999)
@@ -363,7 +366,7 @@ def compare_relays(ledger: str | Path, relays: Tallies[tuple[str, str]]) -> None
 
 
 def compare(path: str | Path, step: int, truth: dict[int, list[int]], begin: int, last: int) -> int:
-    """Every row of every archive against the truth; how many rows. Raises Wrong.
+    """Compare every row of every archive with the truth; return how many, or raise Wrong.
 
     All intervals in [begin, last) were read; those before `begin` were not.
     """
@@ -376,20 +379,24 @@ def compare(path: str | Path, step: int, truth: dict[int, list[int]], begin: int
             info[f"rra[{number}].{each}"] for each in ("cf", "pdp_per_row", "rows")
         )
         rows += kept
-        _compare_archive(str(path), kind, steps * step, kept, step, truth, begin, last)
+        rra = Rra(str(path), kind, steps * step, kept)
+        _compare_archive(rra, step, truth, begin, last)
     return rows
 
 
+class Rra(NamedTuple):
+    """An archive of an RRD: `kept` rows of `size` seconds, consolidated by `kind`."""
+
+    path: str
+    kind: str
+    size: int
+    kept: int
+
+
 def _compare_archive(
-    path: str,
-    kind: str,
-    size: int,
-    kept: int,
-    step: int,
-    truth: dict[int, list[int]],
-    begin: int,
-    last: int,
+    rra: Rra, step: int, truth: dict[int, list[int]], begin: int, last: int
 ) -> None:
+    path, kind, size, kept = rra
     until = last - last % size
     start = until - kept * size
     got, names, values = rrdtool.fetch(
@@ -423,7 +430,8 @@ def _compare_archive(
         read = min(read, 1) if kind == "MAX" else read
         if abs(found[observed] * seconds - read) > 1e-6:
             raise Wrong(
-                f"{kind} of {size} s at {at}: observed {found[observed] * seconds} instead of {read}"
+                f"{kind} of {size} s at {at}: "
+                f"observed {found[observed] * seconds} instead of {read}"
             )
 
 
@@ -455,7 +463,7 @@ class History:
         self.done: Tallies[str] = Tallies()
         self._kept: dict[str, Path] = {}
         self._known = False
-        """A collect has left its bookmark: before, only what is in the log itself is read, so it is not rotated."""
+        """Whether a collect has left its bookmark: before, only the log itself is read."""
         self.rotates = True
 
     def arguments(self, verb: str, *more: str) -> list[str]:
@@ -499,7 +507,7 @@ class History:
             if self.chance.random() < 0.7:
                 self.writer.append(self.now, self.chance.randrange(1, 4), old)
         self.now += HOUR
-        # Else hours might lie between the old log and the first line of the log, and what lies between them is unknown.
+        # Else hours might lie between the old log and the first line of the log: they are unknown.
         self.writer.append(self.now, 2)
         self.killed(["import", str(old)], times=self.chance.randrange(3, 12))
         self.must("import", str(old))
@@ -589,7 +597,7 @@ class History:
                 ("cut", lambda: os.truncate(rrd, rrd.stat().st_size // 2)),
             ]
         else:
-            # What was logged before the log of this name was begun must be in the RRD: the first look does not go further back.
+            # The first look goes back to the log of this name only: the RRD must hold the rest.
             if self.writer.since < last and self.writer.first is not None and self.writer.settled:
                 again.append(("no ledger", ledger.unlink))
                 if snapshot.exists() and self.writer.since < rrdtool.last(str(snapshot)):
@@ -699,7 +707,8 @@ class Lived(History):
 
     LAUNCH = (
         "import sys; import dane_mailgraph.store.rrd, dane_mailgraph.store.sync\n"
-        "from dane_mailgraph.cli import command_line; from dane_mailgraph.store.series import Archive\n"
+        "from dane_mailgraph.cli import command_line\n"
+        "from dane_mailgraph.store.series import Archive\n"
         + "".join(f"dane_mailgraph.{name} = {value!r}\n" for name, value in SMALL.items())
         + "sys.exit(command_line.main(sys.argv[1:]))"
     )
@@ -708,9 +717,12 @@ class Lived(History):
         """A process of its own."""
         with open(self.said, "ab") as said:
             command = ["-m", "dane_mailgraph"] if self.executed else ["-c", self.LAUNCH]
-            return subprocess.Popen(
-                [sys.executable, *command, *arguments], stdout=said, stderr=said
-            ).pid
+            return os.posix_spawn(
+                sys.executable,
+                [sys.executable, *command, *arguments],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, said.fileno(), out) for out in (1, 2)],
+            )
 
     def run(self, kills: int) -> int:
         """The log goes on in this process while `run` and `collect` are killed."""
@@ -784,7 +796,8 @@ class Entries(Writer):
         except UnicodeDecodeError:
             said = list(message)
         return {
-            "__CURSOR": f"s=1;i={self._number:x};b=b0;m={real - 1:x};t={real:x};x={self._number * 7919:x}",
+            "__CURSOR": f"s=1;i={self._number:x};b=b0;m={real - 1:x};"
+            f"t={real:x};x={self._number * 7919:x}",
             "__REALTIME_TIMESTAMP": str(real),
             "_HOSTNAME": "mail",
             "_PID": line[begin + 1 : line.index(b"]")].decode(),
@@ -896,7 +909,8 @@ def main() -> int:
         except Exception as error:
             traceback.print_exc()
             print(
-                f"history {seed} went wrong: {error}\nkept in {folder}; again: --seed {seed} --kills 1",
+                f"history {seed} went wrong: {error}\n"
+                f"kept in {folder}; again: --seed {seed} --kills 1",
                 flush=True,
             )
             done["wrong histories"] += 1

@@ -1,4 +1,4 @@
-"""Write what the shells complete into the folders of a prefix, from the parser: completions.py FOLDER."""
+"""Write completions for the shells into the folders of a prefix: completions.py FOLDER."""
 
 from __future__ import annotations
 
