@@ -14,8 +14,7 @@ from pathlib import Path
 import zstandard
 
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
-from dane_mailgraph.counting import live_log, whole_logs
-from dane_mailgraph.counting.step import Result, Rules
+from dane_mailgraph.counting import Import, Result, Rules, collect
 from dane_mailgraph.log.follow import FollowedFile
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.store.ledger import Ledger
@@ -100,7 +99,7 @@ class Host:
 
     def collect(self) -> Result:
         self.store.reconcile(self.ledger)
-        step = live_log.collect(self.follower, self.ledger, self.rules, self.now)
+        step = collect(self.follower, self.ledger, self.rules, self.now)
         self.store.follow(self.ledger, self.now, self.rules.grace)
         self.steps.append(step)
         return step
@@ -108,9 +107,8 @@ class Host:
     def take(self, *paths: Path | str, year: int | None = None) -> Result:
         """Import logs."""
         names = [str(path) for path in paths]
-        step = whole_logs.import_logs(
-            names, self.follower, self.ledger, self.rules, self.now, year, lambda _: None
-        )
+        run = Import(self.follower, self.ledger, self.rules, self.now, year=year)
+        step = run.count(names)
         self.store.follow(self.ledger, self.now, self.rules.grace)
         return step
 

@@ -274,7 +274,7 @@ def test_an_entry_that_was_moved_from_run_to_var_is_known_again(host: Journald) 
     host.connect()
     host.collect()
 
-    assert host.steps[-1].lost == ()
+    assert host.steps[-1].gaps == ()
     host.settles()
 
 
@@ -294,7 +294,7 @@ def test_what_was_vacuumed_before_it_was_read_is_unknown(host: Journald) -> None
     host.connect()
     host.collect()
 
-    assert [(gap.start - START, gap.until - START) for gap in step.lost] == [(0, 420)]
+    assert [(gap.start - START, gap.until - START) for gap in step.gaps] == [(0, 420)]
     assert host.counted == dict(host.truth)
     assert [start - START for start in host.unknown()] == list(range(60, 360, 60)), (
         "what was read of a minute is kept"
@@ -315,7 +315,7 @@ def test_what_was_vacuumed_after_it_was_read_is_not_lost(host: Journald) -> None
     host.connect()
     step = host.collect()
 
-    assert step.lost == ()
+    assert step.gaps == ()
     host.settles()
 
 
@@ -325,14 +325,14 @@ def test_a_journal_that_was_emptied_is_a_gap_and_then_goes_on(host: Journald) ->
     host.now += 600
     host.log_entry(_UID="1000")
     host.vacuum(keep=1)
-    lost = host.collect().lost
+    lost = host.collect().gaps
     assert [(gap.start - START, gap.until - START) for gap in lost] == [(0, 660)]
     host.now += 60
     host.log_entry(_UID="1000")
-    assert host.collect().lost == ()
+    assert host.collect().gaps == ()
     host.now += 60
     host.connect(3)
-    assert host.collect().lost == ()
+    assert host.collect().gaps == ()
     assert host.counted == dict(host.truth)
 
 

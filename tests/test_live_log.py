@@ -315,7 +315,7 @@ def test_between_two_logs_a_short_silence_is_quiet_and_a_long_one_unknown(
     lost = [
         gap
         for paths in ([logs] if together else [logs[:1], logs[1:]])
-        for gap in host.take(*paths).lost
+        for gap in host.take(*paths).gaps
     ]
     end = START + 6 * MINUTE
     assert lost == ([] if quiet == 0 else [(end, START + 5 * MINUTE + apart)])

@@ -272,7 +272,7 @@ def test_time_between_it_and_a_log_that_begins_much_later_is_unknown(tmp_path: P
     mail = host(tmp_path / "mail", end + 2 * DAY)
     mail.take(tmp_path / "old.rrd")
     mail.write(line(rfc3339(end + DAY)))
-    assert [(gap.start, gap.until) for gap in mail.collect().lost] == [(end, end + DAY)]
+    assert [(gap.start, gap.until) for gap in mail.collect().gaps] == [(end, end + DAY)]
     assert reported(mail, end, end + DAY) == [None] * 4
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from host import PACK, START, Host, line, pack, rfc3339, yearless
 
-from dane_mailgraph.counting.step import remarks
+from dane_mailgraph.counting import remarks
 
 pytestmark = pytest.mark.slow
 

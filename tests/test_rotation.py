@@ -367,7 +367,7 @@ def test_what_was_rotated_away_is_unknown_and_all_the_rest_is_right(host: Host) 
     back = host.now
     host.connect(5)
     step = host.collect()
-    assert step.lost == ((seen - seen % MINUTE, back - back % MINUTE + MINUTE),)
+    assert step.gaps == ((seen - seen % MINUTE, back - back % MINUTE + MINUTE),)
     host.now += 10 * MINUTE
     host.collect()
     rows = dict(host.rows())
@@ -409,7 +409,7 @@ def test_a_log_that_is_truncated_in_place_goes_on_behind_a_gap(host: Host, grown
     host.now += 10 * MINUTE
     os.truncate(host.log, 0)
     host.connect(900 if grown else 1)
-    (gap,) = host.collect().lost
+    (gap,) = host.collect().gaps
     assert gap.start <= seen < gap.until <= host.now + MINUTE
     host.now += 2 * MINUTE
     host.collect()
@@ -423,7 +423,7 @@ def test_a_log_that_is_deleted_and_made_anew_goes_on_behind_a_gap(host: Host) ->
     with pytest.raises(SourceError, match=r"mail\.log is not there"):
         host.collect()
     host.connect(5)
-    assert host.collect().lost
+    assert host.collect().gaps
     host.now += 2 * MINUTE
     host.collect()
     assert host.counted == dict(host.truth)
@@ -656,7 +656,7 @@ def test_a_rotated_file_that_is_cut_or_garbage_is_lost_and_does_not_stop_the_cou
     packed.write_bytes(packed.read_bytes()[:-100])
     host.now += 10 * MINUTE
     host.connect(2)
-    assert host.collect().lost
+    assert host.collect().gaps
     host.now += 2 * MINUTE
     host.collect()
     assert host.counted == dict(host.truth)
@@ -932,7 +932,7 @@ def test_a_log_that_is_rotated_all_the_while_loses_and_doubles_nothing(tmp_path:
     host.now = int(time.time())
     host.collect()
     assert sum(host.counted.values()) == len(lines)
-    assert not any(step.lost for step in host.steps)
+    assert not any(step.gaps for step in host.steps)
 
 
 def test_a_log_that_is_rotated_during_the_first_look_is_followed(host: Host) -> None:
@@ -1046,7 +1046,7 @@ def test_logrotate_loses_and_doubles_nothing(tmp_path: Path, name: str) -> None:
     host.collect()
     host.collect()
     assert host.counted == dict(host.truth)
-    assert not any(step.lost for step in host.steps)
+    assert not any(step.gaps for step in host.steps)
 
 
 @pytest.mark.skipif(SAVELOG is None, reason="savelog is not installed")
@@ -1086,7 +1086,7 @@ def test_savelog_loses_and_doubles_nothing(tmp_path: Path, options: list[str]) -
     connect(9)
     host.collect()
     assert host.counted == dict(host.truth)
-    assert not any(step.lost for step in host.steps)
+    assert not any(step.gaps for step in host.steps)
 
 
 # ---- any history ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from ..config import Config
-from ..counting import Result, Rules, collect, remarks, whole_logs
+from ..counting import Import, Result, Rules, collect, remarks
 from ..errors import BusyError, StoreError, reason
 from ..log import FollowedFile, Source
 from ..store import RRD, Ledger, Store, replace, unused
@@ -182,7 +182,8 @@ def _import_into(
     if follow:
         _reconcile(store, ledger)
     live = _source(settings)
-    step = whole_logs.import_logs(paths, live, ledger, _rules(settings), now, year, progress())
+    run = Import(live, ledger, _rules(settings), now, year=year, progress=progress())
+    step = run.count(paths)
     if follow:
         store.follow(ledger, now, settings.grace)
     return step

@@ -1,13 +1,8 @@
 """From log to store."""
 
+from .import_logs import Import
 from .live_log import collect
-from .step import TOLERANCE, Result, Rules, remarks
+from .result import Result, remarks
+from .run import TOLERANCE, Rules
 
-__all__ = [
-    "TOLERANCE",
-    "Result",
-    "Rules",
-    "collect",
-    "remarks",
-    "whole_logs",
-]
+__all__ = ["TOLERANCE", "Import", "Result", "Rules", "collect", "remarks"]

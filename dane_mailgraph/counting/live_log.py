@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..log import Clock, Piece, Source
 from ..postfix import Sessions
 from ..store import Ledger, State
-from .step import CountingRun, Result, Rules, counted_until, known_until
+from .result import Result
+from .run import CountingRun, Rules, counted_until, known_until
 
 
 def collect(
@@ -22,8 +23,15 @@ def collect(
     with ledger.transaction():
         # Who follows a log from its first line on knows of no session that was made before.
         sessions = Sessions.restored(state.sessions if places else None)
-        run = CountingRun(ledger, rules, now, count_lines=count_lines, sessions=sessions)
         already = state.already_counted_until if places else counted_until(ledger, rules.step)
+        run = CountingRun(
+            ledger,
+            rules,
+            now,
+            already_counted_until=already,
+            sessions=sessions,
+            count_lines=count_lines,
+        )
         pieces: list[Piece] = []
         for piece in log.pieces(places, now, read_at):
             pieces.append(piece)
@@ -32,16 +40,13 @@ def collect(
             newest = ledger.state.newest
             newest = read_at if newest is None else newest
             known = max(newest, known_until(newest, read_at)) if places else None
-            first = run.take(
-                piece.blocks,
-                Clock(rules.zone, piece.latest, previous=known),
-                already,
-                piece.missing,
-            )
+            clock = Clock(rules.zone, piece.latest, previous=known)
+            for _ in run.count_blocks(piece.blocks, clock, piece.missing):
+                pass
             if piece.lost and known is not None:
-                run.mark_gap(known, min(now if first is None else first, now) + 1)
-            elif not places and first is not None:
-                run.mark_gap_before(first)
+                run.mark_gap(known, min(now if run.first is None else run.first, now) + 1)
+            elif not places and run.first is not None:
+                run.mark_gap_before(run.first)
         if ledger.state.newest is not None:
             run.mark_read_until(known_until(ledger.state.newest, now))
         run.mark_read(log, log.bookmark_after(places, pieces, now))

@@ -45,6 +45,10 @@ class Part:
         self._places: dict[Part, int] = {}
         """Where in logs before it this one begins."""
 
+    def mark_counted(self, newest: int | None, size: int) -> None:
+        """It has been counted up to its byte `size`."""
+        self.newest, self.size = newest, size
+
     def is_beside(self, other: Part) -> bool:
         """Whether both are of one host."""
         return self._host is not None and self._host == other._host
@@ -54,7 +58,8 @@ class Part:
     ) -> None:
         """Look for its beginning in a block of an earlier log, which has come to `newest`."""
         if (
-            newest is None
+            not self.is_beside(earlier)
+            or newest is None
             or newest + JOINT < self.first
             or not self._line
             or earlier in self._places

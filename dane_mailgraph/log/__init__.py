@@ -4,14 +4,14 @@ from .blocks import LONGEST, Blocks
 from .clock import Clock
 from .files import LogFile, open_log
 from .follow import FollowedFile
-from .heads import stamp_of
 from .journal import Journal, Piece
-from .position import bookmark, holds
+from .position import Bookmark, bookmark, holds
 from .source import Source
 
 __all__ = [
     "LONGEST",
     "Blocks",
+    "Bookmark",
     "Clock",
     "FollowedFile",
     "Journal",
@@ -23,5 +23,4 @@ __all__ = [
     "heads",
     "holds",
     "open_log",
-    "stamp_of",
 ]

@@ -1,0 +1,147 @@
+"""Whole logs to the ledger: what was logged before it was followed, and what mailgraph has counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+
+from ..errors import SourceError
+from ..log import Blocks, Bookmark, Clock, FollowedFile, LogFile, Source, heads, holds, open_log
+from ..store import Ledger
+from .live_log import collect
+from .mailgraph import carry, is_rrd
+from .overlap import Part
+from .result import Result
+from .run import CountedBlock, CountingRun, Rules, counted_until, known_until
+
+Progress = Callable[[list[LogFile]], None]
+"""Is called after each block with all the logs, which know how far they have been read."""
+
+
+class Import:
+    """Counts whole logs; where the live log is among them it is left with its bookmark."""
+
+    def __init__(
+        self,
+        live: Source,
+        ledger: Ledger,
+        rules: Rules,
+        now: int,
+        *,
+        year: int | None = None,
+        progress: Progress = lambda logs: None,
+    ) -> None:
+        """`year` is that of the first line of each log, for stamps without one."""
+        self._live, self._ledger, self._rules, self._now = live, ledger, rules, now
+        self._year, self._progress = year, progress
+
+    def count(self, paths: Iterable[str]) -> Result:
+        """Count these logs in one transaction, in the order of their first lines; raises SourceError.
+
+        Only what is later than the newest interval already counted. What has been read of the live
+        log is skipped, and all the rest of it counted. A mailgraph's RRD comes before all logs.
+        """
+        if self._ledger.bookmark(self._live.bookmark_key):
+            collect(self._live, self._ledger, self._rules, self._now)
+        with ExitStack() as stack:
+            files = [
+                (path, stack.enter_context(open_log(path, named=True))) for path in _distinct(paths)
+            ]
+            rrds = [file.name for _, file in files if is_rrd(file.begin)]
+            parts = [
+                Part(path, file, self._first_time(file))
+                for path, file in files
+                if not is_rrd(file.begin)
+            ]
+            parts.sort(key=lambda part: (part.first, self._live.is_at(part.log), part.log.name))
+            with self._ledger.transaction():
+                carried = [carry(path, self._ledger, self._rules.step, self._now) for path in rrds]
+                result = self._count_parts(parts)
+        connections = sum(each.connections for each in carried)
+        return result._replace(counted=result.counted + connections, carried=tuple(carried))
+
+    def _count_parts(self, parts: list[Part]) -> Result:
+        already = counted_until(self._ledger, self._rules.step)
+        run = CountingRun(self._ledger, self._rules, self._now, already_counted_until=already)
+        logs = [part.log for part in parts]
+        overlaps = []
+        for number, part in enumerate(parts):
+            before, later = parts[:number], parts[number + 1 :]
+            if not run.continues(part.first):
+                run.forget_sessions()
+            known = part.known(before, later)
+            for block, end, begin in self._blocks(part, known, run):
+                for each in later:
+                    each.look(part, run.newest, block, end, known + begin)
+                self._progress(logs)
+            if overlap := part.overlap(before, run.first, already):
+                overlaps.append(overlap)
+        return run.close()._replace(overlaps=tuple(overlaps))
+
+    def _blocks(self, part: Part, known: int, run: CountingRun) -> Iterator[CountedBlock]:
+        """Count a log from the byte `known` on, and give each block when it has been counted."""
+        log, live, bookmark = part.log, self._live, self._bookmark()
+        clock = self._clock(log)
+        if not isinstance(live, FollowedFile) or not live.is_at(log):
+            log.skip(known)
+            # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
+            ours = any(holds(log, position) for position in bookmark)
+            blocks = Blocks(log.readinto, to_the_end=not ours)
+            yield from run.count_blocks(blocks, clock)
+            run.finish_log()
+            part.mark_counted(run.newest, known + blocks.consumed)
+        elif bookmark:
+            if not holds(log, bookmark[-1]):
+                raise SourceError(f"{log.name} was rotated just now; run the import again.")
+            run.skip(Blocks(_limited(log.readinto, bookmark[-1].offset)), clock)
+        else:
+            piece = live.first_piece(log, min(known, log.status.st_size))  # a copy may be longer
+            yield from run.count_blocks(piece.blocks, clock)
+            piece.check()
+            self._finish_live(run, live.bookmark_after((), [piece], self._now))
+            part.mark_counted(run.newest, piece.position.offset)
+
+    def _finish_live(self, run: CountingRun, bookmark: Bookmark) -> None:
+        if run.first is not None:
+            run.mark_gap_before(run.first)
+        if (newest := self._ledger.state.newest) is not None:
+            end = min(self._now, newest + self._rules.step)
+            run.mark_read_until(max(known_until(newest, self._now), end))
+        run.mark_read(self._live, bookmark)
+
+    def _bookmark(self) -> Bookmark:
+        """How far the live log has been read, if it is a file."""
+        live = self._live
+        if not isinstance(live, FollowedFile):
+            return ()
+        return live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
+
+    def _clock(self, log: LogFile) -> Clock:
+        latest = self._now if self._year or not log.is_regular else int(log.status.st_mtime)
+        return Clock(self._rules.zone, latest, year=self._year)
+
+    def _first_time(self, log: LogFile) -> float:
+        """When the log begins, as far as its first lines tell; infinite where they do not."""
+        clock = self._clock(log)
+        times = (heads.stamp_of(line, clock) for line in log.begin.split(b"\n"))
+        return next((at for at in times if at is not None), float("inf"))
+
+
+def _limited(
+    readinto: Callable[[memoryview], int | None], size: int
+) -> Callable[[memoryview], int | None]:
+    """The same file, ending after `size` bytes."""
+
+    def limited(view: memoryview) -> int | None:
+        nonlocal size
+        got = readinto(view[:size]) or 0
+        size -= got
+        return got
+
+    return limited
+
+
+def _distinct(paths: Iterable[str]) -> list[str]:
+    """Each file once, under whatever names it is given."""
+    return list({"-" if path == "-" else os.path.realpath(path): path for path in paths}.values())

@@ -1,0 +1,54 @@
+"""What a counting run did, and what of it the operator should know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import NamedTuple
+
+from ..omissions import NOTHING_OMITTED, OMISSIONS
+from ..store import Gap
+from .mailgraph import Carried
+from .overlap import Overlap
+
+
+class Result(NamedTuple):
+    """What one step did."""
+
+    read: int = 0
+    """Bytes of log."""
+    lines: int = 0
+    """Lines of log, where they were asked for: counting them costs as much as all the rest."""
+    counted: int = 0
+    """Connections, new and reused."""
+    recipients: int = 0
+    """Deliveries, and failures for a TLS or DANE reason."""
+    omitted: Mapping[str, int] = NOTHING_OMITTED
+    """Name of each of the `OMISSIONS` -> how many lines."""
+    gaps: tuple[Gap, ...] = ()
+    """Stretches of time of which the log is gone."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Stretches of time of which two imported logs of one host tell."""
+    carried: tuple[Carried, ...] = ()
+    """What an RRD of mailgraph's brought; its connections are among those counted."""
+
+
+def remarks(result: Result, zone: tzinfo | None) -> Iterator[str]:
+    """What is out of the ordinary, in sentences."""
+    for omission in OMISSIONS:
+        count = result.omitted[omission.name]
+        if count and omission.is_remarkable:
+            yield f"{omission.with_remedy(count)}."
+    yield from (each.in_words(zone) for each in result.carried)
+    for gap in result.gaps:
+        start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
+        yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
+    for each in result.overlaps:
+        start, until = (
+            datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S")
+            for at in (each.start, each.until)
+        )
+        yield (
+            f"{each.earlier} and {each.later} are logs of one host and both tell of {start} to {until}, so what stands in both "
+            "is counted twice; if they tell of the same mail, `import --rebuild` without one of them."
+        )

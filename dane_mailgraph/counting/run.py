@@ -1,0 +1,215 @@
+"""One counting run inside a ledger transaction, and its summary for the operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import tzinfo
+from typing import Any, NamedTuple
+
+from ..counts import Interval, connections, events
+from ..log import Blocks, Clock, Source
+from ..omissions import NOTHING_OMITTED
+from ..peers import Relays
+from ..postfix import Sessions, Tally
+from ..store import Gap, Ledger, RelayTable
+from ..times import DAY, day_of
+from .result import Result
+
+TOLERANCE = 120
+"""Seconds by which a stamp may be ahead of the clock; what is further ahead is counted nowhere."""
+
+QUIET = 6 * 3600
+"""Seconds. Between two logs that do not join, a shorter silence is quiet and a longer one is a lost log."""
+
+TRUSTED = DAY
+"""Seconds beyond the newest line for which the clock alone is believed that nothing was logged."""
+
+
+def known_until(newest: int, now: int) -> int:
+    """Up to when a log is known that was read to its end at `now`.
+
+    Where its newest line is old, it is not the log of today: what follows that line may still be to come.
+    """
+    return now if now - newest <= TRUSTED else newest
+
+
+class Rules(NamedTuple):
+    """The settings that counting depends on."""
+
+    step: int
+    grace: int
+    zone: tzinfo | None
+    ignored: Relays
+    relays_per_day: int = 1000
+    relays_days: int = 400
+
+
+CountedBlock = tuple[bytearray, int, int]
+"""A block, its end, and the place of its beginning in what has been read."""
+
+
+class CountingRun:
+    """Counts logs into a ledger, inside one of its transactions."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        now: int,
+        *,
+        already_counted_until: int | None,
+        sessions: Sessions | None = None,
+        count_lines: bool = False,
+    ) -> None:
+        """Intervals that begin before `already_counted_until` are skipped."""
+        self._ledger, self._rules, self._now = ledger, rules, now
+        self._already_counted_until = already_counted_until
+        self._sessions = sessions or Sessions()
+        self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self._sessions)
+        self._relays = RelayTable(ledger)
+        self._count_lines = count_lines
+        self._omitted: Counter[str] = Counter()
+        self._counted = self._recipients = self._read = self._lines = 0
+        self._gaps: list[Gap] = []
+
+    # ---- one log after the other ----
+
+    @property
+    def first(self) -> int | None:
+        """When the first line was written of the log that was counted last, or is being counted."""
+        return self._tally.first
+
+    @property
+    def newest(self) -> int | None:
+        """When its newest line was written."""
+        return self._tally.newest
+
+    def count_blocks(
+        self, blocks: Blocks, clock: Clock, missing: Callable[[], bool] = lambda: False
+    ) -> Iterator[CountedBlock]:
+        """Count a log from where it stands, and give each block when it has been counted.
+
+        `missing` says whether lines are missing before the block that was read last.
+        """
+        self._tally.since = self._already_counted_until
+        self._tally.first = self._tally.newest = None
+        before = blocks.consumed
+        for block, end in blocks:
+            if missing():
+                self.forget_sessions()
+            self._tally.take(block, end, clock)
+            if self._count_lines:
+                self._lines += block.count(b"\n", 0, end)
+            if self._tally.full:
+                self._flush()
+            yield block, end, blocks.consumed - end
+        self._flush()
+        self._omitted["unreadable"] += blocks.overlong
+        self._read += blocks.consumed - before
+        if self.newest is not None:
+            state = self._ledger.state
+            self._ledger.save(state._replace(newest=max(self.newest, state.newest or 0)))
+
+    def skip(self, blocks: Blocks, clock: Clock) -> None:
+        """Read what has been counted before, only to say how much it is."""
+        past = Tally(self._rules.step, self._rules.ignored, self._now + TOLERANCE)
+        for block, end in blocks:
+            past.take(block, end, clock)
+            self._omitted["skipped"] += sum(events(each.counts) for each in past.intervals())
+
+    def finish_log(self) -> None:
+        """The last log was a whole one: up to its newest line nothing is missing."""
+        if self.first is not None and self.newest is not None:
+            self.mark_gap_before(self.first)
+            self.mark_read_until(self.newest + self._rules.step)
+
+    def forget_sessions(self) -> None:
+        """Lines are missing here: a session may have begun in them."""
+        self._sessions.known = None
+
+    # ---- what time the logs cover ----
+
+    def continues(self, first: float) -> bool:
+        """Return whether a log that begins at `first` goes on where the last one ended, without a long silence."""
+        read_until = self._ledger.state.read_until
+        return read_until is None or first - read_until <= QUIET
+
+    def mark_gap(self, start: int, until: int) -> None:
+        """Mark the intervals from one time to the other as lost, with those of which only a part is."""
+        step, closed = self._rules.step, self._ledger.state.rrd_until or 0
+        gap = Gap(max(start - start % step, closed), until + -until % step)
+        if gap.start < gap.until:
+            self._ledger.mark_gap(gap)
+            self._gaps.append(gap)
+
+    def mark_gap_before(self, first: int) -> None:
+        """Mark what lies between the last log and one that begins at `first` as lost, if it is a long silence."""
+        read_until = self._ledger.state.read_until
+        if read_until is not None and not self.continues(first):
+            self.mark_gap(read_until, first - first % self._rules.step)
+
+    def mark_read_until(self, until: int) -> None:
+        """Everything before this time has been read, quiet or not; its whole intervals can be closed."""
+        state = self._ledger.state
+        if state.begin is not None:
+            whole = until - until % self._rules.step
+            read_until = max(whole, state.begin if state.read_until is None else state.read_until)
+            self._ledger.save(state._replace(read_until=read_until))
+
+    def mark_read(self, log: Source, bookmark: Any) -> None:
+        """The followed log has been read to its end: remember how far, and the sessions that are open."""
+        self._ledger.set_bookmark(log.bookmark_key, bookmark)
+        state = self._ledger.state
+        sessions = self._sessions.saved(self._now if state.newest is None else state.newest)
+        self._ledger.save(state._replace(read_at=self._now, sessions=sessions))
+
+    # ---- into the ledger ----
+
+    def close(self) -> Result:
+        """Bring the ledger's totals up to what was done, and return that."""
+        self._omitted.update(self._tally.omitted)
+        self._relays.add_warnings(self._tally.alarms)
+        kept_since = self._now - self._rules.relays_days * DAY
+        self._relays.prune(day_of(kept_since, self._rules.zone))
+        self._ledger.omit(self._omitted)
+        return Result(
+            self._read,
+            self._lines,
+            self._counted,
+            self._recipients,
+            NOTHING_OMITTED | self._omitted,
+            tuple(self._gaps),
+        )
+
+    def _flush(self) -> None:
+        """Write the tally's counts; the first line of all decides where the counting begins."""
+        state = self._ledger.state
+        if self.first is not None and state.begin is None:
+            self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
+        intervals, days = self._tally.taken(self._rules.zone)
+        self._ledger.add(self._due(intervals))
+        self._relays.add(days, self._rules.relays_per_day)
+
+    def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
+        """Where each interval's counts go: an interval that is in the RRD can take no more."""
+        oldest = self._ledger.state.rrd_until or self._ledger.state.begin or 0
+        already = self._already_counted_until
+        for start, counts in intervals:
+            lines = events(counts)
+            if already is not None and start < already:
+                self._omitted["skipped"] += lines
+                continue
+            self._counted += connections(counts)
+            self._recipients += lines - connections(counts)
+            if start < oldest:
+                self._omitted["late"] += lines
+                start = oldest
+            yield Interval(start, counts)
+
+
+def counted_until(ledger: Ledger, step: int) -> int | None:
+    """The end of the newest interval in which something was counted, or that is in the RRD; None before all."""
+    newest, closed = ledger.newest, ledger.state.rrd_until
+    ends = [end for end in (None if newest is None else newest + step, closed) if end is not None]
+    return max(ends, default=None)
