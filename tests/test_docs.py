@@ -206,6 +206,26 @@ def test_the_modules_and_tests_on_a_page_exist(page: Path) -> None:
     assert set(missing) <= {"status.json", "languages/CODE.json"}
 
 
+def test_the_line_that_walks_through_the_house_counts_as_it_says() -> None:
+    house = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    walk = house.split("\n## A line's walk", 1)[1].split("\n## ")[0]
+    line = re.findall(r"^```\n(.*)\n```$", walk, re.MULTILINE)[0].encode()
+    (said,) = explain([line], Clock(timezone.utc, 1795485600), Relays("127.0.0.0/8 ::1 unix"))
+
+    assert f": {said.time}." in walk
+    assert said.counts and all(f"`{each}`" in walk for each in said.counts)
+
+
+def test_the_tables_that_a_change_touches_are_where_the_house_says() -> None:
+    house = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    rows = re.findall(r"row of `(\w+)` in `([\w/.]+)`", house)
+
+    assert len(rows) >= 8
+    for name, path in rows:
+        source = (ROOT / "dane_mailgraph" / path).read_text(encoding="utf-8")
+        assert re.search(rf"^{name}\b.*= \(|^{name}\b.*= tuple\(|^{name}\b.*= \{{", source, re.M)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_prose_of_a_page_has_lines_of_at_most_100_characters(page: Path) -> None:
     prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
