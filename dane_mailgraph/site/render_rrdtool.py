@@ -12,7 +12,7 @@ from .drawing import PLOT, WIDTH, ZOOM, Drawing, Line, printable
 _MARGINS = 82
 """CSS pixels that rrdtool adds to the width of the plot."""
 
-_LABEL_WIDTH = 14
+_LABEL_WIDTH = 16
 _COLUMN_WIDTHS = (10, 9, 14, 14)
 """Characters of the columns of the legend."""
 
