@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing fails, nothing leaves, everything is seen, by everybody.
+"""The page in a real browser: nothing fails, nothing leaves, everybody sees everything.
 
 `make test-browser` installs what these tests need; without it they are skipped.
 """
@@ -117,8 +117,10 @@ def load_all_pictures(browser: Browser) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = browser.evaluate(
         """Promise.all([...document.images].map(async image => {
             image.loading = "eager";
-            for (let tries = 0; tries < 50; tries++) {  // one that is being replaced cannot be decoded
-                try { await image.decode(); break } catch { await new Promise(done => setTimeout(done, 100)) }
+            for (let tries = 0; tries < 50; tries++) {
+                // An image that is being replaced cannot be decoded.
+                try { await image.decode(); break }
+                catch { await new Promise(done => setTimeout(done, 100)) }
             }
             const place = image.getBoundingClientRect();
             return {file: image.currentSrc, natural: image.naturalWidth, shown: place.width,
@@ -177,7 +179,8 @@ def test_a_forged_name_is_text(browser: Browser, url: str) -> None:
     assert HOST in browser.evaluate("document.title")
     assert (
         browser.evaluate(
-            "document.querySelectorAll('script, b, [onmouseover], [onerror], [src=\"/evil\"]').length"
+            "document.querySelectorAll("
+            "'script, b, [onmouseover], [onerror], [src=\"/evil\"]').length"
         )
         == 0
     )
@@ -188,7 +191,8 @@ def test_a_forged_name_is_text(browser: Browser, url: str) -> None:
 def test_the_policy_is_in_force(browser: Browser, url: str) -> None:
     browser.show(url)
     browser.evaluate(
-        "document.body.appendChild(document.createElement('script')).textContent = 'document.title = 1'"
+        "document.body.appendChild(document.createElement('script'))"
+        ".textContent = 'document.title = 1'"
     )
 
     assert browser.evaluate("document.title") != "1"
@@ -205,14 +209,14 @@ def test_axe_finds_nothing(width: int, theme: str, browser: Browser, url: str) -
     browser.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     # A page on the wall must stay fresh, and without a script only meta refresh can do that.
     options = "{preload: false, rules: {'meta-refresh': {enabled: false}}}"
-    said = json.loads(
+    found = json.loads(
         browser.evaluate(f"axe.run(document, {options}).then(found => JSON.stringify(found))")
     )
 
     assert [
-        (each["id"], each["impact"], each["nodes"][0]["html"]) for each in said["violations"]
+        (each["id"], each["impact"], each["nodes"][0]["html"]) for each in found["violations"]
     ] == []
-    assert len(said["passes"]) > 20
+    assert len(found["passes"]) > 20
 
 
 def test_the_keyboard_reaches_the_numbers(browser: Browser, url: str) -> None:

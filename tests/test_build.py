@@ -1,4 +1,4 @@
-"""The site: the same bytes for the same store, published file by file without a reader ever seeing half of one."""
+"""The site: the same bytes for the same store, published so that readers see whole files only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ from dane_mailgraph.times import HOUR
 pytestmark = pytest.mark.slow
 
 NOW = int(time.time())
-TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+TLS = (
+    "TLS connection established to mx.example.org[192.0.2.1]:25: "
+    "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+)
 LOOK = Look("mail.example.org")
 
 
@@ -326,12 +329,12 @@ def test_every_step_and_every_renderer_makes_a_site(
 def test_numbers_are_the_same_in_every_span_that_holds_them_all(growing: Growing) -> None:
     growing.count(BEGIN + 18 * HOUR)
     growing.render()
-    said = json.loads((growing.www / "status.json").read_text())
+    content = json.loads((growing.www / "status.json").read_text())
 
-    assert [span["deliveries"]["plaintext"]["total"] for span in said["spans"].values()] == [
+    assert [span["deliveries"]["plaintext"]["total"] for span in content["spans"].values()] == [
         18 * 60
     ] * 4
-    assert said["last_24_hours"]["plaintext_deliveries"]["of"] == 6 * 18 * 60
+    assert content["last_24_hours"]["plaintext_deliveries"]["of"] == 6 * 18 * 60
 
 
 # ---- publishing -----------------------------------------------------------------------------

@@ -211,7 +211,8 @@ def test_the_picture_in_words_has_every_number() -> None:
     stack = drawing(STACK, [(600, 300, 90, 10)])
 
     assert stack.alt(stack.legend()) == (
-        "Outbound TLS connections, Short, per minute: Verified 600 (60.0%), Trusted 300 (30.0%), Untrusted 90 (9.0%), "
+        "Outbound TLS connections, Short, per minute: "
+        "Verified 600 (60.0%), Trusted 300 (30.0%), Untrusted 90 (9.0%), "
         "Anonymous 10 (1.0%), all 1,000; data up to 2026-11-24 02:59 CET"
     )
 

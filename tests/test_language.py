@@ -120,3 +120,18 @@ def test_only_nothing_and_everything_are_called_so(share: float | None, text: st
 
 def test_what_a_catalogue_lacks_stays_english() -> None:
     assert GERMAN.say("a text of {who}", who="tomorrow") == "a text of tomorrow"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172800, "2 days"),
+    ],
+)
+def test_a_duration_is_short(seconds: int, text: str) -> None:
+    assert ENGLISH.duration(seconds) == text

@@ -1,4 +1,4 @@
-"""The colours keep apart: for readers who see red and green as one, on grey paper, in both themes."""
+"""The colours differ: for colour-blind readers, on grey paper, in both themes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went to whom: every relay of every day once, in bounded room, and never more or less than the intervals say."""
+"""Relays: each one once a day, in bounded space, with the same sums as the intervals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ RELAXED = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SUITE = {
-    "TLSv1.3": "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519MLKEM768",
+    "TLSv1.3": "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) "
+    "key-exchange X25519MLKEM768",
     "TLSv1.2": "TLSv1.2 with cipher AES256-SHA (256/256 bits)",
 }
 FIELDS = "delay=1, delays=0/0/0.5/0.5"
@@ -50,7 +51,8 @@ def tls(relay: str = "mx.example.org", label: str = "Verified", protocol: str = 
 
 def sent(relay: str = "mx.example.org", field: str = "") -> str:
     tls = f", tls={field}" if field else ""
-    return f"2CE5121E153: to=<s@example.org>, relay={relay}[192.0.2.10]:25, {FIELDS}{tls}, dsn=2.0.0, status=sent (250 ok)"
+    result = "dsn=2.0.0, status=sent (250 ok)"
+    return f"2CE5121E153: to=<s@example.org>, relay={relay}[192.0.2.10]:25, {FIELDS}{tls}, {result}"
 
 
 def failed(
@@ -338,7 +340,7 @@ def test_the_parts_of_a_log_in_any_order_are_kept_as_the_whole(
     tmp_path_factory: pytest.TempPathFactory, made: list[tuple[str, int, int]], data: st.DataObject
 ) -> None:
     found, end = lines_of(made)
-    # Where two logs are hours apart, one between them may be lost, so that less is known of the second one's sessions.
+    # Where two logs are hours apart, one between them may be lost, and with it sessions.
     apart = {number for number, (_, gap, _) in enumerate(made) if gap > 30_000}
     cuts = sorted(data.draw(st.sets(st.integers(1, len(found)), max_size=3)) - {len(found)} - apart)
     parts = [
@@ -394,7 +396,7 @@ def test_a_warning_that_was_counted_before_or_is_in_the_future_is_no_alarm(host:
 
 
 def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledger) -> None:
-    """Verified for nine days: one relay still, one refused on the tenth, one trusted then; and one that never was."""
+    """Verified for nine days: one still, one refused on the tenth, one trusted; and one never."""
 
     def counts(*keys: str) -> tuple[int, ...]:
         return tuple(int(each.key in keys) for each in CATEGORIES)

@@ -73,8 +73,8 @@ def test_every_graph_of_every_span_is_a_png_of_twice_its_size_on_the_page(
 ) -> None:
     for counts in ((None,), (0,), (1,), (3_000_000_000, 5, 1, 0)):
         one = drawing(graph, [counts] * (span.seconds // span.bucket), span, theme=theme)
-        said = about(draw(one))
-        assert said is not None and (said.width, said.height) == (WIDTH * ZOOM, height(one) * ZOOM)
+        file = about(draw(one))
+        assert (file.width, file.height) == (WIDTH * ZOOM, height(one) * ZOOM)
 
 
 def test_a_series_without_buckets_is_drawn() -> None:

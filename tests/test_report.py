@@ -1,4 +1,4 @@
-"""What `report` prints: the JSON to the letter, and sums that are exact over every range and at every resolution."""
+"""What `report` prints: exact JSON, and exact sums over every range at every resolution."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def long_ago(tmp_path_factory: pytest.TempPathFactory) -> Host:
     )
 
 
-def said(here: Host, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+def output(here: Host, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     capsys.readouterr()
     assert command_line.main(["report", *here.options, *more]) == 0
     printed = capsys.readouterr()
@@ -181,7 +181,7 @@ def said(here: Host, capsys: pytest.CaptureFixture[str], *more: str) -> str:
 def test_json_is_one_object_as_the_contract_says(
     recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = said(recent, capsys, "--format", "json", "--since", "7d", "--until", "now")
+    out = output(recent, capsys, "--format", "json", "--since", "7d", "--until", "now")
     report = json.loads(out)
 
     assert out.count("\n") == 1
@@ -203,7 +203,7 @@ def test_json_is_one_object_as_the_contract_says(
 def test_last_update_is_where_the_rrd_ends(
     recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = json.loads(said(recent, capsys, "--format", "json"))
+    report = json.loads(output(recent, capsys, "--format", "json"))
 
     assert report["last_update"] == Store(recent.state, 60).rrd.last
     assert NOW - 240 < report["last_update"] <= NOW - 60 + 60
@@ -218,7 +218,7 @@ def test_what_is_unknown_is_null_and_what_was_quiet_is_zero(
 
     def counts(since: int, until: int) -> set[int | None]:
         report = json.loads(
-            said(here, capsys, "--format", "json", "--since", f"@{since}", "--until", f"@{until}")
+            output(here, capsys, "--format", "json", "--since", f"@{since}", "--until", f"@{until}")
         )
         return {count for family in FAMILIES for count in report[family].values()}
 
@@ -234,7 +234,7 @@ def test_a_store_that_has_counted_nothing_yet_has_no_last_update(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here = counted(tmp_path, [], 60)
-    report = json.loads(said(here, capsys, "--format", "json"))
+    report = json.loads(output(here, capsys, "--format", "json"))
 
     assert report["last_update"] is None
     assert {count for family in FAMILIES for count in report[family].values()} == {None}
@@ -337,7 +337,7 @@ def test_an_empty_range_is_refused(
 
 @pytest.fixture
 def forgetful(tmp_path: Path) -> Host:
-    """Nineteen days, of which the ledger keeps the last week and a day: the RRD has a snapshot that holds the rest."""
+    """Nineteen days: the ledger keeps the last eight, the RRD and its snapshot hold all."""
     here = counted(tmp_path, made([(19 * DAY, 400), (3600, 20)]), 60)
     with Ledger(os.path.join(here.state, "ledger.sqlite"), writable=True) as ledger:
         for now in (NOW - DAY, NOW):
@@ -406,7 +406,7 @@ def test_the_text_says_that_the_rrd_is_gone(
 ) -> None:
     lost(forgetful)
 
-    assert "in the RRD up to   nothing: it is gone" in said(forgetful, capsys)
+    assert "in the RRD up to   nothing: it is gone" in output(forgetful, capsys)
 
 
 def test_relays_does_not_need_the_rrd(forgetful: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -442,8 +442,8 @@ def test_without_the_rrd_the_page_stays_as_it_was(
 
 def test_csv_holds_the_same_numbers(recent: Host, capsys: pytest.CaptureFixture[str]) -> None:
     times = ("--since", f"@{NOW - DAY}", "--until", f"@{NOW}")
-    report = json.loads(said(recent, capsys, "--format", "json", *times))
-    rows = list(csv.DictReader(said(recent, capsys, "--format", "csv", *times).splitlines()))
+    report = json.loads(output(recent, capsys, "--format", "json", *times))
+    rows = list(csv.DictReader(output(recent, capsys, "--format", "csv", *times).splitlines()))
 
     assert [(row["family"], row["category"], int(row["count"])) for row in rows] == [
         (family, name, count) for family in FAMILIES for name, count in report[family].items()
@@ -457,21 +457,20 @@ def test_an_unknown_count_is_empty_in_csv_and_unknown_in_text(
     recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     times = ("--since", f"@{NOW + DAY}", "--until", f"@{NOW + 2 * DAY}")
-    rows = list(csv.DictReader(said(recent, capsys, "--format", "csv", *times).splitlines()))
+    rows = list(csv.DictReader(output(recent, capsys, "--format", "csv", *times).splitlines()))
 
     assert {row["count"] for row in rows} == {""}
-    assert said(recent, capsys, *times).count("unknown") >= len(CATEGORIES)
+    assert output(recent, capsys, *times).count("unknown") >= len(CATEGORIES)
 
 
 def test_text_says_what_when_and_how_well_the_counting_goes(
     recent: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = said(recent, capsys, "--since", f"@{NOW - 14 * DAY}", "--until", f"@{NOW}")
+    text = output(recent, capsys, "--since", f"@{NOW - 14 * DAY}", "--until", f"@{NOW}")
     report = recent.report(NOW - 14 * DAY, NOW)
 
     assert (
-        datetime.fromtimestamp(report.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        in text
+        datetime.fromtimestamp(report.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC") in text
     )
     for each, count in report.totals.items():
         assert f"{each.label:<14}{count:>12,}" in text
@@ -531,8 +530,9 @@ def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        "", "tomorrow", "24", "-24h", "1h30m", "24H", "2026-13-01", "2026-02-30", "@", "@-1", "@now", "99999999999999",
-        "999999999d", "@99999999999999999999", "9" * 5000 + "d", "0001-01-01", "1969-12-31", "9999-12-31T23:59:59",
+        "", "tomorrow", "24", "-24h", "1h30m", "24H", "2026-13-01", "2026-02-30", "@", "@-1",
+        "@now", "99999999999999", "999999999d", "@99999999999999999999", "9" * 5000 + "d",
+        "0001-01-01", "1969-12-31", "9999-12-31T23:59:59",
         "2026-11-24T25:00", "٢٤h",
     ],
     ids=lambda text: text[:20],
