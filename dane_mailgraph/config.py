@@ -319,7 +319,7 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
     return found
 
 
-def printed(config: Config) -> str:
+def as_file(config: Config) -> str:
     """Return the configuration as a file that gives it again, with the defaults commented out."""
     lines = [
         "# dane-mailgraph: the configuration in force; defaults are commented out.",

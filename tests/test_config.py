@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import dane_mailgraph
 from dane_mailgraph import config
 from dane_mailgraph.cli import command_line
-from dane_mailgraph.config import SETTINGS, Config, Setting, load, printed
+from dane_mailgraph.config import SETTINGS, Config, Setting, as_file, load
 from dane_mailgraph.errors import ConfigError
 
 OTHER = {
@@ -230,7 +230,7 @@ def test_a_wrong_text_that_another_place_overrules_does_no_harm(tmp_path: Path) 
 
 
 def test_untouched_defaults_are_commented_out_and_the_rest_is_not(tmp_path: Path) -> None:
-    lines = printed(loaded(tmp_path, "", {}, grace="30", step="60")).split("\n")
+    lines = as_file(loaded(tmp_path, "", {}, grace="30", step="60")).split("\n")
 
     assert "grace = 30" in lines
     for setting in SETTINGS:
@@ -276,11 +276,11 @@ def test_what_is_printed_gives_the_same_configuration_again(
     options: dict[str, str], tmp_path: Path
 ) -> None:
     first = load(written(tmp_path, ""), {}, options)
-    again = load(written(tmp_path, printed(first)), {}, {})
+    again = load(written(tmp_path, as_file(first)), {}, {})
 
     assert again.texts == first.texts
     assert again._replace(ignore_relays=first.ignore_relays) == first
-    assert printed(again) == printed(first)
+    assert as_file(again) == as_file(first)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])

@@ -1,4 +1,4 @@
-"""Ticks on the clock's grid, a voice that does not nag, and a word to systemd."""
+"""Ticks on the clock's grid, trouble that is reported once, and what systemd is notified of."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Time:
     def __call__(self) -> float:
         return self.now
 
-    def heard(self, seconds: float) -> int | None:
+    def wait(self, seconds: float) -> int | None:
         assert 0 <= seconds <= daemon.GRID
         self.now += seconds
         return signal.SIGTERM if self.now >= self.ends else None
@@ -46,7 +46,7 @@ def test_ticks_are_on_the_grid_however_long_they_take() -> None:
         ticks.append((now, clock.now))
         clock.now += (0.5, 0.0, 2.2)[len(ticks) % 3]
 
-    daemon.run(tick, never, clock.heard, daemon.Voice(print), clock)
+    daemon.run(tick, never, clock.wait, daemon.TroubleReport(print), clock)
     assert ticks[0] == (1000, 1000.25), "at once"
     assert ticks[1:] == [(now, now) for now in (1001, 1004, 1005, 1006, 1009)]
 
@@ -58,15 +58,15 @@ def test_a_clock_that_is_set_back_or_forward_stops_no_tick() -> None:
         ticks.append(now)
         clock.now = {1001: 400.5, 402: 4990.0}.get(now, clock.now)
 
-    daemon.run(tick, never, clock.heard, daemon.Voice(print), clock)
+    daemon.run(tick, never, clock.wait, daemon.TroubleReport(print), clock)
     assert ticks == [1000, 1001, 401, 402, *range(4991, 5000)]
 
 
-def test_the_voice_says_a_thing_once_and_when_it_is_over() -> None:
+def test_trouble_is_reported_once_and_when_it_is_over() -> None:
     said: list[str] = []
-    voice = daemon.Voice(said.append)
+    report = daemon.TroubleReport(said.append)
     for trouble in (None, "A.", "A.", "B.", None, None, "A."):
-        voice.trouble(trouble) if trouble else voice.well()
+        report.trouble(trouble) if trouble else report.well()
     assert said == ["A.", "B.", "All is well again, and what was missed has been counted.", "A."]
 
 
@@ -81,7 +81,7 @@ def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:
         if error := next(errors):
             raise error
 
-    daemon.run(tick, never, clock.heard, daemon.Voice(said.append), clock)
+    daemon.run(tick, never, clock.wait, daemon.TroubleReport(said.append), clock)
     assert said == [
         "no log.",
         "no disk.",
@@ -100,7 +100,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
     clock = Time(0, 2)
-    daemon.run(lambda now: None, never, clock.heard, daemon.Voice(print), clock)
+    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), clock)
     assert [systemd.recv(99) for _ in range(4)] == [
         b"READY=1",
         b"WATCHDOG=1",
@@ -117,7 +117,7 @@ def test_systemd_hears_of_a_reload_between_two_ticks(systemd: socket.socket) -> 
         lambda now: done.append("tick"),
         lambda: done.append("reload"),
         lambda _: next(signals),
-        daemon.Voice(print),
+        daemon.TroubleReport(print),
     )
 
     assert done == ["tick", "reload", "tick", "tick"]
@@ -138,7 +138,7 @@ def test_an_abstract_socket_is_heard_too(monkeypatch: pytest.MonkeyPatch) -> Non
         listening.bind(f"\0notify-{os.getpid()}")
         listening.settimeout(20)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@notify-{os.getpid()}")
-        daemon.tell_systemd("READY=1")
+        daemon.notify_systemd("READY=1")
         assert listening.recv(99) == b"READY=1"
 
 
@@ -146,10 +146,10 @@ def test_without_systemd_nothing_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    daemon.tell_systemd("READY=1")
+    daemon.notify_systemd("READY=1")
     assert capsys.readouterr() == ("", "")
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
-    daemon.tell_systemd("READY=1")
+    daemon.notify_systemd("READY=1")
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""Settings become a log, a ledger and a store, held together to count and to draw."""
+"""Settings become a log, a ledger and a store, joined to count, to import and to draw."""
 
 from __future__ import annotations
 
@@ -6,19 +6,31 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from ..config import Config
 from ..counting import Import, Result, Rules, collect, remarks
-from ..errors import BusyError, StoreError, reason
+from ..errors import BusyError, MailgraphError, StoreError, reason
 from ..log import FollowedFile, Source
 from ..store import RRD, Ledger, Store, replace, unused
 from .terminal import progress, tell
 
 
 @contextmanager
-def locked(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]:
-    """Be the one writer of this store, as long as what is given back says so; raises BusyError."""
+def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]:
+    """Be the only writer of this store.
+
+    Args:
+        settings: Name the store.
+        make: Make state_dir where it does not exist.
+
+    Yields:
+        A function that returns whether the lock is still the file of that name.
+
+    Raises:
+        BusyError: Another process writes to the store.
+        StoreError: state_dir cannot be written.
+    """
     state_dir = settings.state_dir
     path = os.path.join(state_dir, "lock")
     try:
@@ -27,7 +39,8 @@ def locked(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(
-            f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that counts."
+            f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that "
+            "counts."
         ) from error
     try:
         try:
@@ -42,13 +55,13 @@ def locked(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool
         os.close(descriptor)
 
 
-def reading(settings: Config) -> Ledger:
-    """The ledger, for whoever only asks it; raises StoreError where nothing has been counted yet."""
+def open_ledger(settings: Config) -> Ledger:
+    """Open the ledger to read it; raises StoreError where nothing has been counted yet."""
     return Ledger(_ledger(settings), writable=False)
 
 
-def read_only(settings: Config, ledger: Ledger) -> RRD:
-    """The RRD, for whoever only asks it: with the steps that it was made with, whatever the setting says."""
+def open_rrd(settings: Config, ledger: Ledger) -> RRD:
+    """Open the RRD to read it, with the step of its ledger whatever the setting is."""
     return Store(settings.state_dir, ledger.state.step or settings.step).rrd
 
 
@@ -61,7 +74,7 @@ def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
         try:
             yield ledger
         except BaseException:
-            # A store that has read nothing yet would answer whoever asks that all is unknown, and not why.
+            # An empty store would answer every question with "unknown", and not say why.
             if new and not ledger.state.log_was_read:
                 os.unlink(path)
             raise
@@ -95,83 +108,134 @@ def _reconcile(store: Store, ledger: Ledger) -> None:
 
 
 class Counter:
-    """Everything that counting needs, held together."""
+    """A log, a ledger and an RRD, and the rules to count from one into the others."""
 
     def __init__(
         self, log: Source, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]
     ) -> None:
         self._log, self._ledger, self._store, self._rules = log, ledger, store, rules
         self.in_place = in_place
-        """Whether ledger and lock are still the files of their names; whoever finds them gone may make others."""
+        """Returns whether ledger and lock are still the files of their names."""
 
     @property
     def newest(self) -> int | None:
-        """When the newest line was written."""
+        """Epoch second of the newest line that was read."""
         return self._ledger.state.newest
 
     def step(self, now: int, *, count_lines: bool = False) -> Result:
-        """Log to ledger to RRD. The ledger counts on where the RRD cannot be written; then raises StoreError."""
+        """Count what is new in the log into the ledger, then bring the RRD up to it.
+
+        Raises:
+            StoreError: The RRD cannot be written; the ledger has counted all the same.
+        """
         trouble: StoreError | None = None
         try:
             _reconcile(self._store, self._ledger)
         except StoreError as error:
             trouble = error
-        step = collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
-        for sentence in (*remarks(step, self._rules.zone), *self._log.notices):
+        result = collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
+        for sentence in (*remarks(result, self._rules.zone), *self._log.notices):
             tell(sentence)
         self._log.notices.clear()
         if trouble:
             raise trouble
         self._store.follow(self._ledger, now, self._rules.grace)
         self._store.take_snapshot(self._ledger, now)
-        return step
+        return result
 
 
 @contextmanager
-def counting(
+def open_counter(
     settings: Config, *, make: bool = True, alive: Callable[[], None] = lambda: None
 ) -> Iterator[Counter]:
-    """Hold everything that counting needs, as the one writer; raises BusyError, StoreError."""
-    with locked(settings, make=make) as held, _writing(settings) as ledger:
+    """Open all that counting needs, as the only writer; raises BusyError, StoreError."""
+    with lock(settings, make=make) as in_place, _writing(settings) as ledger:
         log, store = _source(settings, alive), Store(settings.state_dir, settings.step)
-        yield Counter(log, ledger, store, _rules(settings), lambda: held() and ledger.in_place)
+        yield Counter(log, ledger, store, _rules(settings), lambda: in_place() and ledger.in_place)
+
+
+class Service:
+    """What `run` repeats: a counter that is opened anew when settings or files change."""
+
+    def __init__(
+        self, settings: Config, load: Callable[[], Config], alive: Callable[[], None]
+    ) -> None:
+        """Count by `settings`; `load` reads them again, `alive` is called while work goes on."""
+        self._settings, self._load, self._alive = settings, load, alive
+        self._open = ExitStack()
+        self._counter: Counter | None = None
+
+    def open(self, *, make: bool = False) -> Counter:
+        """Open the counter, after closing the one that was open; raises BusyError, StoreError."""
+        self.close()
+        opening = open_counter(self._settings, make=make, alive=self._alive)
+        self._counter = counter = self._open.enter_context(opening)
+        return counter
+
+    def close(self) -> None:
+        """Close the counter."""
+        self._counter = None
+        self._open.close()
+
+    def tick(self, now: int) -> None:
+        """Count what is new; raises MailgraphError."""
+        counter = self._counter
+        if counter is None or not counter.in_place():
+            counter = self.open()
+        counter.step(now)
+
+    def reload(self) -> None:
+        """Count by the configuration as it is now, or keep the previous one and say why."""
+        previous = self._settings
+        try:
+            self._settings = self._load()
+            self.open(make=True)
+            tell("Read the configuration again.")
+        except MailgraphError as error:
+            self._settings = previous  # the next tick opens its store again
+            tell(f"{error} Keeping the previous configuration.")
 
 
 # ---- whole logs -----------------------------------------------------------------------------
 
 
 def import_logs(settings: Config, paths: list[str], year: int | None) -> Result:
-    """Count whole logs into the store that is there; for the one who has it `locked`."""
+    """Count whole logs into the existing store; the caller has it locked."""
     with _writing(settings) as ledger:
         return _import_into(ledger, settings, paths, year)
 
 
 def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
-    """Count into a fresh ledger first; when that is whole it takes the old one's place, in one instant."""
+    """Count whole logs into a fresh ledger, then replace the old one by it in one instant.
+
+    The old ledger and its RRD are kept aside; where counting fails they stay. The caller has the
+    store locked.
+    """
     path, store = _ledger(settings), Store(settings.state_dir, settings.step)
     fresh = path + ".new"
     with suppress(FileNotFoundError):
         os.unlink(fresh)
     with _writing(settings, fresh) as ledger:
-        step = _import_into(ledger, settings, paths, year, follow=False)
+        result = _import_into(ledger, settings, paths, year, follow=False)
         with ledger.transaction():
             ledger.save(ledger.state._replace(rebuilt=True))
     if os.path.exists(path):
-        # A journal that a killed writer left belongs to the old file; it would be played back into the new one.
-        with suppress(StoreError), reading(settings):
+        # Opening plays back the journal of a killed writer, which must not meet the new file.
+        with suppress(StoreError), open_ledger(settings):
             pass
         aside = unused(path + ".aside")
         os.link(path, aside)
-        if not step.counted and not step.recipients:
+        if not result.counted and not result.recipients:
             tell(
-                f"Nothing in these logs counts, so the new store is empty; the old one is kept as {aside} and the like: "
-                "give the files beside it their names back, or rebuild from other logs."
+                f"Nothing in these logs counts, so the new store is empty; the old one is kept as "
+                f"{aside} and the like: give those files their names back, or rebuild from other "
+                "logs."
             )
     replace(fresh, path)
     with _writing(settings) as ledger:
         _reconcile(store, ledger)
         store.follow(ledger, int(time.time()), settings.grace)
-    return step
+    return result
 
 
 def _import_into(
@@ -183,10 +247,10 @@ def _import_into(
         _reconcile(store, ledger)
     live = _source(settings)
     run = Import(live, ledger, _rules(settings), now, year=year, progress=progress())
-    step = run.count(paths)
+    result = run.count(paths)
     if follow:
         store.follow(ledger, now, settings.grace)
-    return step
+    return result
 
 
 # ---- the site -------------------------------------------------------------------------------
@@ -203,16 +267,17 @@ def draw(settings: Config, now: int) -> str:
         renderer=settings.renderer,
         names_relays=settings.show_destinations,
     )
-    rrd, recent = Store(settings.state_dir, settings.step).rrd, build.Recent()
     present = build.present_pictures(settings.output_dir)
     if os.path.exists(_ledger(settings)):
-        with reading(settings) as ledger:
-            rrd = read_only(settings, ledger)
+        with open_ledger(settings) as ledger:
+            rrd = open_rrd(settings, ledger)
             if ledger.state.rrd_until is not None and rrd.last is None:
                 raise StoreError(
                     f"{rrd.path} is gone, so the page stays as it was; let the counter rebuild it "
                     "from its snapshot, or restore one of the two from a backup."
                 )
             recent = build.recent(ledger, now, settings.time_zone)
+    else:
+        rrd, recent = Store(settings.state_dir, settings.step).rrd, build.Recent()
     site = build.build(rrd, now, look, recent, present)
     return build.publish(site.files, settings.output_dir)

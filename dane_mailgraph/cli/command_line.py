@@ -12,7 +12,7 @@ from .. import __version__
 from ..config import FILE, PREFIX, SETTINGS
 from ..errors import MailgraphError, StoreError, UsageError
 from .commands import settings_in_force
-from .terminal import discard_unwritten, open_streams, tell, unprinted
+from .terminal import discard_unwritten, open_streams, output_error, tell
 from .verbs import NONE, VERBS, Verb
 
 _NAME = "dane-mailgraph"
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(str(error))
         status = error.status
     except OSError as error:
-        tell(str(unprinted(error)))
+        tell(str(output_error(error)))
         status = StoreError.status
     finally:
         discard_unwritten()

@@ -8,22 +8,22 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from datetime import datetime, tzinfo
+from contextlib import closing, suppress
+from datetime import tzinfo
 
-from ..config import Config, load, printed
+from ..config import Config, as_file, load
 from ..counting import TOLERANCE, Result, remarks
-from ..errors import MailgraphError, StoreError, UsageError
+from ..errors import StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
 from ..omissions import OMISSIONS
 from ..store import RelayTable
-from ..times import moment
+from ..times import format_duration, format_time, moment
 from . import app
-from .terminal import printable, tell, unprinted
+from .terminal import output_error, printable, tell
 
 
 def settings_in_force(options: argparse.Namespace) -> Config:
-    """Return the configuration of these options, the environment and the file; raises ConfigError."""
+    """Return the configuration of options, environment and file; raises ConfigError."""
     return load(options.config or None, os.environ, vars(options))
 
 
@@ -32,8 +32,8 @@ def overview(settings: Config, options: argparse.Namespace) -> None:
     from ..answer import overview
 
     now, zone = int(time.time()), settings.time_zone
-    with app.reading(settings) as ledger:
-        rrd = app.read_only(settings, ledger)
+    with app.open_ledger(settings) as ledger:
+        rrd = app.open_rrd(settings, ledger)
         print("\n".join(map(printable, overview.as_lines(rrd, ledger, now, zone))))
 
 
@@ -41,66 +41,44 @@ def run(settings: Config, options: argparse.Namespace) -> None:
     """Follow the log and count, until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     from . import daemon
 
-    heard = daemon.hear_signals()
-    with ExitStack() as stack:
-        counters: list[app.Counter] = []
+    wait_for_signal = daemon.block_signals()
+    service = app.Service(settings, lambda: settings_in_force(options), daemon.notify_alive)
 
-        def take_hold(*, make: bool = False) -> None:
-            counters.clear()
-            stack.close()
-            counters.append(
-                stack.enter_context(app.counting(settings, make=make, alive=daemon.alive))
-            )
+    def report(sentence: str) -> None:
+        tell(sentence)
+        daemon.notify_systemd(f"STATUS={printable(sentence)}")
 
-        def tick(now: int) -> None:
-            if not counters or not counters[0].in_place():
-                take_hold()
-            counters[0].step(now)
-
-        def reload() -> None:
-            nonlocal settings
-            before = settings
-            try:
-                settings = settings_in_force(options)
-                take_hold(make=True)
-                tell("Read the configuration again.")
-            except MailgraphError as error:
-                settings = before  # the next tick takes hold of its store again
-                tell(f"{error} Keeping the previous configuration.")
-
-        def speak(sentence: str) -> None:
-            tell(sentence)
-            daemon.tell_systemd(f"STATUS={printable(sentence)}")
-
-        # The first tick says so. What waiting cannot mend ends it here: a store that is another's to write, another step.
+    with closing(service):
+        # The first tick reports it again. Other errors end it here, because waiting mends nothing:
+        # another process writes to the store, or it has another step.
         with suppress(StoreError):
-            take_hold(make=True)
-        daemon.run(tick, reload, heard, daemon.Voice(speak))
+            service.open(make=True)
+        daemon.run(service.tick, service.reload, wait_for_signal, daemon.TroubleReport(report))
 
 
 def collect(settings: Config, options: argparse.Namespace) -> None:
     """Count once what is new in the log."""
     now = int(time.time())
-    with app.counting(settings) as counter:
-        step = counter.step(now, count_lines=options.verbose)
+    with app.open_counter(settings) as counter:
+        result = counter.step(now, count_lines=options.verbose)
         newest = counter.newest
     if options.verbose:
-        print(f"read {step.lines:,} lines ({step.read:,} bytes), {_counted(step)}")
-        print(", ".join(f"{name} {count:,}" for name, count in step.omitted.items()))
+        size = f"{_many(result.lines, 'line')} ({_many(result.read, 'byte')})"
+        print(f"read {size}, {_counted(result)}")
+        print(", ".join(f"{name} {count:,}" for name, count in result.omitted.items()))
         if newest is not None:
-            print(
-                f"newest line {datetime.fromtimestamp(newest, settings.time_zone):%Y-%m-%d %H:%M:%S}, {now - newest:,} s ago"
-            )
+            ago = format_duration(max(0, now - newest))
+            print(f"newest line {format_time(newest, settings.time_zone, seconds=True)}, {ago} ago")
 
 
 def import_(settings: Config, options: argparse.Namespace) -> None:
     """Count whole logs, plain or compressed, in any order."""
-    with app.locked(settings):
+    with app.lock(settings):
         count = app.rebuild if options.rebuild else app.import_logs
-        step = count(settings, options.files, options.year)
-    for sentence in remarks(step, settings.time_zone):
+        result = count(settings, options.files, options.year)
+    for sentence in remarks(result, settings.time_zone):
         tell(sentence)
-    print(_counted(step))
+    print(_counted(result))
 
 
 def render(settings: Config, options: argparse.Namespace) -> None:
@@ -114,8 +92,8 @@ def report(settings: Config, options: argparse.Namespace) -> None:
 
     now, zone = int(time.time()), settings.time_zone
     since, until = _range(options, now, zone)
-    with app.reading(settings) as ledger:
-        found = report.totals(app.read_only(settings, ledger), ledger, since, until)
+    with app.open_ledger(settings) as ledger:
+        found = report.totals(app.open_rrd(settings, ledger), ledger, since, until)
         remarks = report.state_of_counting(ledger, found, now, zone)
         remarks += report.warning_lines(RelayTable(ledger).warnings(since), zone)
     print(report.format_report(found, options.format, zone, remarks))
@@ -127,7 +105,7 @@ def relays(settings: Config, options: argparse.Namespace) -> None:
 
     zone = settings.time_zone
     since, until = _range(options, int(time.time()), zone)
-    with app.reading(settings) as ledger:
+    with app.open_ledger(settings) as ledger:
         found = relays.find_relays(RelayTable(ledger), since, until, zone)
     found = relays.choose(found, only=options.only, sort=options.sort, limit=options.limit)
     print(relays.format_relays(found, options.format, zone))
@@ -152,12 +130,12 @@ def explain(settings: Config, options: argparse.Namespace) -> None:
             line = printable(show(each))
             try:
                 print(line, flush=not log.is_regular)
-            except OSError as error:  # here, because it would be taken for the log's
-                raise unprinted(error) from error
+            except OSError as error:  # here, because it would be taken for an error of the log
+                raise output_error(error) from error
 
 
 def doctor(settings: Config, options: argparse.Namespace) -> int:
-    """Print what keeps the numbers from being right; the status is 1 if something must be mended."""
+    """Print what keeps the numbers from being right; 1 if something must be mended."""
     from ..dane import servers
     from ..doctor import diagnose, facts, findings
 
@@ -181,10 +159,9 @@ def tlsa(settings: Config, options: argparse.Namespace) -> None:
 def config(settings: Config, options: argparse.Namespace) -> None:
     """Print the configuration in force as a file."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            encoding="utf-8", errors="surrogateescape"
-        )  # as it is read; a path may be any bytes
-    print(printed(settings))
+        # As the file is read: a path may be any bytes.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    print(as_file(settings))
 
 
 def demo(settings: Config, options: argparse.Namespace) -> None:
@@ -204,30 +181,37 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
         raise UsageError(
             f"{others[0]} already exists and was not made by `demo`; name an empty folder."
         )
-    with app.locked(here):
+    with app.lock(here):
         demo.prepare(here.state_dir, here.log, now)
-        step = app.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
-    print(_counted(step))
+        result = app.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
+    print(_counted(result))
     print(app.draw(here, now))
 
 
 def _lines(log: LogFile) -> Iterator[bytes]:
-    """Lines as they come: an answer to a line must not wait for the next ones."""
+    """Yield lines as they arrive: the answer to a line must not wait for the next ones."""
     view = memoryview(bytearray(1 << 16))
     rest = b""
     while got := log.readinto(view):
         *lines, rest = (rest + bytes(view[:got])).split(b"\n")
         yield from lines
-        rest = rest[:LONGEST]  # a line so long is told by its length alone
+        rest = rest[:LONGEST]  # the length alone says that no such line counts
     if rest:
         yield rest
 
 
-def _counted(step: Result) -> str:
+def _counted(result: Result) -> str:
+    counted = f"counted {_many(result.counted, 'connection')}"
+    if result.recipients:
+        counted += f" and {_many(result.recipients, 'recipient')}"
     expected = (
         each.in_words(count)
         for each in OMISSIONS
-        if not each.is_remarkable and (count := step.omitted[each.name])
+        if not each.is_remarkable and (count := result.omitted[each.name])
     )
-    recipients = f" and {step.recipients:,} recipients" if step.recipients else ""
-    return "; ".join([f"counted {step.counted:,} connections{recipients}", *expected])
+    return "; ".join([counted, *expected])
+
+
+def _many(count: int, unit: str) -> str:
+    """Return `1 line`, `2,000 lines`."""
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Repeat a tick on the clock's grid until told to stop, and keep systemd informed."""
+"""Repeat a tick on the clock's grid until a signal ends it, and keep systemd informed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GRID = 1
 """Seconds between two ticks; one that finds nothing new costs a stat(2)."""
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
-_HEARD = (*_STOP, signal.SIGHUP)
+_SIGNALS = (*_STOP, signal.SIGHUP)
 
 
-def tell_systemd(state: str) -> None:
-    """sd_notify(3); nothing where no systemd listens."""
+def notify_systemd(state: str) -> None:
+    """Send a state by sd_notify(3); does nothing where no systemd listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -28,71 +28,73 @@ def tell_systemd(state: str) -> None:
             notify.connect("\0" + address[1:] if address.startswith("@") else address)
             notify.send(state.encode())
         except OSError as error:
-            tell(f"systemd cannot be told {state!r}: {reason(error)}; look at {address}.")
+            tell(f"systemd cannot be notified of {state!r}: {reason(error)}; look at {address}.")
 
 
-def alive() -> None:
+def notify_alive() -> None:
     """Tell systemd's watchdog that the work goes on."""
-    tell_systemd("WATCHDOG=1")
+    notify_systemd("WATCHDOG=1")
 
 
-def hear_signals() -> Callable[[float], int | None]:
-    """From now on SIGTERM, SIGINT and SIGHUP are taken only by the function given back: it waits so many seconds for one.
+def block_signals() -> Callable[[float], int | None]:
+    """Block SIGTERM, SIGINT and SIGHUP, so that none of them interrupts a tick.
 
-    A tick is thus never cut off, and no handler runs in the midst of anything.
+    Returns:
+        A function that waits for one of them for so many seconds at most, and returns its number.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
-    def heard(seconds: float) -> int | None:
-        said = signal.sigtimedwait(_HEARD, seconds)
-        return said.si_signo if said else None
+    def wait_for_signal(seconds: float) -> int | None:
+        received = signal.sigtimedwait(_SIGNALS, seconds)
+        return received.si_signo if received else None
 
-    return heard
+    return wait_for_signal
 
 
-class Voice:
-    """Says what is out of the ordinary once, and again when it changes or heals."""
+class TroubleReport:
+    """Reports trouble once, and again when it changes or is over."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._trouble: str | None = None
 
     def trouble(self, sentence: str) -> None:
-        """Something went wrong, perhaps still the same."""
+        """Report what went wrong, unless that was the last report."""
         if sentence != self._trouble:
             self._trouble = sentence
-            self._tell(sentence)
+            self._report(sentence)
 
     def well(self) -> None:
-        """All is well, perhaps again."""
+        """Report that the trouble is over, if there was any."""
         if self._trouble is not None:
             self._trouble = None
-            self._tell("All is well again, and what was missed has been counted.")
+            self._report("All is well again, and what was missed has been counted.")
 
 
 def run(
     tick: Callable[[int], None],
     reload: Callable[[], None],
-    heard: Callable[[float], int | None],
-    voice: Voice,
+    wait_for_signal: Callable[[float], int | None],
+    report: TroubleReport,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Tick at every second of the clock until told to stop; a tick that fails is tried again at the next.
+    """Tick at every second of the clock until SIGTERM or SIGINT.
 
-    `heard` waits for so many seconds at most and says which signal came: SIGHUP calls `reload`, between two ticks.
+    A tick that raises MailgraphError is reported, and tried again a second later. SIGHUP calls
+    `reload` between two ticks.
     """
-    tell_systemd("READY=1")
+    notify_systemd("READY=1")
     pause = 0.0
-    while (said := heard(pause)) not in _STOP:
-        if said == signal.SIGHUP:
-            tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    while (received := wait_for_signal(pause)) not in _STOP:
+        if received == signal.SIGHUP:
+            notify_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             reload()
-            tell_systemd("READY=1")
+            notify_systemd("READY=1")
         try:
             tick(int(clock()))
-            voice.well()
+            report.well()
         except MailgraphError as error:
-            voice.trouble(str(error))
-        alive()
+            report.trouble(str(error))
+        notify_alive()
         pause = GRID - clock() % GRID
-    tell_systemd("STOPPING=1")
+    notify_systemd("STOPPING=1")

@@ -1,4 +1,4 @@
-"""A year of plausible traffic, and the bundled sample logs, for who wants to see the pictures first."""
+"""A year of plausible traffic and the sample logs, to see the pictures before counting."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from math import cos, pi
 from pathlib import Path
 
 from ..errors import StoreError, reason
+from ..times import DAY, MINUTE
 
 MARK = "demo"
-"""A file of this name says that a state directory is a demo's and may be made anew."""
+"""A file of this name says that `demo` made a state directory and may replace it."""
 
 LOCK = "lock"
-"""The file that says who writes to a state directory."""
+"""The lock of a state directory, which must stay."""
 
 YEAR = 2026
 """The year of the sample logs' stamps."""
@@ -25,12 +26,10 @@ YEAR = 2026
 DAYS = 380
 
 _SERVERS = 160
-_MINUTE = 60
-_DAY = 86400
 
 
 def samples() -> list[str]:
-    """The bundled logs, in a regular install and in a source tree."""
+    """Return the paths of the sample logs, of an install or of a source tree."""
     here = Path(__file__).parents[1]
     inside = here / "sample_logs"
     return sorted(
@@ -40,9 +39,9 @@ def samples() -> list[str]:
 
 
 def prepare(state_dir: str, log: str, now: int) -> None:
-    """Make `state_dir` a demo's that has counted nothing, and write the traffic up to now into `log`; raises StoreError.
+    """Empty `state_dir`, mark it as made by `demo`, and write the traffic until `now` into `log`.
 
-    The caller holds the lock, so that nobody's store is emptied while it is written to.
+    The caller has it locked. Raises StoreError where the folder cannot be written.
     """
     try:
         Path(state_dir, MARK).touch()
@@ -60,7 +59,7 @@ def prepare(state_dir: str, log: str, now: int) -> None:
 
 
 class _Server:
-    """A remote server: what it offers, and from when on it publishes TLSA records."""
+    """A remote server: which TLS it offers, and since when it publishes TLSA records."""
 
     def __init__(self, number: int, chance: random.Random) -> None:
         kind = chance.random()
@@ -71,7 +70,7 @@ class _Server:
         self.relay = f"mx{number % 3 + 1}.domain{number}.example[{address}]:25"
         self.label = "Trusted" if kind < 0.72 else "Untrusted" if kind < 0.97 else "Anonymous"
         self.verified_from = chance.random() * 2.6
-        """Part of the year after which it has DANE; above 1 is never."""
+        """Part of the year after which it has DANE, 0 to 1; above 1 is never."""
         self.quantum_from = chance.random() * 2
         if self.label == "Anonymous":
             self.tls = "TLSv1.2 with cipher ADH-AES256-GCM-SHA384 (256/256 bits)"
@@ -83,7 +82,7 @@ class _Server:
             self.tls = "TLSv1.2 with cipher ECDHE-RSA-AES256-GCM-SHA384 (256/256 bits)"
 
     def summary(self, when: float) -> str:
-        """The line of a handshake at this part of the year."""
+        """Return the line of a handshake at this part of the year."""
         label = (
             "Verified" if when > self.verified_from and self.label != "Anonymous" else self.label
         )
@@ -92,25 +91,29 @@ class _Server:
 
 
 def traffic(now: int) -> Iterator[str]:
-    """Lines of a log that ends now: by day more than by night, on weekends less, DANE growing through the year."""
+    """Yield the lines of a log that ends at `now`, an epoch second.
+
+    More by day than by night, less on weekends, and DANE grows through the year.
+    """
     chance = random.Random(20141124)
     servers = [_Server(number, chance) for number in range(_SERVERS)]
     weights = list(accumulate(1 / (1 + rank) for rank in range(_SERVERS)))
     broken, lost, *_ = (
         each for each in servers if each.verified_from < 0.5 and each.label != "Anonymous"
     )
-    at = float(now - DAYS * _DAY)
+    at = float(now - DAYS * DAY)
     while at < now:
         when = datetime.fromtimestamp(at, timezone.utc)
         rhythm = (1 - 0.75 * cos(2 * pi * (when.hour * 60 + when.minute - 120) / 1440)) * (
             0.45 if when.weekday() > 4 else 1
         )
-        at += chance.expovariate(rhythm / (2 * _MINUTE))
-        part = (at - now) / (DAYS * _DAY) + 1
+        at += chance.expovariate(rhythm / (2 * MINUTE))
+        part = (at - now) / (DAYS * DAY) + 1
         server = chance.choices(servers, cum_weights=weights)[0]
-        # One large server's TLSA records did not match for two days, another one's do not since the day before yesterday.
-        refused = (server is broken and -11 < (at - now) / _DAY < -9) or (
-            server is lost and (at - now) / _DAY > -2
+        # The TLSA records of one large server did not match for two days, ten days ago; those of
+        # another one have not matched for two days now.
+        refused = (server is broken and -11 < (at - now) / DAY < -9) or (
+            server is lost and (at - now) / DAY > -2
         )
         stamp, process = when.isoformat(timespec="seconds"), chance.randrange(1000, 30000)
         lines = _request(server, part, refused, chance, f"{int(at * 1000):X}")
@@ -120,7 +123,7 @@ def traffic(now: int) -> Iterator[str]:
 def _request(
     server: _Server, part: float, refused: bool, chance: random.Random, queue: str
 ) -> Iterator[str]:
-    """What a process says while it delivers one message."""
+    """Yield what a process logs while it delivers one message."""
     relay, sent = server.relay, "dsn=2.0.0, status=sent (250 2.0.0 Ok)"
     what = chance.random()
     if refused:
@@ -139,4 +142,5 @@ def _request(
         yield server.summary(part)
     domain = server.relay.partition(".")[2].partition("[")[0]
     for number in range(1 if chance.random() < 0.8 else 2):
-        yield f"{queue}: to=<user{number}@{domain}>, relay={relay}, delay=0.9, delays=0.2/0/0.4/0.3, {sent}"
+        delays = "delay=0.9, delays=0.2/0/0.4/0.3"
+        yield f"{queue}: to=<user{number}@{domain}>, relay={relay}, {delays}, {sent}"

@@ -1,4 +1,4 @@
-"""What an operator reads: the standard streams, one printable line at a time."""
+"""The standard streams: sentences for the operator, one printable line each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from ..log import LogFile
 
 
 def open_streams() -> None:
-    """Open what whoever started us has closed: else a file of ours takes its number, and is written into.
+    """Open the standard streams that were closed at the start.
 
-    Standard output stays one that cannot be written, so that what is printed into it fails as it would have.
-    A letter that the locale's encoding does not have is printed as its escape, as on standard error.
+    Else a file of ours would get the number of one, and what is printed would go into it. Standard
+    output stays unwritable, so that printing still fails. A letter that the locale's encoding lacks
+    is printed as its escape, as on standard error.
     """
     for name, mode, flags in (
         ("stdin", "r", os.O_RDONLY),
@@ -32,7 +33,7 @@ def open_streams() -> None:
 def discard_unwritten() -> None:
     """Discard what standard output or standard error does not take.
 
-    Python would try again at its end, and end with status 120 and words of its own.
+    Python would try again at exit, and end with status 120 and a message of its own.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -44,13 +45,13 @@ def discard_unwritten() -> None:
 
 
 def tell(sentence: str) -> None:
-    """Print a sentence for the operator on standard error; where that cannot be written, the exit status is all there is."""
+    """Print a sentence for the operator on standard error; do nothing where that is unwritable."""
     with suppress(OSError):
         print(f"dane-mailgraph: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:
-    """One line, whatever names and logs hold: a terminal obeys control characters."""
+    """Return a text as one line without control characters, which a terminal would obey."""
     return (
         text
         if text.isprintable()
@@ -58,17 +59,21 @@ def printable(text: str) -> str:
     )
 
 
-def unprinted(error: OSError) -> StoreError:
-    """Say which file cannot be read or written; standard output is the one without a name."""
+def output_error(error: OSError) -> StoreError:
+    """Return the error that says which file cannot be read or written.
+
+    Without a file name it is standard output.
+    """
     if error.filename:
         return StoreError(
-            f"{error.filename} cannot be read or written: {reason(error)}; look at the file and its disk."
+            f"{error.filename} cannot be read or written: {reason(error)}; look at the file and "
+            "its disk."
         )
     return StoreError(f"Standard output cannot be written: {reason(error)}; look at where it goes.")
 
 
 def progress() -> Callable[[list[LogFile]], None]:
-    """A progress bar on a terminal, nothing elsewhere."""
+    """Return a function that shows on a terminal how far logs are read, and nothing elsewhere."""
     if not sys.stderr.isatty():
         return lambda _: None
     shown = -1
