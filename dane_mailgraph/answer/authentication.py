@@ -38,10 +38,10 @@ class LostAuthentication(NamedTuple):
 
 
 def is_authenticated(counts: Mapping[Category, int]) -> bool | None:
-    """Return whether a relay was authenticated in all its sessions; None where no count tells.
+    """Return whether a relay was authenticated in all its sessions; None where no count shows it.
 
     Postfix writes Trusted for half DANE, and also where a CA is trusted but no name was checked:
-    only the delivery tells which.
+    only the delivery shows which.
     """
     categories = {row for row, count in counts.items() if count}
     if _HALF_DANE in categories:

@@ -24,10 +24,20 @@ ZOOM = 2
 PLOT = 180
 """CSS pixels of the height of the plot."""
 
+
+class Unit(NamedTuple):
+    """A unit of rates."""
+
+    seconds: int
+    title: str
+    average: str
+    """Heading of the averages in the legend."""
+
+
 UNITS = (
-    (MINUTE, "per minute", "average/min"),
-    (HOUR, "per hour", "average/h"),
-    (DAY, "per day", "average/day"),
+    Unit(MINUTE, "per minute", "average/min"),
+    Unit(HOUR, "per hour", "average/h"),
+    Unit(DAY, "per day", "average/day"),
 )
 
 
@@ -75,7 +85,7 @@ class Drawing(NamedTuple):
         """Span and unit."""
         parts = [self.language.say(self.span.title)]
         if self.graph.style == "stack":
-            parts.append(self.language.say(self.unit[1]))
+            parts.append(self.language.say(self.unit.title))
         elif self.graph.style == "bars":
             parts.append(per_bucket(self.series.step, self.language))
         return ", ".join(parts)
@@ -100,22 +110,22 @@ class Drawing(NamedTuple):
         return any(n is not None for row in self.graph.categories for n in self.series.counts[row])
 
     @property
-    def unit(self) -> tuple[int, str, str]:
-        """Seconds, and its names: the shortest unit in which the highest rate is at least 1."""
+    def unit(self) -> Unit:
+        """The shortest unit in which the highest rate is at least 1."""
         first = max(0, (self.window.start - self.series.start) // self.series.step)
         columns = [
             [n or 0 for n in self.series.counts[row][first:]] for row in self.graph.categories
         ]
         sums = map(sum, zip(*columns, strict=True))
         top = max(map(truediv, sums, list(_observed(self))[first:]), default=0)
-        return next((unit for unit in UNITS if top * unit[0] >= 1), UNITS[-1 if top else 0])
+        return next((unit for unit in UNITS if top * unit.seconds >= 1), UNITS[-1 if top else 0])
 
     def tops(self) -> tuple[tuple[float, ...], ...]:
         """Return the upper edges of the areas: for each category one value a bucket.
 
         Categories are ordered bottom to top. NaN is no area: unknown, or a share of nothing.
         """
-        unit = self.unit[0]
+        unit = self.unit.seconds
         edges: list[tuple[float, ...]] = []
         for bucket, seconds in zip(_buckets(self), _observed(self), strict=True):
             known = [n or 0 for n in bucket]
@@ -144,18 +154,14 @@ class Drawing(NamedTuple):
     def heading(self) -> Line:
         """Return the titles above the columns of the legend."""
         say = self.language.say
-        return Line("", say("total"), say("share"), say(self.unit[2]), say("maximum/min"))
+        return Line("", say("total"), say("share"), say(self.unit.average), say("maximum/min"))
 
     def legend(self) -> tuple[Line, ...]:
         """Return the rows of the legend: one for each category, and one for all of them."""
-        rows, series, language, unit = (
-            self.graph.categories,
-            self.series,
-            self.language,
-            self.unit[0],
-        )
+        rows, series, language = self.graph.categories, self.series, self.language
         totals = tuple(series.total(row) for row in rows)
         rates = tuple(series.per_minute(row) for row in rows)
+        unit = self.unit.seconds
         averages = tuple(None if rate is None else rate * unit / MINUTE for rate in rates)
         whole = _sum(totals)
         shares = tuple(total / whole if total is not None and whole else None for total in totals)

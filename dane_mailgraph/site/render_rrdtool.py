@@ -96,7 +96,7 @@ def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
     for source in (row.data_source for row in rows if not _is_known(drawing, row)):
         found.append(f"CDEF:{source}=observed,UNKN,UNKN,IF")
     is_share = drawing.graph.style == "share"
-    factor = {"stack": drawing.unit[0], "share": 1, "bars": bucket}[drawing.graph.style]
+    factor = {"stack": drawing.unit.seconds, "share": 1, "bars": bucket}[drawing.graph.style]
     prefix = "rate_" if is_share else ""
     for source in (row.data_source for row in rows):
         # An unknown category beside known ones is drawn as 0; without a log all are unknown.
