@@ -598,7 +598,7 @@ CASES = {
         "outbound.rrd.wrong",
     ),
     "left out": Case(
-        kept(marks={"future": 12}),
+        kept(omitted={"future": 12}),
         "left out",
         WARN,
         "12 lines stamped in the future, counted nowhere",

@@ -172,10 +172,10 @@ def rrd(facts: Facts) -> Iterator[Finding]:
 # ---- what was left out ----------------------------------------------------------------------
 
 
-def marks(facts: Facts) -> Iterator[Finding]:
+def left_out(facts: Facts) -> Iterator[Finding]:
     """List what the counter has left out since it began."""
     for omission in OMISSIONS:
-        count = facts.own.marks.get(omission.name)
+        count = facts.own.omitted.get(omission.name)
         if count and omission.is_loss:
             why = "They are missing in every picture; the log says which they were."
             yield Finding("left out", "", WARN, omission.in_words(count), why, omission.command)

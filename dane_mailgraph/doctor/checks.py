@@ -27,7 +27,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_own_state.ledger,
     check_own_state.bookmark,
     check_own_state.rrd,
-    check_own_state.marks,
+    check_own_state.left_out,
     check_own_state.page,
     check_own_state.disks,
     check_mx.servers,

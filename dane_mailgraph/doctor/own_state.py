@@ -40,7 +40,7 @@ class OwnState(NamedTuple):
     """Epoch second until which intervals have been written to the RRD."""
     writing: bool = False
     """An update of the RRD is under way, or was cut off."""
-    marks: Mapping[str, int] = {}
+    omitted: Mapping[str, int] = {}
     """Name of each of the `OMISSIONS` -> how many since counting began."""
     place: tuple[int, int] | None = None
     """Inode of our log, and the byte until which it has been read."""
@@ -83,7 +83,7 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> OwnState:
                 newest=state.newest,
                 written=state.rrd_until,
                 writing=state.rrd_update_to is not None,
-                marks=ledger.omitted(),
+                omitted=ledger.omitted(),
                 place=(places[-1].inode, places[-1].offset) if places else None,
             )
             if found.last and found.written and not found.writing and not found.rrd_trouble:
