@@ -1,6 +1,7 @@
 """Table 4: what was read and not counted as it should have been. A new omission is one new row.
 
-The ledger keeps how many there were by name. `import`, `collect -v`, `report` and `doctor` show what is not zero.
+The ledger keeps how many there were by name. `import`, `collect -v`, `report`, `doctor` and the
+overview show what is not zero.
 """
 
 from __future__ import annotations

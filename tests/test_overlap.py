@@ -86,9 +86,9 @@ def test_the_same_traffic_in_two_formats_is_said_with_both_names_and_the_time(ho
     assert step.counted == 200
     (said,) = remarks(step, timezone.utc)
     assert said.startswith(
-        f"{old} and {new} are logs of one host and both tell of 2026-11-24 02:00:50 to 2026-11-24 02:01:39, "
+        f"{old} and {new} are logs of one host, and both hold 2026-11-24 02:00:50 to 2026-11-24 02:01:39: "
     )
-    assert said.endswith("; if they tell of the same mail, `import --rebuild` without one of them.")
+    assert said.endswith("; if they are copies, `import --rebuild` without one of them.")
 
 
 def test_lines_that_are_the_same_only_at_first_are_all_counted_and_said(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""Whole logs to the ledger: what was logged before it was followed, and what mailgraph has counted."""
+"""Whole logs to the ledger, and what mailgraph has counted."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class Import:
         self._year, self._progress = year, progress
 
     def count(self, paths: Iterable[str]) -> Result:
-        """Count these logs in one transaction, in the order of their first lines; raises SourceError.
+        """Count these logs in one transaction, by the times of their first lines.
 
-        Only what is later than the newest interval already counted. What has been read of the live
-        log is skipped, and all the rest of it counted. A mailgraph's RRD comes before all logs.
+        Counts only what is later than the newest interval already counted. What has been read of
+        the live log is skipped, and all the rest of it counted. A mailgraph's RRD comes before all
+        logs. Raises SourceError.
         """
         if self._ledger.bookmark(self._live.bookmark_key):
             collect(self._live, self._ledger, self._rules, self._now)
@@ -85,7 +86,7 @@ class Import:
         clock = self._clock(log)
         if not isinstance(live, FollowedFile) or not live.is_at(log):
             log.skip(known)
-            # The end of a followed file's unfinished line is still to come, and the bookmark waits for it.
+            # The rest of a followed file's unfinished line is still to come.
             ours = any(holds(log, position) for position in bookmark)
             blocks = Blocks(log.readinto, to_the_end=not ours)
             yield from run.count_blocks(blocks, clock)

@@ -1,4 +1,4 @@
-"""Log to ledger to RRD: one step of following a log, exact under any crash."""
+"""Count what is new in a followed log, exactly under any crash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .run import CountingRun, Rules, counted_until, known_until
 def collect(
     log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False
 ) -> Result:
-    """Read the log from the bookmark to the end of its last whole line, and count it; raises SourceError.
+    """Count the log from its bookmark to the end of its last whole line; raises SourceError.
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
     """
@@ -21,7 +21,7 @@ def collect(
     if not _is_due(state, rules.step, now) and log.is_unchanged(places, now):
         return Result()
     with ledger.transaction():
-        # Who follows a log from its first line on knows of no session that was made before.
+        # Without a bookmark nothing is known of the sessions before the first line.
         sessions = Sessions.restored(state.sessions if places else None)
         already = state.already_counted_until if places else counted_until(ledger, rules.step)
         run = CountingRun(
@@ -35,8 +35,8 @@ def collect(
         pieces: list[Piece] = []
         for piece in log.pieces(places, now, read_at):
             pieces.append(piece)
-            # A line that was not there at the last look is not older than that look: this tells the second
-            # pass of an hour that autumn repeats from the first.
+            # A new line is not older than the last reading: this distinguishes the two passes of
+            # the hour that autumn repeats.
             newest = ledger.state.newest
             newest = read_at if newest is None else newest
             known = max(newest, known_until(newest, read_at)) if places else None

@@ -1,7 +1,7 @@
-"""What a mailgraph patched for DANE has kept in its RRD, carried into a ledger in which nothing is counted yet.
+"""Carry the counts of a mailgraph patched for DANE from its RRD into an empty ledger.
 
-Its archives keep time the more coarsely the older it is, so one row of theirs becomes many intervals of ours. A row is carried as
-a whole count, spread as evenly as whole counts can be: sums over rows stay exact, and no peak appears that was never seen.
+The older its rows, the coarser they are, so one row becomes many intervals of ours. Its whole count
+is spread as evenly as whole counts can be: sums over rows stay exact, and no false peak appears.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ SOURCES = {
     "untrustedtls": "connections.untrusted",
     "anonymoustls": "connections.anonymous",
 }
-"""Its data sources, and what we call them; of all else it knows nothing."""
+"""Its data sources -> our categories; all others are unknown."""
 
 _PLACES = tuple(CATEGORIES.index(BY_KEY[key]) for key in SOURCES.values())
 
 _IMPOSSIBLE = 10**9
-"""A second: a rate that only a damaged file, or an infinity that rrdtool was given, can hold."""
+"""Connections a second: only a damaged file, or an infinity, holds such a rate."""
 
 
 class Stretch(NamedTuple):
-    """A time that is known in rows of one length."""
+    """A stretch of time that is kept in rows of one length."""
 
     start: int
     until: int
@@ -40,30 +40,33 @@ class Stretch(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """What was taken over from one RRD."""
+    """What came from one RRD."""
 
     path: str
     connections: int
     stretches: tuple[Stretch, ...]
     """Oldest, that is coarsest, first."""
     unknown: int
-    """Seconds in between of which it knows nothing."""
+    """Seconds in between that are unknown."""
 
     def in_words(self, zone: tzinfo | None) -> str:
-        """What came, and how finely, in a sentence."""
+        """What came and at which resolution, in a sentence."""
         begin = _shown(self.stretches[0].start, zone)
         rows = ", ".join(
             f"{_length(row)} until {_shown(until, zone)}" for _, until, row in self.stretches
         )
         unknown = f"; {_length(self.unknown)} in between are unknown" if self.unknown else ""
-        return f"{self.path} brings {self.connections:,} connections from {begin} on, at a resolution of {rows}{unknown}."
+        return (
+            f"{self.path} brings {self.connections:,} connections from {begin} on, "
+            f"at a resolution of {rows}{unknown}."
+        )
 
 
 class _Row(NamedTuple):
     start: int
     until: int
     archive: int
-    """Seconds in a row of the archive that it is of."""
+    """Seconds in a row of its archive."""
     rates: tuple[float | None, ...]
     """A second, in the order of `SOURCES`; None is unknown."""
 
@@ -76,16 +79,20 @@ class _Counts(NamedTuple):
 
 
 def is_rrd(begin: bytes) -> bool:
-    """Whether a file that begins so is an RRD."""
+    """Return whether a file that begins with these bytes is an RRD."""
     return begin.startswith(b"RRD\0")
 
 
 def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
-    """Count what a mailgraph's RRD holds, inside a transaction; raises SourceError, and StoreError where counting has begun."""
+    """Count what a mailgraph's RRD holds, inside a transaction.
+
+    Raises SourceError for another file, and StoreError where counting has begun.
+    """
     if ledger.state.begin is not None:
         raise StoreError(
             f"{path} can only be carried into a store in which nothing is counted yet; "
-            "name another state_dir, or run `dane-mailgraph import --rebuild` with it and all the logs you have."
+            "name another state_dir, or run `dane-mailgraph import --rebuild` with it "
+            "and all the logs you have."
         )
     rows = _known(path, now)
     counted = list(_whole(rows))
@@ -106,7 +113,7 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
 
 
 def _known(path: str, now: int) -> list[_Row]:
-    """The rows of which something is known, each time in the finest archive that reaches back to it."""
+    """The rows that are not unknown, each time from the finest archive that reaches back to it."""
     try:
         info = described(path)
         archives = _archives(path, info)
@@ -120,7 +127,8 @@ def _known(path: str, now: int) -> list[_Row]:
     except StoreError as error:
         raise SourceError(
             f"{path} cannot be read as an RRD: {error.__cause__ or error}; name the unpacked file, "
-            "and bring one from another kind of machine over with `rrdtool dump` there and `rrdtool restore` here."
+            "and bring one from another kind of machine over with `rrdtool dump` there and "
+            "`rrdtool restore` here."
         ) from error
     if written:
         raise SourceError(f"{path} is being written; stop mailgraph first.")
@@ -129,8 +137,8 @@ def _known(path: str, now: int) -> list[_Row]:
     if not rows:
         raise SourceError(f"{path} holds no counts; import the logs alone.")
     if rows[-1].until == last:
-        # mailgraph stamps a minute with its beginning, and rrdtool takes a stamp for the end of what it counts: so the
-        # minute that begins with the last stamp is counted already, in the one before it.
+        # mailgraph stamps a minute with its beginning, and rrdtool takes a stamp as the end of a
+        # step: the minute that begins with the last stamp is counted in the one before it.
         rows.append(_Row(last, last + info["step"], archives[0].row, (0.0,) * len(SOURCES)))
     return rows
 
@@ -165,8 +173,9 @@ def _archives(path: str, info: dict[str, Any]) -> list[_Archive]:
         or any(info.get(f"ds[{source}].type") != "ABSOLUTE" for source in SOURCES)
     ):
         raise SourceError(
-            f"{path} is an RRD of another shape; expected is mailgraph_dane.rrd, with the data sources {', '.join(SOURCES)} "
-            "of type ABSOLUTE and mailgraph's archives of averages (rows of 8, 56, 280 and 3360 minutes)."
+            f"{path} is an RRD of another shape; expected is mailgraph_dane.rrd, "
+            f"with the data sources {', '.join(SOURCES)} of type ABSOLUTE "
+            "and mailgraph's archives of averages (rows of 8, 56, 280 and 3360 minutes)."
         )
     return averages
 
@@ -200,7 +209,7 @@ def _rows(path: str, info: dict[str, Any], archives: list[_Archive], last: int) 
 def _so_far(
     info: dict[str, Any], archive: _Archive, sums: list[float], source: str, steps: int
 ) -> float | None:
-    """The rate of the row that is not finished, known by rrdtool's own rule for finished ones: half of it at least."""
+    """The rate of the unfinished row; known if half of it is, by rrdtool's own rule."""
     number = info[f"ds[{source}].index"]
     known = steps - info[f"rra[{archive.number}].cdp_prep[{number}].unknown_datapoints"]
     return _believed(sums[number] / known) if 2 * known >= steps else None
@@ -211,7 +220,7 @@ def _believed(rate: float | None) -> float | None:
 
 
 def _whole(rows: Sequence[_Row]) -> Iterator[_Counts]:
-    """Rates become whole counts; what rounding leaves goes into the next row, so that it never adds up."""
+    """Round to whole counts, and carry what is left into the next row: errors never add up."""
     rests = [0.0] * len(SOURCES)
     for row in rows:
         counts: list[int | None] = [None] * len(row.rates)
@@ -224,7 +233,7 @@ def _whole(rows: Sequence[_Row]) -> Iterator[_Counts]:
 
 
 def _intervals(rows: Sequence[_Counts], step: int) -> Iterator[tuple[int, tuple[int | None, ...]]]:
-    """Each row's counts as evenly over our intervals as whole counts can be."""
+    """Spread each row's counts over our intervals, as evenly as whole counts can be."""
     for start, until, counts in rows:
         twice = 2 * (until - start)
         before = [0] * len(counts)
@@ -240,7 +249,7 @@ def _intervals(rows: Sequence[_Counts], step: int) -> Iterator[tuple[int, tuple[
 
 
 def _stretches(rows: Sequence[_Row]) -> Iterator[Stretch]:
-    """What is known in rows of one length, oldest first."""
+    """The stretches of rows of one length, oldest first."""
     for archive in dict.fromkeys(row.archive for row in rows):
         of_it = [row for row in rows if row.archive == archive]
         yield Stretch(of_it[0].start, of_it[-1].until, archive)

@@ -1,7 +1,7 @@
-"""Logs of one host that are imported together and tell of the same time: what both hold must not be counted twice.
+"""Logs of one host that are imported together and overlap: what both hold must count once.
 
-While a log is counted, the beginnings of those that come after it are looked for in it, from the time on at which they
-begin. So nothing is read twice but what two logs have in common.
+While a log is counted, it is searched for the beginnings of later logs, from the time on at which
+they begin. So only what two logs have in common is read twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..log import LogFile, open_log
 
 JOINT = 10
-"""Seconds by which a log may begin before the one it follows ends: lines of several processes stand out of order."""
+"""Seconds by which logs that follow each other may overlap: processes log out of order."""
 
 _HOST = re.compile(rb"^[^\n]{,40}?\d\d:\d\d:\d\d\S* (\S+) ", re.MULTILINE)
 
@@ -20,7 +20,7 @@ _CHUNK = 1 << 18
 
 
 class Overlap(NamedTuple):
-    """A stretch of time of which two logs of one host tell."""
+    """A stretch of time that is in two logs of one host."""
 
     earlier: str
     later: str
@@ -34,29 +34,29 @@ class Part:
     def __init__(self, path: str, log: LogFile, first: float) -> None:
         self.log, self.first = log, first
         self.newest: int | None = None
-        """When its newest line was written; None until it has been counted, and where nothing in it was new."""
+        """When its newest line was written; None before it is counted, or with no new line."""
         self.size = 0
-        """Bytes, from its beginning, that have been counted of it or of the logs that it repeats."""
+        """Bytes from its beginning that are counted, of it or of logs that it repeats."""
         host = _HOST.search(log.begin)
         self._host = host[1] if host else None
         self._path = path
         again = log.is_regular and path != "-"
         self._line = log.begin[: log.begin.find(b"\n") + 1] if again else b""
         self._places: dict[Part, int] = {}
-        """Where in logs before it this one begins."""
+        """Earlier log -> where in it this one begins."""
 
     def mark_counted(self, newest: int | None, size: int) -> None:
         """It has been counted up to its byte `size`."""
         self.newest, self.size = newest, size
 
     def is_beside(self, other: Part) -> bool:
-        """Whether both are of one host."""
+        """Return whether both are of one host."""
         return self._host is not None and self._host == other._host
 
     def look(
         self, earlier: Part, newest: int | None, block: bytearray, end: int, offset: int
     ) -> None:
-        """Look for its beginning in a block of an earlier log, which has come to `newest`."""
+        """Look for its beginning in a block of an earlier log, whose newest line is given."""
         if (
             not self.is_beside(earlier)
             or newest is None
@@ -89,18 +89,20 @@ class Part:
         return most
 
     def _repeats(self, earlier: Part) -> int:
-        """How many bytes at its beginning have been counted from an earlier log: a copy, or one that ends with them."""
+        """How many bytes of its beginning an earlier log has, as a copy or at its end."""
         ours, theirs = self.log.begin, earlier.log.begin
         if ours and (ours.startswith(theirs) or theirs.startswith(ours)):
             return earlier.size
         place = self._places.get(earlier)
-        # Of two logs that follow each other in one second, the later may well begin with a line that the earlier holds.
+        # If logs follow each other within a second, the earlier may hold the later's first line.
         if place is None or earlier.newest is None or earlier.newest <= self.first:
             return 0
         return _same(earlier._path, place, earlier.size, self._path)
 
-    def overlap(self, before: list[Part], first: int | None, horizon: int | None) -> Overlap | None:
-        """The longest stretch of which a log before it told, too; `first` is when the first line was written that was new."""
+    def overlap(
+        self, before: list[Part], first: int | None, already_counted_until: int | None
+    ) -> Overlap | None:
+        """The longest stretch that is in an earlier log too; its own first new line is given."""
         found = []
         for each in before:
             if (
@@ -110,7 +112,7 @@ class Part:
                 and each.is_beside(self)
             ):
                 start, until = (
-                    max(first, int(each.first), horizon or 0),
+                    max(first, int(each.first), already_counted_until or 0),
                     min(self.newest, each.newest),
                 )
                 if until - start > JOINT:
@@ -119,7 +121,7 @@ class Part:
 
 
 def _same(earlier: str, place: int, size: int, later: str) -> int:
-    """How many bytes the later log begins with that stand in the earlier one from `place` on to its `size`; 0 if any differ."""
+    """How many bytes the later log repeats of `earlier[place:size]`; 0 if any differ."""
     with open_log(earlier, named=True) as one, open_log(later, named=True) as other:
         one.skip(place)
         at = place

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import NamedTuple
 
 from ..omissions import NOTHING_OMITTED, OMISSIONS
 from ..store import Gap
+from ..times import format_time
 from .mailgraph import Carried
 from .overlap import Overlap
 
 
 class Result(NamedTuple):
-    """What one step did."""
+    """What one counting run did."""
 
     read: int = 0
     """Bytes of log."""
     lines: int = 0
-    """Lines of log, where they were asked for: counting them costs as much as all the rest."""
+    """Lines of log, if asked for: counting them costs as much as all the rest."""
     counted: int = 0
     """Connections, new and reused."""
     recipients: int = 0
@@ -26,29 +27,30 @@ class Result(NamedTuple):
     omitted: Mapping[str, int] = NOTHING_OMITTED
     """Name of each of the `OMISSIONS` -> how many lines."""
     gaps: tuple[Gap, ...] = ()
-    """Stretches of time of which the log is gone."""
+    """Stretches of time whose log is lost."""
     overlaps: tuple[Overlap, ...] = ()
-    """Stretches of time of which two imported logs of one host tell."""
+    """Stretches of time that are in two imported logs of one host."""
     carried: tuple[Carried, ...] = ()
-    """What an RRD of mailgraph's brought; its connections are among those counted."""
+    """What mailgraph's RRDs brought; `counted` includes it."""
 
 
 def remarks(result: Result, zone: tzinfo | None) -> Iterator[str]:
-    """What is out of the ordinary, in sentences."""
+    """What is out of the ordinary, a sentence each."""
     for omission in OMISSIONS:
         count = result.omitted[omission.name]
         if count and omission.is_remarkable:
             yield f"{omission.with_remedy(count)}."
     yield from (each.in_words(zone) for each in result.carried)
     for gap in result.gaps:
-        start, until = (datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M") for at in gap)
-        yield f"The log from {start} to {until} is lost, so that time is unknown; look at how the log is rotated."
-    for each in result.overlaps:
-        start, until = (
-            datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S")
-            for at in (each.start, each.until)
-        )
+        start, until = (format_time(at, zone) for at in gap)
         yield (
-            f"{each.earlier} and {each.later} are logs of one host and both tell of {start} to {until}, so what stands in both "
-            "is counted twice; if they tell of the same mail, `import --rebuild` without one of them."
+            f"The log from {start} to {until} is lost, so that time is unknown; "
+            "look at how the log is rotated."
+        )
+    for each in result.overlaps:
+        start, until = (format_time(at, zone, seconds=True) for at in (each.start, each.until))
+        yield (
+            f"{each.earlier} and {each.later} are logs of one host, "
+            f"and both hold {start} to {until}: what is in both is counted twice; "
+            "if they are copies, `import --rebuild` without one of them."
         )

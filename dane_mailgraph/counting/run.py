@@ -1,4 +1,4 @@
-"""One counting run inside a ledger transaction, and its summary for the operator."""
+"""One counting run inside a ledger transaction."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..times import DAY, day_of
 from .result import Result
 
 TOLERANCE = 120
-"""Seconds by which a stamp may be ahead of the clock; what is further ahead is counted nowhere."""
+"""Seconds by which a stamp may be ahead of the clock; lines further ahead are omitted."""
 
 QUIET = 6 * 3600
-"""Seconds. Between two logs that do not join, a shorter silence is quiet and a longer one is a lost log."""
+"""Seconds between two logs up to which no mail was sent; after longer ones a log is lost."""
 
 TRUSTED = DAY
-"""Seconds beyond the newest line for which the clock alone is believed that nothing was logged."""
+"""Seconds after the newest line for which a log without new lines counts as quiet."""
 
 
 def known_until(newest: int, now: int) -> int:
-    """Up to when a log is known that was read to its end at `now`.
+    """Return up to when a log is known that was read to its end at `now`.
 
-    Where its newest line is old, it is not the log of today: what follows that line may still be to come.
+    If its newest line is old, it is not today's log: more lines may follow that one.
     """
     return now if now - newest <= TRUSTED else newest
 
@@ -46,7 +46,7 @@ class Rules(NamedTuple):
 
 
 CountedBlock = tuple[bytearray, int, int]
-"""A block, its end, and the place of its beginning in what has been read."""
+"""A block, its end, and its offset in what has been read."""
 
 
 class CountingRun:
@@ -77,7 +77,7 @@ class CountingRun:
 
     @property
     def first(self) -> int | None:
-        """When the first line was written of the log that was counted last, or is being counted."""
+        """When the first line of the current or last log was written."""
         return self._tally.first
 
     @property
@@ -112,31 +112,31 @@ class CountingRun:
             self._ledger.save(state._replace(newest=max(self.newest, state.newest or 0)))
 
     def skip(self, blocks: Blocks, clock: Clock) -> None:
-        """Read what has been counted before, only to say how much it is."""
+        """Read what has been counted before, to say how much it is."""
         past = Tally(self._rules.step, self._rules.ignored, self._now + TOLERANCE)
         for block, end in blocks:
             past.take(block, end, clock)
             self._omitted["skipped"] += sum(events(each.counts) for each in past.intervals())
 
     def finish_log(self) -> None:
-        """The last log was a whole one: up to its newest line nothing is missing."""
+        """Mark a whole log as read up to its newest line."""
         if self.first is not None and self.newest is not None:
             self.mark_gap_before(self.first)
             self.mark_read_until(self.newest + self._rules.step)
 
     def forget_sessions(self) -> None:
-        """Lines are missing here: a session may have begun in them."""
+        """Lines are missing here: sessions may have begun in them."""
         self._sessions.known = None
 
     # ---- what time the logs cover ----
 
     def continues(self, first: float) -> bool:
-        """Return whether a log that begins at `first` goes on where the last one ended, without a long silence."""
+        """Return whether a log that begins at `first` follows the last one closely enough."""
         read_until = self._ledger.state.read_until
         return read_until is None or first - read_until <= QUIET
 
     def mark_gap(self, start: int, until: int) -> None:
-        """Mark the intervals from one time to the other as lost, with those of which only a part is."""
+        """Mark the intervals of [start, until) as lost, also those of which only a part is."""
         step, closed = self._rules.step, self._ledger.state.rrd_until or 0
         gap = Gap(max(start - start % step, closed), until + -until % step)
         if gap.start < gap.until:
@@ -144,13 +144,13 @@ class CountingRun:
             self._gaps.append(gap)
 
     def mark_gap_before(self, first: int) -> None:
-        """Mark what lies between the last log and one that begins at `first` as lost, if it is a long silence."""
+        """Mark a long silence between the last log and one that begins at `first` as lost."""
         read_until = self._ledger.state.read_until
         if read_until is not None and not self.continues(first):
             self.mark_gap(read_until, first - first % self._rules.step)
 
     def mark_read_until(self, until: int) -> None:
-        """Everything before this time has been read, quiet or not; its whole intervals can be closed."""
+        """Mark all before this time as read, quiet or not; its whole intervals can be closed."""
         state = self._ledger.state
         if state.begin is not None:
             whole = until - until % self._rules.step
@@ -158,7 +158,7 @@ class CountingRun:
             self._ledger.save(state._replace(read_until=read_until))
 
     def mark_read(self, log: Source, bookmark: Any) -> None:
-        """The followed log has been read to its end: remember how far, and the sessions that are open."""
+        """Remember how far the followed log has been read, and the sessions that are open."""
         self._ledger.set_bookmark(log.bookmark_key, bookmark)
         state = self._ledger.state
         sessions = self._sessions.saved(self._now if state.newest is None else state.newest)
@@ -167,7 +167,7 @@ class CountingRun:
     # ---- into the ledger ----
 
     def close(self) -> Result:
-        """Bring the ledger's totals up to what was done, and return that."""
+        """Write what is left into the ledger, and return what was done."""
         self._omitted.update(self._tally.omitted)
         self._relays.add_warnings(self._tally.alarms)
         kept_since = self._now - self._rules.relays_days * DAY
@@ -192,7 +192,7 @@ class CountingRun:
         self._relays.add(days, self._rules.relays_per_day)
 
     def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
-        """Where each interval's counts go: an interval that is in the RRD can take no more."""
+        """Move the counts of intervals that are in the RRD to the oldest that is not."""
         oldest = self._ledger.state.rrd_until or self._ledger.state.begin or 0
         already = self._already_counted_until
         for start, counts in intervals:
@@ -209,7 +209,7 @@ class CountingRun:
 
 
 def counted_until(ledger: Ledger, step: int) -> int | None:
-    """The end of the newest interval in which something was counted, or that is in the RRD; None before all."""
+    """Return the end of the newest interval with counts or in the RRD; None before the first."""
     newest, closed = ledger.newest, ledger.state.rrd_until
     ends = [end for end in (None if newest is None else newest + step, closed) if end is not None]
     return max(ends, default=None)

@@ -1,7 +1,7 @@
 """sqlite3: what has been counted and how far the log has been read, in one transaction.
 
-The ledger is the commit point of everything: counts and bookmark change together or not at all. It keeps
-its intervals until a snapshot of the RRD holds them, and a good week longer.
+The ledger is the commit point of everything: counts and bookmark change together or not at all. It
+keeps its intervals until a snapshot of the RRD holds them, and a week longer.
 """
 
 from __future__ import annotations
@@ -22,24 +22,27 @@ from .state import State
 
 SCHEMA = 2
 
-_APPLICATION = 0x44414E45  # "DANE": tells our file from anybody's
+_APPLICATION = 0x44414E45  # "DANE": distinguishes our file from any other database
 
 _COLUMNS = tuple(each.data_source for each in CATEGORIES)
 
-_RELAY = "day INTEGER NOT NULL, relay TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL"
 _TABLES = {
     "intervals": "(start INTEGER PRIMARY KEY)",
     "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
     "state": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "bookmarks": "(log TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "omissions": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
-    "relays": f"({_RELAY}, protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, PRIMARY KEY (day, relay)) WITHOUT ROWID",
-    "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+    "relays": "(day INTEGER NOT NULL, relay TEXT NOT NULL, "
+    "first INTEGER NOT NULL, last INTEGER NOT NULL, "
+    "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, "
+    "PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) "
+    "WITHOUT ROWID",
 }
-"""The tables as they are made; columns of categories are added to `intervals` and `relays` as there are new ones."""
+"""The tables as they are made; `intervals` and `relays` gain a column for each category."""
 
 _MISSING = {"intervals": "INTEGER", "relays": "INTEGER NOT NULL DEFAULT 0"}
-"""NULL in the intervals of before: what was not looked for is unknown, not zero."""
+"""Tables with a column for each category -> its type; in older intervals a new one is unknown."""
 
 
 class Gap(NamedTuple):
@@ -50,18 +53,19 @@ class Gap(NamedTuple):
 
 
 class Ledger:
-    """What has been counted. Use it in a `with`; every write belongs into `transaction()`."""
+    """What has been counted. Use it in a `with`, and write inside `transaction()` only."""
 
     def __init__(self, path: str, *, writable: bool) -> None:
-        """Open the ledger, or make it where a writer finds none; raises StoreError, BusyError."""
+        """Open the ledger; a writer makes it where there is none. Raises StoreError, BusyError."""
         self.path = path
         self._writable = writable
         self._state: State | None = None
-        """What has been loaded or written; only of a writer, because nobody else changes what it has read."""
+        """As loaded or saved last, of a writer only: no other program changes it meanwhile."""
         with _translated(path):
             if not writable:
                 _must_be_there(path)
-            uri = f"file:{path.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={'rwc' if writable else 'rw'}"
+            quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+            uri = f"file:{quoted}?mode={'rwc' if writable else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
             try:
                 self._check(writable)
@@ -76,29 +80,30 @@ class Ledger:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if application != _APPLICATION and (application or not empty):
             raise StoreError(
-                f"{self.path} is no ledger of dane-mailgraph; move it away, or name another state_dir."
+                f"{self.path} is no ledger of dane-mailgraph; move it away, "
+                "or name another state_dir."
             )
         if empty and not writable:
             raise _nothing_yet(self.path)
         if not empty and version != SCHEMA:
             raise StoreError(
-                f"{self.path} is of version {version}, this program knows {SCHEMA}; use the one that wrote it."
+                f"{self.path} is of version {version}, this program knows {SCHEMA}; "
+                "use the one that wrote it."
             )
         if empty:
             self._db.execute("PRAGMA auto_vacuum = FULL")
         if writable:
-            # One file that is whole after every commit, also on its own: no write-ahead log beside it.
+            # One file that is whole after every commit, without a write-ahead log beside it.
             self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.execute("PRAGMA synchronous = EXTRA")
-        if writable:
             self._make(empty)
-        there = self._columns("intervals")
+        columns = self._columns("intervals")
         self._select = ", ".join(
-            column if writable or column in there else f"NULL AS {column}" for column in _COLUMNS
+            column if column in columns else f"NULL AS {column}" for column in _COLUMNS
         )
 
     def _make(self, empty: bool) -> None:
-        """Make the tables and columns that are missing: all of them, or those of a later version."""
+        """Make the tables and columns that are missing: all, or what this version adds."""
         tables = {
             name
             for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -124,16 +129,16 @@ class Ledger:
 
     @property
     def in_place(self) -> bool:
-        """Whether the file that was opened is still the one of that name: what is written into another is lost."""
+        """Whether the open file still has its name; if not, what is written is lost."""
         return _identity(self.path) == self._identity
 
     def agree(self, step: int) -> None:
-        """Remember how long the intervals are; raises ConfigError where they are of another length."""
+        """Remember the length of the intervals; raises ConfigError where it was another."""
         kept = self.state
         if kept.step not in (None, step) and kept.begin is not None:
             raise ConfigError(
-                f"{self.path} counts in steps of {kept.step} seconds, the setting step says {step}; "
-                "set it back, or use another state_dir."
+                f"{self.path} counts in steps of {kept.step} seconds, "
+                f"the setting step says {step}; set it back, or use another state_dir."
             )
         if kept.step != step:
             with self.transaction():
@@ -152,7 +157,7 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is committed durably at its end, or none of it."""
+        """Commit all that is written inside durably at the end, or none of it."""
         with _translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -167,7 +172,7 @@ class Ledger:
     # ---- intervals ----
 
     def add(self, intervals: Iterable[Interval | tuple[int, tuple[int | None, ...]]]) -> None:
-        """Add counts to their intervals; what is unknown (None) takes nothing away from what is known."""
+        """Add counts to their intervals; None is unknown, and leaves what is known as it is."""
         names = ", ".join(_COLUMNS)
         slots = ", ".join("?" * len(_COLUMNS))
         sums = ", ".join(
@@ -175,7 +180,8 @@ class Ledger:
             for each in _COLUMNS
         )
         self._db.executemany(
-            f"INSERT INTO intervals (start, {names}) VALUES (?, {slots}) ON CONFLICT (start) DO UPDATE SET {sums}",
+            f"INSERT INTO intervals (start, {names}) VALUES (?, {slots}) "
+            f"ON CONFLICT (start) DO UPDATE SET {sums}",
             ((start, *counts) for start, counts in intervals),
         )
 
@@ -183,7 +189,8 @@ class Ledger:
         """The intervals in [start, until) in which something was counted, in order."""
         with _translated(self.path):
             for row in self._db.execute(
-                f"SELECT start, {self._select} FROM intervals WHERE start >= ? AND start < ? ORDER BY start",
+                f"SELECT start, {self._select} FROM intervals "
+                "WHERE start >= ? AND start < ? ORDER BY start",
                 (start, until),
             ):
                 yield row[0], row[1:]
@@ -204,9 +211,10 @@ class Ledger:
     # ---- gaps ----
 
     def mark_gap(self, gap: Gap) -> None:
-        """Write down that the log of this time is lost."""
+        """Remember that the log of this time is lost."""
         self._db.execute(
-            "INSERT INTO gaps VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET until = max(until, excluded.until)",
+            "INSERT INTO gaps VALUES (?, ?) "
+            "ON CONFLICT (start) DO UPDATE SET until = max(until, excluded.until)",
             gap,
         )
 
@@ -238,10 +246,8 @@ class Ledger:
     # ---- other tables ----
 
     def read(self, query: str, *parameters: int) -> list[Any]:
-        """The rows of a query about `relays` and `warnings`; none where an earlier version has made no such table."""
+        """The rows of a query about `relays` or `warnings`."""
         with _translated(self.path):
-            if not self._columns("relays"):
-                return []
             return self._db.execute(query, parameters).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -252,7 +258,7 @@ class Ledger:
 
     @property
     def state(self) -> State:
-        """How far everything is, as of the last commit or of this transaction; raises StoreError."""
+        """How far everything is, by the last commit or this transaction; raises StoreError."""
         if self._state is not None:
             return self._state
         with _translated(self.path):
@@ -261,7 +267,8 @@ class Ledger:
             state = State.parsed(rows)
         except ValueError as error:
             raise StoreError(
-                f"{self.path} cannot be understood: {error}; move it away or restore it from a backup."
+                f"{self.path} cannot be understood: {error}; "
+                "move it away or restore it from a backup."
             ) from error
         if self._writable:
             self._state = state
@@ -270,21 +277,23 @@ class Ledger:
     def save(self, state: State) -> None:
         """Replace the state; inside a transaction."""
         self._db.executemany(
-            "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            "INSERT INTO state VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             state.changes(self.state),
         )
         self._state = state
 
     def bookmark(self, log: str) -> Any:
-        """How far this log has been read, as its `Source` has said it; None where there is no bookmark."""
+        """How far this log has been read, as its `Source` keeps it; None before it was read."""
         with _translated(self.path):
             row = self._db.execute("SELECT value FROM bookmarks WHERE log = ?", (log,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def set_bookmark(self, log: str, value: Any) -> None:
-        """Remember how far this log has been read (anything JSON can say); inside a transaction."""
+        """Remember how far this log has been read, a value for JSON; inside a transaction."""
         self._db.execute(
-            "INSERT INTO bookmarks VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET value = excluded.value",
+            "INSERT INTO bookmarks VALUES (?, ?) "
+            "ON CONFLICT (log) DO UPDATE SET value = excluded.value",
             (log, json.dumps(value)),
         )
 
@@ -299,7 +308,8 @@ def _translated(path: str) -> Iterator[None]:
                 f"{path} is in use by another program: {error}; try again when it has finished."
             ) from error
         raise StoreError(
-            f"{path} cannot be read or written: {error}; look at its permissions and at the free space."
+            f"{path} cannot be read or written: {error}; "
+            "look at its permissions and at the free space."
         ) from error
     except sqlite3.DatabaseError as error:
         raise StoreError(
@@ -324,7 +334,8 @@ def _must_be_there(path: str) -> None:
 
 def _nothing_yet(path: str) -> StoreError:
     return StoreError(
-        f"{path} is not there: nothing has been counted yet; run `dane-mailgraph collect` or `import` first."
+        f"{path} is not there: nothing has been counted yet; "
+        "run `dane-mailgraph collect` or `import` first."
     )
 
 

@@ -1,4 +1,4 @@
-"""What went to whom: relays by day, what changed for them, and what Postfix itself warned of."""
+"""The tables of relays by day and of Postfix's warnings in a ledger."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ..postfix_warnings import BY_NAME
 from .ledger import Ledger
 
 OTHER = "(other)"
-"""Stands for the relays of a day beyond the most that are kept: the names of MX hosts are chosen by strangers."""
+"""The relays of a day beyond `relays_per_day`: strangers choose the names of MX hosts."""
 
 
 class RelayCounts(NamedTuple):
-    """A relay, and what was counted of it over some days."""
+    """What was counted of one relay over some days."""
 
     relay: str
-    """The host, in lower case. Where no server was reached: `@` and the recipient's domain."""
+    """The host in lower case; where no server answered, `@` and the recipient's domain."""
     first: int
-    """Epoch second of the minute in which it was first seen."""
+    """Epoch second of the minute in which it was first logged."""
     last: int
     counts: Mapping[Category, int]
-    """Categories of the families `connections`, `deliveries` and `failures`; what is not there is 0."""
+    """Categories of `KEPT`; those that are not in it are 0."""
     protocol: str = ""
     """Of its last TLS session, as Postfix names it; empty where there was none."""
     key_exchange: str = ""
 
 
 class RelayDay(NamedTuple):
-    """What was seen of a relay on one day."""
+    """What was counted of one relay on one day."""
 
     relay: str
     day: int
@@ -41,18 +41,18 @@ class RelayDay(NamedTuple):
 
 
 class WarningCount(NamedTuple):
-    """Something that Postfix said of its own DANE, in its own words."""
+    """A warning of Postfix's about its own TLS or DANE, and how often it came."""
 
     name: str
     """A key of `postfix_warnings.BY_NAME`."""
     text: str
-    """What Postfix wrote."""
+    """What Postfix writes."""
     meaning: str
-    """A sentence for the operator: what it means and what to do."""
+    """What it means and what to do, a sentence for the operator."""
     times: int
-    """How often; a tuple has a `count` already."""
+    """How often; not `count`, which every tuple has."""
     last: int
-    """Epoch second of the minute in which it was last met."""
+    """Epoch second of the minute in which it was last logged."""
 
 
 KEPT = tuple(
@@ -64,6 +64,7 @@ _COLUMNS = tuple(each.data_source for each in KEPT)
 
 _NAMES = ", ".join(_COLUMNS)
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
+_NEWER = "excluded.protocol <> '' AND excluded.last >= last"
 # The right sides see the row as it was.
 _ADD = f"""
     INSERT INTO relays (day, relay, first, last, protocol, key_exchange, {_NAMES})
@@ -71,24 +72,24 @@ _ADD = f"""
     ON CONFLICT (day, relay) DO UPDATE SET
         first = min(first, excluded.first),
         last = max(last, excluded.last),
-        protocol = iif(excluded.protocol <> '' AND excluded.last >= last, excluded.protocol, protocol),
-        key_exchange = iif(excluded.protocol <> '' AND excluded.last >= last, excluded.key_exchange, key_exchange),
+        protocol = iif({_NEWER}, excluded.protocol, protocol),
+        key_exchange = iif({_NEWER}, excluded.key_exchange, key_exchange),
         {", ".join(f"{column} = {column} + excluded.{column}" for column in _COLUMNS)}
 """
 
 
 class RelayTable:
-    """The relays in a ledger. Every write belongs into `ledger.transaction()`."""
+    """Relays and warnings in a ledger; write inside `ledger.transaction()` only."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._known: dict[int, set[str]] = {}
-        """Day -> its relays, for the days that have been written to."""
+        """Day -> its relays, of the days that were written to."""
 
     # ---- writing ----
 
     def add(self, days: Iterable[Day], most: int) -> None:
-        """Add what was seen of relays; at most so many relays a day, and none at all where that is 0."""
+        """Add these days; beyond `most` relays a day they count as `OTHER`, and 0 keeps none."""
         if most:
             rows = [
                 (
@@ -101,33 +102,35 @@ class RelayTable:
             ]
             self._ledger.write(_ADD, rows)
 
-    def _row(self, seen: Day, most: int) -> str:
-        known = self._known.get(seen.day)
+    def _row(self, relay_day: Day, most: int) -> str:
+        """The relay under which this is kept."""
+        known = self._known.get(relay_day.day)
         if known is None:
-            found = self._ledger.read("SELECT relay FROM relays WHERE day = ?", seen.day)
-            known = self._known[seen.day] = {relay for (relay,) in found}
-        if seen.relay not in known:
+            found = self._ledger.read("SELECT relay FROM relays WHERE day = ?", relay_day.day)
+            known = self._known[relay_day.day] = {relay for (relay,) in found}
+        if relay_day.relay not in known:
             if len(known - {OTHER}) >= most:
                 return OTHER
-            known.add(seen.relay)
-        return seen.relay
+            known.add(relay_day.relay)
+        return relay_day.relay
 
     def add_warnings(self, warnings: Mapping[str, list[int]]) -> None:
-        """Add Postfix's warnings: how often, and when last."""
+        """Add warnings: name -> how often, and when last."""
         self._ledger.write(
             "INSERT INTO warnings VALUES (?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET count = count + excluded.count, last = max(last, excluded.last)",
+            "ON CONFLICT (name) DO UPDATE SET "
+            "count = count + excluded.count, last = max(last, excluded.last)",
             [(name, count, last) for name, (count, last) in warnings.items()],
         )
 
     def prune(self, day: int) -> None:
-        """Drop what is older than this day."""
+        """Drop what is older than this day (20261124)."""
         self._ledger.write("DELETE FROM relays WHERE day < ?", [(day,)])
 
     # ---- reading ----
 
     def totals(self, since: int, until: int) -> list[RelayCounts]:
-        """What was counted of each relay from one day to the other, both included."""
+        """What was counted of each relay from one day to another, both included."""
         # sqlite takes what is not summed from the row of the max().
         found = self._ledger.read(
             f"SELECT relay, min(first), protocol, key_exchange, max(last), {_SUMS} FROM relays "
@@ -141,9 +144,10 @@ class RelayTable:
         ]
 
     def days(self, since: int) -> Iterator[RelayDay]:
-        """What was seen of each relay on each day from this one on, relay by relay, in order."""
+        """Each relay's days from this one on, by relay and day."""
         found = self._ledger.read(
-            f"SELECT relay, day, first, last, {_NAMES} FROM relays WHERE day >= ? ORDER BY relay, day",
+            f"SELECT relay, day, first, last, {_NAMES} FROM relays "
+            "WHERE day >= ? ORDER BY relay, day",
             since,
         )
         for relay, day, first, last, *counts in found:
@@ -152,7 +156,7 @@ class RelayTable:
     def suspects(
         self, since: int, good: Iterable[Category], bad: Iterable[Category]
     ) -> Iterator[RelayDay]:
-        """All days of those relays that were counted as `good` once and as `bad` from this day on, relay by relay."""
+        """All days of the relays counted as `good` once and as `bad` from this day on."""
         _good, _bad = (" + ".join(each.data_source for each in some) for some in (good, bad))
         found = self._ledger.read(
             f"SELECT relay, day, first, last, {_NAMES} FROM relays "
@@ -164,7 +168,7 @@ class RelayTable:
             yield RelayDay(relay, day, first, last, _counts(counts))
 
     def warnings(self, since: int) -> list[WarningCount]:
-        """The warnings that were last seen after this time, the latest first."""
+        """The warnings that were last logged after this time, the latest first."""
         found = self._ledger.read(
             "SELECT name, count, last FROM warnings WHERE last >= ? ORDER BY last DESC", since
         )

@@ -1,4 +1,4 @@
-"""rrdtool: an RRD of our data sources and archives, to be made, written, read and drawn from."""
+"""rrdtool: make, write, read and draw an RRD of our data sources and archives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..times import DAY, HOUR, MINUTE
 from .series import ARCHIVES, PEAKS, UNKNOWN, Row, Series, Span, together
 
 OBSERVED = "observed"
-"""A data source of its own: 1 for each step of which the log was read, so that unknown is not zero."""
+"""The data source that is 1 for each step whose log was read: unknown is not zero."""
 
 SOURCES = (*(each.data_source for each in CATEGORIES), OBSERVED)
 
@@ -28,7 +28,7 @@ _PATIENCE = 5.0
 """Seconds to wait for a lock: rrdtool's readers lock too, for milliseconds."""
 
 _ALIGNED = DAY
-"""An RRD begins at a border of its coarsest rows, else the first of them is unknown."""
+"""Seconds. An RRD begins where a coarsest row begins, else the first one is unknown."""
 
 _AWAY = "move it away, then it is made anew from what is kept beside it"
 
@@ -42,7 +42,7 @@ class Facts(NamedTuple):
 
 
 class DamagedError(StoreError):
-    """What stands there is no whole RRD: torn by a crash, or overwritten."""
+    """The file is no whole RRD: torn by a crash, or overwritten."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path} {why}; {_AWAY}.")
@@ -60,7 +60,7 @@ class RRD:
     # ---- what it is ----
 
     def facts(self, *, writing: bool = False) -> Facts | None:
-        """What it says of itself; None where there is none. Raises StoreError for what is not ours."""
+        """What it says of itself, None without a file; raises StoreError if it is not ours."""
         try:
             with open(self.path, "r+b" if writing else "rb") as file:
                 magic, status = file.read(4), os.fstat(file.fileno())
@@ -86,7 +86,7 @@ class RRD:
             raise DamagedError(self.path, f"is damaged ({said})") from error
 
     def _checked(self, info: dict[str, Any]) -> tuple[str, ...]:
-        """The data sources of what is ours; raises StoreError for what is not."""
+        """The data sources of an RRD of ours; raises StoreError for another."""
         step = int(info["step"])
         if step != self.step:
             raise StoreError(
@@ -114,7 +114,7 @@ class RRD:
         return sources
 
     def whole_until(self) -> int:
-        """Up to when it is written; 0 where none is, or a damaged one."""
+        """Up to when it is written; 0 where it is missing or damaged."""
         try:
             facts = self.facts()
         except DamagedError:
@@ -124,7 +124,7 @@ class RRD:
     # ---- making and writing ----
 
     def create(self, begin: int) -> None:
-        """Make it, filled up to `begin` with what is not observed."""
+        """Make it, filled up to `begin` with steps that were not observed."""
         start = begin - begin % _ALIGNED
         archives = [f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in self._schema()]
         _call(
@@ -148,13 +148,13 @@ class RRD:
             _call("tune", self.path, *(self._source(source) for source in missing))
 
     def _source(self, name: str) -> str:
-        # ABSOLUTE: the only type whose totals stay exact at every resolution (measured: below 3e-16).
+        # ABSOLUTE: only its totals stay exact at every resolution (measured: below 3e-16).
         return f"DS:{name}:ABSOLUTE:{2 * self.step}:0:U"
 
     def _schema(self) -> list[tuple[str, int, int]]:
         """Kind, steps in a row and rows of each archive.
 
-        Their xff is 0: a broken rule shows as unknown, it is never a total that was scaled in silence.
+        Their xff is 0: a fault then shows as unknown, and never as a scaled total.
         """
         all_of_them = [
             *(("AVERAGE", *each) for each in self._archives().items()),
@@ -165,7 +165,7 @@ class RRD:
         ]
 
     def update(self, values: Iterable[str]) -> None:
-        """Write one value a step, in order: the end of its interval, what `SOURCES` count, all with colons between."""
+        """Write a value for each step, oldest first: `END:COUNT:COUNT...`, as in `SOURCES`."""
         template = ["--template", ":".join(SOURCES)]
         batch: list[str] = []
         for value in values:
@@ -180,19 +180,19 @@ class RRD:
 
     @property
     def last(self) -> int | None:
-        """Up to when it is written, epoch seconds; None where there is none yet."""
+        """Up to when it is written, epoch seconds; None where there is no RRD yet."""
         facts = self.facts()
         return facts.last if facts else None
 
     @property
     def _last(self) -> int:
-        """The same without another look at all that the RRD says of itself: a tenth of the time. 0 where there is none."""
+        """The same without `facts`, in a tenth of the time; 0 where there is no RRD."""
         return int(_call("last", self.path)) if self._ours else self.last or 0
 
     def rows(self, archive: int, start: int, until: int) -> list[Row]:
         """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
 
-        A row that is not over yet is put together from the steps there are of it.
+        A row that is not over yet is the sum of its steps so far.
         """
         last = self._last
         complete = last - last % archive
@@ -211,7 +211,7 @@ class RRD:
         return DAY
 
     def series(self, span: Span, at: int) -> Series:
-        """The series of a span that ends at a time; its last bucket is the one that this is in, counted up to it."""
+        """The series of a span that ends at `at`; its last bucket may be counted in part."""
         bucket = -(-span.bucket // self.step) * self.step
         full = at - at % bucket
         until = full if full == at else full + bucket
@@ -242,7 +242,7 @@ class RRD:
         return {row or self.step: kept for row, kept in ARCHIVES}
 
     def _busiest(self, start: int, until: int) -> list[int | None]:
-        """The most in one step of [start, until): the busiest of each hour, of the last hour all."""
+        """The most in one step of [start, until): by peaks of hours, the last hour by steps."""
         full = max(start, until - until % HOUR)
         rows = [
             self._most_of_hours(start, full),
@@ -290,10 +290,10 @@ class RRD:
     # ---- drawing ----
 
     def graph(self, arguments: list[str], zone: tzinfo | None) -> bytes:
-        """The PNG that `rrdtool graph` makes of these arguments, its times in that zone; raises StoreError."""
+        """The PNG that `rrdtool graph` draws, with its times in `zone`; raises StoreError."""
         before = os.environ.get("TZ")
         try:
-            if isinstance(zone, ZoneInfo):  # rrdtool knows no zone but the process's
+            if isinstance(zone, ZoneInfo):  # rrdtool knows only the zone of the process
                 os.environ["TZ"] = zone.key
                 time.tzset()
             image: bytes = _call("graphv", "-", *arguments)["image"]
@@ -307,9 +307,9 @@ class RRD:
 
 
 def described(path: str) -> dict[str, Any]:
-    """What an RRD, ours or not, says of itself, by rrdtool's names; raises StoreError.
+    """What any RRD says of itself, by the names of `rrdtool info`; raises StoreError.
 
-    Debian's binding leaves out every number that is none of whole ones.
+    Debian's binding leaves out every number that is not an integer.
     """
     info: dict[str, Any] = _call("info", path)
     return info
@@ -319,9 +319,9 @@ _GATHERED = re.compile(r"<value>\s*(\S+?)\s*</value>")
 
 
 def gathered(path: str) -> list[list[float]]:
-    """What the newest, unfinished row of each archive has gathered: for each data source the sum of its rates, or NaN.
+    """The sum of rates, or NaN, of each data source in each archive's unfinished row.
 
-    `dump` says it with ten digits, by every binding; raises StoreError.
+    Read from `rrdtool dump`, which has ten digits with every binding. Raises StoreError.
     """
     with tempfile.TemporaryDirectory() as folder:
         dumped = os.path.join(folder, "dump")
@@ -334,10 +334,10 @@ def gathered(path: str) -> list[list[float]]:
 def rates(
     path: str, kind: str, row: int, start: int, until: int, sources: Iterable[str]
 ) -> list[tuple[float | None, ...]]:
-    """The rates a second of an RRD's data sources, ours or not, in the rows of one archive; raises StoreError.
+    """The rates (a second) of any RRD's data sources in one archive; raises StoreError.
 
-    By `xport`: a `fetch` that fails, for a writer's lock too, ends the process with Debian's binding (it frees what it
-    never had). Of rows and numbers both say the same.
+    By `xport`: with Debian's binding a `fetch` that fails, also for a writer's lock, ends the
+    process. Both give the same rows and numbers.
     """
     file = path.replace(":", "\\:")
     defined = [f"DEF:v{n}={file}:{source}:{kind}:step={row}" for n, source in enumerate(sources)]
@@ -356,7 +356,8 @@ def rates(
     meta, values = found["meta"], found["data"]
     if (meta["start"], meta["step"], len(values)) != (start, row, (until - start) // row):
         raise StoreError(
-            f"{path} has no rows of {row} seconds at {start}; it is not of this version, move it away."
+            f"{path} has no rows of {row} seconds at {start}; "
+            "it is not of this version, move it away."
         )
     return list(values)
 
@@ -380,13 +381,14 @@ def _call(function: str, path: str, *arguments: str) -> Any:
             # An empty text is what librrd 1.7.2 says of a full disk.
             why = said.replace(f"'{path}'", "it").rstrip(".") or "no space left on the device"
             raise StoreError(
-                f"{path} cannot be read or written: {why}; look at its permissions and at the free space."
+                f"{path} cannot be read or written: {why}; "
+                "look at its permissions and at the free space."
             ) from error
 
 
 def _largest(column: tuple[float | None, ...]) -> float | None:
     try:
-        # What is unknown is rare, and looking for it takes as long as all the rest.
+        # Unknown rates are rare, and looking for them takes as long as all the rest.
         return max(column)  # type: ignore[type-var]
     except TypeError:
         return max((rate for rate in column if rate is not None), default=None)

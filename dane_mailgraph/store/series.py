@@ -1,4 +1,4 @@
-"""Table 2: the spans we keep and show; and `Series`, the counts over one span, with totals and shares."""
+"""Table 2: the spans that are kept and shown; and `Series`, the counts over one span."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Span(NamedTuple):
     bucket: int
     """Seconds that one drawn point stands for."""
     every: int
-    """Seconds after which it is drawn anew: a picture of the year needs no look at every minute."""
+    """Seconds after which it is drawn anew."""
 
 
 SPANS = (
@@ -43,7 +43,7 @@ ARCHIVES = (
     Archive(HOUR, 5 * 366 * DAY),
     Archive(DAY, 20 * 366 * DAY),
 )
-"""Finest first. A week's or two weeks' window always fits into the first (rows lie on UTC multiples)."""
+"""Finest first. A window of two weeks always fits into the first (rows begin at UTC multiples)."""
 
 PEAKS = Archive(HOUR, 400 * DAY)
 """The busiest step of each hour, for the maximum in the legends of the month and the year."""
@@ -53,7 +53,7 @@ class Row(NamedTuple):
     """The counts of one row of an archive, or of several put together."""
 
     observed: int
-    """How many seconds of it were read from a log."""
+    """Seconds of it whose log was read."""
     counts: tuple[int | None, ...]
     """In the order of `CATEGORIES`; None is unknown, never 0."""
 
@@ -62,7 +62,7 @@ UNKNOWN = Row(0, (None,) * len(CATEGORIES))
 
 
 def together(rows: Iterable[Row]) -> Row:
-    """Rows as one: what is known of any of them is added up."""
+    """Add rows up: what is known of any of them."""
     observed, sums = 0, UNKNOWN.counts
     for row in rows:
         if row.observed:
@@ -85,9 +85,9 @@ class Series(NamedTuple):
     peaks: dict[Category, float | None]
     """The most in one minute, over the whole series."""
     observed: tuple[int, ...] = ()
-    """Seconds of each bucket that were read from a log; nothing given means all of them."""
+    """Seconds of each bucket whose log was read; empty means all."""
     reached: int | None = None
-    """Epoch second up to which counts are in it; None where there are none."""
+    """Epoch second up to which it has counts; None where it has none."""
 
     @classmethod
     def of(

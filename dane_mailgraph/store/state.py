@@ -21,7 +21,7 @@ class State(NamedTuple):
     read_until: int | None = None
     """The end of what the log has been read for: intervals before it can be closed."""
     already_counted_until: int | None = None
-    """Set while the log still holds lines from before that have been counted already: the RRD knew more than the ledger."""
+    """The RRD was ahead of the ledger: lines from before this time are counted already."""
     sessions: Any = None
     """The open TLS sessions of Postfix's processes, as `Sessions.saved` gives them."""
     rrd_until: int | None = None
@@ -50,16 +50,17 @@ class State(NamedTuple):
 
     @classmethod
     def parsed(cls, rows: Iterable[tuple[str, str]]) -> State:
-        """The state that these fields make; other names are ignored. Raises ValueError naming what makes no sense."""
+        """Read the state from these names and values; other names are ignored.
+
+        Raises ValueError that names a value of the wrong type.
+        """
         texts = dict(rows)
         return cls(**{name: _value(name, texts[name]) for name in cls._fields if name in texts})
 
 
 def _value(name: str, text: str) -> Any:
     value = json.loads(text)
-    wanted = {"sessions": object, "rebuilt": bool}.get(name, int)
-    if value is not None and not (
-        isinstance(value, wanted) and (wanted is not int or type(value) is int)
-    ):
+    wanted = {"sessions": None, "rebuilt": bool}.get(name, int)
+    if wanted and value is not None and type(value) is not wanted:
         raise ValueError(f"{name} is {text[:40]}")
     return value

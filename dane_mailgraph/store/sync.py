@@ -1,8 +1,8 @@
 """The RRD follows the ledger, whatever happens to either.
 
-`rrdtool.update` is not atomic: a writer that is killed can leave an RRD that opens fine and is silently
-wrong. So the ledger says before each update what will be written, and after it what has been; an RRD found
-in between is taken from its snapshot and the ledger is written onto it once more.
+`rrdtool.update` is not atomic: a writer that is killed can leave an RRD that opens fine and is
+silently wrong. So the ledger names before each update what it will write, and after it what it
+wrote. An RRD found in between is replaced by its snapshot, and the ledger is written onto that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .rrd import RRD, SOURCES, DamagedError, Facts
 from .state import State
 
 _RETAINED = 8 * DAY
-"""Seconds of intervals that the ledger keeps although a snapshot holds them: for an older snapshot or RRD."""
+"""Seconds of intervals that the ledger keeps beyond its snapshot: for an older snapshot or RRD."""
 
 _TORN = "was torn when its writer was stopped"
 
@@ -56,7 +56,8 @@ class Store:
     def reconcile(self, ledger: Ledger) -> list[str]:
         """Make RRD and ledger agree, whatever happened to either.
 
-        Returns what was out of the ordinary, one sentence each. Raises StoreError where no answer is sure.
+        Returns a sentence for each thing out of the ordinary. Raises StoreError where no repair is
+        sure to be right.
         """
         situation, why = self._situation(ledger.state)
         match situation:
@@ -74,7 +75,7 @@ class Store:
         return []
 
     def _situation(self, state: State) -> tuple[Situation, str]:
-        """How they stand, and what is wrong with the RRD if anything is; raises StoreError where it is not ours."""
+        """The situation, and what is wrong with the RRD; raises StoreError if it is not ours."""
         if state.rebuilt:
             return Situation.LEDGER_IS_NEW, ""
         facts, why = self._facts(state)
@@ -92,17 +93,17 @@ class Store:
         return Situation.RRD_IS_LOST, why
 
     def _facts(self, state: State) -> tuple[Facts | None, str]:
-        """What the RRD says of itself, and what would be wrong with it."""
+        """What the RRD says of itself, and what is wrong if it is not up to date."""
         try:
             facts = self.rrd.facts(writing=True)
         except DamagedError as error:
-            if state.rrd_until is None:  # it may be anybody's
+            if state.rrd_until is None:  # it may not be ours
                 raise
             return None, error.why if state.rrd_update_to is None else _TORN
         return facts, "was older than the ledger" if facts else "was gone"
 
     def follow(self, ledger: Ledger, now: int, grace: int) -> int:
-        """Write the closed intervals of the ledger into the RRD, quiet ones as zeros; return how many."""
+        """Write the closed intervals into the RRD, quiet ones as zeros; return how many."""
         state = ledger.state
         if state.read_until is None or state.begin is None:
             return 0
@@ -129,7 +130,7 @@ class Store:
         return (until - start) // self.rrd.step
 
     def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> None:
-        """Copy the RRD aside once in a while, so that the ledger may drop what both hold."""
+        """Copy the RRD once a day, so that the ledger may drop what both hold."""
         state = ledger.state
         until, taken = state.rrd_until, state.snapshot_at
         if until is None or (taken is not None and 0 <= now - taken < every):
@@ -148,9 +149,9 @@ class Store:
         replace(self._copied(self.rrd).path, self.snapshot.path)
 
     def _remake(self, ledger: Ledger, why: str, *, keep: bool = False) -> str:
-        """Put a true RRD into place: one that is older, or a new one, with the ledger written onto it.
+        """Put a correct RRD into place: an older copy or a new one, brought up to date.
 
-        With `keep` what stood there is put aside; returns its name then, empty where nothing did.
+        With `keep`, keep the file that was there, and return its new name; empty without one.
         """
         fresh, start = self._base(ledger, why)
         _write(fresh, ledger, start, ledger.state.rrd_until or start)
@@ -170,7 +171,7 @@ class Store:
         )
 
     def _base(self, ledger: Ledger, why: str) -> tuple[RRD, int]:
-        """An RRD in the making that the ledger can bring up to date, and up to when it is written."""
+        """A copy or a new RRD, which the ledger can bring up to date, and its end so far."""
         state = ledger.state
         begin, until, pruned = state.begin or 0, state.rrd_until or 0, state.pruned_before
         since = begin if pruned is None else pruned
@@ -178,16 +179,17 @@ class Store:
             return self._copied(self.snapshot), kept
         if pruned is None:
             return self._created(begin), begin
-        # An update never takes the time of the last one back: what is older was restored, and is whole.
+        # An update never moves the time of the last one back: an older RRD was restored, whole.
         if since <= (last := self.rrd.whole_until()) < until:
             return self._copied(self.rrd), last
         raise StoreError(
-            f"{self.rrd.path} {why} and {self.snapshot.path} cannot replace it; restore one of them "
-            "from a backup, or run `dane-mailgraph import --rebuild` with all the logs you have."
+            f"{self.rrd.path} {why} and {self.snapshot.path} cannot replace it; "
+            "restore one of them from a backup, "
+            "or run `dane-mailgraph import --rebuild` with all the logs you have."
         )
 
     def _trust_rrd(self, ledger: Ledger) -> str:
-        """Take what the RRD or its snapshot holds beyond the ledger as counted; return a sentence of it."""
+        """Take what RRD or snapshot hold beyond the ledger as counted; return a sentence."""
         last, kept = self.rrd.whole_until(), self.snapshot.whole_until()
         if kept > last:
             _aside(self.rrd.path)
@@ -222,7 +224,7 @@ class Store:
     # ---- RRDs in the making ----
 
     def _fresh(self) -> RRD:
-        """Where an RRD is made before it takes its place; what a killed writer left there is dropped."""
+        """The file in which an RRD is made; deletes what a killed writer left there."""
         try:
             os.makedirs(self._making, exist_ok=True)
             for each in os.listdir(self._making):  # rrdtool makes files beside its own, too
@@ -249,7 +251,8 @@ class Store:
             with suppress(OSError):
                 os.unlink(fresh.path)
             raise StoreError(
-                f"{rrd.path} cannot be copied to {fresh.path}: {reason(error)}; look at the free space."
+                f"{rrd.path} cannot be copied to {fresh.path}: {reason(error)}; "
+                "look at the free space."
             ) from error
         fresh.complete()
         return fresh
@@ -261,7 +264,7 @@ def _write(rrd: RRD, ledger: Ledger, start: int, until: int) -> None:
 
 
 def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
-    """One value a step, each stamped with the end of its interval (rrdtool's time)."""
+    """A value for each step, stamped with the end of its interval, as rrdtool counts time."""
     gaps = ledger.gaps(start, until)
     zeros = ":".join("0" for _ in CATEGORIES)
     at = start
@@ -269,7 +272,7 @@ def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
         for quiet in range(at, begin, step):
             yield f"{quiet + step}:{zeros}:{_observed(gaps, quiet)}"
         if counts:
-            # Observed in any case: what was counted in it was read, even where the rest of it is lost.
+            # It was observed: counts in it were read, even where the rest of it is lost.
             yield f"{begin + step}:{':'.join('U' if n is None else str(n) for n in counts)}:1"
         at = begin + step
 
@@ -282,7 +285,7 @@ def _observed(gaps: list[Gap], at: int) -> str:
 
 
 def _aside(path: str) -> str:
-    """Keep what stands there under another name, which is given back; empty where nothing does."""
+    """Rename a file out of the way and return its new name; empty where there is no file."""
     if not os.path.lexists(path):
         return ""
     aside = unused(path + ".aside")
@@ -296,7 +299,7 @@ def _aside(path: str) -> str:
 
 
 def unused(path: str) -> str:
-    """A name that begins so and is nobody's."""
+    """The first of PATH-1, PATH-2... that does not exist."""
     number = 1
     while os.path.lexists(f"{path}-{number}"):
         number += 1
@@ -317,7 +320,7 @@ def _sync(path: str) -> None:
 
 
 def replace(fresh: str, path: str) -> None:
-    """Put a whole file into place, durably."""
+    """Move a file into place durably; raises StoreError."""
     _sync(fresh)
     try:
         os.replace(fresh, path)
