@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import pytest
@@ -16,6 +17,8 @@ for name in [name for name in os.environ if name not in KEPT and not name.starts
 os.environ["LANG"] = "C.UTF-8"
 time.tzset()
 os.umask(0o022)
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the machine may be busy. A failure of `nightly` prints how to repeat it.
 settings.register_profile("local", deadline=None)
