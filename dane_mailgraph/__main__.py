@@ -3,11 +3,14 @@
 import sys
 
 _PACKAGES = {"dns": ("dnspython", "dnspython"), "rrdtool": ("rrdtool", "rrdtool-bindings")}
-"""Module -> what brings it: of Debian, without `python3-`, and of PyPI; elsewhere all three have one name."""
+"""Module -> its Debian package without `python3-`, and its package of PyPI, where they differ."""
 
 
 def main() -> int:
-    """Run the command line; its exit status. Ctrl-C ends it quietly, also while the rest of the program is loaded."""
+    """Run the command line and return its exit status.
+
+    Ctrl-C ends it quietly, also while modules are imported.
+    """
     try:
         from .cli import main as command_line
 
@@ -20,8 +23,8 @@ def main() -> int:
             raise
         debian, pypi = _PACKAGES.get(package, (package, package))
         print(
-            f"dane-mailgraph: The Python package {package} is missing; on Debian run `apt install python3-{debian}`, elsewhere "
-            f"`{sys.executable} -m pip install {pypi}`.",
+            f"dane-mailgraph: The Python package {package} is missing; on Debian run "
+            f"`apt install python3-{debian}`, elsewhere `{sys.executable} -m pip install {pypi}`.",
             file=sys.stderr,
         )
         return 1

@@ -1,4 +1,12 @@
-"""The errors an operator can act on, each with its exit status."""
+"""The errors an operator can act on, each with its exit status.
+
+MailgraphError      1  unexpected
+  UsageError        2  the command line
+  SourceError      66  a log or a certificate
+  StoreError       74  the ledger, the RRD, output_dir, standard output
+  BusyError        75  another process writes to the store
+  ConfigError      78  a setting
+"""
 
 from __future__ import annotations
 
@@ -40,6 +48,6 @@ class ConfigError(MailgraphError):
 
 
 def reason(error: Exception) -> str:
-    """What the system said, as part of a sentence: `Permission denied`, not `[Errno 13] ...`."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(said).rstrip(".")
+    """Return what the system says as part of a sentence: `Permission denied`, not `[Errno 13]`."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).rstrip(".")

@@ -35,9 +35,13 @@ class Account(NamedTuple):
 def ask(
     *words: str, stdin: str = "", seconds: float = 10, account: Account | None = None
 ) -> Output | None:
-    """What a program answers, in English; None where there is no such program.
+    """Run a program and return what it answers, in English; None where there is no such program.
 
-    A program that does not answer in time has status 124. With `account` it runs as that user, which only root can ask.
+    Args:
+        words: The program and its arguments.
+        stdin: Its standard input.
+        seconds: After so long it is ended, with status 124.
+        account: The user to run it as, for root only.
     """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN))
     program = shutil.which(words[0], path=path)

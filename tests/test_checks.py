@@ -308,8 +308,8 @@ def test_another_instance_is_named_in_the_remedy() -> None:
 
     assert found.about == "/etc/postfix-out"
     assert (
-        found.remedy
-        == "postconf -c /etc/postfix-out -e 'smtp_tls_loglevel = 1' && postfix -c /etc/postfix-out reload"
+        found.remedy == "postconf -c /etc/postfix-out -e 'smtp_tls_loglevel = 1' && "
+        "postfix -c /etc/postfix-out reload"
     )
 
 
@@ -545,7 +545,8 @@ CASES = {
     # ---- what we keep ----
     "no ledger": Case(
         kept(
-            ledger_trouble="/var/lib/dane-mailgraph/ledger.sqlite is not there: nothing has been counted yet; run it.",
+            ledger_trouble="/var/lib/dane-mailgraph/ledger.sqlite is not there: nothing has been "
+            "counted yet; run it.",
             place=None,
         ),
         "ledger",
@@ -583,7 +584,8 @@ CASES = {
     ),
     "another step": Case(
         kept(
-            rrd_trouble="/var/lib/dane-mailgraph/outbound.rrd has steps of 30 seconds, the setting step says 60; set it back."
+            rrd_trouble="/var/lib/dane-mailgraph/outbound.rrd has steps of 30 seconds, the setting "
+            "step says 60; set it back."
         ),
         "rrd",
         FAIL,

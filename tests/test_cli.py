@@ -1,4 +1,4 @@
-"""The command line as an operator meets it: verbs, help, exit statuses, and one sentence for whatever goes wrong."""
+"""The command line: verbs, help, exit statuses, and one sentence for each error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ VERBS = [
     "demo",
 ]
 
-TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+TLS = (
+    "TLS connection established to mx.example.org[192.0.2.1]:25: "
+    "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+)
 ENVIRONMENT = {
     key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")
 }
@@ -824,7 +827,9 @@ def test_ctrl_c_ends_it_quietly(home: Home) -> None:
 INTERRUPTED = """
 import os, runpy, signal, sys
 name, begins, *sys.argv = sys.argv[1:]
-interrupt = lambda event, about: event == "import" and about[0] == name and os.kill(os.getpid(), signal.SIGINT)
+def interrupt(event, about):
+    if event == "import" and about[0] == name:
+        os.kill(os.getpid(), signal.SIGINT)
 sys.addaudithook(interrupt)
 if begins == "-m":
     runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
@@ -945,7 +950,7 @@ PRINTING = [*(verb for verb in VERBS if verb not in ("run", "render")), "--help"
 def redirected(
     command: list[str], where: str, buffered: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with its streams redirected by a shell, in an environment that holds almost nothing."""
+    """Run a command with its streams redirected by a shell, in a nearly empty environment."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
@@ -1034,7 +1039,7 @@ print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.
 
 
 def test_collecting_nothing_costs_next_to_nothing(home: Home) -> None:
-    # Through a small process: what a child is said to have used at most includes what its parent had.
+    # Through a small process: the peak memory of a child includes what its parent had.
     home.log.write_bytes(b"")
     best = (1e9, 1 << 60)
     for _ in range(3):

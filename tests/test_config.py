@@ -1,4 +1,4 @@
-"""What the configuration is made of: option, environment, file and default, and what is said of mistakes."""
+"""The configuration from option, environment, file and default, and the errors for mistakes."""
 
 from __future__ import annotations
 
@@ -197,7 +197,8 @@ def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matte
         (
             "ignore_relays = [::1]\n",
             "line 1",
-            "networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, and `unix` for sockets",
+            "networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, "
+            "and `unix` for sockets",
         ),
         ("state_dir =\n", "line 1", "a path is needed"),
         ("state_dir = a\0b\n", "line 1", "one line of text"),
@@ -237,8 +238,8 @@ def test_untouched_defaults_are_commented_out_and_the_rest_is_not(tmp_path: Path
         if setting.name != "grace":
             assert f"# {setting.name} = {setting.default}".rstrip() in lines
         assert (
-            f"# {setting.help[0].upper()}{setting.help[1:]} (default: {setting.default or 'empty'})."
-            in lines
+            f"# {setting.help[0].upper()}{setting.help[1:]} "
+            f"(default: {setting.default or 'empty'})." in lines
         )
 
 
@@ -335,7 +336,8 @@ def test_stamps_without_a_zone_are_local_time_of_time_zone_or_else_of_the_system
 ) -> None:
     log = tmp_path / "mail.log"
     log.write_text(
-        "Jan 15 12:00:00 mail postfix/smtp[7]: connect to mx.example.org[192.0.2.1]:25: Connection refused\n"
+        "Jan 15 12:00:00 mail postfix/smtp[7]: "
+        "connect to mx.example.org[192.0.2.1]:25: Connection refused\n"
     )
     written_at = datetime(2024, 1, 16, tzinfo=timezone.utc).timestamp()
     os.utime(log, (written_at, written_at))

@@ -118,7 +118,8 @@ def test_a_log_that_the_user_who_counts_cannot_read_must_be_mended(
     home.log.chmod(0o640)
     status, wrong = said(home, capsys)
 
-    assert (status, wrong["reading"]["found"]) == (1, "nobody, the user that counts, may not read it")
+    assert status == 1
+    assert wrong["reading"]["found"] == "nobody, the user that counts, may not read it"
 
 
 @pytest.mark.parametrize("option", ["--mx=a b", "--mx=mail:0", "--mx=", "--format=yaml", "file"])
@@ -195,7 +196,7 @@ smtpd_tls_chain_files = {folder}/chain
 def test_a_server_on_which_all_is_well_has_nothing_to_mend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Postfix, resolver, zone, certificate, log and store are real; only the ports are not the usual ones."""
+    """Postfix, resolver, zone, certificate, log and store are real, only on other ports."""
     authority = Authority(tmp_path)
     (key, path), (other, _) = authority.issue("mail"), authority.issue("next")
     (tmp_path / "chain").write_text(key.read_text() + path.read_text())

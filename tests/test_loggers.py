@@ -1,4 +1,4 @@
-"""The end of a log, the loggers' rules and who may read: with real files, and the lines that Postfix writes."""
+"""The end of a log, the rules of loggers, and who may read: real files, Postfix's own lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from dane_mailgraph.doctor.loggers import End
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.programs import Account
 
-DELIVERY = "4F7A21E153: to=<a@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok)"
+DELIVERY = (
+    "4F7A21E153: to=<a@example.org>, relay=mx.example.org[192.0.2.1]:25, "
+    "delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok)"
+)
 
 
 def end(folder: Path, *lines: str, changed: int = START) -> End:
@@ -143,7 +146,8 @@ def test_a_log_that_cannot_be_read_is_said_as_the_counter_says_it(tmp_path: Path
             False,
         ),
         (
-            "mail.err /var/log/mail.err\nmail.warn -/var/log/mail.warn\nmail.info -/var/log/mail.info\n",
+            "mail.err /var/log/mail.err\nmail.warn -/var/log/mail.warn\n"
+            "mail.info -/var/log/mail.info\n",
             ("/var/log/mail.info",),
             False,
         ),

@@ -1,4 +1,4 @@
-"""Our own servers: real certificates by openssl, a real Postfix that serves them, TLSA records of a real signed zone."""
+"""Our own servers: real certificates, a real Postfix that serves them, a real signed zone."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_whether_tls_is_on(settings: dict[str, str], offers: bool) -> None:
 
 @pytest.fixture(scope="module")
 def served(authority: Authority) -> Iterator[tuple[Target, Path, int]]:
-    """A Postfix on the loopback interface, a signed zone that names it: its name and port, its certificate, the zone's port."""
+    """A Postfix on loopback and a signed zone: its name and port, certificate, the zone's port."""
     key, path = authority.issue("served")
     together = authority.folder / "served.chain"
     together.write_text(key.read_text() + path.read_text())

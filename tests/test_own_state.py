@@ -1,4 +1,4 @@
-"""How our own things are, looked at without touching them: a real ledger and a real RRD, whole and harmed."""
+"""What we keep, read without changing it: a real ledger and a real RRD, whole and damaged."""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def test_every_instance_is_asked(first: Path, tmp_path: Path) -> None:
         str(out),
         str(tmp_path / "none"),
     )
-    assert (two.value("syslog_name"), two.value("myhostname")) == ("postfix-out", "out.example.test")
+    assert two.value("syslog_name") == "postfix-out"
+    assert two.value("myhostname") == "out.example.test"
     assert "No such file or directory" in three.trouble and not three.services
     assert two.flag == f"-c {out} "
     assert (one.disabled, two.disabled) == (False, True)
@@ -102,8 +103,10 @@ def test_the_commands_that_the_doctor_names_mend_a_real_postfix(first: Path) -> 
     """All of them, until nothing is left to say of a setting but what only a person can."""
     configured(
         first,
-        "smtp_dns_support_level = disabled\nsmtp_host_lookup = native\ndisable_dns_lookups = yes\ndnssec_probe =\n"
-        "tls_dane_digests = sha512\nsmtp_tls_dane_insecure_mx_policy = may\nignore_mx_lookup_error = yes\n",
+        "smtp_dns_support_level = disabled\nsmtp_host_lookup = native\n"
+        "disable_dns_lookups = yes\ndnssec_probe =\n"
+        "tls_dane_digests = sha512\nsmtp_tls_dane_insecure_mx_policy = may\n"
+        "ignore_mx_lookup_error = yes\n",
         "bulk unix - - n - - smtp -o smtp_tls_loglevel=0\n",
     )
     found = list(_findings())
