@@ -406,6 +406,7 @@ def test_every_verb_accepts_every_setting(setting: Setting, here: Callable[..., 
         ["--config", os.devnull, "--state-dir=STATE"],
         ["--format", "json", "--state-dir", "STATE"],
         ["--limit", "3", "--state-dir", "STATE"],
+        ["--state-dir", "STATE", "--"],
     ],
     ids=" ".join,
 )

@@ -96,6 +96,7 @@ def _words(arguments: Sequence[str], takes_value: Mapping[str, bool]) -> Iterato
     rest = iter(enumerate(arguments))
     for place, word in rest:
         if word == "--":
+            yield from ((n, each) for n, each in rest if not each.startswith("-"))
             return
         yield place, word.partition("=")[0] if word.startswith("--") else word
         if takes_value.get(word):
