@@ -68,7 +68,9 @@ def _arranged(arguments: Sequence[str]) -> tuple[str, list[str]]:
         raise UsageError(f"there is no verb {name}{_near(name, VERBS)}; see `{_NAME} --help`.")
     verb = VERBS.get(name, NONE)
     _check_options((word for _, word in words), _options_of(verb), f"{_NAME} {name}".rstrip())
-    return name, [word for n, word in enumerate(arguments) if n != place]
+    # What stands before a verb as `-- report` belongs to the verb, not to its files.
+    taken = [place, place - 1] if place and arguments[place - 1] == "--" else [place]
+    return name, [word for n, word in enumerate(arguments) if n not in taken]
 
 
 def _check_options(words: Iterable[str], known: Iterable[str], command: str) -> None:
