@@ -93,6 +93,31 @@ def test_what_is_remembered_is_there_after_opening_again(path: str) -> None:
         assert ledger.bookmark("/var/log/maillog") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("newest", '"yesterday"'), ("read_until", "1.5"), ("begin", "true"), ("rebuilt", "1")],
+)
+def test_a_state_of_the_wrong_type_is_an_error_in_a_sentence(
+    name: str, value: str, path: str
+) -> None:
+    with Ledger(path, writable=True):
+        pass
+    with closing(sqlite3.connect(path)) as ours, ours:
+        ours.execute("INSERT INTO state VALUES (?, ?)", (name, value))
+    with Ledger(path, writable=False) as ledger:
+        with pytest.raises(StoreError, match=f"cannot be understood: {name} is ") as said:
+            _ = ledger.state
+        assert said.value.status == 74
+
+
+def test_a_reader_sees_the_state_that_was_committed_last(path: str) -> None:
+    with Ledger(path, writable=True) as ledger, Ledger(path, writable=False) as reader:
+        for at in (60, 120):
+            with ledger.transaction():
+                ledger.save(ledger.state._replace(read_until=at))
+            assert reader.state == State(read_until=at)
+
+
 def test_gaps_are_found_where_they_touch_and_forgotten_with_their_intervals(ledger: Ledger) -> None:
     with ledger.transaction():
         ledger.mark_gap(Gap(100, 200))

@@ -234,6 +234,18 @@ def test_importing_twice_counts_once_and_says_so(host: Host, live: bool) -> None
     assert host.counted == dict(host.truth)
 
 
+def test_only_what_is_later_than_the_newest_interval_is_imported(host: Host) -> None:
+    host.connect(2, at=START, to=host.folder / "new")
+    host.now += HOUR
+    host.take(host.folder / "new")
+    older = host.folder / "old"
+    older.write_text(host.line(START - HOUR) + host.line(START + 59) + host.lines(1, START + 60))
+    step = host.take(older)
+
+    assert (step.counted, step.omitted["skipped"]) == (1, 2)
+    host.agrees()
+
+
 def test_one_log_under_many_names_is_one_log(host: Host) -> None:
     host.connect(3)
     host.now += 30

@@ -1,4 +1,4 @@
-"""What mailgraph has counted comes along, as finely as it kept it and no finer, and nothing is counted twice behind it."""
+"""What mailgraph has counted comes along at its own resolution, and nothing is counted twice."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Truth = dict[int, tuple[int, ...]]
 
 
 def busy(minute: int) -> tuple[int, ...]:
-    """Counts by day more than by night, with a burst now and then; not the same in any two categories."""
+    """More counts by day than by night, with bursts, and different in each category."""
     hour = minute // HOUR % 24
     burst = 0 if minute % (61 * 97 * 60) else 900
     return tuple((minute // 60 * (7 + 2 * n)) % (2 + hour * (n + 1)) + burst for n in range(4))
@@ -246,7 +246,7 @@ def test_logs_go_on_behind_it_and_nothing_is_counted_twice(
     truth = fed(path, 1443)
     last = BEGIN + 1443 * 60
     mail = host(tmp_path / "mail", last + HOUR)
-    # mailgraph stamps a minute with its beginning: what was logged in the one of the last stamp is counted already.
+    # mailgraph stamps a minute with its beginning: that of the last stamp is counted already.
     for at in (last - HOUR, last - 1, last, last + 59):
         mail.write(line(rfc3339(at)))
     for at in (last + 60, last + 61, last + 1800):
@@ -341,7 +341,7 @@ def test_an_rrd_of_another_shape_is_told_what_is_expected(
     mail = host(tmp_path / "mail", BEGIN + DAY)
     with pytest.raises(
         SourceError,
-        match=r"another shape; expected is mailgraph_dane\.rrd, with the data sources verifiedtls, ",
+        match=r"expected is mailgraph_dane\.rrd, with the data sources verifiedtls, ",
     ):
         mail.take(tmp_path / "old.rrd")
 

@@ -1,4 +1,4 @@
-"""Logs that are imported together and hold the same lines: counted once where that is sure, and said where it is not."""
+"""Logs that are imported together and overlap: counted once, or named where that is unsure."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def test_the_same_traffic_in_two_formats_is_said_with_both_names_and_the_time(ho
     assert step.counted == 200
     (said,) = remarks(step, timezone.utc)
     assert said.startswith(
-        f"{old} and {new} are logs of one host, and both hold 2026-11-24 02:00:50 to 2026-11-24 02:01:39: "
+        f"{old} and {new} are logs of one host, "
+        "and both hold 2026-11-24 02:00:50 to 2026-11-24 02:01:39: "
     )
     assert said.endswith("; if they are copies, `import --rebuild` without one of them.")
 
