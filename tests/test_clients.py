@@ -105,7 +105,7 @@ def test_a_line_is_kept_when_it_and_its_newline_fit(length: int, kept: bool, siz
     blocks = Blocks(source(b"before\n" + long + b"\nafter\n", [size]))
 
     assert taken(blocks) == ([b"before", long, b"after"] if kept else [b"before", b"after"])
-    assert (blocks.overlong, blocks.inside) == (0 if kept else 1, False)
+    assert (blocks.long_lines, blocks.in_long_line) == (0 if kept else 1, False)
     assert blocks.consumed == length + 14
 
 
@@ -115,7 +115,7 @@ def test_lines_far_too_long_are_passed_over_each_once(times: int) -> None:
     blocks = Blocks(source(data, [70_001]))
 
     assert taken(blocks) == [b"kept"] * times
-    assert blocks.overlong == times
+    assert blocks.long_lines == times
     assert blocks.consumed == len(data)
 
 
@@ -123,11 +123,11 @@ def test_a_line_that_is_still_too_long_at_the_end_is_gone_on_with_later() -> Non
     first = Blocks(source(b"one\n" + b"x" * LONGEST * 2, [50_000]))
 
     assert taken(first) == [b"one"]
-    assert first.inside
-    later = Blocks(source(b"y" * 100 + b"\ntwo\n", [50_000]), inside=first.inside)
+    assert first.in_long_line
+    later = Blocks(source(b"y" * 100 + b"\ntwo\n", [50_000]), in_long_line=first.in_long_line)
 
     assert taken(later) == [b"two"]
-    assert (first.overlong, later.overlong) == (1, 0)
+    assert (first.long_lines, later.long_lines) == (1, 0)
 
 
 @pytest.mark.parametrize("to_the_end", [False, True])
@@ -152,7 +152,7 @@ def test_nothing_gives_no_block() -> None:
 def test_any_bytes_are_consumed_without_complaint(
     data: bytes, sizes: list[int], inside: bool, to_the_end: bool
 ) -> None:
-    blocks = Blocks(source(data, sizes), inside=inside, to_the_end=to_the_end)
+    blocks = Blocks(source(data, sizes), in_long_line=inside, to_the_end=to_the_end)
     lines = taken(blocks)
 
     assert blocks.consumed <= len(data)

@@ -19,7 +19,7 @@ HOUSE = (Path(__file__).parents[1] / "docs" / "house.md").read_text(encoding="ut
 DOORS = {
     "sqlite3": "store.ledger",
     "rrdtool": "store.rrd",
-    "pygtail": "log.follow",
+    "pygtail": "log.hint",
     "jinja2": "site.page",
     "matplotlib": "site.render_agg",
     "numpy": "site.render_agg",

@@ -23,7 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from dane_mailgraph.answer.report import totals
 from dane_mailgraph.errors import SourceError
 from dane_mailgraph.log.files import open_log
-from dane_mailgraph.log.position import Piece, bookmark
+from dane_mailgraph.log.piece import FilePiece
+from dane_mailgraph.log.position import bookmark
 
 pytestmark = pytest.mark.disk
 
@@ -50,7 +51,7 @@ def host_anywhere(folder: Path) -> Host:
     return Host(folder / "host")
 
 
-def read(piece: Piece) -> Piece:
+def read(piece: FilePiece) -> FilePiece:
     for _ in piece.blocks:
         pass
     return piece

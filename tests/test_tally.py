@@ -416,7 +416,7 @@ def test_a_line_too_long_is_passed_over_and_the_next_one_counted(over: int) -> N
     blocks = read(line() + long + line(), [4096], found, Clock(UTC, LATEST))
 
     assert verified(found.intervals()) == [("00:06", 3 if over < 0 else 2)]
-    assert blocks.overlong == (0 if over < 0 else 1)
+    assert blocks.long_lines == (0 if over < 0 else 1)
 
 
 @pytest.mark.parametrize(

@@ -134,9 +134,8 @@ class Counter:
         except StoreError as error:
             trouble = error
         result = collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
-        for sentence in (*remarks(result, self._rules.zone), *self._log.notices):
+        for sentence in remarks(result, self._rules.zone):
             tell(sentence)
-        self._log.notices.clear()
         if trouble:
             raise trouble
         self._store.follow(self._ledger, now, self._rules.grace)

@@ -87,13 +87,13 @@ class Import:
         if not isinstance(live, FollowedFile) or not live.is_at(log):
             log.skip(known)
             # The rest of a followed file's unfinished line is still to come.
-            ours = any(holds(log, position) for position in bookmark)
+            ours = any(holds(log.content, position) for position in bookmark)
             blocks = Blocks(log.readinto, to_the_end=not ours)
             yield from run.count_blocks(blocks, clock)
             run.finish_log()
             part.mark_counted(run.newest, known + blocks.consumed)
         elif bookmark:
-            if not holds(log, bookmark[-1]):
+            if not holds(log.content, bookmark[-1]):
                 raise SourceError(f"{log.name} was rotated just now; run the import again.")
             run.skip(Blocks(_limited(log.readinto, bookmark[-1].offset)), clock)
         else:

@@ -41,9 +41,9 @@ def collect(
             newest = read_at if newest is None else newest
             known = max(newest, known_until(newest, read_at)) if places else None
             clock = Clock(rules.zone, piece.latest, previous=known)
-            for _ in run.count_blocks(piece.blocks, clock, piece.missing):
+            for _ in run.count_blocks(piece.blocks, clock):
                 pass
-            if piece.lost and known is not None:
+            if piece.lines_lost and known is not None:
                 run.mark_gap(known, min(now if run.first is None else run.first, now) + 1)
             elif not places and run.first is not None:
                 run.mark_gap_before(run.first)
@@ -53,7 +53,7 @@ def collect(
         ledger.save(ledger.state._replace(already_counted_until=None))
         result = run.close()
     log.after_commit(pieces[-1].position)
-    return result
+    return result._replace(notices=tuple(each for piece in pieces for each in piece.notices))
 
 
 def _is_due(state: State, step: int, now: int) -> bool:

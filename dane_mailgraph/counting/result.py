@@ -30,6 +30,8 @@ class Result(NamedTuple):
     """Stretches of time whose log is lost."""
     overlaps: tuple[Overlap, ...] = ()
     """Stretches of time that are in two imported logs of one host."""
+    notices: tuple[str, ...] = ()
+    """What the log itself says of the reading, in sentences."""
     carried: tuple[Carried, ...] = ()
     """What mailgraph's RRDs brought; `counted` includes it."""
 
@@ -54,3 +56,4 @@ def remarks(result: Result, zone: tzinfo | None) -> Iterator[str]:
             f"and both hold {start} to {until}: what is in both is counted twice; "
             "if they are copies, `import --rebuild` without one of them."
         )
+    yield from result.notices

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from ..counts import Interval, connections, events
-from ..log import Blocks, Clock, Source
+from ..log import Clock, Source, WholeLines
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
 from ..postfix import Sessions, Tally
@@ -85,18 +85,13 @@ class CountingRun:
         """When its newest line was written."""
         return self._tally.newest
 
-    def count_blocks(
-        self, blocks: Blocks, clock: Clock, missing: Callable[[], bool] = lambda: False
-    ) -> Iterator[CountedBlock]:
-        """Count a log from where it stands, and give each block when it has been counted.
-
-        `missing` says whether lines are missing before the block that was read last.
-        """
+    def count_blocks(self, blocks: WholeLines, clock: Clock) -> Iterator[CountedBlock]:
+        """Count a log from where it stands, and give each block when it has been counted."""
         self._tally.since = self._already_counted_until
         self._tally.first = self._tally.newest = None
         before = blocks.consumed
         for block, end in blocks:
-            if missing():
+            if blocks.follows_gap:
                 self.forget_sessions()
             self._tally.take(block, end, clock)
             if self._count_lines:
@@ -105,13 +100,13 @@ class CountingRun:
                 self._flush()
             yield block, end, blocks.consumed - end
         self._flush()
-        self._omitted["unreadable"] += blocks.overlong
+        self._omitted["unreadable"] += blocks.long_lines
         self._read += blocks.consumed - before
         if self.newest is not None:
             state = self._ledger.state
             self._ledger.save(state._replace(newest=max(self.newest, state.newest or 0)))
 
-    def skip(self, blocks: Blocks, clock: Clock) -> None:
+    def skip(self, blocks: WholeLines, clock: Clock) -> None:
         """Read what has been counted before, to say how much it is."""
         past = Tally(self._rules.step, self._rules.ignored, self._now + TOLERANCE)
         for block, end in blocks:

@@ -1,12 +1,12 @@
 """Bytes and positions of a log, whatever program wrote it."""
 
-from .blocks import LONGEST, Blocks
+from .blocks import LONGEST, Blocks, WholeLines
 from .clock import Clock
 from .files import LogFile, open_log
 from .follow import FollowedFile
-from .journal import Journal, Piece
+from .journal import Journal
 from .position import Bookmark, bookmark, holds
-from .source import Source
+from .source import Piece, Source
 
 __all__ = [
     "LONGEST",
@@ -18,6 +18,7 @@ __all__ = [
     "LogFile",
     "Piece",
     "Source",
+    "WholeLines",
     "blocks",
     "bookmark",
     "heads",

@@ -1,39 +1,61 @@
-"""Whole lines of a file, a buffer at a time."""
+"""Whole lines of a log, a block at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 LONGEST = 1 << 18
-"""Bytes; a longer line is passed over. Postfix cuts its text at 2000 (MSG_SYSLOG_RECLEN)."""
+"""Bytes of a block. A longer line is skipped: Postfix cuts its text at 2000 (MSG_SYSLOG_RECLEN)."""
 
-# ---- blocks of whole lines ------------------------------------------------------------------
+
+class WholeLines(Protocol):
+    """Blocks of whole lines: iterating gives `(buffer, end)`, and the lines are `buffer[:end]`.
+
+    The buffer is filled anew for the next block.
+    """
+
+    @property
+    def consumed(self) -> int:
+        """Bytes given or skipped so far."""
+
+    @property
+    def long_lines(self) -> int:
+        """Lines skipped for their length so far."""
+
+    @property
+    def follows_gap(self) -> bool:
+        """Lines are missing between the block given last and the one before it."""
+
+    def __iter__(self) -> Iterator[tuple[bytearray, int]]: ...
 
 
 class Blocks:
-    """Whole lines of a file, a buffer at a time; the buffer is used again for the next block.
+    """The whole lines of a file.
 
-    Iterating gives `(buffer, end)`: the lines are `buffer[:end]`. What follows the last newline is left
-    unread, or, with `to_the_end`, taken for a line.
+    What follows the last newline stays unread, or is a line with `to_the_end`.
     """
 
     def __init__(
         self,
         readinto: Callable[[memoryview], int | None],
         *,
-        inside: bool = False,
+        in_long_line: bool = False,
         to_the_end: bool = False,
+        follows_gap: bool = False,
     ) -> None:
         self._readinto = readinto
         self._to_the_end = to_the_end
         self.consumed = 0
-        """Bytes taken so far."""
-        self.inside = inside
-        """What was taken last ends inside a line that is too long to be one."""
-        self.overlong = 0
-        """Lines passed over for their length."""
-        self.rest = b""
-        """What followed the last newline and was left unread."""
+        """Bytes given or skipped so far."""
+        self.in_long_line = in_long_line
+        """`consumed` ends inside a line that is longer than a block."""
+        self.long_lines = 0
+        """Lines skipped for their length so far."""
+        self.unfinished = b""
+        """What follows the last newline and was left unread."""
+        self.follows_gap = follows_gap
+        """Lines are missing between the block given last and the one before it."""
 
     def __iter__(self) -> Iterator[tuple[bytearray, int]]:
         block = bytearray(LONGEST)
@@ -41,31 +63,30 @@ class Blocks:
         have = 0
         while got := self._readinto(view[have:]):
             have += got
-            begin = 0
-            if self.inside:
+            if self.in_long_line:
                 begin = block.find(b"\n", 0, have) + 1
-                self.inside = not begin
-                if self.inside:
-                    self.consumed += have
-                    have = 0
-                    continue
-                self.consumed += begin
-                view[: have - begin] = view[begin:have]
-                have -= begin
+                self.in_long_line = not begin
+                have = self._shift(view, begin or have, have)
             end = block.rfind(b"\n", 0, have) + 1
             if end:
                 self.consumed += end
                 yield block, end
+                self.follows_gap = False
                 view[: have - end] = view[end:have]
                 have -= end
             elif have == LONGEST:
-                self.overlong += 1
-                self.inside = True
-                self.consumed += have
-                have = 0
+                self.long_lines += 1
+                self.in_long_line = True
+                have = self._shift(view, have, have)
         if have and self._to_the_end:
             self.consumed += have
             block[have] = 0x0A
             yield block, have + 1
         else:
-            self.rest = bytes(view[:have])
+            self.unfinished = bytes(view[:have])
+
+    def _shift(self, view: memoryview, skipped: int, have: int) -> int:
+        """Drop the first bytes of the buffer; how many it has then."""
+        self.consumed += skipped
+        view[: have - skipped] = view[skipped:have]
+        return have - skipped

@@ -1,4 +1,4 @@
-"""Whole logs, compressed or not: what begins like gzip, bzip2, xz or zstd is read as such."""
+"""Logs as files, compressed or not: what begins like gzip, bzip2, xz or zstd is unpacked."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from ..errors import SourceError, reason
 from .inode import Inode
+from .prefixed import Prefixed, Readable
 
 
 class DamagedError(SourceError):
@@ -23,27 +24,27 @@ class DamagedError(SourceError):
 
 
 HEAD = 1024
-"""Bytes at its beginning by which a log is known again; they hold the stamps of its first lines."""
+"""Bytes at its beginning by which a log is recognized: they hold the stamps of its first lines."""
 
 
 class Head(NamedTuple):
-    """The first bytes of a log, as a fingerprint that outlives renaming, copying and compressing."""
+    """A fingerprint of a log's first bytes, the same after renaming, copying and compressing."""
 
     length: int
     crc: int
 
     @classmethod
     def of(cls, begin: bytes) -> Head:
-        """The fingerprint of a log that begins so."""
+        """Make the fingerprint of a log from its first bytes."""
         return cls(len(begin[:HEAD]), zlib.crc32(begin[:HEAD]))
 
     def begins(self, begin: bytes) -> bool:
-        """Whether a log that begins so is that log, perhaps longer by now."""
+        """Return whether these first bytes are of that log, which may be longer by now."""
         return len(begin) >= self.length and zlib.crc32(begin[: self.length]) == self.crc
 
 
 class _Zstandard(io.RawIOBase):
-    """The frames of a .zst file. The package's own reader takes a cut file for a short one."""
+    """The frames of a .zst file; the package's own reader takes a cut file for a short one."""
 
     def __init__(self, file: BinaryIO) -> None:
         import zstandard
@@ -75,13 +76,26 @@ class _Zstandard(io.RawIOBase):
         return size
 
 
-_FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], _Readable]], ...] = (
-    (b"\x1f\x8b", lambda file: cast(_Readable, gzip.GzipFile(fileobj=file))),
-    (b"BZh", lambda file: cast(_Readable, bz2.BZ2File(file))),
-    (b"\xfd7zXZ\0", lambda file: cast(_Readable, lzma.LZMAFile(file))),  # noqa: SIM115 - `open_log` closes the file
-    (b"\x28\xb5\x2f\xfd", lambda file: cast(_Readable, _Zstandard(file))),
+_FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], Readable]], ...] = (
+    (b"\x1f\x8b", lambda file: cast(Readable, gzip.GzipFile(fileobj=file))),
+    (b"BZh", lambda file: cast(Readable, bz2.BZ2File(file))),
+    (b"\xfd7zXZ\0", lambda file: cast(Readable, lzma.LZMAFile(file))),  # noqa: SIM115 - `open_log` closes the file
+    (b"\x28\xb5\x2f\xfd", lambda file: cast(Readable, _Zstandard(file))),
 )
 _LONGEST_MAGIC = 6
+
+
+class Content(NamedTuple):
+    """What opening a file shows of it."""
+
+    inode: Inode
+    begin: bytes
+    """Its first `HEAD` bytes, unpacked."""
+    compressed: bool
+    size: int
+    """Bytes of the file itself."""
+    written: int
+    """When it was last written, in epoch seconds."""
 
 
 class LogFile:
@@ -92,48 +106,63 @@ class LogFile:
         self.status = os.fstat(raw.fileno())
         self.inode = Inode.of(raw.fileno())
         self.is_regular = stat.S_ISREG(self.status.st_mode)
-        """Its modification time says when its last line was written."""
+        """It is no pipe: its modification time says when its last line was written."""
         self._raw = raw
-        self._ahead = b""
-        with translated(name):
+        with source_errors(name):
             magic = _read(raw, _LONGEST_MAGIC)
-            source = _Rejoined(magic, raw)
             if raw.seekable():
                 raw.seek(0)
+            packed = raw if raw.seekable() else Prefixed(magic, raw)
             unpack = next((each for begins, each in _FORMATS if magic.startswith(begins)), None)
             self.compressed = unpack is not None
-            plain = raw if raw.seekable() else source
-            self._file = unpack(cast(BinaryIO, plain)) if unpack else plain
-            self.begin = _read(self._file, HEAD, whole=self.is_regular)
-            """Its first bytes; of a pipe those that are there: nobody waits for more to be written."""
-        self._ahead = self.begin
+            self._plain: Readable = unpack(cast(BinaryIO, packed)) if unpack else packed
+            self.begin = _read(self._plain, HEAD, whole=self.is_regular)
+            """Its first bytes, unpacked; of a pipe those that are there without waiting."""
+        self._reader = Prefixed(self.begin, self._plain)
+
+    @property
+    def content(self) -> Content:
+        """What is known of it from opening it."""
+        status = self.status
+        return Content(
+            self.inode, self.begin, self.compressed, status.st_size, int(status.st_mtime)
+        )
 
     def readinto(self, view: memoryview) -> int:
-        """Like `io.RawIOBase.readinto`; raises SourceError for what cannot be unpacked."""
-        if self._ahead:
-            ahead, self._ahead = self._ahead[: len(view)], self._ahead[len(view) :]
-            view[: len(ahead)] = ahead
-            return len(ahead)
-        with translated(self.name):
-            return self._file.readinto(view) or 0
+        """Read like `io.RawIOBase.readinto`; raises SourceError for what cannot be unpacked."""
+        with source_errors(self.name):
+            return self._reader.readinto(view)
 
     def read(self, size: int) -> bytes:
-        """So many bytes, or what is left."""
+        """Return so many bytes, or all that are left."""
         return _read(self, size)
 
     def skip(self, offset: int) -> bool:
-        """Go from its beginning to this byte; False where the log is shorter than that."""
+        """Go from its beginning to this byte; return False where the log is shorter than that."""
         if not self.compressed and self._raw.seekable():
-            self._ahead = b""
+            self._reader = Prefixed(b"", self._plain)
             self._raw.seek(offset)
             return offset <= self.status.st_size
-        view = memoryview(bytearray(1 << 16))
-        while offset and (got := self.readinto(view[: min(offset, len(view))])):
-            offset -= got
-        return not offset
+        return self._discard(offset) == offset
 
-    def stays(self, offset: int) -> bool:
-        """Whether it still begins as it did and reaches this byte, as one that was not truncated; `begin` grows with it."""
+    def length(self) -> int:
+        """Read it from its beginning to its end and return its bytes, unpacked.
+
+        Raises DamagedError for what cannot be unpacked.
+        """
+        return self._discard(sys.maxsize) if self.compressed else self.status.st_size
+
+    def _discard(self, size: int) -> int:
+        view, left = memoryview(bytearray(1 << 16)), size
+        while left and (got := self.readinto(view[: min(left, len(view))])):
+            left -= got
+        return size - left
+
+    def is_intact(self, offset: int) -> bool:
+        """Return whether it begins as before and reaches this byte, so that it was not truncated.
+
+        `begin` grows with the file.
+        """
         if self.compressed or not self.is_regular:
             return True
         begin = os.pread(self._raw.fileno(), HEAD, 0)
@@ -148,11 +177,7 @@ class LogFile:
         return self._raw.tell() if self._raw.seekable() else 0
 
 
-class _Readable(Protocol):
-    def readinto(self, view: memoryview, /) -> int | None: ...
-
-
-def _read(file: _Readable, size: int, *, whole: bool = True) -> bytes:
+def _read(file: Readable, size: int, *, whole: bool = True) -> bytes:
     view = memoryview(bytearray(size))
     have = 0
     while have < size and (got := file.readinto(view[have:])):
@@ -162,52 +187,41 @@ def _read(file: _Readable, size: int, *, whole: bool = True) -> bytes:
     return bytes(view[:have])
 
 
-class _Rejoined(io.RawIOBase):
-    """A pipe whose first bytes have been looked at."""
-
-    def __init__(self, begin: bytes, raw: io.RawIOBase) -> None:
-        self._begin, self._raw = begin, raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, view: Any, /) -> int:
-        if not self._begin:
-            return self._raw.readinto(view) or 0
-        begin, self._begin = self._begin[: len(view)], self._begin[len(view) :]
-        view[: len(begin)] = begin
-        return len(begin)
-
-
 @contextmanager
 def open_log(path: str, *, named: bool = False) -> Iterator[LogFile]:
-    """Open a log, or with `-` standard input; raises SourceError. `named`: by its name on the command line."""
-    with translated(path, named=named):
+    """Open a log, or with `-` standard input; raises SourceError.
+
+    `named` says that the path stands on the command line, and not in the setting `log`.
+    """
+    with source_errors(path, named=named):
         if path == "-":
             yield LogFile("standard input", cast(Any, sys.stdin.buffer).raw)
             return
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
-            raise SourceError(
-                f"{path} is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}; name the log that Postfix writes."
-            )
+            kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+            raise SourceError(f"{path} is {kind}; name the log that Postfix writes.")
         with open(path, "rb", buffering=0) as raw:
             yield LogFile(path, raw)
 
 
 @contextmanager
-def translated(name: str, *, named: bool = False) -> Iterator[None]:
-    """Say what went wrong with a log in one sentence; whoever named it on the command line has no setting to look at."""
+def source_errors(name: str, *, named: bool = False) -> Iterator[None]:
+    """Turn errors of reading a log into SourceError, with what the operator can do.
+
+    `named` says that its path stands on the command line, and not in the setting `log`.
+    """
     try:
         yield
     except FileNotFoundError as error:
-        followed = "set `log` to the file that Postfix's lines go to (see `postconf maillog_file`)"
+        setting = "set `log` to the file that Postfix's lines go to (see `postconf maillog_file`)"
         raise SourceError(
-            f"{name} is not there; {'name a log that is' if named else followed}."
+            f"{name} is not there; {'name a log that is' if named else setting}."
         ) from error
     except PermissionError as error:
         raise SourceError(
-            f"{name} cannot be read: {reason(error)}; run as a user who may, on Debian one of the group adm."
+            f"{name} cannot be read: {reason(error)}; "
+            "run as a user who may, on Debian one of the group adm."
         ) from error
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
         raise _damaged(name, error) from error
@@ -221,5 +235,6 @@ def translated(name: str, *, named: bool = False) -> Iterator[None]:
 
 def _damaged(name: str, error: Exception) -> DamagedError:
     return DamagedError(
-        f"{name} cannot be unpacked: {reason(error)}; it is cut or damaged, or still being compressed."
+        f"{name} cannot be unpacked: {reason(error)}; "
+        "it is cut or damaged, or still being compressed."
     )

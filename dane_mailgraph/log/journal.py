@@ -1,9 +1,10 @@
-"""The systemd journal, which journalctl prints, read as if it were a log, with its cursor for a bookmark.
+"""The systemd journal, read by journalctl as a log, with journald's cursor as its bookmark.
 
-Read is what journald itself vouches for by the kernel's word (SCM_CREDENTIALS): entries of the user that Postfix's
-clients run as, and root's of the facility mail. Anybody may log under the name `postfix/smtp`, and the commands of
-users' .forward files run in Postfix's unit; of the fields that journald adds by itself only `_UID` is both true
-and always there (systemd.journal-fields(7)): the others are looked up in /proc, where a client may be gone already.
+Only two kinds of entries are read: those of the user that Postfix's clients run as, and those of
+root with the facility mail. journald takes the user ID from the kernel (SCM_CREDENTIALS), and
+`_UID` is the only field that is both true and always there (systemd.journal-fields(7)). Any user
+may log under the name `postfix/smtp`; commands of .forward files run in Postfix's unit; the other
+fields come from /proc, where a client that has ended is gone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import IO, Any, NamedTuple
 
 from ..errors import SourceError, reason
 from ..times import format_time
-from .blocks import LONGEST, Blocks
+from .blocks import LONGEST
 from .files import LogFile
 
 FOLDERS = ("/var/log/journal", "/run/log/journal")
@@ -45,89 +46,110 @@ _FIELDS = (
     "_TRANSPORT",
 )
 
-_MISSING = b"\n\n"
+_GAP = b""
 """Stands between lines for those that are missing."""
 
-_SETTLED = 10**9
-"""Nanoseconds after which a file's time of change tells a later change from this one."""
+_TICK = 10**9
+"""Nanoseconds within which two changes of a file may get the same time."""
 
 _Files = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of the last change, in nanoseconds."""
 
 _WORD = re.compile(r"[^\x00-\x20\[\]\x7f]*[^\x00-\x20\[\]\x7f:]")
-"""A host or an identifier that can stand in a line as one word."""
+"""A host or an identifier that can be one word of a line."""
 
 
 class Position(NamedTuple):
     """How far the journal has been read."""
 
     cursor: str
-    """Of the last entry of ours; empty as long as there was none."""
+    """Of the last entry read; empty before the first."""
     until: int
     """When the journal was read, in epoch seconds: what had been logged before then was read."""
 
 
-class Piece:
-    """What the journal has beyond a position."""
+class _Blocks:
+    """The lines of a piece: see `blocks.WholeLines`."""
 
-    def __init__(self, journal: Journal, was: Position | None, now: int) -> None:
+    long_lines = 0
+
+    def __init__(self, lines: Iterator[bytes], alive: Callable[[], None]) -> None:
+        """`lines` end with a newline and are shorter than a block, or are `_GAP`."""
+        self._lines, self._alive = lines, alive
+        self.consumed = 0
+        self.follows_gap = False
+
+    def __iter__(self) -> Iterator[tuple[bytearray, int]]:
+        block, end, gap = bytearray(LONGEST), 0, False
+        for line in self._lines:
+            if end and (line == _GAP or end + len(line) > LONGEST):
+                yield self._given(block, end, gap)
+                end, gap = 0, False
+            gap |= line == _GAP
+            block[end : end + len(line)] = line
+            end += len(line)
+        if end:
+            yield self._given(block, end, gap)
+
+    def _given(self, block: bytearray, end: int, gap: bool) -> tuple[bytearray, int]:
+        self._alive()
+        self.consumed += end
+        self.follows_gap = gap
+        return block, end
+
+
+class JournalPiece:
+    """The entries after a position."""
+
+    def __init__(self, journal: Journal, after: Position | None, now: int) -> None:
         self.latest = now
-        """When its last line can have been written."""
-        self.lost = False
-        """What stood between the position and the first entry has been vacuumed; known when it has been read."""
-        self._journal, self._now = journal, now
-        self._cursor = was.cursor if was else ""
-        self._lines = self._read(was)
-        self._ahead = b""
-        self._missing = False
-        self.blocks = Blocks(self._readinto)
+        """When its last line can have been written, in epoch seconds."""
+        self.lines_lost = False
+        """Entries after the position have been vacuumed; known when it has been read."""
+        self.notices: list[str] = []
+        """What the operator is to know of the reading; known when it has been read."""
+        self._journal, self._after, self._now = journal, after, now
+        self._cursor = after.cursor if after else ""
+        self.blocks = _Blocks(self._lines(), journal.alive)
 
-    def missing(self) -> bool:
-        """Whether entries are missing before the block that was read last: vacuumed, or thrown away by journald."""
-        missing, self._missing = self._missing, False
-        return missing
-
-    def _readinto(self, view: memoryview) -> int:
-        have = 0
-        while have < len(view):
-            self._ahead = self._ahead or next(self._lines, b"")
-            if self._ahead == _MISSING and not have:
-                self._missing, self._ahead = True, b""
-                continue
-            if self._ahead in (b"", _MISSING):
-                break
-            taken, self._ahead = self._ahead[: len(view) - have], self._ahead[len(view) - have :]
-            view[have : have + len(taken)] = taken
-            have += len(taken)
-        self._journal.alive()
-        return have
-
-    def _read(self, was: Position | None) -> Iterator[bytes]:
-        found = was is None
-        with self._journal.entries(was) as entries:
-            for said in entries:
-                entry = _parsed(said)
+    def _lines(self) -> Iterator[bytes]:
+        at_cursor = self._after is not None
+        with self._journal.entries(self._after) as entries:
+            for text in entries:
+                entry = _parsed(text)
                 cursor = str(entry["__CURSOR"])
-                if not found:
-                    found = True
+                if at_cursor:
+                    at_cursor = False
                     if _same(cursor, self._cursor):
                         continue
-                    self.lost = self._vacuumed(was)
-                    if self.lost:
-                        yield _MISSING
+                    self.lines_lost = self._vacuumed()
+                    if self.lines_lost:
+                        yield _GAP
                 self._cursor = cursor
                 if entry.get("MESSAGE_ID") == SUPPRESSED and entry.get("_TRANSPORT") == "driver":
-                    if self._journal.suppressed(entry):
-                        yield _MISSING
+                    if self._suppressed(entry):
+                        yield _GAP
                 else:
                     yield _line(entry)
-        if not found and self._vacuumed(was):  # and nothing has come since
-            self.lost, self._cursor = True, ""
+        if at_cursor and self._vacuumed():  # and nothing has come since
+            self.lines_lost, self._cursor = True, ""
 
-    def _vacuumed(self, was: Position | None) -> bool:
-        """Whether entries after this position may be gone: journald removes the oldest first, whosever they are."""
+    def _vacuumed(self) -> bool:
+        """Return whether entries after the position may be gone: journald removes the oldest."""
         oldest = self._journal.oldest()
-        return was is not None and (oldest is None or oldest > was.until)
+        return self._after is not None and (oldest is None or oldest > self._after.until)
+
+    def _suppressed(self, entry: dict[str, Any]) -> bool:
+        """Notice it where journald has suppressed messages of Postfix; return whether it has."""
+        if _number(entry.get("OBJECT_UID")) not in map(str, self._journal.owners):
+            return False
+        at = format_time(_seconds(entry), timezone.utc)
+        self.notices.append(
+            f"journald has suppressed {entry.get('N_DROPPED', 'some')} messages of Postfix "
+            f"before {at} UTC, so some may be missing in the counts; "
+            "set LogRateLimitIntervalSec=0 in Postfix's unit."
+        )
+        return True
 
     @property
     def position(self) -> Position:
@@ -144,74 +166,68 @@ class Journal:
     def __init__(self, alive: Callable[[], None] = lambda: None) -> None:
         """`alive` is called while a long reading goes on."""
         self.alive = alive
-        self.notices: list[str] = []
-        """What is to be said of the last reading."""
-        self._seen: _Files = ()
-        self._looked: _Files = ()
+        self._read: _Files = ()
+        """The files when the journal was read last and the ledger was committed."""
+        self._reading: _Files = ()
+        """The files when the present reading began."""
 
     @cached_property
     def owners(self) -> frozenset[int]:
-        """The user that Postfix's clients run as: mail_owner of postconf(5), or its default."""
+        """The user ID of Postfix's clients: mail_owner of postconf(5), or its default."""
         name = "postfix"
         with suppress(OSError, subprocess.SubprocessError):
-            asked = subprocess.run(
+            answer = subprocess.run(
                 ("postconf", "-h", "mail_owner"),
                 capture_output=True,
                 text=True,
                 timeout=10,
                 check=True,
             )
-            name = asked.stdout.strip() or name
+            name = answer.stdout.strip() or name
         with suppress(KeyError):
             return frozenset({pwd.getpwnam(name).pw_uid})
         return frozenset()
 
-    def load_bookmark(self, said: Any) -> Position | None:
-        """The bookmark that the ledger has kept."""
-        return Position(*said) if said else None
+    def load_bookmark(self, stored: Any) -> Position | None:
+        """Make the bookmark from what the ledger has stored."""
+        return Position(*stored) if stored else None
 
     def is_at(self, log: LogFile) -> bool:
-        """Whether an open file is the log: never."""
+        """Return False: no file is the log."""
         return False
 
     def is_unchanged(self, position: Position | None, now: int) -> bool:
-        """Whether there is surely nothing to read: no file of the journal has changed since the last look."""
-        return bool(position and self._seen) and _files() == self._seen
+        """Return whether no file of the journal has changed since the last reading."""
+        return bool(position and self._read) and _files() == self._read
 
-    def pieces(self, position: Position | None, now: int, seen: int) -> Iterator[Piece]:
-        """The entries beyond this position, as one piece; raises SourceError."""
-        self.notices.clear()
-        self._seen, self._looked = (), _files()
-        if not self._looked:
+    def pieces(self, position: Position | None, now: int, read_at: int) -> Iterator[JournalPiece]:
+        """Give the entries after this position, as one piece; raises SourceError."""
+        self._read, self._reading = (), _files()
+        if not self._reading:
             raise SourceError(
-                f"No journal of the system is in {' or '.join(FOLDERS)}; set `log` to the file that Postfix's lines go to."
+                f"No journal of the system is in {' or '.join(FOLDERS)}; "
+                "set `log` to the file that Postfix's lines go to."
             )
-        if any(time.time_ns() - changed < _SETTLED for *_, changed in self._looked):
-            self._looked = ()  # it may change again within the same tick of the kernel's clock
-        yield Piece(self, position, now)
+        if any(time.time_ns() - changed < _TICK for *_, changed in self._reading):
+            self._reading = ()  # it may change again within the same tick of the kernel's clock
+        yield JournalPiece(self, position, now)
 
-    def bookmark_after(self, position: Position | None, read: list[Piece], now: int) -> Position:
-        """The bookmark when this has been read."""
+    def bookmark_after(
+        self, position: Position | None, read: list[JournalPiece], now: int
+    ) -> Position:
+        """Return the bookmark after these pieces have been read."""
         return read[-1].position
 
     def after_commit(self, position: Position) -> None:
-        """What has been read is in the ledger: nothing is to be read until the files change."""
-        self._seen = self._looked
-
-    def suppressed(self, entry: dict[str, Any]) -> bool:
-        """Say that journald has thrown messages away, if they were Postfix's, as is answered."""
-        if _number(entry.get("OBJECT_UID")) in map(str, self.owners):
-            at = format_time(_seconds(entry), timezone.utc)
-            self.notices.append(
-                f"journald has suppressed {entry.get('N_DROPPED', 'some')} messages of Postfix before {at} UTC, "
-                "so some may be missing in the counts; set LogRateLimitIntervalSec=0 in Postfix's unit."
-            )
-            return True
-        return False
+        """Remember that nothing is to be read until the files change."""
+        self._read = self._reading
 
     @contextmanager
     def entries(self, position: Position | None) -> Iterator[Iterator[bytes]]:
-        """What Postfix and journald have logged, from this position on, as JSON; the entry of the cursor is the first."""
+        """Give what Postfix and journald have logged from this position on, as lines of JSON.
+
+        The entry of the cursor is the first.
+        """
         matches = [
             "_UID=0",
             "SYSLOG_FACILITY=2",
@@ -228,13 +244,13 @@ class Journal:
                 f"--cursor={position.cursor}" if position.cursor else f"--since=@{position.until}"
             ]
         )
-        with _journalctl(*where, f"--output-fields={','.join(_FIELDS)}", *matches) as said:
-            yield said
+        with _journalctl(*where, f"--output-fields={','.join(_FIELDS)}", *matches) as lines:
+            yield lines
 
     def oldest(self) -> int | None:
-        """When the oldest entry that there still is was logged, whosever it is."""
-        with _journalctl("--output-fields=_UID", whole=False) as said:
-            first = next(said, None)
+        """Return when the oldest entry of the journal was logged, in epoch seconds."""
+        with _journalctl("--output-fields=_UID", whole=False) as lines:
+            first = next(lines, None)
             return None if first is None else _seconds(_parsed(first))
 
 
@@ -243,9 +259,10 @@ class Journal:
 
 @contextmanager
 def _journalctl(*arguments: str, whole: bool = True) -> Iterator[Iterator[bytes]]:
-    """The lines that journalctl prints; raises SourceError, at the end too if it did not get that far.
+    """Give the lines that journalctl prints; raises SourceError, also at the end where it fails.
 
-    `--system` leaves the journals of people out, and lets one who may not read it hear so.
+    `--system` leaves out the journals of people, and makes journalctl fail for a user who may not
+    read the system's. Without `whole` the rest may stay unread.
     """
     command = (
         "journalctl",
@@ -272,7 +289,8 @@ def _journalctl(*arguments: str, whole: bool = True) -> Iterator[Iterator[bytes]
             )
         except OSError as error:
             raise SourceError(
-                f"journalctl cannot be started: {reason(error)}; install systemd, or set `log` to the file that Postfix logs to."
+                f"journalctl cannot be started: {reason(error)}; "
+                "install systemd, or set `log` to the file that Postfix logs to."
             ) from error
         assert process.stdout is not None
         try:
@@ -285,32 +303,35 @@ def _journalctl(*arguments: str, whole: bool = True) -> Iterator[Iterator[bytes]
             status = process.wait()
         if whole and status:
             complaints.seek(0)
-            raise _translated(complaints.read(4096).decode("utf-8", "replace").strip(), status)
+            raise _source_error(complaints.read(4096).decode("utf-8", "replace").strip(), status)
 
 
 def _whole_lines(output: IO[bytes]) -> Iterator[bytes]:
     return (line for line in output if line.endswith(b"\n"))
 
 
-def _translated(said: str, status: int) -> SourceError:
-    last = said.rpartition("\n")[2].rstrip(".") or f"it ended with {status}"
-    if "permission" in said.lower():
+def _source_error(message: str, status: int) -> SourceError:
+    """Return the error for what journalctl wrote to standard error and its exit status."""
+    last = message.rpartition("\n")[2].rstrip(".") or f"it ended with {status}"
+    if "permission" in message.lower():
         return SourceError(
             f"The journal cannot be read: {last}; run as a user of the group systemd-journal."
         )
-    if "seek to cursor" in said:
+    if "seek to cursor" in message:
         forget = f"DELETE FROM bookmarks WHERE log = '{Journal.bookmark_key}'"
         return SourceError(
-            f"The journal cannot be read from the bookmark in ledger.sqlite on: {last}; stop the counter and forget it, "
-            f'`sqlite3 ledger.sqlite "{forget}"` in state_dir, then it goes on behind the newest interval that is counted.'
+            f"The journal cannot be read from the bookmark in ledger.sqlite on: {last}; "
+            f'stop the counter and forget it, `sqlite3 ledger.sqlite "{forget}"` in state_dir, '
+            "then it goes on behind the newest interval that is counted."
         )
     return SourceError(
-        f"The journal cannot be read: {last}; see whether `journalctl --system --verify` finds it whole."
+        f"The journal cannot be read: {last}; "
+        "see whether `journalctl --system --verify` finds it whole."
     )
 
 
 def _files() -> _Files:
-    """The files of the system's journal, as they are now."""
+    """Return the files of the system's journal, as they are now."""
     found = []
     for folder in FOLDERS:
         for path in sorted(glob(f"{folder}/*/system*.journal*")):
@@ -323,15 +344,16 @@ def _files() -> _Files:
 # ---- entries --------------------------------------------------------------------------------
 
 
-def _parsed(said: bytes) -> dict[str, Any]:
+def _parsed(text: bytes) -> dict[str, Any]:
     try:
-        entry = json.loads(said)
+        entry = json.loads(text)
         if isinstance(entry, dict) and isinstance(entry.get("__CURSOR"), str):
             return entry
     except ValueError:
         pass
     raise SourceError(
-        "The journal cannot be understood: journalctl printed no JSON; see what `journalctl -o json -n 1` prints."
+        "The journal cannot be understood: journalctl printed no JSON; "
+        "see what `journalctl -o json -n 1` prints."
     )
 
 
@@ -340,17 +362,20 @@ def _seconds(entry: dict[str, Any]) -> int:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two cursors are of one entry: its position in a file changes when journald moves it from /run to /var."""
+    """Return whether two cursors are of one entry.
+
+    Its place in a file changes when journald moves it from /run to /var.
+    """
     return _identity(one) == _identity(other)
 
 
 def _identity(cursor: str) -> list[str]:
-    """Boot, monotonic and real time, and the hash over its fields."""
+    """Return an entry's boot, its monotonic and real time, and the hash over its fields."""
     return [part for part in cursor.split(";") if part[:2] in ("b=", "m=", "t=", "x=")]
 
 
 def _line(entry: dict[str, Any]) -> bytes:
-    """An entry as the line that rsyslog would write of it, in UTC; the message may hold anything but a new line."""
+    """Write an entry as rsyslog would, in UTC and in one line; its message may hold anything."""
     stamp = datetime.fromtimestamp(_seconds(entry), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     host, name = (_word(entry.get(field)) for field in ("_HOSTNAME", "SYSLOG_IDENTIFIER"))
     message = entry.get("MESSAGE")
@@ -368,7 +393,7 @@ def _number(value: object) -> str:
 
 
 def _bytes(value: object) -> bytes:
-    """journalctl gives a message that is no text as a list of its bytes, and one that is too long as null."""
+    """Read a message that is no text: journalctl gives a list of bytes, and null if it is long."""
     numbers = value if isinstance(value, list) else []
     return (
         bytes(numbers)

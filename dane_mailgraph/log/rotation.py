@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
-from .files import translated
+from .files import source_errors
 
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
 
@@ -36,55 +36,36 @@ class File(NamedTuple):
 
     @property
     def dated(self) -> bool:
-        """The date in its name, the year first, says which is older."""
+        """Whether a date in its name, the year first, says which is older."""
         return self.number is None and bool(re.search(_DATE, self.path))
 
     @property
     def compressed(self) -> bool:
-        """By its name."""
+        """Whether its name says so."""
         return bool(_COMPRESSED.search(self.path))
 
 
-def beside(log: str, before: Iterable[str], inodes: Collection[int]) -> list[File]:
-    """The files that may have been the log: by one of these inodes or by their names; raises SourceError.
+def beside(log: str, earlier: Iterable[str], inodes: Collection[int]) -> list[File]:
+    """Return the files that may have been the log, by their names or as one of these inodes.
 
-    `before` says where the log's name pointed earlier. Names that only begin like the log's are among them.
+    `earlier` are the paths to which the log's name pointed before. Files whose names only begin
+    like the log's are among them, as they may be copies of it. Raises SourceError.
     """
     itself = {log, os.path.realpath(log)}
-    bases = tuple(dict.fromkeys((log, os.path.realpath(log), *before)))
-    pointed, (named, begins) = set(bases) - itself, _names(bases)
+    bases = tuple(dict.fromkeys((log, os.path.realpath(log), *earlier)))
     files = []
-    with translated(log):
-        for folder in dict.fromkeys(os.path.dirname(base) for base in bases):
-            if not os.path.isdir(folder):
+    with source_errors(log):
+        for path, inode in _entries(bases, inodes):
+            if path in itself:
                 continue
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if not entry.name.startswith(begins) and entry.inode() not in inodes:
-                        continue
-                    path = os.path.join(folder, entry.name)
-                    stem = _COMPRESSED.sub("", path)
-                    match = named.fullmatch(stem)
-                    rotated = match is not None or stem in pointed
-                    number = int(match[match.lastindex]) if match and match.lastindex else None
-                    if (
-                        rotated or entry.inode() in inodes or path.startswith(bases)
-                    ) and path not in itself:
-                        with suppress(
-                            FileNotFoundError
-                        ):  # just renamed, or a symbolic link to nowhere
-                            status = entry.stat()
-                            if stat.S_ISREG(status.st_mode):
-                                files.append(
-                                    File(
-                                        path,
-                                        status.st_ino,
-                                        status.st_size,
-                                        status.st_mtime_ns,
-                                        rotated,
-                                        number,
-                                    )
-                                )
+            rotated, number = _rotation(path, bases, itself)
+            if rotated or inode in inodes or path.startswith(bases):
+                # It may have been renamed just now, or be a symbolic link to nowhere.
+                with suppress(FileNotFoundError):
+                    status = os.stat(path)
+                    if stat.S_ISREG(status.st_mode):
+                        state = status.st_ino, status.st_size, status.st_mtime_ns
+                        files.append(File(path, *state, rotated, number))
     # `.1` and the `.1.gz` that is just being made of it are one file.
     paths = {each.path for each in files}
     return sorted(
@@ -92,8 +73,31 @@ def beside(log: str, before: Iterable[str], inodes: Collection[int]) -> list[Fil
     )
 
 
+def _entries(bases: tuple[str, ...], inodes: Collection[int]) -> Iterator[tuple[str, int]]:
+    """Give path and inode of the files beside these paths that begin alike or have such an inode."""
+    _, begins = _names(bases)
+    for folder in dict.fromkeys(os.path.dirname(base) for base in bases):
+        if os.path.isdir(folder):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(begins) or entry.inode() in inodes:
+                        yield os.path.join(folder, entry.name), entry.inode()
+
+
+def _rotation(path: str, bases: tuple[str, ...], itself: set[str]) -> tuple[bool, int | None]:
+    """Return whether a path is one that rotation gives, and the number in it."""
+    named, _ = _names(bases)
+    stem = _COMPRESSED.sub("", path)
+    match = named.fullmatch(stem)
+    number = int(match[match.lastindex]) if match and match.lastindex else None
+    return match is not None or stem in set(bases) - itself, number
+
+
 def in_order(files: Iterable[File]) -> list[File]:
-    """Oldest first: by their numbers or dates, as a slow writer may have written last into an older one; else by time."""
+    """Return files oldest first: by their numbers or by their dates, else by time.
+
+    A slow writer may still write into an older one, so time comes last.
+    """
     by_time = sorted(files, key=lambda each: each.changed)
     if all(each.number is not None for each in by_time):
         return sorted(by_time, key=lambda each: -(each.number or 0))
@@ -104,7 +108,10 @@ def in_order(files: Iterable[File]) -> list[File]:
 
 @lru_cache(maxsize=8)
 def _names(bases: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """What these logs' rotated files are named, also those with another date in their names, and how all of them begin."""
+    """Return the pattern of these logs' rotated files, and with what all their names begin.
+
+    The files include those with another date in their names.
+    """
     return re.compile("|".join(map(_series, bases))), tuple(
         {re.split(_DATE, os.path.basename(base))[0] for base in bases}
     )

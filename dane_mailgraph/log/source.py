@@ -1,31 +1,32 @@
-"""What a log that can be followed gives to whoever counts it."""
+"""A log that can be followed, as counting sees it: a file or the journal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from .blocks import Blocks
+from .blocks import WholeLines
 from .files import LogFile
 
 
 class Piece(Protocol):
-    """A stretch of a log, to be read on from where it was left."""
+    """A stretch of a log, open to be read on from its position."""
 
     @property
     def latest(self) -> int:
-        """When its last line can have been written."""
+        """When its last line can have been written, in epoch seconds."""
 
     @property
-    def lost(self) -> bool:
-        """What stood before it cannot be found; asked when it has been read."""
-
-    @property
-    def blocks(self) -> Blocks:
+    def blocks(self) -> WholeLines:
         """Its whole lines."""
 
-    def missing(self) -> bool:
-        """Whether lines are missing before the block that was read last; asked once for each block."""
+    @property
+    def lines_lost(self) -> bool:
+        """Whether lines before it cannot be found; known when it has been read."""
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What the operator is to know of the reading, in sentences; known when it has been read."""
 
     @property
     def position(self) -> Any:
@@ -33,30 +34,29 @@ class Piece(Protocol):
 
 
 class Source(Protocol):
-    """A log that can be followed: a file (`tail`) or the journal. What a bookmark is, only it knows."""
+    """A log that can be followed. Only the source itself knows what a bookmark of it holds."""
 
     @property
     def bookmark_key(self) -> str:
         """Under which name the ledger keeps the bookmark."""
 
-    @property
-    def notices(self) -> list[str]:
-        """What is to be said of the last reading, in sentences."""
+    def load_bookmark(self, stored: Any, /) -> Any:
+        """Make the bookmark from what the ledger has stored; None gives one that is false."""
 
-    def load_bookmark(self, said: Any, /) -> Any:
-        """The bookmark as the ledger has kept it; something false for None."""
+    def is_unchanged(self, bookmark: Any, now: int, /) -> bool:
+        """Return whether there is surely nothing to read since the last reading."""
 
-    def is_unchanged(self, positions: Any, now: int, /) -> bool:
-        """Whether there is surely nothing to read."""
+    def pieces(self, bookmark: Any, now: int, read_at: int, /) -> Iterator[Any]:
+        """Give the `Piece`s to read, oldest first, each open until the next is asked for.
 
-    def pieces(self, positions: Any, now: int, seen: int, /) -> Iterator[Any]:
-        """The `Piece`s to read, oldest first, each open until the next is asked for; raises SourceError."""
+        `read_at` is when the log was last read to its end. Raises SourceError.
+        """
 
-    def bookmark_after(self, positions: Any, read: list[Any], now: int, /) -> Any:
-        """The bookmark when these pieces have been read."""
+    def bookmark_after(self, bookmark: Any, read: list[Any], now: int, /) -> Any:
+        """Return the bookmark after these pieces have been read."""
 
     def after_commit(self, position: Any, /) -> None:
-        """The ledger has been written."""
+        """Do what is left to do when the ledger has been committed."""
 
     def is_at(self, log: LogFile, /) -> bool:
-        """Whether an open file is this log."""
+        """Return whether an open file is this log."""

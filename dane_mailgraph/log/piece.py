@@ -1,0 +1,81 @@
+"""One file of the log, read on from its position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import SourceError
+from .blocks import Blocks
+from .files import Head, LogFile
+from .heads import stamped
+from .order import Reading
+from .position import Position
+from .prefixed import Prefixed
+
+
+class FilePiece:
+    """A file of the log, open to be read on from its position."""
+
+    notices: Sequence[str] = ()
+    """What the operator is to know of the reading; nothing for a file."""
+
+    def __init__(
+        self, log: LogFile, reading: Reading, line_start: bytes = b"", *, follows_gap: bool = False
+    ) -> None:
+        """`line_start` is the start of its first line, from the end of the file before.
+
+        `follows_gap` says that lines before it cannot be found.
+        """
+        self.reading = reading
+        self.latest = reading.latest
+        """When its last line can have been written, in epoch seconds."""
+        self.lines_lost = follows_gap
+        """Lines between the bookmark and this file cannot be found."""
+        position = reading.position
+        self._log = log
+        self._finished = reading.to_the_end and log.compressed
+        self._offset = position.offset if position else 0
+        log.skip(self._offset)
+        self._line_start = line_start or (
+            position.line_start.encode("latin-1") if position else b""
+        )
+        if self._line_start and stamped(log.begin):
+            self._line_start += b"\n"  # a whole line follows, so this one was never finished
+        self.blocks = Blocks(
+            Prefixed(self._line_start, log).readinto,
+            in_long_line=position.in_long_line if position else False,
+            to_the_end=reading.to_the_end,
+            follows_gap=follows_gap,
+        )
+
+    def unfinished_line(self) -> bytes:
+        """Return the start of its last line, which goes on in the next file, and finish this one."""
+        self._finished |= bool(self.blocks.unfinished)
+        return self.blocks.unfinished
+
+    def check(self) -> None:
+        """Raise SourceError where the file was truncated while it was read; call it after that."""
+        if not self._log.is_intact(self.position.offset):
+            raise SourceError(
+                f"{self._log.name} was truncated while it was read; the next reading counts it."
+            )
+
+    @property
+    def position(self) -> Position:
+        """How far it has been read by now; its fingerprint covers only what has been read."""
+        before, consumed = self.reading.position, self.blocks.consumed
+        offset = self._offset + max(0, consumed - len(self._line_start))
+        replaced_at = self.reading.replaced_at
+        if before and before.replaced_at is not None and not consumed and not self._finished:
+            replaced_at = before.replaced_at
+        return Position(
+            self.reading.path,
+            self._log.inode.number,
+            offset,
+            *Head.of(self._log.begin[:offset]),
+            self.blocks.in_long_line,
+            self._line_start[consumed:].decode("latin-1"),
+            replaced_at,
+            self._finished,
+            self._log.inode.generation,
+        )
