@@ -1,4 +1,4 @@
-"""What was counted in one step of time, and what was seen of one relay on one day."""
+"""Counts of one interval, and counts of one relay on one day."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Interval(NamedTuple):
     counts: tuple[int, ...]
 
 
-class Day(NamedTuple):
-    """What was seen of one relay on one day."""
+class DayCounts(NamedTuple):
+    """What was counted of one relay on one day."""
 
     day: int
-    """Of the local calendar, as the number 20261124."""
+    """Of the local calendar: the number 20261124."""
     relay: str
     counts: tuple[int, ...]
     """In the order of `CATEGORIES`."""
     first: int
     last: int
-    """Epoch seconds of the minutes in which it was first and last seen."""
+    """Epoch seconds of the minutes of its first and last line."""
     protocol: str
     key_exchange: str
     """Of its last session that day; empty where there was none."""
@@ -36,12 +36,12 @@ _FAMILIES = ("connections", "deliveries", "failures")
 
 
 def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) -> int:
-    """How many lines these counts are of: each counts in one of these families only."""
+    """Return how many events these counts are of: each counts in one of these families only."""
     return sum(
         n or 0 for n, each in zip(counts, CATEGORIES, strict=True) if each.family in families
     )
 
 
 def connections(counts: Sequence[int | None]) -> int:
-    """How many connections, new and reused, these counts are of."""
+    """Return how many connections these counts are of, new and reused."""
     return events(counts, ("connections",))

@@ -1,4 +1,4 @@
-"""What Postfix itself warns of that keeps DANE from working, each with what it means."""
+"""Postfix's warnings of what keeps DANE from working, each with what it means."""
 
 from __future__ import annotations
 
@@ -6,86 +6,93 @@ import re
 from typing import NamedTuple
 
 
-class Warned(NamedTuple):
-    """One of Postfix's warnings."""
+class PostfixWarning(NamedTuple):
+    """A warning that Postfix logs."""
 
     name: str
     text: str
-    """Its words, without what differs from line to line."""
+    """Postfix's words, without what differs from line to line."""
     meaning: str
     """What it means and what to do, in a sentence."""
     pattern: re.Pattern[bytes]
 
 
-def _warned(name: str, before: str, text: str, meaning: str) -> Warned:
-    return Warned(name, text, meaning, re.compile(rf"warning: {before}{re.escape(text)}".encode()))
+def _warning(name: str, before: str, text: str, meaning: str) -> PostfixWarning:
+    pattern = re.compile(rf"warning: {before}{re.escape(text)}".encode())
+    return PostfixWarning(name, text, meaning, pattern)
 
 
 # dns_sec.c, smtp_tls_policy.c, tls_dane.c and tls_client_start() in tls_client.c
 WARNINGS = (
-    _warned(
+    _warning(
         "dnssec_unavailable",
         "",
         "DNSSEC validation may be unavailable",
-        "the resolver does not validate, so there is no DANE and all mail goes as with `may`: let Postfix ask a validating "
-        "resolver on this machine",
+        "the resolver does not validate, so there is no DANE and all mail goes as with `may`: "
+        "let Postfix ask a validating resolver on this machine",
     ),
-    _warned(
+    _warning(
         "dnssec_disabled",
         r"\S+: dane(?:-only)? configured ",
         "with dnssec lookups disabled",
-        "DANE is off, because Postfix does not ask for DNSSEC: `postconf -e smtp_dns_support_level=dnssec`",
+        "DANE is off, because Postfix does not ask for DNSSEC: "
+        "`postconf -e smtp_dns_support_level=dnssec`",
     ),
-    _warned(
+    _warning(
         "library",
         r"\S+: dane(?:-only)? configured, but ",
         "no requisite library support",
         "DANE is off, because this Postfix was built without what it needs: install another build",
     ),
-    _warned(
+    _warning(
         "mx_errors_ignored",
         r"\S+: dane(?:-only)? configured ",
         "with MX lookup errors ignored",
-        "DANE is off, because MX lookup errors are ignored: `postconf -e ignore_mx_lookup_error=no`",
+        "DANE is off, because MX lookup errors are ignored: "
+        "`postconf -e ignore_mx_lookup_error=no`",
     ),
-    _warned(
+    _warning(
         "resolver_options",
         r"\S+: ",
         "dns resolver options incompatible with dane TLS",
-        "DANE is off, because names are completed with local domains: `postconf -X smtp_dns_resolver_options`",
+        "DANE is off, because names are completed with local domains: "
+        "`postconf -X smtp_dns_resolver_options`",
     ),
-    _warned(
+    _warning(
         "tlsa_lookup",
         "",
         "DANE TLSA lookup problem",
-        "TLSA records could not be looked up, so mail to these servers waits: their DNSSEC or your resolver is broken",
+        "TLSA records could not be looked up, so mail to these servers waits: "
+        "their DNSSEC or your resolver is broken",
     ),
-    _warned(
+    _warning(
         "dnssec_status",
         "",
         "DNSSEC status lookup error",
-        "whether a zone is signed could not be found out, so mail to it waits: its DNSSEC or your resolver is broken",
+        "whether a zone is signed could not be found out, so mail to it waits: "
+        "its DNSSEC or your resolver is broken",
     ),
-    _warned(
+    _warning(
         "tlsa_unusable",
         r"\S+: ",
         "all TLSA records unusable",
-        "a server's TLSA records are of kinds that do not work for mail (usage 0 or 1), so it is not authenticated: tell its "
-        "postmaster",
+        "a server's TLSA records are of kinds that do not work for mail (usage 0 or 1), "
+        "so it is not authenticated: tell its postmaster",
     ),
-    _warned(
+    _warning(
         "configuration",
         r"TLS policy lookup (?:error )?for \S+: ",
         "client TLS configuration problem",
-        "your own TLS policy for a destination is wrong, so mail to it waits: look at smtp_tls_policy_maps",
+        "your own TLS policy for a destination is wrong, so mail to it waits: "
+        "look at smtp_tls_policy_maps",
     ),
 )
 
 BY_NAME = {each.name: each for each in WARNINGS}
 
 
-def warned(text: bytes) -> Warned | None:
-    """Which of the warnings a client's text is, if any."""
+def warning_in(text: bytes) -> PostfixWarning | None:
+    """Return the warning that a client's text is; None for any other text."""
     if not text.startswith(b"warning: "):
         return None
     return next((each for each in WARNINGS if each.pattern.match(text)), None)

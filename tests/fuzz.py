@@ -38,10 +38,10 @@ def counted(*pieces: bytes) -> tuple[int, ...]:
     for data in pieces:
         tally = Tally(60, RELAYS, NOW + 120, sessions)
         for block, end in Blocks(io.BytesIO(data).readinto, to_the_end=True):
-            tally.take(block, end, the_clock)
+            tally.add_block(block, end, the_clock)
         found += [each.counts for each in tally.intervals()]
         if the_clock.previous is not None:
-            sessions = Sessions.restored(json.loads(json.dumps(sessions.saved(the_clock.previous))))
+            sessions = Sessions.load(json.loads(json.dumps(sessions.dump(the_clock.previous))))
     return tuple(map(sum, zip(*found, strict=True))) or (0,) * len(CATEGORIES)
 
 

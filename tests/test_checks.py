@@ -20,7 +20,7 @@ from dane_mailgraph.doctor.loggers import JOURNAL, End, Routes
 from dane_mailgraph.doctor.own_mx import Mx, Served
 from dane_mailgraph.doctor.own_state import Disk, OwnState
 from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service
-from dane_mailgraph.postfix_warnings import WARNINGS, Warned
+from dane_mailgraph.postfix_warnings import WARNINGS, PostfixWarning
 from dane_mailgraph.programs import Account
 
 OK, WARN, FAIL, SKIP = Verdict
@@ -772,7 +772,7 @@ def test_what_is_wrong_has_a_reason_and_a_remedy_each_in_a_sentence(case: Case) 
 
 
 @pytest.mark.parametrize("alarm", WARNINGS, ids=lambda alarm: alarm.name)
-def test_what_postfix_warns_of_is_passed_on(alarm: Warned) -> None:
+def test_what_postfix_warns_of_is_passed_on(alarm: PostfixWarning) -> None:
     (found,) = wrong(end(warnings={alarm.name: 2}))
 
     assert (found.check, found.verdict, found.found) == (

@@ -14,9 +14,15 @@ from hypothesis import strategies as st
 from dane_mailgraph.log.blocks import LONGEST, Blocks
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.heads import entry, lines_with, stamp_of
-from dane_mailgraph.postfix import delivery
-from dane_mailgraph.postfix.clients import _KINDS, CLIENTS, MANY, Clients, writer
-from dane_mailgraph.postfix.interruptions import by_the_daemon, interruptions
+from dane_mailgraph.postfix.clients import (
+    CLIENTS,
+    MANY,
+    ClientLine,
+    Clients,
+    parse,
+    split_writer,
+)
+from dane_mailgraph.postfix.interruptions import interruptions
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -31,9 +37,9 @@ def epoch(text: str) -> int:
 
 
 def client_lines(*lines: bytearray) -> list[tuple[bytes, ...]]:
-    """Stamp, offset, service, process and text of each."""
-    found, _ = Clients("(.*)").among(list(lines))
-    return [(stamp, *writer(by), *rest[-2:]) for stamp, by, *rest in found]
+    """Stamp, offset, service, PID and text of each."""
+    found = map(ClientLine._make, parse(list(lines))[0])
+    return [(each.stamp, *split_writer(each.writer), each.pid, each.text) for each in found]
 
 
 # ---- blocks of whole lines ------------------------------------------------------------------
@@ -295,7 +301,7 @@ def test_a_cut_tag_makes_a_nameless_line() -> None:
     cut = bytearray(b"<22>1 2026-11-24T00:06:58.1+01:00 mail postfix 101 - -  text")
     whole = bytearray(b"<22>1 2026-11-24T00:06:58.1+01:00 mail postfix/smtp 101 - -  text")
 
-    found, nameless = Clients("(.*)").among([cut, whole])
+    found, nameless = parse([cut, whole])
 
     assert nameless == [b"text"]
     assert len(found) == 1
@@ -681,23 +687,18 @@ LINES = st.one_of(
 )
 
 
-def told(found: list[tuple[bytes, ...]]) -> list[tuple[bytes, ...]]:
-    heads = 2 * _KINDS
-    return [(*(each for each in line[:heads] if each), *line[heads:]) for line in found]
-
-
 @settings(deadline=None)
 @given(st.lists(LINES, max_size=12), st.lists(LINES, max_size=12))
 def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(
     before: list[bytes], lines: list[bytes]
 ) -> None:
-    clients, filler = Clients(delivery.TEXT), b"x" * MANY
+    clients, filler = Clients(), b"x" * MANY
     for each in ([*before, filler], [filler, *lines]):
         block = bytearray(b"\n".join(each).replace(b"\n\n", b"\n") + b"\n")
         found, _ = clients.lines(block, len(block))
-        expected, _ = Clients(delivery.TEXT).among(lines_with(CLIENTS, block, len(block)))
+        expected, _ = parse(lines_with(CLIENTS, block, len(block)))
 
-        assert told(found) == told(expected)
+        assert found == expected
 
 
 def test_lines_with_heads_that_were_met_before_are_found_by_one_search() -> None:
@@ -707,21 +708,22 @@ def test_lines_with_heads_that_were_met_before_are_found_by_one_search() -> None
         for stamp in stamps
         for tag in (b"postfix/smtp", b"postfix/lmtp", b"out/smtp")
     ]
-    clients, block = Clients(delivery.TEXT), bytearray(b"".join(lines) + b"x" * MANY + b"\n")
+    clients, block = Clients(), bytearray(b"".join(lines) + b"x" * MANY + b"\n")
     clients.lines(block, len(block))
 
-    assert clients._alike is not None
-    assert len(clients._alike.findall(block)) == len(lines)
+    assert clients._search is not None
+    assert [line for line in clients._search.lines(block, len(block)) if line[2] == b""] == []
+    assert len(clients._search.lines(block, len(block))) == len(lines)
 
 
 def test_a_log_of_very_many_hosts_is_read_line_by_line() -> None:
     block = bytearray(
         b"".join(b"Nov 24 00:06:58 mx%d postfix/smtp[101]: text\n" % n for n in range(2000))
     )
-    clients = Clients(delivery.TEXT)
+    clients = Clients()
 
     assert [len(clients.lines(block, len(block))[0]) for _ in range(2)] == [2000, 2000]
-    assert clients._alike is None
+    assert clients._search is None
 
 
 # ---- what interrupts sessions ---------------------------------------------------------------
@@ -751,7 +753,7 @@ CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
 def test_a_start_of_postfix_is_told_with_its_name(block: bytes, expected: list[bytes]) -> None:
     found = interruptions(bytearray(CLIENT + block), len(CLIENT + block))
 
-    assert [each.started for each in found] == expected
+    assert [each.instance for each in found] == expected
     assert all(
         block[each.begin - len(CLIENT) :].startswith(MASTER[:4]) or b"Nov" in block or b"<" in block
         for each in found
@@ -777,8 +779,7 @@ def test_lines_that_the_syslog_daemon_has_lost_are_told(tag: str, text: str) -> 
         f"Nov 24 00:06:58 mx1 postfix/smtp[101]: host x said: Nov 24 00:06:58 mx1 {tag} {text}\n".encode()
     )
 
-    assert by_the_daemon(block, len(block))
-    assert [(each.stamp, each.started) for each in interruptions(block, len(block))] == [
+    assert [(each.stamp, each.instance) for each in interruptions(block, len(block))] == [
         (b"Nov 24 00:06:58", b"")
     ]
     assert interruptions(forged, len(forged)) == []

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import delivery
-from dane_mailgraph.postfix.classify import Meanings
+from dane_mailgraph.postfix.classify import Classifier
+from dane_mailgraph.postfix.clients import ClientLine
 from dane_mailgraph.postfix.sessions import Sessions
 
 RELAY = "mx.example.org[192.0.2.10]:25"
@@ -34,25 +35,25 @@ TEXT = re.compile(f"{delivery.TEXT}$".encode(), re.VERBOSE | re.MULTILINE)
 
 
 def usual(line: bytes) -> tuple[bytes, ...]:
-    """Queue id, relay with conn_use, delays and tls of a usual line; nothing for others."""
+    """Queue ID, relay with conn_use, delays, tls and status of a usual line; nothing for others."""
     match = TEXT.match(line)
     assert match is not None
-    return match.groups(b"")[:4] if match[1] else ()
+    return match.groups(b"")[:5] if match[1] else ()
 
 
 def test_a_delivery_line_is_taken_apart() -> None:
     line = text("U@Example.ORG", more=", orig_to=<alias>", tls="may:none").replace(
         b"]:25,", b"]:25, conn_use=3,"
     )
-    (said,) = delivery.read(line)
+    (said,) = delivery.readings(line)
 
-    assert said.queue == b"2CE5121E153"
-    assert (said.domain, said.relay, said.uses) == ("example.org", RELAY.encode(), 3)
+    assert said.queue_id == b"2CE5121E153"
+    assert (said.domain, said.relay, said.conn_use) == ("example.org", RELAY.encode(), 3)
     assert (said.tls, said.status, said.reason) == (b"may:none", b"sent", b"250 ok)")
 
 
 def test_a_line_that_only_a_forger_can_write_does_not_take_all_memory() -> None:
-    assert len(delivery.read(text(FORGED * 5000))) < 100
+    assert len(delivery.readings(text(FORGED * 5000))) < 100
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_fields_that_older_versions_do_not_write_may_be_missing(fields: str) -> 
         f"2CE5121E153: to=<s@example.org>, relay=none, delay=1{fields}, status=bounced (x)".encode()
     )
 
-    assert [each.status for each in delivery.read(line)] == [b"bounced"]
+    assert [each.status for each in delivery.readings(line)] == [b"bounced"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_fields_that_older_versions_do_not_write_may_be_missing(fields: str) -> 
     ],
 )
 def test_what_is_no_whole_line_is_not_read(line: bytes) -> None:
-    assert delivery.read(line) == []
+    assert delivery.readings(line) == []
 
 
 @pytest.mark.parametrize(
@@ -105,13 +106,13 @@ def test_nothing_in_a_quoted_recipient_is_a_field(local: str) -> None:
         text(more=f', orig_to=<"{local}"@example.org>'),
         text(f'"{local}"'),
     ):
-        (said,) = delivery.read(line)
+        (said,) = delivery.readings(line)
         assert said.relay == RELAY.encode()
 
 
 def test_what_can_be_read_in_two_ways_is_read_in_both() -> None:
     relays = [
-        [each.relay for each in delivery.read(line)]
+        [each.relay for each in delivery.readings(line)]
         for line in (text(f"x{FORGED}@y"), text(reason=f"<x{FORGED})"))
     ]
 
@@ -125,20 +126,22 @@ def test_what_can_be_read_in_two_ways_is_read_in_both() -> None:
 
 @pytest.mark.parametrize("to", ["s@example.org", "root", "", "a+b@x.example", "\u00e9@example.org"])
 def test_a_usual_line_is_read_as_any_other(to: str) -> None:
-    for line in (text(to), text(to, tls="dane"), text(to).replace(b"]:25", b"]:25, conn_use=7")):
-        (said,) = delivery.read(line)
-        queue, relay, spent, tls = usual(line)
+    for line in (
+        text(to),
+        text(to, tls="dane"),
+        text(to).replace(b"]:25", b"]:25, conn_use=7"),
+        *(text(to, status=status) for status in ("deferred", "bounced", "SOFTBOUNCE")),
+    ):
+        (said,) = delivery.readings(line)
 
-        assert (queue, *delivery.uses(relay), spent, tls) == (
-            said.queue,
-            said.relay,
-            said.uses,
-            said.spent,
-            said.tls,
-        )
-    refused = text(to, status="deferred")
-    assert delivery.refused(refused) == (said.queue, said.relay, said.spent)
-    assert delivery.refused(refused.replace(b"250 ok", b"TLSA lookup error for x:25")) is None
+        assert delivery.usual_delivery(*usual(line)) == said._replace(address=b"", reason=b"")
+    assert not usual(text(to, status="deferred", reason="TLSA lookup error for x:25"))
+    assert not usual(text(to, status="deliverable"))
+
+
+@pytest.mark.parametrize("torn", [b"mx.ex\nample.org[192.0.2.10]:25", b"mx [192.0.2.10]:25"])
+def test_a_usual_line_whose_relay_is_torn_is_no_delivery(torn: bytes) -> None:
+    assert delivery.usual_delivery(b"2CE5121E153", torn, b"0/0/0/0", b"", b"sent") is None
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_a_usual_line_is_read_as_any_other(to: str) -> None:
     ],
 )
 def test_a_field_that_says_nothing_sure_is_not_believed(tls: str) -> None:
-    assert delivery.protected(tls.encode()) is None
+    assert delivery.category_by_tls(tls.encode()) is None
 
 
 @pytest.mark.parametrize(
@@ -168,26 +171,28 @@ def test_a_field_that_says_nothing_sure_is_not_believed(tls: str) -> None:
     "level, name", [("dane", "dane"), ("dane:encrypt", "encrypted"), ("may:none", "plaintext")]
 )
 def test_requiretls_does_not_change_the_class(level: str, name: str, part: str) -> None:
-    said = delivery.protected((level + part).encode())
+    said = delivery.category_by_tls((level + part).encode())
 
     assert said is not None
     assert said.name == name
 
 
 def test_a_reason_counts_where_it_directly_follows_the_status() -> None:
-    assert delivery.failure(b"Server certificate not verified)") is not None
+    assert delivery.failure_category(b"Server certificate not verified)") is not None
     for before in (
         b" ",
         b"x",
         b"host mx[192.0.2.1] said: 450 ",
         b"delivery temporarily suspended: ",
     ):
-        assert delivery.failure(before + b"Server certificate not verified)") is None
+        assert delivery.failure_category(before + b"Server certificate not verified)") is None
 
 
 def test_a_failed_lookup_names_the_server() -> None:
-    assert delivery.sought(b"TLSA lookup error for MX.example.org:25)") == "mx.example.org"
-    assert delivery.sought(b"no TLSA records found)") == ""
+    assert (
+        delivery.server_looked_up(b"TLSA lookup error for MX.example.org:25)") == "mx.example.org"
+    )
+    assert delivery.server_looked_up(b"no TLSA records found)") == ""
 
 
 @pytest.mark.parametrize(
@@ -203,7 +208,7 @@ def test_a_failed_lookup_names_the_server() -> None:
     ],
 )
 def test_a_session_that_breaks_is_told_by_the_first_words(line: bytes, expected: bool) -> None:
-    assert delivery.breaks(line) is expected
+    assert delivery.ends_session(line) is expected
 
 
 PIECES = st.sampled_from(
@@ -247,15 +252,16 @@ PIECES = st.sampled_from(
 @settings(deadline=None)
 @given(st.lists(PIECES | st.binary(max_size=5), max_size=30).map(b"".join))
 def test_any_bytes_are_read_without_complaint(line: bytes) -> None:
-    meanings = Meanings(Relays("127.0.0.0/8 unix"), Sessions())
-    meanings.sessions.begin(0)
+    sessions = Sessions()
+    sessions.begin(0)
+    classifier = Classifier(Relays("127.0.0.0/8 unix"), sessions)
+    service = sessions.service(b"mx1 postfix/smtp")
     for said in (line, text(), line):
         for match in TEXT.finditer(said):
-            assert meanings.of(
-                meanings.sessions.service(b"mx1 postfix/smtp"), b"1", match.groups(b""), 1795485600
-            ).note
-    assert Sessions.restored(meanings.sessions.saved(1795485600)).known == 0
-    readings = delivery.read(line)
+            written = ClientLine(b"", b"", b"1", *match.groups(b""))
+            assert classifier.outcome(service, written, 1795485600).note
+    assert Sessions.load(sessions.dump(1795485600)).complete_since == 0
+    readings = delivery.readings(line)
     if usual(line):
         assert len(readings) == 1
-    delivery.breaks(line)
+    delivery.ends_session(line)

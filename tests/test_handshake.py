@@ -1,4 +1,4 @@
-"""A client's text becomes a session or nothing, and a session becomes categories."""
+"""A client's text is the summary of a session or nothing, and a summary counts in categories."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.categories import CATEGORIES, FAMILIES
 from dane_mailgraph.peers import Relay, Relays
-from dane_mailgraph.postfix.classify import Meanings
-from dane_mailgraph.postfix.handshake import Session, counted, session, unwrapped
+from dane_mailgraph.postfix.classify import Classifier
+from dane_mailgraph.postfix.clients import ClientLine
+from dane_mailgraph.postfix.handshake import Summary, categories, summary, unwrap
 from dane_mailgraph.postfix.sessions import Sessions
 
 DEFAULT = Relays("127.0.0.0/8 ::1 unix")
@@ -25,8 +26,8 @@ def text(
     return f"{label} TLS connection {verb} to {relay}: {tls}".encode()
 
 
-def said(**parts: str) -> Session:
-    found = session(text(**parts))
+def said(**parts: str) -> Summary:
+    found = summary(text(**parts))
     assert found is not None
     return found
 
@@ -39,16 +40,17 @@ def cipher(name: str, protocol: str = "TLSv1.2") -> str:
     return said(tls=f"{protocol} with cipher {name} (256/256 bits)").key_exchange
 
 
-def keys(found: Session, ignored: Relays = DEFAULT) -> list[str]:
-    return [] if found.relay in ignored else [each.key for each in counted(found)]
+def keys(found: Summary, ignored: Relays = DEFAULT) -> list[str]:
+    return [] if found.relay in ignored else [each.key for each in categories(found)]
 
 
 def why_not(line: bytes, ignored: Relays = DEFAULT) -> str:
     """The note of a text that counts nowhere; empty for one that counts."""
-    meanings = Meanings(ignored, Sessions())
-    service = meanings.sessions.service(b"mx1 postfix/smtp")
-    met = meanings.of(service, b"101", (b"", b"", b"", b"", line), 1795478818)
-    return "" if met.places else met.note
+    sessions = Sessions()
+    service = sessions.service(b"mx1 postfix/smtp")
+    written = ClientLine(b"", b"", b"101", b"", b"", b"", b"", b"", text=line)
+    outcome = Classifier(ignored, sessions).outcome_in_full(service, written, 1795478818)
+    return "" if outcome.places else outcome.note
 
 
 # ---- key exchange ---------------------------------------------------------------------------
@@ -143,7 +145,7 @@ def test_a_tail_says_nothing_about_tls_1_2() -> None:
 @pytest.mark.parametrize("label", ["Verified", "Trusted", "Untrusted", "Anonymous"])
 @pytest.mark.parametrize("protocol", ["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"])
 def test_a_new_session_counts_once_in_each_family(label: str, protocol: str) -> None:
-    found = counted(said(label=label, tls=f"{protocol} with cipher AES256-SHA (256/256 bits)"))
+    found = categories(said(label=label, tls=f"{protocol} with cipher AES256-SHA (256/256 bits)"))
 
     assert [each.family for each in found] == list(FAMILIES)[:3]
     assert (found[0].name, found[1].label) == (label.lower(), protocol)
@@ -156,8 +158,8 @@ def test_a_reused_session_counts_as_reused_alone(label: str) -> None:
 
 @pytest.mark.parametrize("times", [1, 2, 17, 999999999])
 def test_a_folded_repeat_stands_for_itself_so_often(times: int) -> None:
-    assert unwrapped(b"message repeated %d times: [ " % times + text() + b"]") == (times, text())
-    assert unwrapped(
+    assert unwrap(b"message repeated %d times: [ " % times + text() + b"]") == (times, text())
+    assert unwrap(
         b"[ID 197553 mail.info] message repeated %d times: [ " % times + text() + b"]"
     ) == (times, text())
 
@@ -169,12 +171,12 @@ def test_a_folded_repeat_stands_for_itself_so_often(times: int) -> None:
 def test_the_bracket_of_a_folded_repeat_is_no_part_of_the_tail(tail: str) -> None:
     plain = text() + tail.encode()
 
-    assert session(plain) is not None
-    assert unwrapped(b"message repeated 2 times: [ " + plain + b"]") == (2, plain)
+    assert summary(plain) is not None
+    assert unwrap(b"message repeated 2 times: [ " + plain + b"]") == (2, plain)
 
 
 def test_what_solaris_puts_before_a_text_is_taken_off() -> None:
-    assert unwrapped(b"[ID 197553 mail.info] " + text()) == (1, text())
+    assert unwrap(b"[ID 197553 mail.info] " + text()) == (1, text())
 
 
 @pytest.mark.parametrize(
@@ -199,8 +201,8 @@ def test_what_solaris_puts_before_a_text_is_taken_off() -> None:
     ],
 )
 def test_a_summary_is_the_whole_text_or_none(before: bytes, after: bytes) -> None:
-    assert session(text()) is not None
-    assert session(unwrapped(before + text() + after)[1]) is None
+    assert summary(text()) is not None
+    assert summary(unwrap(before + text() + after)[1]) is None
 
 
 @pytest.mark.parametrize(
@@ -208,11 +210,11 @@ def test_a_summary_is_the_whole_text_or_none(before: bytes, after: bytes) -> Non
     [b" ", b" \xff\xfe", b" \xe2\x80\xa8", b" key-exchange \xff", b" key-exchange  ", b" x" * 990],
 )
 def test_any_tail_that_begins_with_a_space_is_good(tail: bytes) -> None:
-    assert session(text() + tail) is not None
+    assert summary(text() + tail) is not None
 
 
 def test_bytes_of_no_alphabet_in_a_cipher_s_name_are_no_error() -> None:
-    found = session(text(tls="TLSv1.2 with cipher @ (256/256 bits)").replace(b"@", b"\xff\x80"))
+    found = summary(text(tls="TLSv1.2 with cipher @ (256/256 bits)").replace(b"@", b"\xff\x80"))
 
     assert found is not None
     assert found.key_exchange == "unknown"
@@ -293,7 +295,7 @@ def test_a_relay_on_this_machine_is_not_outbound(relay: str) -> None:
     ],
 )
 def test_what_is_no_relay_makes_no_session(relay: str) -> None:
-    assert session(text(relay=relay)) is None
+    assert summary(text(relay=relay)) is None
 
 
 def test_relays_to_ignore_may_be_networks_of_both_kinds() -> None:
@@ -396,8 +398,8 @@ def test_a_text_that_counts_has_no_reason_not_to() -> None:
 
 @given(st.binary())
 def test_any_bytes_are_a_session_or_have_a_reason(line: bytes) -> None:
-    assert bool(session(line)) != bool(why_not(line))
-    assert unwrapped(line)[0] >= 0
+    assert bool(summary(line)) != bool(why_not(line))
+    assert unwrap(line)[0] >= 0
 
 
 def test_every_category_s_source_fits_an_rrd_and_is_its_own() -> None:

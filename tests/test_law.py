@@ -84,7 +84,7 @@ TEXTS = [each.line.partition(b"]: ")[2] for each in COUNTING if not each.line.st
 def tallied(data: bytes, step: int = 1) -> Counter[str]:
     """What the counting path makes of whole lines, over all intervals."""
     tally = Tally(step, Relays(IGNORED), EVER)
-    tally.take(bytearray(data), len(data), Clock(UTC, LATEST))
+    tally.add_block(bytearray(data), len(data), Clock(UTC, LATEST))
     counts: Counter[str] = Counter()
     for interval in tally.intervals():
         for each, count in zip(CATEGORIES, interval.counts, strict=True):
@@ -256,7 +256,7 @@ def test_every_alternative_of_the_key_exchange_tables_has_a_sample(
 
 @pytest.mark.parametrize("piece", ["label", "verb"])
 def test_every_label_and_verb_has_a_sample(piece: str) -> None:
-    listed = re.search(rf"\(\?P<{piece}>([^()]*)\)", handshake._SESSION.pattern.decode())
+    listed = re.search(rf"\(\?P<{piece}>([^()]*)\)", handshake._SUMMARY.pattern.decode())
     assert listed is not None
 
     for word in listed[1].split("|"):
@@ -323,7 +323,7 @@ def test_every_reason_has_a_sample(key: str, words: str) -> None:
 @pytest.mark.parametrize(
     "end",
     re.findall(
-        r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)", delivery._BREAKS.pattern.decode()
+        r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)", delivery._SESSION_ENDS.pattern.decode()
     ),
 )
 def test_every_end_of_a_session_has_a_sample(end: str) -> None:
@@ -331,7 +331,7 @@ def test_every_end_of_a_session_has_a_sample(end: str) -> None:
         len(
             re.findall(
                 r"(?:\||\(\?:)\s*(lost|conversation|local|Cannot)",
-                delivery._BREAKS.pattern.decode(),
+                delivery._SESSION_ENDS.pattern.decode(),
             )
         )
         == 4
@@ -343,11 +343,13 @@ def test_every_end_of_a_session_has_a_sample(end: str) -> None:
 
 
 @pytest.mark.parametrize("warning", postfix_warnings.WARNINGS, ids=lambda warning: warning.name)
-def test_every_warning_has_a_sample_and_counts_nowhere(warning: postfix_warnings.Warned) -> None:
+def test_every_warning_has_a_sample_and_counts_nowhere(
+    warning: postfix_warnings.PostfixWarning,
+) -> None:
     lines = [
         each
         for each, text in zip(ALL, SAID, strict=True)
-        if postfix_warnings.warned(text) is warning
+        if postfix_warnings.warning_in(text) is warning
     ]
 
     assert lines
@@ -413,19 +415,17 @@ CATCH_ALL = re.compile(r"(?<!\\)\.[*+{]|\[\^\\n\][*+{]|\\[SWD][*+{]\\?\[")
 
 def beginnings() -> list[tuple[str, str]]:
     """What each pattern that leads to a count says before the label."""
-    session = handshake._SESSION.pattern.decode()
+    session = handshake._SUMMARY.pattern.decode()
     found = [("session", session[: session.index("(?P<label>")])]
-    finder = clients.Clients("(.*)")
-    for name, pattern in (
-        ("line", finder._line),
-        ("rfc5424", finder._rfc5424),
-        ("nameless", clients._NAMELESS),
+    for name, pattern, text in (
+        ("line", clients._LINE, delivery.TEXT),
+        ("rfc5424", clients._RFC5424, delivery.TEXT),
+        ("nameless", clients._NAMELESS, "(.*)"),
     ):
-        text = pattern.pattern.decode()
-        assert text.startswith("^") and text.endswith("(.*)$"), name
-        found.append((name, text.removesuffix("(.*)$")))
-    usual = delivery._usual("[^,]+", "[0-9./]+", "sent")
-    found.append(("usual", usual[: usual.index("(?!")]))
+        head = pattern.pattern.decode().removesuffix(f"{text}$")
+        assert head.startswith("^") and not head.endswith("$"), name
+        found.append((name, head))
+    found.append(("usual", delivery._USUAL[: delivery._USUAL.index("(?!.*")]))
     found.append(("fields", delivery._FIELDS.pattern.decode()))
     return found
 
@@ -445,8 +445,8 @@ SUMMARY = (
 
 @given(st.binary(min_size=1, max_size=80))
 def test_no_text_before_a_summary_leaves_it_a_summary(before: bytes) -> None:
-    assert handshake.session(SUMMARY) is not None
-    assert handshake.session(before + SUMMARY) is None
+    assert handshake.summary(SUMMARY) is not None
+    assert handshake.summary(before + SUMMARY) is None
 
 
 @given(st.sampled_from(ALL), st.binary(max_size=60))

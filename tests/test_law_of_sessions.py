@@ -42,15 +42,16 @@ def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
     counts: Counter[str] = Counter()
     kept, clock = None, Clock(UTC, LATEST)
     for poll in polls:
-        tally = Tally(1, RELAYS, EVER, Sessions.restored(kept and json.loads(kept)))
+        sessions = Sessions.load(kept and json.loads(kept))
+        tally = Tally(1, RELAYS, EVER, sessions)
         for begin in range(0, len(poll), blocks):
             data = bytearray(b"".join(line + b"\n" for line in poll[begin : begin + blocks]))
-            tally.take(data, len(data), clock)
-        intervals, days = tally.taken(UTC)
+            tally.add_block(data, len(data), clock)
+        intervals, days = tally.drain(UTC)
         sums = [sum(each.counts[place] for each in intervals) for place in range(len(CATEGORIES))]
         counts.update({each.key: count for each, count in zip(CATEGORIES, sums, strict=True)})
         if clock.previous is not None:
-            kept = json.dumps(tally._meanings.sessions.saved(clock.previous))
+            kept = json.dumps(sessions.dump(clock.previous))
         assert sum(each.counts[place] for each in days for place in DELIVERED) <= sum(
             sums[place] for place in DELIVERED
         )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.answer.authentication import find_losses, lost_authentication
 from dane_mailgraph.categories import CATEGORIES, Category
-from dane_mailgraph.counts import Day
+from dane_mailgraph.counts import DayCounts
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.relays import KEPT, OTHER, RelayTable
 
@@ -271,7 +271,7 @@ def test_what_is_stamped_in_the_future_is_in_no_row(host: Host) -> None:
 
 
 def test_rows_are_of_the_transaction_that_counts(ledger: Ledger) -> None:
-    day = Day(20261124, "mx", tuple(range(len(CATEGORIES))), 1, 2, "TLSv1.3", "ecdh")
+    day = DayCounts(20261124, "mx", tuple(range(len(CATEGORIES))), 1, 2, "TLSv1.3", "ecdh")
     with pytest.raises(KeyError), ledger.transaction():
         RelayTable(ledger).add([day], 10)
         raise KeyError
@@ -408,10 +408,10 @@ def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledge
         "trusted": counts("connections.trusted", "deliveries.encrypted"),
     }
     rows = [
-        Day(last - back, relay, good, back, back, "", "") for relay in ends for back in range(1, 10)
+        DayCounts(last - back, relay, good, back, back, "", "") for relay in ends for back in range(1, 10)
     ]
-    rows += [Day(last, relay, end, 99, 99, "", "") for relay, end in ends.items()]
-    rows += [Day(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)]
+    rows += [DayCounts(last, relay, end, 99, 99, "", "") for relay, end in ends.items()]
+    rows += [DayCounts(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)]
     book = RelayTable(ledger)
     with ledger.transaction():
         book.add(rows, 100)

@@ -1,4 +1,4 @@
-"""What is known of who holds which session, and how much of it is kept."""
+"""Which session a delivery went over, what it counts as without one, and how much is remembered."""
 
 from __future__ import annotations
 
@@ -12,330 +12,384 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.categories import BY_KEY
+from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import sessions
-from dane_mailgraph.postfix.sessions import LONGEST, NEW, SILENT, SLACK, Session, Sessions
+from dane_mailgraph.postfix.classify import Classifier
+from dane_mailgraph.postfix.clients import ClientLine
+from dane_mailgraph.postfix.delivery import Delivery
+from dane_mailgraph.postfix.sessions import (
+    LONGEST_REQUEST,
+    PLAINTEXT_BEFORE_FIRST_TLS,
+    PLAINTEXT_IN_A_ROW,
+    SLACK,
+    Session,
+    Sessions,
+)
 
 PLAINTEXT, UNKNOWN, ENCRYPTED = (
     BY_KEY[f"deliveries.{name}"] for name in ("plaintext", "unknown", "encrypted")
 )
-SMTP, PROCESS, PEER, QUEUE = (
+SMTP, PID, RELAY, QUEUE_ID = (
     b"mx1 postfix/smtp",
     b"101",
     b"mx.example.org[192.0.2.10]:25",
     b"2CE5121E153",
 )
 NOW = 1795485600
+DELAYS = b"0.1/0/0.9/0.2"
 
 
-def kept(since: int = NOW - 86400) -> Sessions:
-    """Nothing is missing since then, and one service logs its handshakes."""
+def complete(since: int = NOW - 86400) -> Sessions:
+    """No line is missing since then, and one service logs its handshakes."""
     made = Sessions()
     made.begin(since)
-    made.opened(made.service(SMTP), b"1", session(), since)
+    made.service(SMTP).open(b"1", session(), since)
     return made
 
 
-def session(peer: bytes = PEER, *, reused: bool = False) -> Session:
-    return Session(peer, ENCRYPTED, reused)
+def session(relay: bytes = RELAY, *, reused: bool = False) -> Session:
+    return Session(relay, ENCRYPTED, reused)
 
 
-SPENT = b"0.1/0/0.9/0.2"
+def opened(*, reused: bool = False) -> Sessions:
+    """The same, and a process has just announced a session."""
+    made = complete()
+    made.service(SMTP).open(PID, session(reused=reused), NOW)
+    return made
 
 
-def over(
-    made: Sessions,
-    at: int = NOW,
-    *,
-    queue: bytes = QUEUE,
-    peer: bytes = PEER,
-    uses: int = 1,
-    spent: bytes | None = SPENT,
-) -> bool:
-    return made.over(made.service(SMTP), PROCESS, queue, peer, uses, at, spent) is not None
+def has_session(made: Sessions, at: int = NOW, **fields: Any) -> bool:
+    """Whether a delivery with these fields went over a session."""
+    usual = Delivery(QUEUE_ID, b"", RELAY, 1, DELAYS, b"", b"sent", b"")
+    delivery = usual._replace(**fields)
+    return made.session_of_delivery(made.service(SMTP), PID, delivery, at) is not None
+
+
+def without(made: Sessions, delays: bytes | None = b"0/0/0/0", service: bytes = SMTP) -> object:
+    """What a delivery without a session counts as."""
+    return made.outcome_without_session(made.service(service), NOW, delays)
 
 
 def again(made: Sessions, now: int = NOW) -> Sessions:
-    return Sessions.restored(json.loads(json.dumps(made.saved(now))))
+    return Sessions.load(json.loads(json.dumps(made.dump(now))))
 
 
-# ---- what a delivery goes over --------------------------------------------------------------
+# ---- which session a delivery went over -----------------------------------------------------
 
 
 def test_a_session_carries_all_recipients_of_its_request_and_no_others() -> None:
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
+    made = opened()
 
-    assert [over(made), over(made), over(made, queue=b"2CE5121E154"), over(made)] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert [has_session(made), has_session(made)] == [True, True]
+    assert [has_session(made, queue_id=b"2CE5121E154"), has_session(made)] == [False, False]
 
 
-@pytest.mark.parametrize("peer", [b"none", b"mx2.example.org[192.0.2.10]:25", PEER + b"5", b""])
-def test_a_line_about_another_relay_ends_what_is_held(peer: bytes) -> None:
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
+@pytest.mark.parametrize("relay", [b"none", b"mx2.example.org[192.0.2.10]:25", RELAY + b"5", b""])
+def test_a_line_about_another_relay_ends_the_session(relay: bytes) -> None:
+    made = opened()
 
-    assert [over(made, peer=peer), over(made)] == [False, False]
+    assert [has_session(made, relay=relay), has_session(made)] == [False, False]
 
 
 @pytest.mark.parametrize(
-    "reused, uses, expected",
+    "reused, conn_use, expected",
     [(False, 1, True), (False, 2, False), (True, 1, False), (True, 2, True), (True, 9, True)],
 )
-def test_a_new_session_carries_a_first_use_and_a_kept_one_a_further_use(
-    reused: bool, uses: int, expected: bool
+def test_a_new_session_carries_a_first_use_and_a_reused_one_a_further_use(
+    reused: bool, conn_use: int, expected: bool
 ) -> None:
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(reused=True), NOW)
-    assert over(made, uses=2)
-    made.opened(made.service(SMTP), PROCESS, session(reused=reused), NOW)
+    made = opened(reused=True)
+    assert has_session(made, conn_use=2)
+    made.service(SMTP).open(PID, session(reused=reused), NOW)
 
-    assert over(made, uses=uses) is expected
-
-
-def test_a_kept_connection_is_believed_until_its_service_has_written_that_one_is_used_again() -> (
-    None
-):
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(reused=True), NOW)
-
-    assert over(made, uses=1)
-    assert over(made, uses=2)
-    assert not over(made, uses=1)
+    assert has_session(made, conn_use=conn_use) is expected
 
 
-def test_a_kept_connection_of_a_service_that_was_forgotten_is_no_error() -> None:
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(reused=True), NOW)
+def test_a_reused_connection_is_believed_until_its_service_has_logged_conn_use() -> None:
+    made = opened(reused=True)
+
+    assert has_session(made, conn_use=1)
+    assert has_session(made, conn_use=2)
+    assert not has_session(made, conn_use=1)
+
+
+def test_a_reused_connection_of_a_service_that_was_forgotten_is_no_error() -> None:
+    made = opened(reused=True)
     for number in range(500):
-        made.opened(made.service(b"mx%d postfix/smtp" % number), b"1", session(), NOW)
-        made.without(made.service(b"mx%d postfix/smtp" % number), NOW, b"0/0/0/0")
+        made.service(b"mx%d postfix/smtp" % number).open(b"1", session(), NOW)
+        without(made, service=b"mx%d postfix/smtp" % number)
 
-    assert over(made, uses=2)
+    assert has_session(made, conn_use=2)
 
 
 @pytest.mark.parametrize(
-    "later, spent, expected",
+    "later, delays, expected",
     [
         (0, b"0/0/0/0", True),
         (SLACK, b"0/0/0/0", True),
         (600, b"1/0/0.1/599", True),
         (1799, b"0/0/0/1800", True),
         (600, b"600/0/0.1/0.2", False),
-        (LONGEST + SLACK + 1, b"0/0/0/9999", False),
+        (LONGEST_REQUEST + SLACK + 1, b"0/0/0/9999", False),
         (-SLACK - 1, b"0/0/0/0", False),
         (600, None, True),
         (600, b"0/0/1.2.3/4", True),
     ],
 )
 def test_a_session_is_of_a_request_that_was_under_way(
-    later: int, spent: bytes | None, expected: bool
+    later: int, delays: bytes | None, expected: bool
 ) -> None:
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
-
-    assert over(made, NOW + later, spent=spent) is expected
+    assert has_session(opened(), NOW + later, delays=delays) is expected
 
 
 def test_the_next_attempt_of_a_message_by_the_same_process_does_not_go_over_the_old_session() -> (
     None
 ):
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
+    made = opened()
 
-    assert [over(made), over(made, NOW + 300)] == [True, False]
-
-
-def test_what_is_broken_carries_nothing() -> None:
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
-    made.broken(made.service(SMTP), PROCESS)
-
-    assert not over(made)
+    assert [has_session(made), has_session(made, NOW + 300)] == [True, False]
 
 
-def test_an_unreadable_line_says_whose_the_session_is() -> None:
-    made = kept()
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
-    made.unreadable(made.service(SMTP), PROCESS, b"2CE5121E159")
+def test_a_session_that_has_ended_carries_nothing() -> None:
+    made = opened()
+    made.service(SMTP).close(PID)
 
-    assert not over(made)
+    assert not has_session(made)
+
+
+def test_an_illegible_line_says_whose_the_session_is() -> None:
+    made = opened()
+    made.service(SMTP).claim(PID, b"2CE5121E159")
+
+    assert not has_session(made)
 
 
 # ---- without a session ----------------------------------------------------------------------
 
 
-def test_a_delivery_without_a_session_is_in_the_clear_where_one_would_have_been_seen() -> None:
-    made = kept()
-
-    assert made.without(made.service(SMTP), NOW, b"0.1/0/0.9/0.2") is PLAINTEXT
+def test_a_delivery_without_a_session_is_plaintext_where_a_handshake_would_have_been_read() -> None:
+    assert without(complete(), DELAYS) is PLAINTEXT
 
 
 @pytest.mark.parametrize(
-    "spent, expected",
+    "delays, expected",
     [(b"99/9/0/9", PLAINTEXT), (b"0/0/0/11", UNKNOWN), (b"0/0/3/8", UNKNOWN), (None, UNKNOWN)],
 )
 def test_what_was_handed_over_before_the_log_begins_is_unknown(
-    spent: bytes | None, expected: object
+    delays: bytes | None, expected: object
 ) -> None:
-    made = kept(NOW - 11)
-
-    assert made.without(made.service(SMTP), NOW, spent) is expected
+    assert without(complete(NOW - 11), delays) is expected
 
 
 def test_what_was_handed_over_after_a_start_of_postfix_is_known() -> None:
     made = Sessions()
     made.begin(NOW)
-    made.started(b"mx1 postfix/", quotes=True)
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
+    made.start(b"mx1 postfix/", quotes_addresses=True)
+    made.service(SMTP).open(PID, session(), NOW)
 
-    assert made.without(made.service(SMTP), NOW, b"0/0/0/0") is PLAINTEXT
-    assert made.without(made.service(b"mx2 postfix/smtp"), NOW, b"0/0/0/0") is UNKNOWN
-    assert made.without(made.service(b"mx1 postfix-out/smtp"), NOW, b"0/0/0/0") is UNKNOWN
+    assert without(made) is PLAINTEXT
+    assert without(made, service=b"mx2 postfix/smtp") is UNKNOWN
+    assert without(made, service=b"mx1 postfix-out/smtp") is UNKNOWN
 
 
 def test_what_took_very_long_is_unknown() -> None:
-    made = kept()
-
-    assert made.without(made.service(SMTP), NOW, b"0/0/0/%d" % LONGEST) is UNKNOWN
+    assert without(complete(), b"0/0/0/%d" % LONGEST_REQUEST) is UNKNOWN
 
 
-def test_where_nobody_logs_handshakes_nothing_is_known() -> None:
+def test_where_no_service_logs_handshakes_nothing_is_known() -> None:
     made = Sessions()
     made.begin(NOW - 86400)
 
-    assert {made.without(made.service(SMTP), NOW, b"0/0/0/0") for _ in range(3)} == {UNKNOWN}
+    assert {without(made) for _ in range(3)} == {UNKNOWN}
 
 
-def test_after_many_deliveries_without_a_session_it_is_doubted_that_the_service_logs_them() -> None:
-    made = kept()
-    told = [made.without(made.service(SMTP), NOW, b"0/0/0/0") for _ in range(SILENT + 5)]
+def test_after_many_deliveries_without_tls_it_is_doubted_that_the_service_logs_handshakes() -> None:
+    made = complete()
+    found = [without(made) for _ in range(PLAINTEXT_IN_A_ROW + 5)]
 
-    assert told == [PLAINTEXT] * SILENT + [UNKNOWN] * 5
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
-    assert made.without(made.service(SMTP), NOW, b"0/0/0/0") is PLAINTEXT
+    assert found == [PLAINTEXT] * PLAINTEXT_IN_A_ROW + [UNKNOWN] * 5
+    made.service(SMTP).open(PID, session(), NOW)
+    assert without(made) is PLAINTEXT
 
 
-def test_of_a_service_without_any_session_it_is_doubted_sooner() -> None:
-    made = kept()
-    told = [
-        made.without(made.service(b"mx1 postfix/lmtp"), NOW, b"0/0/0/0") for _ in range(NEW + 5)
+def test_of_a_service_that_has_not_logged_tls_yet_it_is_doubted_sooner() -> None:
+    made = complete()
+    found = [
+        without(made, service=b"mx1 postfix/lmtp") for _ in range(PLAINTEXT_BEFORE_FIRST_TLS + 5)
     ]
 
-    assert told[-5:] == [UNKNOWN] * 5
-    assert told.count(PLAINTEXT) <= NEW
+    assert found == [PLAINTEXT] * PLAINTEXT_BEFORE_FIRST_TLS + [UNKNOWN] * 5
 
 
-# ---- how much is kept -----------------------------------------------------------------------
+# ---- how much is remembered -----------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_a_hundred_thousand_processes_are_not_all_kept() -> None:
-    made = kept()
+def test_a_hundred_thousand_processes_are_not_all_remembered() -> None:
+    made = complete()
     tracemalloc.start()
     for number in range(100_000):
-        made.opened(made.service(SMTP), b"%d" % number, session(), NOW + number // 100)
-        made.clear(NOW + number // 100)
+        made.service(SMTP).open(b"%d" % number, session(), NOW + number // 100)
+        made.prune(NOW + number // 100)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert len(made.service(SMTP).held) <= 3 * sessions._HELD
+    assert len(made.service(SMTP).session_by_pid) <= 3 * sessions._SESSIONS
     assert peak < 30_000_000
-    assert len(json.dumps(made.saved(NOW + 1000))) < 5_000_000
+    assert len(json.dumps(made.dump(NOW + 1000))) < 5_000_000
 
 
 def test_what_was_forgotten_for_want_of_room_makes_the_rest_unknown_and_not_plaintext() -> None:
-    made = kept()
+    made = complete()
     for number in range(50_000):
-        made.opened(made.service(SMTP), b"%d" % number, session(), NOW)
-        made.clear(NOW)
+        made.service(SMTP).open(b"%d" % number, session(), NOW)
+        made.prune(NOW)
 
-    assert made.without(made.service(SMTP), NOW, b"0/0/0/0") is UNKNOWN
-    made.opened(made.service(SMTP), PROCESS, session(), NOW + 60)
-    assert made.without(made.service(SMTP), NOW + 60, b"0/0/0/0") is PLAINTEXT
+    assert without(made) is UNKNOWN
+    assert made.outcome_without_session(made.service(SMTP), NOW + 60, DELAYS) is PLAINTEXT
 
 
-def test_a_thousand_services_are_not_all_kept() -> None:
-    made = kept()
+def test_a_thousand_services_are_not_all_remembered() -> None:
+    made = complete()
     for number in range(1000):
-        made.without(made.service(b"mx%d postfix/smtp" % number), NOW, b"0/0/0/0")
-        made.opened(made.service(b"mx%d postfix/lmtp" % number), PROCESS, session(), NOW)
-        made.clear(NOW)
+        without(made, service=b"mx%d postfix/smtp" % number)
+        made.service(b"mx%d postfix/lmtp" % number).open(PID, session(), NOW)
+        made.prune(NOW)
 
-    assert len(made.saved(NOW)["services"]) <= sessions._SERVICES + 1
+    assert len(made.dump(NOW)["services"]) <= sessions._SERVICES + 1
 
 
 # ---- between two runs -----------------------------------------------------------------------
 
 
-def test_nothing_saved_is_nothing_known() -> None:
-    assert Sessions.restored(None).known is None
-    assert again(Sessions()).saved(NOW) == Sessions().saved(NOW)
+def test_of_nothing_dumped_nothing_is_known() -> None:
+    assert Sessions.load(None).complete_since is None
+    assert again(Sessions()).dump(NOW) == Sessions().dump(NOW)
 
 
-def test_what_is_saved_is_restored() -> None:
-    made = kept()
-    made.started(b"mx1 postfix/", quotes=True)
-    made.opened(made.service(SMTP), PROCESS, session(), NOW)
-    made.opened(
-        made.service(b"mx1 \xffpostfix/smtp"), b"2", session(b"mx1[\xff/x]", reused=True), NOW
+def test_what_is_dumped_is_loaded() -> None:
+    made = opened()
+    made.start(b"mx1 postfix/", quotes_addresses=True)
+    made.service(SMTP).open(PID, session(), NOW)
+    made.service(b"mx1 \xffpostfix/smtp").open(b"2", session(b"mx1[\xff/x]", reused=True), NOW)
+    has_session(made)
+
+    assert again(made).dump(NOW) == made.dump(NOW)
+    assert has_session(again(made))
+    assert not has_session(again(made), queue_id=b"2CE5121E154")
+
+
+# ---- the usual line, and the plain way ------------------------------------------------------
+
+SUITE = b"TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+RELAYS = (RELAY, b"mx2.example.org[192.0.2.20]:25", b"mail[127.0.0.1]:10024")
+TEXTS = st.builds(
+    b"%s TLS connection %s to %s: %s".__mod__,
+    st.tuples(
+        st.sampled_from([b"Verified", b"Trusted"]),
+        st.sampled_from([b"established", b"established", b"reused"]),
+        st.sampled_from(RELAYS),
+        st.just(SUITE),
+    ),
+) | st.sampled_from(
+    [
+        b"TLS connection established to mx.example.org: TLSv1",
+        QUEUE_ID + b": lost connection with mx.example.org[192.0.2.10] while sending RCPT TO",
+        QUEUE_ID + b": to=<s@example.org>, relay=mx.exam",
+        b"warning: DNSSEC validation may be unavailable",
+    ]
+)
+"""What stands in a log beside usual lines about recipients."""
+
+
+def lines() -> st.SearchStrategy[ClientLine]:
+    pid = st.sampled_from([b"101", b"102"])
+    relay = st.builds(
+        bytes.__add__, st.sampled_from(RELAYS), st.sampled_from([b"", b"", b"", b", conn_use=2"])
     )
-    made.over(made.service(SMTP), PROCESS, QUEUE, PEER, 1, NOW, b"0/0/0/0")
+    recipient = st.builds(
+        ClientLine,
+        *(st.just(b""), st.just(b""), pid),
+        queue_id=st.sampled_from([QUEUE_ID, b"2CE5121E154"]),
+        relay=relay | st.just(b"none"),
+        delays=st.sampled_from([b"0/0/0/0", b"0/0/20/9", b"0/0/1.2.3/4"]),
+        tls=st.sampled_from([b"", b"", b"dane", b"may?", b"none"]),
+        status=st.sampled_from([b"sent", b"sent", b"sent", b"deferred", b"bounced"]),
+        text=st.just(b""),
+    )
+    other = st.builds(
+        lambda pid, text: ClientLine(b"", b"", pid, b"", b"", b"", b"", b"", text), pid, TEXTS
+    )
+    return recipient | other
 
-    assert again(made).saved(NOW) == made.saved(NOW)
-    assert over(again(made))
-    assert not over(again(made), queue=b"2CE5121E154")
 
-
-STEPS = st.one_of(
-    st.tuples(st.just("opened"), st.integers(0, 2), st.integers(0, 1), st.booleans()),
-    st.tuples(st.just("told"), st.integers(0, 2), st.integers(0, 1), st.integers(1, 2)),
-    st.tuples(st.just("broken"), st.integers(0, 2)),
-    st.tuples(st.just("unreadable"), st.integers(0, 2)),
-    st.tuples(st.just("later"), st.integers(-10, 2000)),
+LOGS = st.lists(
+    st.tuples(
+        lines(),
+        st.sampled_from([SMTP, b"mx1 postfix/lmtp"]),
+        st.sampled_from([0, 0, 0, 1, SLACK, SLACK + 1, 30, 2000, -1, -60]),
+    ),
+    max_size=40,
 )
 
 
-def walked(
-    made: Sessions, steps: list[tuple[Any, ...]], restore: frozenset[int]
-) -> Iterator[object]:
+@settings(deadline=None, max_examples=400)
+@given(LOGS)
+def test_the_usual_line_counts_as_it_does_in_full_and_leaves_the_same_behind(
+    log: list[tuple[ClientLine, bytes, int]],
+) -> None:
+    ignored = Relays("127.0.0.0/8")
+    usual, full = (Classifier(ignored, complete()) for _ in range(2))
     at = NOW
-    for number, (what, *rest) in enumerate(steps):
-        if number in restore:
-            made = again(made, at)
-        process = b"%d" % rest[0] if what != "later" else b""
-        if what == "later":
-            at += rest[0]
-        elif what == "opened":
-            made.opened(
-                made.service(SMTP),
-                process,
-                Session(b"mx%d[192.0.2.1]:25" % rest[1], ENCRYPTED, bool(rest[2])),
-                at,
-            )
-        elif what == "told":
-            found = made.over(
-                made.service(SMTP),
-                process,
-                QUEUE,
-                b"mx%d[192.0.2.1]:25" % rest[1],
-                rest[2],
-                at,
-                b"9/9/1/1",
-            )
-            yield found.sent_as if found else made.without(made.service(SMTP), at, b"9/9/1/1")
-        elif what == "broken":
-            made.broken(made.service(SMTP), process)
-        else:
-            made.unreadable(made.service(SMTP), process, QUEUE)
+    for line, name, later in log:
+        at += later
+        one = usual.outcome(usual.sessions.service(name), line, at)
+        other = full.outcome_in_full(full.sessions.service(name), line, at)
+
+        assert [getattr(one, slot) for slot in one.__slots__] == [
+            getattr(other, slot) for slot in one.__slots__
+        ]
+        assert usual.sessions.dump(at) == full.sessions.dump(at)
+
+
+@settings(deadline=None, max_examples=400)
+@given(LOGS)
+def test_the_usual_session_is_that_of_the_delivery_and_leaves_the_same_behind(
+    log: list[tuple[ClientLine, bytes, int]],
+) -> None:
+    ignored, at = Relays("127.0.0.0/8"), NOW
+    classifier = Classifier(ignored, complete())
+    for line, name, later in log:
+        at += later
+        before = classifier.sessions.dump(at)
+        usual, plain = Sessions.load(before), Sessions.load(before)
+        if line.queue_id and b"," not in line.relay:
+            said = Delivery(line.queue_id, b"", line.relay, 1, line.delays, b"", b"sent", b"")
+            service = plain.service(name)
+            one = usual.service(name).usual_session(line.pid, line.queue_id, line.relay, at)
+            if one is not None:
+                other = plain.session_of_delivery(service, line.pid, said, at)
+                assert other is not None
+                assert (one.relay, one.category) == (other.relay, other.category)
+            assert usual.dump(at) == plain.dump(at)
+        classifier.outcome_in_full(classifier.sessions.service(name), line, at)
 
 
 @settings(deadline=None)
-@given(st.lists(STEPS, max_size=40), st.frozensets(st.integers(0, 40)))
-def test_saving_and_restoring_at_any_moment_changes_nothing(
-    steps: list[tuple[Any, ...]], restore: frozenset[int]
+@given(LOGS, st.frozensets(st.integers(0, 40)))
+def test_dumping_and_loading_at_any_moment_changes_nothing(
+    log: list[tuple[ClientLine, bytes, int]], restarts: frozenset[int]
 ) -> None:
-    assert list(walked(kept(), steps, restore)) == list(walked(kept(), steps, frozenset()))
+    assert list(outcomes(log, restarts)) == list(outcomes(log, frozenset()))
+
+
+def outcomes(
+    log: list[tuple[ClientLine, bytes, int]], restarts: frozenset[int]
+) -> Iterator[tuple[int, ...]]:
+    """What the lines count as, where all is dumped and loaded before these lines."""
+    ignored, at = Relays("127.0.0.0/8"), NOW
+    classifier = Classifier(ignored, complete())
+    for number, (line, name, later) in enumerate(log):
+        if number in restarts:
+            classifier = Classifier(ignored, again(classifier.sessions, at))
+        at += later
+        yield classifier.outcome(classifier.sessions.service(name), line, at).places

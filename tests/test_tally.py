@@ -15,8 +15,9 @@ from dane_mailgraph.counts import Interval, connections, events
 from dane_mailgraph.log.blocks import LONGEST, Blocks
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix.classify import REMEMBERED
 from dane_mailgraph.postfix.explanation import as_json, as_text, explain
-from dane_mailgraph.postfix.tally import KEPT, Tally
+from dane_mailgraph.postfix.tally import MOST_INTERVALS, Tally
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -54,7 +55,7 @@ def counted(*blocks: bytes, step: int = 60, clock: Clock | None = None) -> list[
     """The intervals of these blocks of whole lines, taken one after another."""
     found, clock = tally(step), clock or Clock(UTC, LATEST)
     for block in blocks:
-        found.take(bytearray(block), len(block), clock)
+        found.add_block(bytearray(block), len(block), clock)
     return found.intervals()
 
 
@@ -147,10 +148,10 @@ def test_connections_of_a_cut_tag_are_counted_nowhere_but_as_nameless() -> None:
         f"message repeated 3 times: [ {VERIFIED}]", "<22>1 2026-11-24T00:06:58Z", "postfix 101 - - "
     )
     block = nameless * 2 + repeated + line()
-    found.take(bytearray(block), len(block), Clock(UTC, LATEST))
+    found.add_block(bytearray(block), len(block), Clock(UTC, LATEST))
 
     assert verified(found.intervals()) == [("00:06", 1)]
-    assert found.nameless == 5
+    assert found.omitted["nameless"] == 5
 
 
 def test_what_is_stamped_after_the_horizon_is_counted_nowhere() -> None:
@@ -160,10 +161,10 @@ def test_what_is_stamped_after_the_horizon_is_counted_nowhere() -> None:
         + line(stamp="2026-11-24T02:01:00Z") * 3
         + line(stamp="2026-11-24T02:00:00Z")
     )
-    found.take(bytearray(block), len(block), Clock(UTC, LATEST))
+    found.add_block(bytearray(block), len(block), Clock(UTC, LATEST))
 
     assert verified(found.intervals()) == [("01:59", 1), ("02:00", 1)]
-    assert found.future == 3
+    assert found.omitted["future"] == 3
 
 
 def test_the_first_and_the_newest_line_are_known_whoever_wrote_them() -> None:
@@ -173,14 +174,14 @@ def test_the_first_and_the_newest_line_are_known_whoever_wrote_them() -> None:
         + line()
         + line(stamp="2026-11-24T00:09:00Z", tag="cron:")
     )
-    found.take(bytearray(block), len(block), clock)
+    found.add_block(bytearray(block), len(block), clock)
 
     assert (found.first, found.newest, clock.previous) == (1795478460, 1795478940, 1795478940)
 
 
 def test_intervals_are_given_once() -> None:
     found = tally()
-    found.take(bytearray(line()), len(line()), Clock(UTC, LATEST))
+    found.add_block(bytearray(line()), len(line()), Clock(UTC, LATEST))
 
     assert len(found.intervals()) == 1
     assert found.intervals() == []
@@ -188,7 +189,7 @@ def test_intervals_are_given_once() -> None:
 
 def test_what_stands_behind_the_end_of_a_block_is_not_looked_at() -> None:
     found = tally()
-    found.take(
+    found.add_block(
         bytearray(line() + line(stamp="2026-11-24T00:08:00Z")), len(line()), Clock(UTC, LATEST)
     )
 
@@ -197,27 +198,29 @@ def test_what_stands_behind_the_end_of_a_block_is_not_looked_at() -> None:
 
 def test_more_different_texts_than_are_remembered_are_all_counted() -> None:
     texts = [
-        VERIFIED.replace("192.0.2.10", f"198.51.{n >> 8}.{n & 255}") for n in range(KEPT + 100)
+        VERIFIED.replace("192.0.2.10", f"198.51.{n >> 8}.{n & 255}")
+        for n in range(REMEMBERED + 100)
     ]
     block = b"".join(line(text) for text in texts + texts[:50] + list(KINDS))
 
-    assert sums(counted(block))["connections.verified"] == KEPT + 150 + 4
+    assert sums(counted(block))["connections.verified"] == REMEMBERED + 150 + 4
 
 
 def test_a_tally_is_full_after_many_intervals() -> None:
     found = tally(step=1)
     stamps = [
-        datetime.fromtimestamp(LATEST - n, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for n in range(KEPT)
+        datetime.fromtimestamp(LATEST - n, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for n in range(MOST_INTERVALS)
     ]
     block = b"".join(line(stamp=stamp) for stamp in stamps)
-    found.take(bytearray(block[: -len(line())]), len(block) - len(line()), Clock(UTC, LATEST))
+    found.add_block(bytearray(block[: -len(line())]), len(block) - len(line()), Clock(UTC, LATEST))
 
-    assert not found.full
-    found.take(bytearray(line(stamp=stamps[-1])), len(line()), Clock(UTC, LATEST))
+    assert not found.should_flush
+    found.add_block(bytearray(line(stamp=stamps[-1])), len(line()), Clock(UTC, LATEST))
 
-    assert found.full
-    assert len(found.intervals()) == KEPT
-    assert not found.full
+    assert found.should_flush
+    assert len(found.intervals()) == MOST_INTERVALS
+    assert not found.should_flush
 
 
 # ---- lines without a time -------------------------------------------------------------------
@@ -226,8 +229,8 @@ def test_a_tally_is_full_after_many_intervals() -> None:
 def unreadable(*blocks: bytes) -> int:
     found = tally()
     for block in blocks:
-        found.take(bytearray(block), len(block), Clock(UTC, LATEST))
-    return found.unreadable
+        found.add_block(bytearray(block), len(block), Clock(UTC, LATEST))
+    return found.omitted["unreadable"]
 
 
 def test_lines_without_a_time_are_reported_where_they_are_looked_at() -> None:
@@ -319,7 +322,7 @@ def read(data: bytes, sizes: list[int], found: Tally, clock: Clock) -> Blocks:
 
     blocks = Blocks(readinto, to_the_end=True)
     for block, end in blocks:
-        found.take(block, end, clock)
+        found.add_block(block, end, clock)
     return blocks
 
 

@@ -22,7 +22,7 @@ def collect(
         return Result()
     with ledger.transaction():
         # Without a bookmark nothing is known of the sessions before the first line.
-        sessions = Sessions.restored(state.sessions if places else None)
+        sessions = Sessions.load(state.sessions if places else None)
         already = state.already_counted_until if places else counted_until(ledger, rules.step)
         run = CountingRun(
             ledger,

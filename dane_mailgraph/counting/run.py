@@ -87,16 +87,15 @@ class CountingRun:
 
     def count_blocks(self, blocks: WholeLines, clock: Clock) -> Iterator[CountedBlock]:
         """Count a log from where it stands, and give each block when it has been counted."""
-        self._tally.since = self._already_counted_until
-        self._tally.first = self._tally.newest = None
+        self._tally.start_log(self._already_counted_until)
         before = blocks.consumed
         for block, end in blocks:
             if blocks.follows_gap:
                 self.forget_sessions()
-            self._tally.take(block, end, clock)
+            self._tally.add_block(block, end, clock)
             if self._count_lines:
                 self._lines += block.count(b"\n", 0, end)
-            if self._tally.full:
+            if self._tally.should_flush:
                 self._flush()
             yield block, end, blocks.consumed - end
         self._flush()
@@ -110,7 +109,7 @@ class CountingRun:
         """Read what has been counted before, to say how much it is."""
         past = Tally(self._rules.step, self._rules.ignored, self._now + TOLERANCE)
         for block, end in blocks:
-            past.take(block, end, clock)
+            past.add_block(block, end, clock)
             self._omitted["skipped"] += sum(events(each.counts) for each in past.intervals())
 
     def finish_log(self) -> None:
@@ -121,7 +120,7 @@ class CountingRun:
 
     def forget_sessions(self) -> None:
         """Lines are missing here: sessions may have begun in them."""
-        self._sessions.known = None
+        self._sessions.mark_gap()
 
     # ---- what time the logs cover ----
 
@@ -156,7 +155,7 @@ class CountingRun:
         """Remember how far the followed log has been read, and the sessions that are open."""
         self._ledger.set_bookmark(log.bookmark_key, bookmark)
         state = self._ledger.state
-        sessions = self._sessions.saved(self._now if state.newest is None else state.newest)
+        sessions = self._sessions.dump(self._now if state.newest is None else state.newest)
         self._ledger.save(state._replace(read_at=self._now, sessions=sessions))
 
     # ---- into the ledger ----
@@ -164,7 +163,7 @@ class CountingRun:
     def close(self) -> Result:
         """Write what is left into the ledger, and return what was done."""
         self._omitted.update(self._tally.omitted)
-        self._relays.add_warnings(self._tally.alarms)
+        self._relays.add_warnings(self._tally.warnings)
         kept_since = self._now - self._rules.relays_days * DAY
         self._relays.prune(day_of(kept_since, self._rules.zone))
         self._ledger.omit(self._omitted)
@@ -182,7 +181,7 @@ class CountingRun:
         state = self._ledger.state
         if self.first is not None and state.begin is None:
             self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
-        intervals, days = self._tally.taken(self._rules.zone)
+        intervals, days = self._tally.drain(self._rules.zone)
         self._ledger.add(self._due(intervals))
         self._relays.add(days, self._rules.relays_per_day)
 

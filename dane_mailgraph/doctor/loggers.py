@@ -17,7 +17,7 @@ from ..errors import SourceError
 from ..log import Clock, heads, open_log
 from ..peers import Relays
 from ..postfix import explain
-from ..postfix_warnings import warned
+from ..postfix_warnings import warning_in
 from ..programs import Account, ask
 
 JOURNAL = "journal"
@@ -152,7 +152,7 @@ def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, igno
         counts["postfix"] += b"postfix" in line[:200]
         if entry.program in ("smtp", "lmtp"):
             counts["deliveries"] += bool(_DELIVERY.match(entry.text))
-            if alarm := warned(entry.text):
+            if alarm := warning_in(entry.text):
                 warnings[alarm.name] += 1
     connections = _connections(lines, Clock(zone, changed), ignored)
     return End(

@@ -19,7 +19,6 @@ __all__ = [
     "Piece",
     "Source",
     "WholeLines",
-    "blocks",
     "bookmark",
     "heads",
     "holds",

@@ -1,305 +1,253 @@
-"""What each line of Postfix's clients counts as, the lines before it remembered."""
+"""What each line of Postfix's clients counts as, with the lines before it in mind."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from functools import lru_cache
 
 from .. import postfix_warnings
 from ..categories import BY_KEY, CATEGORIES, Category
 from ..peers import Relay, Relays
 from . import delivery, handshake
+from .clients import ClientLine, Fields
 from .delivery import Delivery
+from .outcome import Outcome
 from .sessions import PLAINTEXT, UNKNOWN, Service, Session, Sessions
 
-KEPT = 4000
-"""Texts and relays of which the meaning is remembered: a busy server says the same things again and again."""
+REMEMBERED = 4000
+"""Texts and relays whose outcomes are remembered: a busy server repeats itself."""
 
-_PLACES = {each: place for place, each in enumerate(CATEGORIES)}
+_PLACES = {category: place for place, category in enumerate(CATEGORIES)}
 
-_AUTHENTICATED, _ENCRYPTED = BY_KEY["deliveries.verified"], BY_KEY["deliveries.encrypted"]
-
-
-class Kind:
-    """What all lines have in common that add as much to the same categories: compared by identity, which is fast."""
-
-    __slots__ = ("places", "times")
-
-    def __init__(self, places: tuple[int, ...], times: int) -> None:
-        self.places, self.times = places, times
+_VERIFIED, _ENCRYPTED = BY_KEY["deliveries.verified"], BY_KEY["deliveries.encrypted"]
 
 
-_kind = lru_cache(Kind)
+class _RelayOutcomes:
+    """A relay as delivery lines name it, and what deliveries to it count as."""
+
+    __slots__ = ("address", "by_category", "ignored", "name")
+
+    def __init__(self, name: str, address: str, ignored: Outcome | None) -> None:
+        self.name, self.address = name, address
+        self.ignored = ignored
+        """What all its lines count as, if it is one of the ignored relays: nothing."""
+        self.by_category: dict[Category, Outcome] = {}
 
 
-class Meaning:
-    """What a line counts as. Compared by identity: there is one for all lines that say the same of one relay."""
-
-    __slots__ = ("alarm", "key_exchange", "kind", "note", "places", "protocol", "relay", "times")
-
-    def __init__(
-        self,
-        places: tuple[int, ...],
-        relay: str,
-        note: str,
-        times: int = 1,
-        protocol: str = "",
-        key_exchange: str = "",
-    ) -> None:
-        self.places = places
-        """Positions in `CATEGORIES`; empty for what counts nowhere."""
-        self.kind = _kind(places, times)
-        self.relay = relay
-        """The relay's name, or `@` and a domain; empty for what is about none."""
-        self.note = note
-        """For a person: what it is, or why it counts nowhere."""
-        self.times = times
-        """How often the line stands for itself: more than 1 where syslog has folded repeats."""
-        self.protocol, self.key_exchange = protocol, key_exchange
-        """Of a session."""
-        self.alarm = ""
-        """Name of the warning that it is, of those in `alarms`."""
-
-
-class _Peer:
-    """A relay as delivery lines name it, and what they count as."""
-
-    __slots__ = ("address", "local", "name", "sent")
-
-    def __init__(self, name: str, address: str, local: Meaning | None) -> None:
-        self.name, self.address, self.local = name, address, local
-        self.sent: dict[str, Meaning] = {}
-        """By the data source of the category."""
-
-
-class Meanings:
-    """Reads the texts of clients, in the order of the log."""
+class Classifier:
+    """Says what the lines of clients count as, line by line in the order of the log."""
 
     def __init__(self, ignored: Relays, sessions: Sessions) -> None:
         self._ignored, self.sessions = ignored, sessions
-        self.summaries: dict[bytes, tuple[Meaning, Session]] = {}
-        """The TLS summary lines met lately: what they count as, and what the process holds from then on."""
-        self._peers: dict[bytes, _Peer] = {}
-        self.local: set[bytes] = set()
-        """The relays met lately that are counted nowhere."""
-        self._others: dict[tuple[str, str, int, tuple[int, ...]], Meaning] = {}
-        for session in sessions.each_held():
-            self._over(session)
+        self._summaries: dict[bytes, tuple[Outcome, Session]] = {}
+        self._relays: dict[bytes, _RelayOutcomes] = {}
+        self._ignored_outcomes: dict[bytes, Outcome] = {}
+        self._refused = Outcome((), "", _REFUSED)
+        self._outcomes: dict[tuple[str, str, int, tuple[int, ...]], Outcome] = {}
         self.illegible = 0
-        """Lines about a recipient that cannot be read for sure: they count nowhere, or as unknown."""
+        """Lines about a recipient that cannot be read for sure: counted as unknown or nowhere."""
 
-    def of(self, service: Service, process: bytes, said: Sequence[bytes], at: int) -> Meaning:
-        """The meaning of what a process has written at this time: the groups of `delivery.TEXT`."""
-        queue, relay, spent, tls, text = said
-        if queue:
-            return self.sent(service, process, queue, relay, spent, tls, at)
-        summary = self.summaries.get(text)
-        if summary is not None:
-            self.sessions.opened(service, process, summary[1], at)
-            return summary[0]
-        return self.other(service, process, text, at)
+    def outcome(self, service: Service, fields: Fields, at: int) -> Outcome:
+        """Return the same as `outcome_in_full`, and sooner for the usual line.
 
-    def sent(
-        self,
-        service: Service,
-        process: bytes,
-        queue: bytes,
-        relay: bytes,
-        spent: bytes,
-        tls: bytes,
-        at: int,
-    ) -> Meaning:
-        """The meaning of a usual line of a mail that was sent."""
-        if delivery.damaged(relay, spent):
-            return self._illegible(service, process, queue, _GARBLED)
-        relay, uses = delivery.uses(relay)
-        service.quotes |= bool(tls)  # Postfix 3.11
-        session = self.sessions.over(service, process, queue, relay, uses, at, spent)
-        peer = self._peers.get(relay) or self._peer(relay)
-        return peer.local or self._sent(peer, service, session, tls, at, spent)
+        Nearly all lines are of three kinds: a summary line that was read before, a delivery over
+        the session that was just announced, and a delivery to an ignored relay.
+        """
+        _, _, pid, queue_id, relay, _, tls, status, text = fields
+        if not queue_id:
+            remembered = self._summaries.get(text)
+            if remembered is not None:
+                outcome, session = remembered
+                service.open(pid, session, at)
+                return outcome
+            return self._of_text(service, pid, text, at)
+        if tls and not service.quotes_addresses:
+            pass  # the first field `tls` of a service
+        elif relay in self._ignored_outcomes:
+            if service.close_unless(pid, relay):
+                return self._ignored_outcomes[relay]
+        elif (over := service.usual_session(pid, queue_id, relay, at)) is not None:
+            found = over.outcomes.get(tls) if status == b"sent" else self._refused
+            if found is not None:
+                return found
+        return self.outcome_in_full(service, ClientLine._make(fields), at)
 
-    def other(self, service: Service, process: bytes, text: bytes, at: int) -> Meaning:
-        """The meaning of any other text that is none of `summaries`."""
-        if len(text) < delivery.CUT and (refused := delivery.refused(text)):
-            queue, relay, spent = refused
-            relay, uses = delivery.uses(relay)
-            self.sessions.over(service, process, queue, relay, uses, at, spent)
-            peer = self._peers.get(relay) or self._peer(relay)
-            return peer.local or self._nothing(_REFUSED)
-        times, said = handshake.unwrapped(text.rstrip(b"\r"))  # of a log that came by Windows
-        if session := handshake.session(said):
-            meaning, held = self._summary(text, times, session)
-            self.sessions.opened(service, process, held, at)
-            return meaning
-        if verb := handshake.vague(said):
-            self.sessions.opened(service, process, Session(b"", UNKNOWN, verb == b"reused"), at)
+    def outcome_in_full(self, service: Service, line: ClientLine, at: int) -> Outcome:
+        """Return what a line counts as that a process of this service wrote at this second."""
+        if not line.queue_id:
+            return self._of_text(service, line.pid, line.text, at)
+        said = delivery.usual_delivery(
+            line.queue_id, line.relay, line.delays, line.tls, line.status
+        )
+        if said is None:
+            return self._illegible(service, line.pid, line.queue_id, _GARBLED)
+        if said.tls:
+            service.note_tls_field()
+        return self._of_delivery(service, line.pid, said, at)
+
+    def _of_text(self, service: Service, pid: bytes, text: bytes, at: int) -> Outcome:
+        times, said = handshake.unwrap(text.rstrip(b"\r"))  # \r: the log came by Windows
+        if summary := handshake.summary(said):
+            outcome, session = self._of_summary(text, times, summary)
+            service.open(pid, session, at)
+            return outcome
+        if verb := handshake.summary_verb(said):
+            service.open(pid, Session(b"", UNKNOWN, verb == b"reused"), at)
             return self._nothing(_why_not(said))
-        if queued := delivery.queued(said):
-            meaning = self._about(service, process, *queued, said, at)
-            if times == 1 or not meaning.places:
-                return meaning
-            return self._other(
-                meaning.relay, f"{meaning.note}, counted {times} times", times, meaning.places
-            )
-        if warning := postfix_warnings.warned(said):
-            meaning = self._other("", f"a warning, kept as an alarm: {warning.meaning}", times, ())
-            meaning.alarm = warning.name
-            return meaning
+        if begins := delivery.queue_id(said):
+            queue_id, has_recipient = begins
+            of_queue_id = self._of_recipient if has_recipient else self._of_message
+            outcome = of_queue_id(service, pid, queue_id, said, at)
+            if times == 1 or not outcome.places:
+                return outcome
+            note = f"{outcome.note}, counted {times} times"
+            return self._outcome(outcome.relay, note, times, outcome.places)
+        if warning := postfix_warnings.warning_in(said):
+            note = f"a warning, counted as such: {warning.meaning}"
+            return self._outcome("", note, times, (), warning.name)
         return self._nothing(_why_not(said))
 
     # ---- sessions ----
 
-    def _summary(self, text: bytes, times: int, said: handshake.Session) -> tuple[Meaning, Session]:
-        session = Session(
-            said.peer, _AUTHENTICATED if said.label == "Verified" else _ENCRYPTED, said.reused
-        )
-        self._over(session)
-        if said.relay in self._ignored:
-            meaning = self._nothing(_local(said.relay))
+    def _of_summary(
+        self, text: bytes, times: int, summary: handshake.Summary
+    ) -> tuple[Outcome, Session]:
+        category = _VERIFIED if summary.label == "Verified" else _ENCRYPTED
+        session = Session(summary.relay_text, category, summary.reused)
+        if summary.relay in self._ignored:
+            outcome = self._nothing(_ignored_note(summary.relay))
         else:
-            places = tuple(_PLACES[each] for each in handshake.counted(said))
-            note = f"{said.label} TLS to {said.relay.address}" + (
-                f", counted {times} times" if times > 1 else ""
-            )
-            meaning = Meaning(
-                places, said.relay.name, note, times, said.protocol, said.key_exchange
-            )
-        if len(self.summaries) >= KEPT:
-            self.summaries.clear()
-        self.summaries[text] = meaning, session
-        return meaning, session
+            places = tuple(_PLACES[each] for each in handshake.categories(summary))
+            note = f"{summary.label} TLS to {summary.relay.address}"
+            if times > 1:
+                note += f", counted {times} times"
+            outcome = Outcome(places, summary.relay.name, note, times, summary)
+        if len(self._summaries) >= REMEMBERED:
+            self._summaries.clear()
+        self._summaries[text] = outcome, session
+        return outcome, session
 
-    def _over(self, session: Session) -> None:
-        if not session.reused:
-            session.meanings[b""] = self._to(self._peer(session.peer), session.sent_as)
+    # ---- messages and recipients ----
 
-    # ---- recipients ----
-
-    def _about(
-        self, service: Service, process: bytes, queue: bytes, recipient: bool, said: bytes, at: int
-    ) -> Meaning:
-        """The meaning of a text that begins with a queue id."""
-        if not recipient:
-            if delivery.breaks(said):
-                self.sessions.broken(service, process)
-                return self._nothing(
-                    "a session that broke: what the process sends now is over a new connection"
-                )
+    def _of_message(
+        self, service: Service, pid: bytes, queue_id: bytes, text: bytes, at: int
+    ) -> Outcome:
+        if not delivery.ends_session(text):
             return self._nothing("about one message, not about a connection or a recipient")
-        readings = delivery.read(said)
-        if readings and (service.quotes or (len(readings) == 1 and len(said) < delivery.CUT)):
-            return self._delivered(service, process, readings[0], at)
+        service.close(pid)
+        return self._nothing(
+            "a session that broke: what the process sends now is over a new connection"
+        )
+
+    def _of_recipient(
+        self, service: Service, pid: bytes, queue_id: bytes, text: bytes, at: int
+    ) -> Outcome:
+        readings = delivery.readings(text)
         if not readings:
-            return self._illegible(service, process, queue, _GARBLED)
-        note = "it can be read in two ways, because of what its address or reply holds"
-        if any(
-            each.status != b"sent" or self._peer(each.relay).local is not None for each in readings
-        ):
-            return self._illegible(service, process, queue, note)
-        said_so = {delivery.protected(each.tls) for each in readings}
-        counted = said_so.pop() if len(said_so) == 1 and len(said) < delivery.CUT else None
-        return self._illegible(service, process, queue, note, (_PLACES[counted or UNKNOWN],))
+            return self._illegible(service, pid, queue_id, _GARBLED)
+        # Where Postfix cuts a line, another way to read it may have been cut off.
+        whole = len(text) < delivery.CUT
+        if service.quotes_addresses or (len(readings) == 1 and whole):
+            return self._of_delivery(service, pid, readings[0], at)
+        places: tuple[int, ...] = ()
+        if all(each.status == b"sent" and not self._relay(each.relay).ignored for each in readings):
+            categories = {delivery.category_by_tls(each.tls) for each in readings}
+            category = categories.pop() if len(categories) == 1 and whole else None
+            places = (_PLACES[category or UNKNOWN],)
+        return self._illegible(service, pid, queue_id, _AMBIGUOUS, places)
 
     def _illegible(
         self,
         service: Service,
-        process: bytes,
-        queue: bytes,
+        pid: bytes,
+        queue_id: bytes,
         note: str,
         places: tuple[int, ...] = (),
-    ) -> Meaning:
+    ) -> Outcome:
         self.illegible += 1
-        self.sessions.unreadable(service, process, queue)
-        return self._other("", note, 1, places)
+        service.claim(pid, queue_id)
+        return self._outcome("", note, 1, places)
 
-    def _delivered(self, service: Service, process: bytes, said: Delivery, at: int) -> Meaning:
-        session = self.sessions.over(
-            service, process, said.queue, said.relay, said.uses, at, said.spent
-        )
-        peer = self._peers.get(said.relay) or self._peer(said.relay)
-        if peer.local is not None:
-            return peer.local
+    def _of_delivery(self, service: Service, pid: bytes, said: Delivery, at: int) -> Outcome:
+        session = self.sessions.session_of_delivery(service, pid, said, at)
+        relay = self._relay(said.relay)
+        if relay.ignored is not None:
+            return relay.ignored
         if said.status == b"sent":
-            return self._sent(peer, service, session, said.tls, at, said.spent)
+            if session is None:
+                return self._sent(relay, self._category_without_session(service, said, at))
+            category = delivery.category_by_tls(said.tls) or session.category
+            outcome = session.outcomes[said.tls] = self._sent(relay, category)
+            return outcome
         if said.status in delivery.FAILED:
-            return self._failed(peer, said)
+            return self._failed(relay, said)
         return self._nothing("the probe of an address, not a delivery")
 
-    def _sent(
-        self,
-        peer: _Peer,
-        service: Service,
-        session: Session | None,
-        tls: bytes,
-        at: int,
-        spent: bytes | None,
-    ) -> Meaning:
-        counted = delivery.protected(tls) if tls else None
-        if session is not None:
-            meaning = self._to(peer, counted or session.sent_as)
-            if counted and not session.reused:
-                session.meanings[tls] = meaning
-            return meaning
-        if counted is None:
-            counted = self.sessions.without(service, at, spent)
-            if counted is PLAINTEXT and tls and delivery.demanded(tls):
-                counted = UNKNOWN
-        return self._to(peer, counted)
+    def _category_without_session(self, service: Service, said: Delivery, at: int) -> Category:
+        category = delivery.category_by_tls(said.tls)
+        if category is None:
+            category = self.sessions.outcome_without_session(service, at, said.delays)
+            if category is PLAINTEXT and delivery.demands_tls(said.tls):
+                return UNKNOWN
+        return category
 
-    def _to(self, peer: _Peer, counted: Category) -> Meaning:
-        if peer.local is not None:
-            return peer.local
-        meaning = peer.sent.get(counted.data_source)
-        if meaning is None:
-            note = f"sent to {peer.address}: {counted.meaning}"
-            meaning = peer.sent[counted.data_source] = Meaning((_PLACES[counted],), peer.name, note)
-        return meaning
+    def _sent(self, relay: _RelayOutcomes, category: Category) -> Outcome:
+        outcome = relay.by_category.get(category)
+        if outcome is None:
+            note = f"sent to {relay.address}: {category.meaning}"
+            outcome = Outcome((_PLACES[category],), relay.name, note)
+            relay.by_category[category] = outcome
+        return outcome
 
-    def _failed(self, peer: _Peer, said: Delivery) -> Meaning:
-        counted = delivery.failure(said.reason)
-        if counted is None:
-            return self._nothing(_REFUSED)
-        name = peer.name or delivery.sought(said.reason)
+    def _failed(self, relay: _RelayOutcomes, said: Delivery) -> Outcome:
+        category = delivery.failure_category(said.reason)
+        if category is None:
+            return self._refused
+        name = relay.name or delivery.server_looked_up(said.reason)
         if not name and said.domain:
             name = f"@{said.domain}"
-        return self._other(name, f"failed: {counted.meaning}", 1, (_PLACES[counted],))
+        return self._outcome(name, f"failed: {category.meaning}", 1, (_PLACES[category],))
 
-    def _peer(self, text: bytes) -> _Peer:
+    def _relay(self, text: bytes) -> _RelayOutcomes:
+        known = self._relays.get(text)
+        if known is not None:
+            return known
         relay = Relay.of(text)
         if relay is None:
-            peer = _Peer("", "no server", None)
+            known = _RelayOutcomes("", "no server", None)
         else:
-            local = self._nothing(_local(relay)) if relay in self._ignored else None
-            peer = _Peer(relay.name, relay.address, local)
-        if len(self._peers) >= KEPT:
-            self._peers.clear()
-            self.local.clear()
-        self._peers[text] = peer
-        if peer.local is not None:
-            self.local.add(text)
-        return peer
+            ignored = self._nothing(_ignored_note(relay)) if relay in self._ignored else None
+            known = _RelayOutcomes(relay.name, relay.address, ignored)
+        if len(self._relays) >= REMEMBERED:
+            self._relays.clear()
+            self._ignored_outcomes.clear()
+        self._relays[text] = known
+        if known.ignored is not None:
+            self._ignored_outcomes[text] = known.ignored
+        return known
 
     # ---- the rest ----
 
-    def _nothing(self, note: str) -> Meaning:
-        return self._other("", note, 1, ())
+    def _nothing(self, note: str) -> Outcome:
+        return self._outcome("", note, 1, ())
 
-    def _other(self, relay: str, note: str, times: int, places: tuple[int, ...]) -> Meaning:
+    def _outcome(
+        self, relay: str, note: str, times: int, places: tuple[int, ...], warning: str = ""
+    ) -> Outcome:
         key = relay, note, times, places
-        if key not in self._others:
-            if len(self._others) >= KEPT:
-                self._others.clear()
-            self._others[key] = Meaning(places, relay, note, times)
-        return self._others[key]
+        if key not in self._outcomes:
+            if len(self._outcomes) >= REMEMBERED:
+                self._outcomes.clear()
+            self._outcomes[key] = Outcome(places, relay, note, times, warning=warning)
+        return self._outcomes[key]
 
 
-def _local(relay: Relay) -> str:
+def _ignored_note(relay: Relay) -> str:
     return f"{relay.name} is a local relay (setting ignore_relays)"
 
 
+_REFUSED = "a recipient not delivered to, and not for a TLS or DANE reason"
+
 _GARBLED = "about a recipient, but cut off or garbled before its status"
 
-_REFUSED = "a recipient not delivered to, and not for a TLS or DANE reason"
+_AMBIGUOUS = "it can be read in two ways, because of what its address or reply holds"
 
 _NOTES = (
     (
@@ -315,7 +263,7 @@ _NOTES = (
 
 
 def _why_not(text: bytes) -> str:
-    """Why a client's text counts nowhere, in words for an operator."""
+    """Return why a client's text counts nowhere, in words for an operator."""
     for begins, note in _NOTES:
         if text.startswith(begins):
             return note

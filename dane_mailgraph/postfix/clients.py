@@ -1,116 +1,168 @@
-"""Blocks of a log become lines of Postfix's SMTP clients, taken apart."""
+"""Blocks of a log become lines of Postfix's SMTP clients, taken apart.
+
+A mail log is mostly lines that count nowhere, so the lines of clients are found by one search.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
+from itertools import starmap
 from operator import itemgetter
+from typing import NamedTuple
 
 from ..log import LONGEST, heads
+from .delivery import TEXT
 
 CLIENTS = re.compile(rb"mtp(?:\[| \S+ \S+ [-[]).*")
-"""What the lines of clients hold, up to their end, those of RFC 5424 too, which may stand among others.
+"""What a client's line holds, up to its end; the second form is RFC 5424's.
 
-It begins with a letter: re looks for the first one byte by byte.
+It begins with a letter because re looks for a first letter byte by byte, which is fast.
 """
 
+MANY = LONGEST // 4
+"""Bytes: a block of at least this size may have many more like it behind it."""
 
-Line = tuple[bytes, ...]
-"""A line of a client: four times a stamp and who wrote it, of which one holds something, its process id, and the groups of
-its text."""
+_HEADS = 4
+"""At most so many different heads are looked for at once: each costs time."""
+
+
+class ClientLine(NamedTuple):
+    """A line of `smtp` or `lmtp`.
+
+    A line about a recipient in the usual form is taken apart (`delivery.TEXT`). Of any other line
+    there is the text alone, and `queue_id` to `status` are empty.
+    """
+
+    stamp: bytes
+    """`Nov  4 00:06:58` or `2026-11-04T00:06:58`, without fraction and zone."""
+    writer: bytes
+    """Offset, host and tag, as `split_writer` takes them apart."""
+    pid: bytes
+    queue_id: bytes
+    relay: bytes
+    """`HOST[ADDRESS]:PORT`, perhaps with `, conn_use=N` behind it."""
+    delays: bytes
+    """`A/B/C/D`."""
+    tls: bytes
+    """The field `tls`; empty before Postfix 3.11."""
+    status: bytes
+    """`sent`, `deferred`, `bounced` or `SOFTBOUNCE`."""
+    text: bytes
+    """What Postfix wrote; empty where the line is taken apart."""
+
+
+Fields = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+"""The fields of a `ClientLine`, which get their names where it matters less how long that takes."""
 
 
 class Clients:
-    """Finds the lines of Postfix's SMTP clients.
+    """Finds the lines of Postfix's SMTP clients in blocks of a log.
 
-    Their heads look alike, but for the stamp: once it is known how, one search finds the lines and takes them apart. A
-    block that holds anything else is read again, line by line, so that what is found is the same.
+    Heads of lines look alike but for the stamp. The heads of one block are looked for in the next
+    one, by a single search that also takes the lines apart. A block that holds any other head is
+    read again, line by line, so that what is found never depends on the blocks before.
     """
 
-    def __init__(self, text: str) -> None:
-        """`text` is the pattern, verbose, of what follows the head up to the end of the line."""
-        self._text = text
-        head = (
-            rf"({heads.TIME})(?:{heads.FRACTION})?((?:{heads.ZONE})?\ {heads.HOST}\ {heads.NAME}[sl])mtp"
-            + "()()" * (_KINDS - 1)
-        )
-        self._line = heads.compiled(rf"^{head}\[(\d+)\]:\ {text}$")
-        self._rfc5424 = heads.compiled(
-            rf"^<\d{{1,3}}>1\ {head}\ (\S+)\ \S+\ {heads.DATA}\ {heads.MARK}?\ ?{text}$"
-        )
-        self._process = itemgetter(2 * _KINDS)
-        self._kinds: Counter[_Kind] = Counter()
-        self._alike: re.Pattern[bytes] | None = None
+    def __init__(self) -> None:
+        self._heads: Counter[_Head] = Counter()
+        self._search: _Search | None = None
 
-    def lines(self, block: bytearray, end: int) -> tuple[list[Line], list[bytes]]:
-        """The lines of clients in `block[:end]`, in order, but for those of RFC 5424, which come last.
+    def lines(self, block: bytearray, end: int) -> tuple[list[Fields], list[bytes]]:
+        """Return the clients' lines of `block[:end]`, and the texts of nameless lines.
 
-        Beside them the texts of RFC 5424 lines from which rsyslog has cut the program's name (`postfix` is left).
+        Lines are in order, but those of RFC 5424 come last. A line of RFC 5424 is nameless where
+        rsyslog has cut the program off its name, so that only `postfix` is left.
         """
         rfc5424 = heads.RFC5424 in (block[0], block[block.rfind(b"\n", 0, end - 1) + 1])
-        if self._alike and not rfc5424:
-            found: list[Line] = self._alike.findall(block, 0, end)
-            if all(map(self._process, found)):
+        if self._search and not rfc5424:
+            found = self._search.lines(block, end)
+            if all(map(_PID, found)):
                 return found, []
         lines = heads.lines_with(heads.ANY_LINE if rfc5424 else CLIENTS, block, end)
         if end >= MANY:
             self._learn(lines)
-        return self.among(lines)
-
-    def among(self, lines: list[bytearray]) -> tuple[list[Line], list[bytes]]:
-        """The same, of single lines; one whose head is wrong is none of a client."""
-        found: list[Line] = self._line.findall(b"\n".join(lines))
-        if len(found) == len(lines):
-            return found, []
-        rfc5424 = b"\n".join([line for line in lines if line.startswith(b"<")])
-        return found + self._rfc5424.findall(rfc5424), [
-            each[-1] for each in _NAMELESS.findall(rfc5424)
-        ]
+        return parse(lines)
 
     def _learn(self, lines: list[bytearray]) -> None:
-        met = Counter(
-            (len(stamp), len(fraction), by.decode("latin-1"))
-            for stamp, fraction, by in _HEAD.findall(b"\n".join(lines))
+        """Look for the heads of these lines from now on, if they are few."""
+        found = Counter(
+            (len(stamp), len(fraction), writer.decode("latin-1"))
+            for stamp, fraction, writer in _HEAD.findall(b"\n".join(lines))
         )
-        if met.keys() <= self._kinds.keys():
+        if found.keys() <= self._heads.keys():
             return
-        self._kinds = met + self._kinds if len(met + self._kinds) <= _KINDS else met
-        self._alike = None
-        if len(self._kinds) <= _KINDS:
-            kinds = [_behind(*kind) for kind, _ in self._kinds.most_common()]
-            kinds += ["(?!)()()"] * (_KINDS - len(kinds))
-            # What is a client's by its words, but has no such head, gives a line without a process.
-            head = rf"\[(?:{'|'.join(kinds)})(\d+)\]:\ "
-            self._alike = heads.compiled(rf"mtp(?:(?:{head}{self._text}$|\[.*)|\ \S+\ \S+\ [-[].*)")
+        self._heads = found + self._heads if len(found + self._heads) <= _HEADS else found
+        self._search = None
+        if len(self._heads) <= _HEADS:
+            self._search = _Search([head for head, _ in self._heads.most_common()])
 
 
-_KINDS = 4
-"""So many kinds of heads are looked for at once: each costs time."""
+_Head = tuple[int, int, str]
+"""Length of the stamp, length of the fraction, and offset, host and tag up to the slash."""
 
-_Kind = tuple[int, int, str]
-
-MANY = LONGEST // 4
-"""Bytes of a block from which on there may be many more like it."""
+_ZONE_HOST_NAME = rf"(?:{heads.ZONE})?\ {heads.HOST}\ {heads.NAME}"
 
 _HEAD = heads.compiled(
-    rf"^({heads.TIME})((?:{heads.FRACTION})?)((?:{heads.ZONE})?\ {heads.HOST}\ {heads.NAME})[sl]mtp\[\d+\]:\ "
+    rf"^({heads.TIME})((?:{heads.FRACTION})?)({_ZONE_HOST_NAME})[sl]mtp\[\d+\]:\ "
 )
 
+_PID = itemgetter(ClientLine._fields.index("pid"))
 
-def _behind(stamp: int, fraction: int, by: str) -> str:
-    """The pattern that looks back from `mtp[` at a head with stamp and fraction of these lengths."""
+
+class _Search:
+    """One search for all lines of clients with these heads."""
+
+    def __init__(self, known: list[_Head]) -> None:
+        behind = [*starmap(_behind, known), *["(?!)()()"] * (_HEADS - len(known))]
+        head = rf"\[(?:{'|'.join(behind)})(\d+)\]:\ "
+        # A line that is a client's by its words, but has another head, is found without a PID.
+        self._pattern = heads.compiled(rf"mtp(?:(?:{head}{TEXT}$|\[.*)|\ \S+\ \S+\ [-[].*)")
+
+    def lines(self, block: bytearray, end: int) -> list[Fields]:
+        """Return the lines of `block[:end]`; empty fields where a line has another head."""
+        # Each head has a stamp and a writer of its own, and those of one head hold something.
+        return [
+            (t or u or v or w, a or b or c or d, pid, queue_id, relay, delays, tls, status, text)
+            for t, a, u, b, v, c, w, d, pid, queue_id, relay, delays, tls, status, text in (
+                self._pattern.findall(block, 0, end)
+            )
+        ]
+
+
+def _behind(stamp: int, fraction: int, writer: str) -> str:
+    """Return the pattern that looks back from `mtp[` at a head of these lengths."""
     time = heads.YEARLESS if stamp == len("Nov  4 00:06:58") else heads.DATED
     digits = rf"[.,]\d{{{fraction - 1}}}" if fraction else ""
-    named = re.escape(by.encode("latin-1")).decode("ascii", "backslashreplace")
+    named = re.escape(writer.encode("latin-1")).decode("ascii", "backslashreplace")
     return rf"(?<=^({time}){digits}({named}[sl])mtp\[)"
 
 
-def writer(by: bytes) -> tuple[bytes, bytes]:
-    """The offset of the stamps or nothing, and the name of the service, of who wrote a line."""
-    offset, _, service = by.partition(b" ")
-    return offset, service + b"mtp"
+# ---- line by line ---------------------------------------------------------------------------
 
-
+_WRITTEN = rf"({heads.TIME})(?:{heads.FRACTION})?({_ZONE_HOST_NAME}[sl])mtp"
+_BEHIND_PROCID = rf"\ \S+\ {heads.DATA}\ {heads.MARK}?\ ?"
+_LINE = heads.compiled(rf"^{_WRITTEN}\[(\d+)\]:\ {TEXT}$")
+_RFC5424 = heads.compiled(rf"^<\d{{1,3}}>1\ {_WRITTEN}\ (\S+){_BEHIND_PROCID}{TEXT}$")
 _NAMELESS = heads.compiled(
-    rf"^<\d{{1,3}}>1\ {heads.STAMP}\ {heads.HOST}\ [^/ \n]+\ \S+\ \S+\ {heads.DATA}\ {heads.MARK}?\ ?(.*)$"
+    rf"^<\d{{1,3}}>1\ {heads.STAMP}\ {heads.HOST}\ [^/ \n]+\ \S+{_BEHIND_PROCID}(.*)$"
 )
+
+
+def parse(lines: list[bytearray]) -> tuple[list[Fields], list[bytes]]:
+    """Return the same as `Clients.lines`, of single lines; leave out what has no client's head."""
+    found = _LINE.findall(b"\n".join(lines))
+    nameless: list[bytes] = []
+    if len(found) < len(lines):
+        rfc5424 = b"\n".join([line for line in lines if line.startswith(b"<")])
+        found += _RFC5424.findall(rfc5424)
+        nameless = [texts[-1] for texts in _NAMELESS.findall(rfc5424)]
+    return found, nameless
+
+
+@lru_cache(1000)
+def split_writer(writer: bytes) -> tuple[bytes, bytes]:
+    """Return the offset of the stamps, which may be empty, and the service: host and tag."""
+    offset, _, service = writer.partition(b" ")
+    return offset, service + b"mtp"

@@ -1,4 +1,4 @@
-"""Says of each line of a log what it counts as, and why not: by the same functions that count."""
+"""Explains what each line of a log counts as, or why it counts nowhere."""
 
 from __future__ import annotations
 
@@ -7,95 +7,91 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
-from ..log import Clock, blocks, heads
+from ..log import LONGEST, Clock, heads
 from ..peers import Relays
-from . import delivery, handshake, interruptions
-from .classify import Meanings
-from .clients import Clients, writer
+from .classify import Classifier
+from .clients import ClientLine, parse, split_writer
+from .interruptions import interrupt, interruptions
+from .outcome import Outcome
 from .sessions import Sessions
 
 
 class Explained(NamedTuple):
-    """One line of a log."""
+    """One line of a log, and what it counts as."""
 
     line: int
+    """Its number, from 1 on."""
     time: int | None
+    """Epoch second; None where the line has no readable time."""
     program: str | None
+    """`smtp` of the tag `postfix/smtp`."""
     counts: tuple[str, ...]
     """`family.name` of each category that it adds to."""
     note: str
+    """For a person: what it is, or why it counts nowhere."""
 
 
 def explain(
-    lines: Iterable[bytes], clock: Clock, ignored: Relays, horizon: int | None = None
+    lines: Iterable[bytes], clock: Clock, ignored: Relays, latest_plausible: int | None = None
 ) -> Iterator[Explained]:
-    """Explain lines, in order; `horizon` is the epoch second after which no line can have been written."""
-    meanings, clients = Meanings(ignored, Sessions()), Clients(delivery.TEXT)
+    """Explain lines, in order, by the functions that count them.
+
+    Lines stamped after the epoch second `latest_plausible` are counted nowhere.
+    """
+    classifier = Classifier(ignored, Sessions())
     for number, line in enumerate(lines, 1):
-        yield _one(number, line, clock, clients, meanings, horizon)
-
-
-def _one(
-    number: int,
-    line: bytes,
-    clock: Clock,
-    clients: Clients,
-    meanings: Meanings,
-    horizon: int | None,
-) -> Explained:
-    if len(line) >= blocks.LONGEST:
-        return Explained(
-            number, None, None, (), "far too long to be a line of Postfix's, so it is passed over"
-        )
-    entry = heads.entry(line, clock)
-    program = entry.program or None if entry else None
-    if entry is None or entry.at is None:
-        return Explained(number, None, program, (), "its head holds no readable time and program")
-    if horizon is not None and entry.at > horizon:
-        return Explained(
-            number,
-            entry.at,
-            program,
-            (),
-            "stamped in the future; look at the clock and at time_zone",
-        )
-    clock.advance(entry.at)
-    if meanings.sessions.known is None:
-        meanings.sessions.begin(entry.at)
-    for each in interruptions.interruptions(bytearray(line), len(line)):
-        if each.started:
-            meanings.sessions.started(each.started, quotes=handshake.quotes_addresses(each.version))
+        if len(line) >= LONGEST:
+            note = "far too long to be a line of Postfix's, so it is passed over"
+            yield Explained(number, None, None, (), note)
+            continue
+        entry = heads.entry(line, clock)
+        program = entry.program or None if entry else None
+        if entry is None or entry.at is None:
+            note = "its head holds no readable time and program"
+            yield Explained(number, None, program, (), note)
+        elif latest_plausible is not None and entry.at > latest_plausible:
+            note = "stamped in the future; look at the clock and at time_zone"
+            yield Explained(number, entry.at, program, (), note)
         else:
-            meanings.sessions.begin(entry.at)
-    for _, by, *_, process, queue, relay, spent, tls, text in clients.among([bytearray(line)])[0]:
-        _, name = writer(by)
-        meaning = meanings.of(
-            meanings.sessions.service(name), process, (queue, relay, spent, tls, text), entry.at
-        )
-        meanings.sessions.clear(entry.at)
-        return Explained(
-            number,
-            entry.at,
-            program,
-            tuple(CATEGORIES[place].key for place in meaning.places),
-            meaning.note,
-        )
-    return Explained(number, entry.at, program, (), _note(entry))
+            clock.advance(entry.at)
+            outcome = _outcome(bytearray(line), classifier, entry.at)
+            places = outcome.places if outcome else ()
+            counts = tuple(CATEGORIES[place].key for place in places)
+            note = outcome.note if outcome else _note(entry)
+            yield Explained(number, entry.at, program, counts, note)
+
+
+def _outcome(line: bytearray, classifier: Classifier, at: int) -> Outcome | None:
+    """Return what a line counts as; None where no client wrote it."""
+    sessions = classifier.sessions
+    if sessions.complete_since is None:
+        sessions.begin(at)
+    for each in interruptions(line, len(line)):
+        interrupt(sessions, each, at)
+    for fields in map(ClientLine._make, parse([line])[0]):
+        _, name = split_writer(fields.writer)
+        outcome = classifier.outcome(sessions.service(name), fields, at)
+        sessions.prune(at)
+        return outcome
+    return None
 
 
 def _note(entry: heads.Entry) -> str:
     if not entry.named:
-        return "rsyslog's RFC 5424 format cuts the program's name off; log in the format RSYSLOG_FileFormat"
+        return (
+            "rsyslog's RFC 5424 format cuts the program's name off; log in the format "
+            "RSYSLOG_FileFormat"
+        )
     if entry.program not in ("smtp", "lmtp"):
         return f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"
     return "its tag is not Postfix's, which is NAME/smtp[PROCESS ID]: and one space"
 
 
 def as_json(explained: Explained) -> str:
-    """One object, as the contract describes it."""
+    """Return one JSON object, as `explain --format json` prints it."""
     return json.dumps(explained._asdict())
 
 
 def as_text(explained: Explained) -> str:
-    """One line: the number, what it counts as, and the note."""
+    """Return one line: the number, what it counts as, and the note."""
     return f"{explained.line:>6}  {' '.join(explained.counts) or '-':<60}  {explained.note}"

@@ -1,8 +1,9 @@
-"""A client's text becomes a TLS session, or nothing. Every pattern stands beside its reader.
+"""Reads the summary line of a TLS handshake.
 
-Nothing a remote side chooses can stand at the start of a client's text: every format of smtp(8) begins
-with a literal, a queue id, a host name or `warning: `. So a pattern that must match the whole text from
-its start cannot be fooled by a reply, an address, a certificate or a header that quotes a summary line.
+Nothing that a remote side chooses stands at the start of a client's text: each format of smtp(8)
+begins with a literal, a queue ID, a host name or `warning: `. So a pattern that must match the
+whole text from its start cannot be fooled by a reply, an address, a certificate or a header that
+quotes a summary line.
 """
 
 from __future__ import annotations
@@ -26,39 +27,39 @@ _WRAPPED = re.compile(
 )
 
 
-def unwrapped(text: bytes) -> tuple[int, bytes]:
-    """How often a text stands for itself, and what Postfix wrote, without what a syslog daemon has put around it."""
+def unwrap(text: bytes) -> tuple[int, bytes]:
+    """Return how often Postfix wrote a text, and the text without what syslogs put around it."""
     match = _WRAPPED.fullmatch(text)
     assert match is not None
-    return (
-        (1, match["text"]) if match["times"] is None else (int(match["times"]), match["repeated"])
-    )
+    if match["times"] is None:
+        return 1, match["text"]
+    return int(match["times"]), match["repeated"]
 
 
-_SESSION = re.compile(
+_SUMMARY = re.compile(
     rb"""
     (?P<label> Verified | Trusted | Untrusted | Anonymous )     # tls_log_summary() in tls_misc.c
     \ TLS\ connection\ (?P<verb> established | reused )\ to[ ]
-    (?P<peer>"""
+    (?P<relay>"""
     + RELAY
     + rb""")
     :\ (?P<protocol> SSLv3 | TLSv1 (?: \.[123] )? )             # SSL_get_version(3)
     \ with\ cipher\ (?P<cipher> \S+ )\ \(\d+/\d+\ bits\)
     (?: \ key-exchange\ (?P<group> \S+ )                        # TLS 1.3, Postfix 3.4 and later
         (?: \ \( [^)]* \) )? )?
-    (?: \ [^\n]* )?                                             # signatures and digests: open-ended names
+    (?: \ [^\n]* )?                                             # signatures, digests: any names
     """,
     re.VERBOSE,
 )
 
 
-class Session(NamedTuple):
-    """A handshake that Postfix's client finished, or a connection that it used again."""
+class Summary(NamedTuple):
+    """A handshake that Postfix's client finished, or a further use of a connection."""
 
     label: str
-    """One of Postfix's four words."""
+    """`Verified`, `Trusted`, `Untrusted` or `Anonymous`."""
     reused: bool
-    peer: bytes
+    relay_text: bytes
     """The relay as the delivery lines of this connection name it."""
     relay: Relay
     protocol: str
@@ -66,55 +67,56 @@ class Session(NamedTuple):
     """A category of the family `key_exchange`."""
 
 
-def session(text: bytes) -> Session | None:
-    """Read the summary line of a TLS session; None for every other text.
+def summary(text: bytes) -> Summary | None:
+    """Read the summary line of a client's TLS session; return None for any other text.
 
-    Formats of Postfix 2.5 to 3.12, client side. Before 2.5 there is no label, so there is no category.
+    The formats are those of Postfix 2.5 to 3.12. Before 2.5 there is no label, so no category.
     """
-    match = _SESSION.fullmatch(text)
+    match = _SUMMARY.fullmatch(text)
     if match is None:
         return None
     protocol, cipher, group = (
         (match[name] or b"").decode("ascii", "replace") for name in ("protocol", "cipher", "group")
     )
-    return Session(
+    return Summary(
         label=match["label"].decode(),
         reused=match["verb"] == b"reused",
-        peer=match["peer"],
+        relay_text=match["relay"],
         relay=Relay(match["host"].decode().lower(), match["address"].decode("ascii", "replace")),
         protocol=protocol,
         key_exchange=_of_group(group) if protocol == "TLSv1.3" else _of_cipher(cipher),
     )
 
 
-_VAGUE = re.compile(rb"(?:[A-Z][a-z]+ )?TLS connection (established|reused) to ")
+_SUMMARY_BEGIN = re.compile(rb"(?:[A-Z][a-z]+ )?TLS connection (established|reused) to ")
 
 
-def vague(text: bytes) -> bytes:
-    """`established` or `reused`, where a text begins as a summary line does; empty where it does not.
+def summary_verb(text: bytes) -> bytes:
+    """Return `established` or `reused` where a text begins like a summary line, or nothing.
 
-    Before Postfix 2.5 there is no label, and the line names the host alone.
+    Before Postfix 2.5 such a line has no label, and names the host alone.
     """
-    match = _VAGUE.match(text)
+    match = _SUMMARY_BEGIN.match(text)
     return match[1] if match else b""
 
 
-# OpenSSL's group names: `ECDHE (P-256)`, `X25519` of Postfix 3.4, `secp256r1`, `ffdhe2048`, `X25519MLKEM768`
-# of 3.10 with OpenSSL 3.
+# OpenSSL's group names: `ECDHE (P-256)`, `X25519` of Postfix 3.4, `secp256r1`, `ffdhe2048`,
+# `X25519MLKEM768` of 3.10 with OpenSSL 3.
 _GROUPS = (
     ("post_quantum", re.compile(".*(mlkem|kyber)", re.IGNORECASE)),
     (
         "ecdh",
         re.compile(
-            "ecdhe?$|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2|gc(256|512)",
+            "ecdhe?$|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2"
+            "|gc(256|512)",
             re.I,
         ),
     ),
     ("dh", re.compile("dhe?$|ffdhe|modp", re.IGNORECASE)),
 )
 
-# OpenSSL's cipher names up to TLS 1.2 (ciphers(1)); those without a prefix carry the key by RSA. What PSK,
-# SRP, GOST and Kerberos do is none of these.
+# OpenSSL's cipher names up to TLS 1.2 (ciphers(1)); those without a prefix carry the key by RSA.
+# What PSK, SRP, GOST and Kerberos do is none of these.
 _CIPHERS = (
     ("ecdh", re.compile("A?ECDHE?-")),
     ("dh", re.compile("(EXP-|EXP1024-)?(A?DHE?|EDH)-")),
@@ -136,7 +138,7 @@ _VERSION = re.compile(rb"(\d{1,4})\.(\d{1,4})")
 
 
 def quotes_addresses(version: bytes) -> bool:
-    """Whether Postfix of this version quotes addresses in its lines, as 3.5 and later do (info_log_address_format)."""
+    """Return whether Postfix of this version quotes addresses: 3.5 (info_log_address_format)."""
     match = _VERSION.match(version)
     return match is not None and (int(match[1]), int(match[2])) >= (3, 5)
 
@@ -144,12 +146,12 @@ def quotes_addresses(version: bytes) -> bool:
 # ---- what it counts as ----------------------------------------------------------------------
 
 
-def counted(said: Session) -> tuple[Category, ...]:
-    """The categories that a session adds to: one of each family, or `reused` alone."""
-    if said.reused:
+def categories(summary: Summary) -> tuple[Category, ...]:
+    """Return what a session counts as: one category of each family, or `reused` alone."""
+    if summary.reused:
         return (BY_KEY["connections.reused"],)
     return (
-        BY_KEY[f"connections.{said.label.lower()}"],
-        BY_KEY[f"protocols.{said.protocol.lower().replace('.', '_')}"],
-        BY_KEY[f"key_exchange.{said.key_exchange}"],
+        BY_KEY[f"connections.{summary.label.lower()}"],
+        BY_KEY[f"protocols.{summary.protocol.lower().replace('.', '_')}"],
+        BY_KEY[f"key_exchange.{summary.key_exchange}"],
     )

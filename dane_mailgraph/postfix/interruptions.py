@@ -1,19 +1,21 @@
-"""What a log says that ends what is known of sessions: a start of Postfix, lost lines."""
+"""Finds the lines that end sessions: Postfix was started, or lines were lost."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from ..log import heads
+from .handshake import quotes_addresses
+from .sessions import Sessions
 
 _STARTED = b"daemon started -- version "
 _LOST = b" due to rate-limiting", b": Suppressed "
-_DAEMONS = b" rsyslogd", b" systemd-journald["
 
 _INTERRUPTION = heads.compiled(
     rf"""
     ^(?:<\d{{1,3}}>1\ )?{heads.STAMP} (?:
-        \ ({heads.HOST}\ {heads.NAME})master(?:\[\d+\]:|\ \d+\ \S+\ {heads.DATA})\ daemon\ started\ --\ version\ ([^, ]+)     # master.c
+        \ ({heads.HOST}\ {heads.NAME})master(?:\[\d+\]:|\ \d+\ \S+\ {heads.DATA})
+            \ daemon\ started\ --\ version\ ([^, ]+)     # master.c
       | \ {heads.HOST}\ (?:rsyslogd|systemd-journald) \S*\ (?:
             .*\ due\ to\ rate-limiting | .*Suppressed\ \d+\ messages\ from\ ) )
     """
@@ -21,28 +23,32 @@ _INTERRUPTION = heads.compiled(
 
 
 class Interruption(NamedTuple):
-    """What a line says that ends what has been known of sessions: Postfix was started, or lines have been lost."""
+    """A line that says that Postfix was started, or that the syslog daemon has lost lines."""
 
     begin: int
-    """Where the line begins."""
+    """Where the line begins in its block."""
     stamp: bytes
     offset: bytes
-    started: bytes
-    """Host and syslog name, with the slash, of the Postfix that was started; empty where lines have been lost."""
+    instance: bytes
+    """`HOST SYSLOG_NAME/` of the Postfix that was started; empty where lines were lost."""
     version: bytes
-    """Its version."""
+    """Of that Postfix."""
 
 
-def interruptions(block: bytearray, end: int, *, told: bool = True) -> list[Interruption]:
-    """The interruptions in `block[:end]`; where the daemon has not `told` of anything, it has lost nothing either."""
-    if all(
-        block.find(words, 0, end) < 0 for words in ((_STARTED, *_LOST) if told else (_STARTED,))
-    ):
+def interruptions(block: bytearray, end: int) -> list[Interruption]:
+    """Return the interruptions in `block[:end]`, in order."""
+    if all(block.find(words, 0, end) < 0 for words in (_STARTED, *_LOST)):
         return []
-    found = _INTERRUPTION.finditer(block, 0, end)
-    return [Interruption(each.start(), *each.groups(b"")) for each in found]
+    return [
+        Interruption(each.start(), *each.groups(b""))
+        for each in _INTERRUPTION.finditer(block, 0, end)
+    ]
 
 
-def by_the_daemon(block: bytearray, end: int) -> bool:
-    """Whether the syslog daemon itself, which says when it has lost lines, writes into this log too."""
-    return any(block.find(words, 0, end) >= 0 for words in _DAEMONS)
+def interrupt(sessions: Sessions, interruption: Interruption, at: int | None) -> None:
+    """End the sessions that an interruption ends; `at` is when it was logged, if that is known."""
+    if interruption.instance:
+        quotes = quotes_addresses(interruption.version)
+        sessions.start(interruption.instance, quotes_addresses=quotes)
+    elif at is not None:
+        sessions.begin(at)

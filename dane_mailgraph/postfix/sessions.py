@@ -1,9 +1,10 @@
-"""Which process holds which TLS session: turns deliveries into protected and plaintext ones.
+"""Which process uses which TLS session: tells protected deliveries from plaintext ones.
 
-A process of Postfix's client serves one delivery request at a time. While it does it may connect to several servers,
-one after the other; every TLS handshake and every use of a kept TLS connection has a line of its own before the lines
-of the recipients. So what a delivery line finds held by its process, to its relay, of its request, it went over; and
-where nothing is held it went in the clear, if a handshake would have been logged and seen.
+A process of Postfix's client serves one delivery request at a time. For one request it may connect
+to several servers, one after the other. Each TLS handshake, and each further use of a connection,
+has a line of its own before the lines of the recipients. So a delivery went over the last session
+that its process announced, if that is to the same relay and of the same request. A delivery without
+a session was plaintext, if a handshake would have been logged and read.
 """
 
 from __future__ import annotations
@@ -13,284 +14,346 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..categories import BY_KEY, Category
+from .delivery import Delivery
+from .outcome import Outcome
 
 PLAINTEXT, UNKNOWN = BY_KEY["deliveries.plaintext"], BY_KEY["deliveries.unknown"]
 
-ROUNDED = 1.05
-"""Delays have two significant digits, so that they are at most 5 % too short (format_tv() in format_tv.c)."""
+DELAYS_ROUNDED = 1.05
+"""Delays have two significant digits, so they are at most 5 % too short (`format_tv.c`)."""
 
 SLACK = 5
-"""Seconds more than its delays say for which a session may have been there when a delivery is logged."""
+"""Seconds by which a session may be older than the delays of its delivery say."""
 
-LONGEST = 1800
-"""Seconds. A request that took longer is not told, so that what is older need not be kept."""
+LONGEST_REQUEST = 1800
+"""Seconds. Requests that took longer count as unknown, so that older sessions can be forgotten."""
 
-SILENT = 200
-"""Deliveries without any TLS line after which it is doubted that this service logs its handshakes (smtp_tls_loglevel)."""
+PLAINTEXT_IN_A_ROW = 200
+"""After this many deliveries without a TLS line, assume that `smtp_tls_loglevel` is 0."""
 
-NEW = 20
-"""The same for a service of which no TLS line has been seen, where there is one of others; else it is doubted at once."""
+PLAINTEXT_BEFORE_FIRST_TLS = 20
+"""Plaintext deliveries accepted from a service that has not logged TLS yet, while another has."""
 
 _SERVICES = 200
-"""Services of which something is known at a time: hosts and syslog names."""
+"""Services that are remembered: so many pairs of a host and a syslog name."""
 
-_HELD = 10_000
-"""Sessions more after which the old ones are cleared away."""
+_SESSIONS = 10_000
+"""So many more sessions than at the last look, and the old ones are forgotten."""
 
 
 class Session:
-    """A TLS session, as the line said that announced it."""
+    """A TLS session, as its summary line announces it."""
 
-    __slots__ = ("meanings", "peer", "reused", "sent_as")
+    __slots__ = ("category", "outcomes", "relay", "reused")
 
-    def __init__(self, peer: bytes, sent_as: Category, reused: bool) -> None:
-        self.peer = peer
-        """The relay, as delivery lines name it; empty where the line does not tell."""
-        self.sent_as = sent_as
-        """What a delivery over it counts as."""
+    def __init__(self, relay: bytes, category: Category, reused: bool) -> None:
+        self.relay = relay
+        """As delivery lines name it; empty where the line does not tell."""
+        self.category = category
+        """What a delivery over this session counts as, unless its field `tls` says more."""
         self.reused = reused
-        """The connection was kept open since an earlier request."""
-        self.meanings: dict[bytes, Any] = {}
-        """The same by the field `tls` that says so, as far as whoever reads the lines has put it down here."""
+        """The connection is one that was kept open since an earlier request."""
+        self.outcomes: dict[bytes, Outcome] = {}
+        """Field `tls` -> what mail sent over this session counts as; filled by the classifier."""
 
 
-Held = tuple[Session, int, bytes]
-"""A session in the hands of a process, when it announced it, and the queue id of the request that it is for, if known."""
+OpenSession = tuple[Session, int, bytes]
+"""A session, when it was announced, and the queue ID of its request or empty: not yet known."""
 
 
 class Service:
-    """What is known of one service of one host, and what its processes hold."""
+    """What is known of one service of one host, and of its processes."""
 
-    __slots__ = ("held", "name", "quotes", "silent", "tells")
+    __slots__ = (
+        "deliveries_since_tls",
+        "logs_conn_use",
+        "name",
+        "quotes_addresses",
+        "session_by_pid",
+    )
 
-    def __init__(self, name: bytes) -> None:
+    def __init__(self, name: bytes, *, quotes_addresses: bool) -> None:
         self.name = name
-        """Its host and tag."""
-        self.held: dict[bytes, Held] = {}
-        """Process id -> the last session it announced."""
-        self.silent: int | None = None
-        """Deliveries without a session since the last TLS line; None where no TLS line of it has been seen."""
-        self.quotes = False
-        """It is known to quote addresses, so that nothing in them looks like a field."""
-        self.tells = False
-        """It writes conn_use where a connection is used again, as every Postfix does."""
+        """Host and tag: `mx1 postfix/smtp`."""
+        self.session_by_pid: dict[bytes, OpenSession] = {}
+        """The last session that each process announced."""
+        self.deliveries_since_tls: int | None = None
+        """Deliveries without a session since the last TLS line; None before the first TLS line."""
+        self.quotes_addresses = quotes_addresses
+        """Addresses are quoted for sure (Postfix 3.5), so that none of them looks like a field."""
+        self.logs_conn_use = False
+        """The field `conn_use` has been seen, with which every Postfix marks a further use."""
+
+    def open(self, pid: bytes, session: Session, at: int) -> None:
+        """Note that a process announced a session at this second."""
+        self.session_by_pid[pid] = session, at, b""
+        self.deliveries_since_tls = 0
+
+    def close(self, pid: bytes) -> None:
+        """Note that the session of a process has ended."""
+        self.session_by_pid.pop(pid, None)
+
+    def close_unless(self, pid: bytes, relay: bytes) -> bool:
+        """End the session of a process unless it may be to this relay; return whether it is ended.
+
+        The same as `Sessions.session_of_delivery` does with a session to another relay.
+        """
+        session, _, _ = self.session_by_pid.get(pid, _NO_SESSION)
+        if session is _NO_SESSION[0]:
+            return True
+        if session.relay in (relay, b""):
+            return False
+        del self.session_by_pid[pid]
+        return True
+
+    def claim(self, pid: bytes, queue_id: bytes) -> None:
+        """Note that the session of a process, if it has one, is of this request."""
+        held = self.session_by_pid.get(pid)
+        if held and not held[2]:
+            self.session_by_pid[pid] = held[0], held[1], queue_id
+
+    def usual_session(self, pid: bytes, queue_id: bytes, relay: bytes, at: int) -> Session | None:
+        """Return the same as `Sessions.session_of_delivery` for the usual delivery.
+
+        That is the first use of a new connection, a few seconds after the handshake. None, and
+        nothing has changed, for any other delivery. Nearly all time of an import goes into lines
+        that this answers.
+        """
+        session, opened, request = self.session_by_pid.get(pid, _NO_SESSION)
+        if session.relay != relay or session.reused or not 0 <= at - opened <= SLACK:
+            return None
+        if request != queue_id:
+            if request:
+                return None
+            self.session_by_pid[pid] = session, opened, queue_id
+        return session
+
+    def note_conn_use(self) -> None:
+        """Note that a delivery has the field `conn_use`."""
+        self.logs_conn_use = True
+
+    def note_tls_field(self) -> None:
+        """Note the field `tls` of a delivery: this is Postfix 3.11, which quotes addresses."""
+        self.quotes_addresses = True
+
+    def note_delivery_without_tls(self) -> None:
+        """Count a delivery without a session."""
+        if self.deliveries_since_tls is None:
+            self.deliveries_since_tls = PLAINTEXT_IN_A_ROW - PLAINTEXT_BEFORE_FIRST_TLS
+        self.deliveries_since_tls += 1
+
+    @property
+    def logs_tls(self) -> bool:
+        """Whether the last TLS line is not so many deliveries ago that it logs none any more."""
+        since = self.deliveries_since_tls
+        return since is not None and since <= PLAINTEXT_IN_A_ROW
+
+    def restart(self, *, quotes_addresses: bool, only_perhaps: bool) -> None:
+        """End all sessions, because Postfix was started; doubt them where that is not sure."""
+        self.quotes_addresses = quotes_addresses
+        if not only_perhaps:
+            self.session_by_pid.clear()
+        for pid, (session, at, queue_id) in self.session_by_pid.items():
+            doubtful = Session(session.relay, UNKNOWN, session.reused)
+            self.session_by_pid[pid] = doubtful, at, queue_id
+
+    def prune(self, before: int) -> None:
+        """Forget the sessions that were announced before this second."""
+        old = [pid for pid, (_, at, _) in self.session_by_pid.items() if at < before]
+        for pid in old:
+            del self.session_by_pid[pid]
 
 
 class Sessions:
-    """What is held by whom, as far as a log has been read."""
+    """What is known of the sessions of all services, as far as a log has been read."""
 
     def __init__(self) -> None:
-        self.known: int | None = None
-        """From when on nothing of the log is missing; None before all."""
-        self._fresh: tuple[bytes, ...] = ()
-        """What the services begin with that were started in the log: nothing is missing of these."""
+        self.complete_since: int | None = None
+        """Epoch second since when no line is missing; None before the first line."""
+        self._started: tuple[bytes, ...] = ()
+        """Beginnings of the names of services that were started since then."""
         self._quoting: tuple[bytes, ...] = ()
-        """What services begin with that are known to quote addresses."""
+        """Beginnings of the names of services that quote addresses."""
         self._services: dict[bytes, Service] = {}
-        self.told = False
-        """The syslog daemon writes into the log too, which would tell of lines that it has lost."""
-        self._most = _HELD
+        self._most = _SESSIONS
 
     def begin(self, at: int) -> None:
-        """What was logged before this time is not known, or not all of it."""
-        self.known, self._fresh = at, ()
+        """Forget all sessions: lines from before this epoch second are missing."""
+        self.complete_since, self._started = at, ()
         for service in self._services.values():
-            service.held.clear()
+            service.session_by_pid.clear()
 
-    def started(self, name: bytes, *, quotes: bool) -> None:
-        """Postfix has been started, whose services begin with `HOST NAME/`: what their processes held ended with them.
+    def mark_gap(self) -> None:
+        """Expect lines to be missing before the next line; its time goes to `begin`."""
+        self.complete_since = None
 
-        `quotes` says whether it quotes addresses. A service with one more slash in its name may be of another Postfix, so
-        that what it held may still be.
+    def start(self, name: bytes, *, quotes_addresses: bool) -> None:
+        """Note that Postfix was started, whose services begin with `name`: `HOST SYSLOG_NAME/`.
+
+        The sessions of its processes ended with them. A service with one more slash in its name may
+        be of another Postfix that goes on, so its sessions are doubtful.
         """
-        self._fresh = _with(self._fresh, name)
-        self._quoting = _with(self._quoting, name)[: None if quotes else -1]
+        self._started = _with(self._started, name)
+        self._quoting = _with(self._quoting, name)[: None if quotes_addresses else -1]
         for service in self._services.values():
             if service.name.startswith(name):
-                service.quotes = quotes
-                for process, (session, at, queue) in list(service.held.items()):
-                    if b"/" in service.name[len(name) :]:
-                        service.held[process] = (
-                            Session(session.peer, UNKNOWN, session.reused),
-                            at,
-                            queue,
-                        )
-                    else:
-                        del service.held[process]
+                service.restart(
+                    quotes_addresses=quotes_addresses,
+                    only_perhaps=b"/" in service.name[len(name) :],
+                )
 
     def service(self, name: bytes) -> Service:
-        """The service of this name."""
+        """Return the service of this name: host and tag."""
         found = self._services.get(name)
         if found is None:
-            found = self._services[name] = Service(name)
-            found.quotes = name.startswith(self._quoting)
+            quotes = name.startswith(self._quoting)
+            found = self._services[name] = Service(name, quotes_addresses=quotes)
         return found
 
-    def opened(self, service: Service, process: bytes, session: Session, at: int) -> None:
-        """A process announces a session that it has made, or uses again."""
-        service.held[process] = session, at, b""
-        service.silent = 0
-
-    def broken(self, service: Service, process: bytes) -> None:
-        """A process says that its session has ended and that it tries once more."""
-        service.held.pop(process, None)
-
-    def unreadable(self, service: Service, process: bytes, queue: bytes) -> None:
-        """A line about a recipient cannot be read: what is held is of this request, if it is of any."""
-        session, at, known = service.held.get(process, (None, 0, b""))
-        if session is not None and not known:
-            service.held[process] = session, at, queue
-
-    def over(
-        self,
-        service: Service,
-        process: bytes,
-        queue: bytes,
-        peer: bytes,
-        uses: int,
-        at: int,
-        spent: bytes | None,
+    def session_of_delivery(
+        self, service: Service, pid: bytes, delivery: Delivery, at: int
     ) -> Session | None:
-        """The session that a delivery went over; None where it went over none that is known of.
+        """Return the session that a delivery went over; None where no session is known.
 
-        Told of every line about a recipient, however the delivery went: it ends what is held of other requests. `spent`
-        are its delays.
+        To be called for each recipient's line, whatever its status, because it ends the sessions
+        of other requests.
         """
-        service.tells |= uses > 1
-        held = service.held.get(process)
+        if delivery.conn_use > 1:
+            service.note_conn_use()
+        held = service.session_by_pid.get(pid)
         if held is None:
             return None
-        session, opened, known = held
-        if session.peer in (peer, b"") and (uses == 1 or session.reused):
-            age = at - opened
-            # A request is told by its queue id. Its next attempt has the same one, but begins later.
-            fits = 0 <= age <= SLACK if not known else False
-            if not fits and known in (b"", queue):
-                fits = -SLACK <= age <= min(_seconds(spent), LONGEST) + SLACK
-            # Else the connection was dead, and the one made in its place needed no handshake.
-            fits &= uses > 1 or not session.reused or not service.tells
-            if fits:
-                service.held[process] = session, opened, queue
+        session, opened, request = held
+        age = at - opened
+        if session.relay in (delivery.relay, b"") and (delivery.conn_use == 1 or session.reused):
+            longest = min(seconds(delivery.delays), LONGEST_REQUEST) + SLACK
+            # The next attempt of a request has the same queue ID, but begins later.
+            in_time = -SLACK <= age <= longest and request in (b"", delivery.queue_id)
+            # The reused connection was dead, and the one in its place needed no handshake.
+            dead = session.reused and delivery.conn_use == 1 and service.logs_conn_use
+            if in_time and not dead:
+                service.claim(pid, delivery.queue_id)
                 return session
-            if (
-                age < -SLACK
-            ):  # the clock was set back, and until it has caught up no time tells anything
+            if age < -SLACK:  # the clock was put back: times tell nothing until it catches up
                 self._forget(opened)
-        service.held.pop(process, None)
+        service.close(pid)
         return None
 
-    def without(self, service: Service, at: int, spent: bytes | None) -> Category:
-        """What a delivery counts as that went over no session that is known of."""
-        if service.silent is None:
-            if all(each.silent is None for each in self._services.values()):
-                return UNKNOWN
-            service.silent = SILENT - NEW
-        service.silent += 1
-        took = ROUNDED * _seconds(spent)
-        # A handshake in the second of the first line that is known may have been logged before it.
-        begun = self.known is not None and at - took >= self.known + 1
-        seen = took <= LONGEST and (begun or service.name.startswith(self._fresh))
-        return PLAINTEXT if seen and service.silent <= SILENT else UNKNOWN
+    def outcome_without_session(self, service: Service, at: int, delays: bytes | None) -> Category:
+        """Return whether a delivery that went over no known session was plaintext, or unknown."""
+        if service.deliveries_since_tls is None and not any(
+            each.deliveries_since_tls is not None for each in self._services.values()
+        ):
+            return UNKNOWN
+        service.note_delivery_without_tls()
+        took = DELAYS_ROUNDED * seconds(delays)
+        # A handshake in the second of the first line may have been logged before that line.
+        after = self.complete_since is not None and at - took >= self.complete_since + 1
+        complete = took <= LONGEST_REQUEST and (after or service.name.startswith(self._started))
+        return PLAINTEXT if complete and service.logs_tls else UNKNOWN
 
     def _forget(self, now: int) -> None:
-        """Something is dropped that may still matter."""
-        self.begin(now if self.known is None else max(now, self.known))
+        """Forget something that may still matter."""
+        self.begin(now if self.complete_since is None else max(now, self.complete_since))
 
-    def clear(self, now: int) -> None:
-        """Forget the sessions that are too old to matter, where there are many; where there are very many, all of them.
-
-        Forget services, the first ones met, where there are too many.
-        """
+    def prune(self, now: int) -> None:
+        """Forget what is too old to matter, where there is much; all, where there is very much."""
         while len(self._services) > _SERVICES:
             del self._services[next(iter(self._services))]
             self._forget(now)
-        if self._held() <= self._most:
+        if self._count() <= self._most:
             return
         for service in self._services.values():
-            for process in [
-                process for process, held in service.held.items() if held[1] < now - LONGEST - SLACK
-            ]:
-                del service.held[process]
-        if self._held() > 2 * _HELD:
+            service.prune(now - LONGEST_REQUEST - SLACK)
+        if self._count() > 2 * _SESSIONS:
             self._forget(now)
-        self._most = self._held() + _HELD
+        self._most = self._count() + _SESSIONS
 
-    def _held(self) -> int:
-        return sum(len(service.held) for service in self._services.values())
+    def _count(self) -> int:
+        return sum(len(service.session_by_pid) for service in self._services.values())
+
+    def __iter__(self) -> Iterator[Session]:
+        """Iterate over the last sessions of all processes."""
+        for service in self._services.values():
+            for session, _, _ in service.session_by_pid.values():
+                yield session
 
     # ---- between two runs ----
 
-    def saved(self, now: int) -> Any:
-        """All that still matters at the time of the newest line, as what JSON can say."""
+    def dump(self, now: int) -> Any:
+        """Return all that still matters at the second of the newest line, for JSON."""
         self._most = 0
-        self.clear(now)
-        services = [
-            {
-                "name": service.name.decode("latin-1"),
-                "silent": service.silent,
-                "tells": service.tells,
-                "quotes": service.quotes,
-                "held": [
-                    (
-                        process.decode("latin-1"),
-                        one.peer.decode("latin-1"),
-                        one.sent_as.key,
-                        one.reused,
-                        at,
-                        queue.decode(),
-                    )
-                    for process, (one, at, queue) in service.held.items()
-                ],
-            }
-            for service in self._services.values()
-        ]
-        fresh, quoting = (
-            [each.decode("latin-1") for each in names] for names in (self._fresh, self._quoting)
-        )
+        self.prune(now)
         return {
-            "known": self.known,
-            "fresh": fresh,
-            "quoting": quoting,
-            "told": self.told,
-            "services": services,
+            "complete_since": self.complete_since,
+            "started": [_text(name) for name in self._started],
+            "quoting": [_text(name) for name in self._quoting],
+            "services": [_dump(service) for service in self._services.values()],
         }
 
     @classmethod
-    def restored(cls, saved: Any) -> Sessions:
-        """What was saved; an empty one for None."""
+    def load(cls, dumped: Any) -> Sessions:
+        """Return what `dump` gave; nothing is known for None."""
         made = cls()
-        if saved:
-            made.known, made.told = saved["known"], saved["told"]
-            made._fresh = tuple(each.encode("latin-1") for each in saved["fresh"])
-            made._quoting = tuple(each.encode("latin-1") for each in saved["quoting"])
-            for said in saved["services"]:
-                service = made.service(said["name"].encode("latin-1"))
-                service.silent, service.tells, service.quotes = (
-                    said["silent"],
-                    said["tells"],
-                    said["quotes"],
-                )
-                for process, peer, sent_as, reused, at, queue in said["held"]:
-                    session = Session(peer.encode("latin-1"), BY_KEY[sent_as], reused)
-                    service.held[process.encode("latin-1")] = session, at, queue.encode()
+        if dumped:
+            made.complete_since = dumped["complete_since"]
+            made._started = tuple(map(_bytes, dumped["started"]))
+            made._quoting = tuple(map(_bytes, dumped["quoting"]))
+            services = [_load(service) for service in dumped["services"]]
+            made._services = {service.name: service for service in services}
         return made
 
-    def each_held(self) -> Iterator[Session]:
-        """The sessions that are held."""
-        for service in self._services.values():
-            for session, _, _ in service.held.values():
-                yield session
+
+_NO_SESSION: OpenSession = Session(b"", UNKNOWN, False), 0, b""
+
+
+def _dump(service: Service) -> dict[str, Any]:
+    return {
+        "name": _text(service.name),
+        "deliveries_since_tls": service.deliveries_since_tls,
+        "logs_conn_use": service.logs_conn_use,
+        "quotes_addresses": service.quotes_addresses,
+        "sessions": [
+            (
+                _text(pid),
+                _text(session.relay),
+                session.category.key,
+                session.reused,
+                at,
+                _text(queue_id),
+            )
+            for pid, (session, at, queue_id) in service.session_by_pid.items()
+        ],
+    }
+
+
+def _load(dumped: dict[str, Any]) -> Service:
+    service = Service(_bytes(dumped["name"]), quotes_addresses=dumped["quotes_addresses"])
+    service.deliveries_since_tls = dumped["deliveries_since_tls"]
+    service.logs_conn_use = dumped["logs_conn_use"]
+    for pid, relay, category, reused, at, queue_id in dumped["sessions"]:
+        session = Session(_bytes(relay), BY_KEY[category], reused)
+        service.session_by_pid[_bytes(pid)] = session, at, _bytes(queue_id)
+    return service
+
+
+def _text(name: bytes) -> str:
+    return name.decode("latin-1")
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("latin-1")
 
 
 def _with(names: tuple[bytes, ...], name: bytes) -> tuple[bytes, ...]:
-    """The names with this one last, and not too many."""
+    """Return the names with this one last, and not too many."""
     return (*(each for each in names if each != name), name)[-_SERVICES:]
 
 
-def _seconds(spent: bytes | None) -> float:
-    """How long a request has taken, of `A/B/C/D`: C and D; before Postfix 2.3 nobody knows it."""
-    ours = (spent or b"").split(b"/")[2:]
+def seconds(delays: bytes | None) -> float:
+    """Return how long a request took: C and D of `A/B/C/D`; infinite before Postfix 2.3."""
+    ours = (delays or b"").split(b"/")[2:]
     try:
         return sum(map(float, ours)) if ours else math.inf
-    except ValueError:  # `1.2.3`, which is none of Postfix's
+    except ValueError:  # `1.2.3` is not Postfix's
         return math.inf

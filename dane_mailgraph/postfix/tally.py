@@ -1,299 +1,226 @@
-"""Blocks of a log become `Interval`s and `Day`s: this is where the time of an import goes."""
+"""Blocks of a log become counts of intervals and of relays.
+
+This is where the time of an import goes: `Clients.lines` finds the lines of clients, `Tally._count`
+walks through them, and `Classifier.outcome` says what each counts as.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timezone, tzinfo
-from operator import attrgetter, length_hint
+from itertools import groupby
+from operator import attrgetter, itemgetter
 
 from ..categories import CATEGORIES
-from ..counts import Day, Interval, events
+from ..counts import DayCounts, Interval, events
 from ..log import Clock, heads
 from ..peers import Relays
-from ..times import day_of
-from . import clients, delivery, handshake, interruptions
-from .classify import Kind, Meaning, Meanings
-from .clients import Line
-from .days import Met
-from .interruptions import Interruption
-from .sessions import SLACK, UNKNOWN, Held, Service, Session, Sessions
+from ..times import MINUTE, day_of
+from . import handshake
+from .classify import Classifier
+from .clients import Clients, Fields, split_writer
+from .days import OutcomesOfDay
+from .interruptions import interrupt, interruptions
+from .outcome import CountVector, Outcome
+from .sessions import Sessions
 
-MINUTE = 60
+MOST_INTERVALS = 4000
+"""Intervals kept in memory at a time: almost three days of minutes."""
 
-KEPT = 4000
-"""Intervals, and meanings of a day, kept in memory at a time: almost three days of minutes."""
+_MOST_OUTCOMES = 50 * MOST_INTERVALS
 
 
 class Tally:
-    """Takes blocks of a log and keeps the counts of their intervals."""
+    """Adds up what the lines of a log count as, block by block, until the counts are drained."""
 
     def __init__(
-        self, step: int, ignored: Relays, horizon: int, sessions: Sessions | None = None
+        self, step: int, ignored: Relays, latest_plausible: int, sessions: Sessions | None = None
     ) -> None:
-        """`horizon` is the epoch second after which no line can have been written."""
+        """`step` is the length of an interval in seconds.
+
+        Lines stamped after the epoch second `latest_plausible` are counted nowhere.
+        """
         self._step = step
         self._grain = math.gcd(step, MINUTE)
-        self._horizon = horizon
-        self._clients = clients.Clients(delivery.TEXT)
+        self._latest_plausible = latest_plausible
+        self._clients = Clients()
         self._sessions = sessions or Sessions()
-        self._meanings = Meanings(ignored, self._sessions)
-        self._at = 0
-        """When a client wrote last."""
-        self._minutes: defaultdict[int, list[Meaning]] = defaultdict(list)
-        """Minute -> what was met in it."""
-        self._met = 0
-        """How much that is, as far as blocks have been counted."""
-        self.since: int | None = None
-        """Relays are told only from this interval on: what is before has been counted already."""
-        self.alarms: dict[str, list[int]] = {}
+        self._classifier = Classifier(ignored, self._sessions)
+        self._timeless = Classifier(ignored, Sessions())
+        self._outcomes: defaultdict[int, list[Outcome]] = defaultdict(list)
+        """First second of each minute, or of a part of it -> what its lines count as."""
+        self._outcome_count = 0
+        self._relays_since: int | None = None
+        self.warnings: dict[str, tuple[int, int]] = {}
         """Postfix's warnings by name: how often, and in which minute last."""
         self.first: int | None = None
-        """When the first line was written."""
+        """When the first line of this log was written."""
         self.newest: int | None = None
-        """When the latest line at an end of a block was written, or of a client in it."""
-        self.future = 0
-        """Events stamped after the horizon: counted nowhere."""
-        self.unreadable = 0
-        """Lines without a readable time, as far as they were looked at (see `take`)."""
-        self.nameless = 0
-        """Connections in RFC 5424 lines from which rsyslog has cut the program's name: counted nowhere."""
+        """When the latest line was written of those that were looked at."""
+        self._omitted: Counter[str] = Counter()
 
     @property
-    def omitted(self) -> dict[str, int]:
-        """How many lines were left out, by the names of `OMISSIONS`."""
-        return {
-            "unreadable": self.unreadable,
-            "nameless": self.nameless,
-            "illegible": self.illegible,
-            "future": self.future,
-        }
+    def omitted(self) -> Counter[str]:
+        """How many lines were left out so far, by the names of `OMISSIONS`."""
+        illegible = self._classifier.illegible + self._timeless.illegible
+        return self._omitted + Counter(illegible=illegible)
 
-    @property
-    def illegible(self) -> int:
-        """Lines about a recipient that cannot be read for sure."""
-        return self._meanings.illegible
+    def start_log(self, counted_until: int | None = None) -> None:
+        """Begin with another log, whose lines before this epoch second have been counted before.
 
-    def take(self, block: bytearray, end: int, clock: Clock) -> None:
-        """Count the lines of `block[:end]`.
-
-        Looked at are the first line, the last one and those of clients; all of them where the first or the last holds
-        no readable time.
+        What is before is left out of the counts of relays.
         """
-        begin = block.rfind(b"\n", 0, end - 1) + 1
-        first = heads.stamp_of(_line_at(block, 0, end), clock)
-        self._meet(first, clock)
-        last = heads.stamp_of(_line_at(block, begin, end), clock)
-        known = [at for at in (first, last) if at is not None]
-        if known and self._sessions.known is None:
-            self._sessions.begin(known[0])
-        timeless: list[Meaning] = []
-        if known and clock.crosses_a_fold(min(known), max(known)):
-            self._count_each(block, end, clock, timeless)
+        self._relays_since = counted_until
+        self.first = self.newest = None
+
+    # ---- blocks ----
+
+    def add_block(self, block: bytearray, end: int, clock: Clock) -> None:
+        """Add the lines of `block[:end]` to the counts.
+
+        Looked at are the lines of clients, the first line and the last one; all lines where the
+        first or the last one has no readable time, and within two hours of a change of the clocks,
+        where each line says in which pass of a repeated hour the next one is.
+        """
+        readable = [at for at in _first_and_last(block, end, clock) if at is not None]
+        if readable and self._sessions.complete_since is None:
+            self._sessions.begin(readable[0])
+        if len(readable) < 2:
+            self._omitted["unreadable"] += _count_timeless(block, end, clock)
+        if readable and clock.crosses_a_fold(min(readable), max(readable)):
+            lost = sum(
+                self._add(line, len(line), clock)
+                for line in heads.lines_with(heads.ANY_LINE, block, end)
+            )
         else:
-            self._count_all(block, end, clock, timeless)
-            self._meet(last, clock)
-        lost = sum(bool(each.places) for each in timeless)
-        self.unreadable += (
-            lost if first is not None and last is not None else _without_time(block, end, clock)
-        )
+            lost = self._add(block, end, clock)
+        if len(readable) == 2:
+            self._omitted["unreadable"] += lost
 
-    def _count_all(self, block: bytearray, end: int, clock: Clock, timeless: list[Meaning]) -> None:
-        """Count the lines of a block; `timeless` gets what has no readable time.
+    def _add(self, block: bytearray, end: int, clock: Clock) -> int:
+        """Add the lines of a block; return how many clients' lines would count, had they a time."""
+        first, last = _first_and_last(block, end, clock)
+        self._advance(first, clock)
+        lost = begin = 0
+        for each in interruptions(block, end):
+            lost += self._add_clients(block[begin : each.begin], each.begin - begin, clock)
+            begin = each.begin
+            interrupt(self._sessions, each, clock.read(each.stamp, each.offset))
+        lost += self._add_clients(block[begin:end] if begin else block, end - begin, clock)
+        self._advance(last, clock)
+        return lost
 
-        To look for interruptions costs as much as a fifth of the counting. Postfix cannot be stopped and started without a
-        pause in which no client writes, and the syslog daemon says what it has lost only where it writes at all.
-        """
-        found, nameless = self._clients.lines(block, end)
-        if end < clients.MANY or not self._at:
-            self._sessions.told |= interruptions.by_the_daemon(block, end)
-        done = 0
-        if end >= clients.MANY and found and not self._sessions.told:
-            done = self._count(found, clock, timeless, to_pause=True)
-        if done < len(found) or end < clients.MANY or not found:
-            for each in interruptions.interruptions(block, end, told=self._sessions.told):
-                there = len(self._clients.lines(block, each.begin)[0])
-                self._count(found[done:there], clock, timeless)
-                done = max(done, there)
-                self._interrupt(each, clock)
-            self._count(found[done:], clock, timeless)
-        self._count_nameless(nameless)
+    def _add_clients(self, block: bytearray, end: int, clock: Clock) -> int:
+        if not end:
+            return 0
+        lines, nameless = self._clients.lines(block, end)
+        for times, text in map(handshake.unwrap, nameless):
+            if handshake.summary(text):
+                self._omitted["nameless"] += times
+        return self._count(lines, clock)
 
-    def _interrupt(self, what: Interruption, clock: Clock) -> None:
-        if what.started:
-            self._sessions.started(what.started, quotes=handshake.quotes_addresses(what.version))
-            return
-        at = clock.read(what.stamp, what.offset)
-        if at is not None:
-            self._sessions.begin(at)
-
-    def _count_nameless(self, texts: list[bytes]) -> None:
-        self.nameless += sum(
-            times for times, text in map(handshake.unwrapped, texts) if handshake.session(text)
-        )
-
-    def _meet(self, at: int | None, clock: Clock) -> None:
-        """A line was written then."""
-        if at is not None and at <= self._horizon:
+    def _advance(self, at: int | None, clock: Clock) -> None:
+        """Note that a line was written at this epoch second."""
+        if at is not None and at <= self._latest_plausible:
             clock.advance(at)
             self.first = at if self.first is None else self.first
             self.newest = at if self.newest is None else max(self.newest, at)
 
-    def _count_each(
-        self, block: bytearray, end: int, clock: Clock, timeless: list[Meaning]
-    ) -> None:
-        """The same in the hours around a change of the clocks, where each line's time says which hour the next is of."""
-        for line in heads.lines_with(heads.ANY_LINE, block, end):
-            at = heads.stamp_of(line, clock)
-            if line.startswith(b"<") or clients.CLIENTS.search(line):
-                found, nameless = self._clients.among([line])
-                self._count(found, clock, timeless)
-                self._count_nameless(nameless)
-            for each in interruptions.interruptions(line, len(line)):
-                self._interrupt(each, clock)
-            self._meet(at, clock)
+    # ---- lines ----
 
-    def _count(
-        self, found: list[Line], clock: Clock, timeless: list[Meaning], *, to_pause: bool = False
-    ) -> int:
-        """Put down what these lines say, all of them or those before the first pause; how many they are."""
-        meanings, sessions = self._meanings, self._sessions
-        summaries, local = meanings.summaries, meanings.local
-        services: dict[bytes, tuple[bytes, Service]] = {}
-        written = writer = zone = b""
-        minute = _NO_MINUTE
-        at = begins = 0
-        grain = self._grain
-        lines = iter(found)
-        for a, by_a, b, by_b, c, by_c, d, by_d, process, queue, relay, spent, tls, text in lines:
-            by = by_a or by_b or by_c or by_d
-            if by != writer:
-                writer = by
-                known = services.get(by)
-                if known is None:
-                    offset, name = clients.writer(by)
-                    known = services[by] = offset, sessions.service(name)
-                offset, service = known
-                held = service.held
-                if offset != zone:
-                    zone, written, minute = offset, b"", _NO_MINUTE
-            stamp = a or b or c or d
-            if stamp != written:
-                written = stamp
-                if not stamp.startswith(minute):
-                    minute = stamp[:-2]
-                    when = clock.read(stamp, zone)
-                    self._meet(when, clock)
-                    begins = 0 if when is None else when - when % MINUTE
-                    met = timeless
-                before, at = at or self._at, begins + _SECONDS[stamp[-2:]]
-                if to_pause and at > before + 1:
-                    found = found[: -1 - length_hint(lines)]
-                    break
-                if begins and (grain < MINUTE or met is timeless):
-                    met = self._minutes[at - at % grain]
-            # Nearly all lines are of three kinds, and this loop is where the time goes: it asks nobody about those.
-            if not queue:
-                summary = summaries.get(text)
-                if summary is None:
-                    met.append(meanings.other(service, process, text, at))
-                else:
-                    met.append(summary[0])
-                    held[process] = summary[1], at, b""
-                    service.silent = 0
+    def _count(self, lines: list[Fields], clock: Clock) -> int:
+        """Add clients' lines; return how many would count, had they a readable time."""
+        lost = 0
+        at: int | None = None
+        moment: tuple[bytes, bytes] | None = None
+        outcome_of = self._classifier.outcome
+        for (stamp, writer), run in groupby(lines, _STAMP_AND_WRITER):
+            offset, name = split_writer(writer)
+            if moment != (stamp, offset):
+                moment = stamp, offset
+                at = clock.read(stamp, offset)
+                self._advance(at, clock)
+            if at is None:
+                lost += self._count_without_time(name, run)
                 continue
-            session, opened, request = held.get(process, _NONE)
-            if (
-                session.peer == relay
-                and (request == queue or not request)
-                and 0 <= at - opened <= SLACK
-            ):
-                meaning = session.meanings.get(tls)
-                if meaning is not None:
-                    if not request:
-                        held[process] = session, opened, queue
-                    met.append(meaning)
-                    continue
-            elif relay in local:
-                held.pop(process, None)
-                continue
-            met.append(meanings.sent(service, process, queue, relay, spent, tls, at))
-        self._met += len(found)
-        if begins:
-            self._at = at
-            self._meet(at, clock)
-            sessions.clear(at)
-        return len(found)
+            service = self._sessions.service(name)
+            outcomes = self._outcomes[at - at % self._grain]
+            for line in run:
+                outcomes.append(outcome_of(service, line, at))
+        self._outcome_count += len(lines)
+        if at is not None:
+            self._sessions.prune(at)
+        return lost
+
+    def _count_without_time(self, name: bytes, lines: Iterable[Fields]) -> int:
+        """Return how many lines would count; they say nothing of sessions, as they have no time."""
+        service = self._timeless.sessions.service(name)
+        return sum(bool(self._timeless.outcome(service, line, 0).places) for line in lines)
+
+    # ---- counts ----
 
     @property
-    def full(self) -> bool:
-        """Whether it is time to write down what was counted."""
-        return len(self._minutes) >= KEPT or self._met >= 50 * KEPT
+    def should_flush(self) -> bool:
+        """Whether so much has been counted that it is time to drain it."""
+        return len(self._outcomes) >= MOST_INTERVALS or self._outcome_count >= _MOST_OUTCOMES
 
-    def taken(self, zone: tzinfo | None) -> tuple[list[Interval], list[Day]]:
-        """The intervals in which something was counted, in order, and what was seen of each relay; both are forgotten here."""
-        rows: defaultdict[int, Counter[Kind]] = defaultdict(Counter)
-        days: dict[int, Met] = {}
-        for minute in sorted(self._minutes):
-            met = self._minutes[minute]
+    def drain(self, zone: tzinfo | None) -> tuple[list[Interval], list[DayCounts]]:
+        """Return and forget the counts: intervals in order, and relays by the days of a zone."""
+        vectors: defaultdict[int, Counter[CountVector]] = defaultdict(Counter)
+        days: defaultdict[int, OutcomesOfDay] = defaultdict(OutcomesOfDay)
+        for minute, outcomes in sorted(self._outcomes.items(), key=itemgetter(0)):
             start = minute - minute % self._step
-            rows[start].update(map(_KIND, met))
-            if start <= self._horizon and (self.since is None or start >= self.since):
-                day = day_of(minute, zone)
-                if day not in days:
-                    days[day] = Met()
-                days[day].meet(minute, met)
-        self._minutes.clear()
-        self._met = 0
-        for relays in days.values():
-            for meaning, times in relays.times.items():
-                if meaning.alarm:
-                    alarm = self.alarms.setdefault(meaning.alarm, [0, 0])
-                    alarm[0], alarm[1] = (
-                        alarm[0] + times * meaning.times,
-                        max(alarm[1], relays.last[meaning]),
-                    )
-        return self._intervals(rows), [
-            each for day, relays in days.items() for each in relays.seen(day)
-        ]
+            vectors[start].update(map(_COUNT_VECTOR, outcomes))
+            new = self._relays_since is None or start >= self._relays_since
+            if new and start <= self._latest_plausible:
+                days[day_of(minute, zone)].add(minute, outcomes)
+        self._outcomes.clear()
+        self._outcome_count = 0
+        for of_day in days.values():
+            for name, times, last in of_day.warnings():
+                before, latest = self.warnings.get(name, (0, last))
+                self.warnings[name] = before + times, max(latest, last)
+        relays = [each for day, of_day in days.items() for each in of_day.relays(day)]
+        return self._intervals(vectors), relays
 
-    def _intervals(self, rows: Mapping[int, Counter[Kind]]) -> list[Interval]:
-        made = []
-        for start, kinds in rows.items():
+    def _intervals(self, vectors: Mapping[int, Counter[CountVector]]) -> list[Interval]:
+        intervals = []
+        for start, of_interval in vectors.items():
             counts = [0] * len(CATEGORIES)
-            for kind, times in kinds.items():
-                for place in kind.places:
-                    counts[place] += kind.times * times
-            if start > self._horizon:
-                self.future += events(counts)
+            for vector, lines in of_interval.items():
+                for place in vector.places:
+                    counts[place] += vector.times * lines
+            if start > self._latest_plausible:
+                self._omitted["future"] += events(counts)
             elif any(counts):
-                made.append(Interval(start, tuple(counts)))
-        return made
+                intervals.append(Interval(start, tuple(counts)))
+        return intervals
 
     def intervals(self) -> list[Interval]:
-        """The intervals alone, where nothing is to be known of relays."""
-        return self.taken(timezone.utc)[0]
+        """Return and forget the counts, without those of relays."""
+        return self.drain(timezone.utc)[0]
 
 
-_KIND = attrgetter("kind")
-
-_NONE: Held = Session(b"", UNKNOWN, False), 0, b""
-
-_NO_MINUTE = b"-"
-
-_SECONDS = {b"%02d" % second: min(second, 59) for second in range(100)}
-"""The leap second 60 belongs to its minute."""
+_STAMP_AND_WRITER = itemgetter(0, 1)
+_COUNT_VECTOR = attrgetter("count_vector")
 
 
-def _line_at(block: bytearray, begin: int, end: int) -> bytes:
-    return bytes(block[begin : block.find(b"\n", begin, end)])
+def _first_and_last(block: bytearray, end: int, clock: Clock) -> tuple[int | None, int | None]:
+    """Return the times of the first and the last line of `block[:end]`."""
+    first = block.find(b"\n", 0, end)
+    last = block.rfind(b"\n", 0, end - 1) + 1
+    return (
+        heads.stamp_of(block[: first if first >= 0 else end], clock),
+        heads.stamp_of(block[last:end], clock),
+    )
 
 
-def _without_time(block: bytearray, end: int, clock: Clock) -> int:
-    """How many lines hold no readable time; annotations (`# ...`) and empty lines are not meant to."""
+def _count_timeless(block: bytearray, end: int, clock: Clock) -> int:
+    """Return how many lines have no readable time; annotations and empty lines need none."""
     return sum(
-        1
+        heads.stamp_of(line, clock) is None
         for line in bytes(block[:end]).split(b"\n")
-        if line and not line.startswith(b"#") and heads.stamp_of(line, clock) is None
+        if line and not line.startswith(b"#")
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..categories import CATEGORIES, Category
-from ..counts import Day
+from ..counts import DayCounts
 from ..postfix_warnings import BY_NAME
 from .ledger import Ledger
 
@@ -88,7 +88,7 @@ class RelayTable:
 
     # ---- writing ----
 
-    def add(self, days: Iterable[Day], most: int) -> None:
+    def add(self, days: Iterable[DayCounts], most: int) -> None:
         """Add these days; beyond `most` relays a day they count as `OTHER`, and 0 keeps none."""
         if most:
             rows = [
@@ -102,7 +102,7 @@ class RelayTable:
             ]
             self._ledger.write(_ADD, rows)
 
-    def _row(self, relay_day: Day, most: int) -> str:
+    def _row(self, relay_day: DayCounts, most: int) -> str:
         """The relay under which this is kept."""
         known = self._known.get(relay_day.day)
         if known is None:
@@ -114,7 +114,7 @@ class RelayTable:
             known.add(relay_day.relay)
         return relay_day.relay
 
-    def add_warnings(self, warnings: Mapping[str, list[int]]) -> None:
+    def add_warnings(self, warnings: Mapping[str, tuple[int, int]]) -> None:
         """Add warnings: name -> how often, and when last."""
         self._ledger.write(
             "INSERT INTO warnings VALUES (?, ?, ?) "

@@ -1,0 +1,57 @@
+"""What a line counts as."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .handshake import Summary
+
+
+class CountVector:
+    """What a line adds to the counts. Compared by identity, because that is fast: one for each."""
+
+    __slots__ = ("places", "times")
+
+    def __init__(self, places: tuple[int, ...], times: int) -> None:
+        self.places, self.times = places, times
+
+
+_count_vector = lru_cache(CountVector)
+
+
+class Outcome:
+    """What a line counts as. Compared by identity: one for all lines that say the same."""
+
+    __slots__ = (
+        "count_vector",
+        "key_exchange",
+        "note",
+        "places",
+        "protocol",
+        "relay",
+        "times",
+        "warning",
+    )
+
+    def __init__(
+        self,
+        places: tuple[int, ...],
+        relay: str,
+        note: str,
+        times: int = 1,
+        summary: Summary | None = None,
+        warning: str = "",
+    ) -> None:
+        self.places = places
+        """Positions in `CATEGORIES`; empty for what counts nowhere."""
+        self.times = times
+        """How many lines it stands for: more than 1 where syslog has folded repeats."""
+        self.count_vector = _count_vector(places, times)
+        self.relay = relay
+        """The relay's name, or `@` and a domain; empty for what is about none."""
+        self.note = note
+        """For a person: what it is, or why it counts nowhere."""
+        self.protocol = summary.protocol if summary else ""
+        self.key_exchange = summary.key_exchange if summary else ""
+        self.warning = warning
+        """A key of `postfix_warnings.BY_NAME`, or empty."""
