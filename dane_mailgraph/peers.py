@@ -9,10 +9,10 @@ from typing import NamedTuple
 # ---- relays ---------------------------------------------------------------------------------
 
 RELAY = rb"""
-    (?P<host> [A-Za-z0-9._:-]{0,255} )                          # valid_hostname(), or an address literal
-    \[ (?P<address> [0-9A-Fa-f.:]+ (?:%[A-Za-z0-9._-]+)?        # the address, with a zone where link-local
-                  | [^\s\[\]]*/[^\s\[\]]* ) \]                  # or the path of a unix-domain socket
-    (?: : \d{1,5} )?                                            # which has no port
+    (?P<host> [A-Za-z0-9._:-]{0,255} )                    # valid_hostname(), or an address literal
+    \[ (?P<address> [0-9A-Fa-f.:]+ (?:%[A-Za-z0-9._-]+)?  # with a zone where it is link-local
+                  | [^\s\[\]]*/[^\s\[\]]* ) \]            # or the path of a unix-domain socket
+    (?: : \d{1,5} )?                                      # which has no port
 """
 """A relay as Postfix's client names it: `namaddrport` of its session."""
 
@@ -24,7 +24,7 @@ class Relay(NamedTuple):
     """A server that Postfix's client was connected to."""
 
     host: str
-    """In lower case; chosen by strangers, but of a host name's characters. Empty where it has no name."""
+    """In lower case, of a host name's characters; strangers choose it. Empty where it has none."""
     address: str
     """The address or the socket's path."""
 
@@ -45,10 +45,10 @@ class Relay(NamedTuple):
 
 
 class Relays:
-    """The relays that are counted nowhere: networks, hosts, `.example.org` for all hosts below, `unix` for sockets."""
+    """A set of servers: networks, hosts, `.example.org` for the hosts below, `unix` for sockets."""
 
     def __init__(self, words: str) -> None:
-        """`words` are separated by spaces or commas; raises ValueError for what is neither a network nor a host."""
+        """`words` are separated by spaces or commas; raises ValueError for a wrong one."""
         self._unix = False
         self._hosts: set[str] = set()
         self._below: list[str] = []

@@ -1,4 +1,4 @@
-"""Other programs, asked without a shell and with a time limit."""
+"""Other programs, run without a shell and with a time limit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import subprocess
 from typing import NamedTuple
 
 _SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
-"""Where Postfix and its like are, and where the PATH of most users does not lead."""
+"""Where Postfix's commands are; the PATH of most users lacks them."""
 
-_LATE = 124
-"""The status that timeout(1) gives, too."""
+_TIMED_OUT = 124
+"""The exit status, as of timeout(1)."""
 
 
 class Output(NamedTuple):
@@ -60,7 +60,7 @@ def ask(
             extra_groups=account.groups if account else None,
         )
     except subprocess.TimeoutExpired:
-        return Output(_LATE, "", f"no answer within {seconds:g} seconds")
+        return Output(_TIMED_OUT, "", f"no answer within {seconds:g} seconds")
     except OSError as error:
         return Output(126, "", str(error))
     out, err = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))

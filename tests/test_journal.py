@@ -1,4 +1,7 @@
-"""The journal counts as a log does: exactly once, whatever happens to it. With a real journald: `test_systemd.py`."""
+"""The journal counts as a log does: exactly once, whatever happens to it.
+
+`test_systemd.py` has a real journald.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import shutil
 import signal
 import sqlite3
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -77,7 +79,8 @@ class Journald(Host):
     def entry(self, message: object, *, at: int | None = None, **fields: object) -> dict[str, Any]:
         self.sequence += 1
         at = (self.now if at is None else at) * 1_000_000 + self.sequence % 1_000_000
-        cursor = f"s=7b5d;i={self.sequence:x};b=4e2e;m={at - START:x};t={at:x};x={self.sequence * 7919:x}"
+        number = self.sequence
+        cursor = f"s=7b5d;i={number:x};b=4e2e;m={at - START:x};t={at:x};x={number * 7919:x}"
         stamps = {
             "__CURSOR": cursor,
             "__REALTIME_TIMESTAMP": str(at),
@@ -303,7 +306,7 @@ def test_what_was_vacuumed_before_it_was_read_is_unknown(host: Journald) -> None
 
 
 def test_what_was_vacuumed_after_it_was_read_is_not_lost(host: Journald) -> None:
-    """A quiet mail server on a busy machine: Postfix's last entry goes, younger ones of others stay."""
+    """On a busy machine Postfix's last entry goes, and younger ones of others stay."""
     host.connect(2)
     host.collect()
     host.now += 7200
@@ -413,7 +416,8 @@ def test_a_bookmark_that_is_no_cursor_is_said_and_counting_goes_on_when_it_is_fo
 
     said = refused(host)
     assert said.startswith(
-        "The journal cannot be read from the bookmark in ledger.sqlite on: Failed to seek to cursor: Invalid argument; "
+        "The journal cannot be read from the bookmark in ledger.sqlite on: "
+        "Failed to seek to cursor: Invalid argument; "
     )
     (forget,) = re.findall(r'`sqlite3 ledger\.sqlite "(.*)"`', said)
     with closing(sqlite3.connect(host.ledger.path)) as ledger, ledger:
@@ -437,7 +441,8 @@ def test_a_machine_without_journalctl_is_told_so(
     monkeypatch.setenv("PATH", "/nowhere")
 
     assert refused(host) == (
-        "journalctl cannot be started: No such file or directory; install systemd, or set `log` to the file that Postfix logs to."
+        "journalctl cannot be started: No such file or directory; "
+        "install systemd, or set `log` to the file that Postfix logs to."
     )
 
 

@@ -1,4 +1,7 @@
-"""Whatever is done to the log, each of its lines is counted once; and what is really lost is unknown, not zero."""
+"""Whatever is done to the log, each of its lines is counted once; what is lost is unknown.
+
+`test_order.py` has the order of reading as a table.
+"""
 
 from __future__ import annotations
 
@@ -1094,7 +1097,7 @@ def test_savelog_loses_and_doubles_nothing(tmp_path: Path, options: list[str]) -
 
 
 class Histories(RuleBasedStateMachine):
-    """Anything that is done to a log, in any order, by a writer that keeps it open as syslog daemons do."""
+    """Anything that is done to a log, in any order, by a writer that keeps it open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -1119,7 +1122,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self, grace: int, dated: bool) -> None:
         self.dated = dated
         self.host.rules = self.host.rules._replace(grace=grace)
-        self.host.collect()  # the first look counts what the log holds then, and no file that was rotated before
+        self.host.collect()  # counts what the log holds now, and no file rotated before
 
     # ---- the writer ----
 

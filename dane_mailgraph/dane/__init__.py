@@ -1,4 +1,4 @@
-"""TLSA records, certificates, resolvers."""
+"""DANE: TLSA records, the certificates they match, and the resolvers that vouch for them."""
 
 from .certificates import PEM_CERTIFICATE, chain_of, pem_groups
 from .resolver import Answer, Resolv, loopback

@@ -1,4 +1,4 @@
-"""openssl(1): certificates and the chains they form."""
+"""Certificates in PEM files and the chains they form, read by openssl(1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _SUBJECT_FORMAT = "oneline,-esc_msb"
 
 
 def pem_groups(text: str, *, mixed: bool) -> list[list[str]]:
-    """The PEM certificates of a file; in a mixed one (smtpd_tls_chain_files) each private key begins another chain."""
+    """Return the PEM certificates of a file, chain by chain.
+
+    In a `mixed` file (smtpd_tls_chain_files) each private key begins another chain.
+    """
     groups: list[list[str]] = [[]]
     for block in _BLOCK.finditer(text):
         if block[2]:
@@ -33,9 +36,9 @@ def pem_groups(text: str, *, mixed: bool) -> list[list[str]]:
 
 
 def chains(path: str, name: str) -> list[Chain]:
-    """What a PEM file holds for a server of this name: one chain, or several in the form of smtpd_tls_chain_files.
+    """Read the chains in a PEM file for a server of this name; raises SourceError.
 
-    Raises SourceError.
+    There is one, or several in the form of smtpd_tls_chain_files.
     """
     try:
         with open(path, encoding="ascii", errors="replace") as file:
@@ -48,25 +51,27 @@ def chains(path: str, name: str) -> list[Chain]:
     groups = pem_groups(text, mixed=bool(first and first[1]))
     if first and not groups:
         raise SourceError(
-            f"{path} holds a private key and no certificate; name the file of the certificate, with its chain."
+            f"{path} holds a private key and no certificate; "
+            "name the file of the certificate, with its chain."
         )
     found = [each for each in (chain_of(path, group, name) for group in groups) if each]
     if not found and ask("openssl", "version") is None:
         raise SourceError(f"{path} cannot be read: there is no command openssl; install it.")
-    # A block that was cut off is not among the groups, and the next would be taken for the server's own.
+    # A block that is cut off is in no group, and the next one would pass for the server's own.
     if (
         not found
         or len(found) < len(groups)
         or sum(map(len, groups)) < text.count("-----BEGIN CERTIFICATE-----")
     ):
         raise SourceError(
-            f"{path} is damaged or no PEM file of certificates; see what `openssl x509 -noout -text` says of it."
+            f"{path} is damaged or no PEM file of certificates; "
+            "see what `openssl x509 -noout -text` says of it."
         )
     return found
 
 
 def chain_of(path: str, group: list[str], name: str) -> Chain | None:
-    """The chain of these PEM certificates, the server\'s own first; None where one cannot be read."""
+    """Read the chain of these PEM certificates, the leaf first; None where one cannot be read."""
     certificates = [each for each in map(_certificate, group) if each]
     if len(certificates) < len(group):
         return None
@@ -76,13 +81,12 @@ def chain_of(path: str, group: list[str], name: str) -> Chain | None:
 
 
 def _certificate(pem: str) -> Certificate | None:
-    said = ask(
-        "openssl", "x509", "-noout", "-subject", "-nameopt", _SUBJECT_FORMAT, "-dates", "-pubkey", stdin=pem
-    )
-    if said is None or said.status:
+    options = "-noout", "-subject", "-nameopt", _SUBJECT_FORMAT, "-dates", "-pubkey"
+    answer = ask("openssl", "x509", *options, stdin=pem)
+    if answer is None or answer.status:
         return None
-    fields = dict(re.findall(r"^(subject|notBefore|notAfter)=\s*(.*)$", said.out, re.MULTILINE))
-    key = re.search(r"-----BEGIN PUBLIC KEY-----\s([^-]*)-----END", said.out)
+    fields = dict(re.findall(r"^(subject|notBefore|notAfter)=\s*(.*)$", answer.out, re.MULTILINE))
+    key = re.search(r"-----BEGIN PUBLIC KEY-----\s([^-]*)-----END", answer.out)
     if not key or len(fields) < 3:
         return None
     begins, ends = (ssl.cert_time_to_seconds(fields[each]) for each in ("notBefore", "notAfter"))
@@ -95,7 +99,7 @@ def _certificate(pem: str) -> Certificate | None:
 
 
 def _anchors(group: list[str]) -> list[bool]:
-    """For each certificate of a chain whether the first leads to it, as openssl verifies."""
+    """Return for each certificate of a chain whether openssl verifies the leaf against it."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, str(number)) for number in range(len(group))]
         together = os.path.join(folder, "all")
@@ -111,5 +115,5 @@ def _anchors(group: list[str]) -> list[bool]:
             "-untrusted",
             together,
         )
-        said = [ask(*verify, "-trusted", each, paths[0]) for each in paths]
-    return [each is not None and each.status == 0 for each in said]
+        answers = [ask(*verify, "-trusted", each, paths[0]) for each in paths]
+    return [each is not None and each.status == 0 for each in answers]

@@ -1,7 +1,7 @@
-"""What the resolvers of a resolv.conf answer, and whether they vouch for it (the AD bit), by dnspython.
+"""DNS answers of the resolvers in a resolv.conf, and whether they are validated (the AD bit).
 
-The questions are those that Postfix asks: with DO and AD set, of the servers and in the order that the C
-library takes from the file.
+The queries are those that Postfix sends: with DO and AD set, to the servers and in the order that
+the C library takes from the file.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..errors import reason
 PATH = "/etc/resolv.conf"
 
 _SERVERS = 3
-"""The C library looks at no more (MAXNS in resolv.h)."""
+"""The C library uses no more (MAXNS in resolv.h)."""
 
 _SECONDS = 3.0
-"""For one answer, and for as many servers as there are."""
+"""Time limit for the answer of one server."""
 
 
 class Resolv(NamedTuple):
@@ -25,15 +25,17 @@ class Resolv(NamedTuple):
 
     path: str
     text: str | None
-    """None where it is absent or cannot be read; the C library then asks 127.0.0.1."""
+    """None where it is absent or cannot be read: the C library then asks 127.0.0.1."""
     trouble: str = ""
     """Why it cannot be read."""
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The addresses asked, in order (resolv.conf(5))."""
-        named = [words[1] for words in self._lines if words[0] == "nameserver" and len(words) > 1]
-        return tuple(named[:_SERVERS]) or ("127.0.0.1",)
+        """The addresses to ask, in order (resolv.conf(5))."""
+        addresses = [
+            words[1] for words in self._lines if words[0] == "nameserver" and len(words) > 1
+        ]
+        return tuple(addresses[:_SERVERS]) or ("127.0.0.1",)
 
     @property
     def trust_ad(self) -> bool:
@@ -46,7 +48,7 @@ class Resolv(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came of one question."""
+    """The answer to one question, or why there is none."""
 
     question: str
     """`_25._tcp.mail.example.org TLSA`."""
@@ -54,7 +56,7 @@ class Answer(NamedTuple):
     code: str
     """`NOERROR`, `NXDOMAIN`, `SERVFAIL`..., empty where no answer came."""
     secure: bool
-    """The AD bit: the resolver says that it has validated."""
+    """The AD bit: the resolver says that it has validated the answer."""
     records: tuple[str, ...]
     """Those of the type asked for, as zone files spell them."""
     trouble: str = ""
@@ -62,7 +64,7 @@ class Answer(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether it tells what there is, be it nothing."""
+        """Whether it is final: there are these records, or there are none."""
         return self.code in ("NOERROR", "NXDOMAIN")
 
 
@@ -78,7 +80,7 @@ def read(path: str = PATH) -> Resolv:
 
 
 def loopback(server: str) -> bool:
-    """Whether an address is on this machine, so that nobody between can set an AD bit."""
+    """Return whether an address is on this machine, so that no one on the way can set AD."""
     try:
         return ip_address(server.partition("%")[0]).is_loopback
     except ValueError:
@@ -118,7 +120,7 @@ def ask(name: str, kind: str, server: str, port: int = 53) -> Answer:
 
 
 def look_up(name: str, kind: str, resolv: Resolv, port: int = 53) -> Answer:
-    """Ask the servers of a resolv.conf in order, until one knows; the last answer where none does."""
+    """Ask the servers of a resolv.conf in order until one answers; else return the last failure."""
     for server in resolv.servers:
         answer = ask(name, kind, server, port)
         if answer.known:

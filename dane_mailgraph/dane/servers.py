@@ -1,4 +1,4 @@
-"""A name and a port that receive mail."""
+"""Mail servers as the command line names them: NAME or NAME:PORT."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Target(NamedTuple):
 
     @property
     def record(self) -> str:
-        """Where its TLSA records are."""
+        """The name of its TLSA records: `_25._tcp.mail.example.org`."""
         return f"_{self.port}._tcp.{self.name}"
 
 
@@ -46,6 +46,7 @@ def target(text: str) -> Target:
         )
     if colon and not (port.isdecimal() and 0 < int(port) < 65536):
         raise UsageError(
-            f"{text!r} has no port from 1 to 65535 behind the colon; name a server as in --mx mail.example.org:25."
+            f"{text!r} has no port from 1 to 65535 behind the colon; "
+            "name a server as in --mx mail.example.org:25."
         )
     return Target(name.rstrip(".").lower(), int(port) if colon else SMTP)

@@ -1,4 +1,4 @@
-"""TLSA records and the certificates that they match (RFC 6698, for SMTP as RFC 7672 has it)."""
+"""TLSA records and the certificates that they match (RFC 6698; for SMTP, RFC 7672)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _DIGESTS = {1: "sha256", 2: "sha512"}
 
 
 class Tlsa(NamedTuple):
-    """One record."""
+    """One TLSA record."""
 
     usage: int
-    """3 DANE-EE, 2 DANE-TA; 0 and 1 mean nothing to a mail server."""
+    """3 DANE-EE, 2 DANE-TA; mail clients ignore 0 and 1 (RFC 7672, section 3.1.3)."""
     selector: int
     """0 the whole certificate, 1 its public key."""
     matching: int
@@ -28,18 +28,18 @@ class Tlsa(NamedTuple):
 
     @property
     def in_full(self) -> str:
-        """As a zone file has it."""
+        """The data of the record as a zone file has it."""
         return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
 
     @property
     def usable(self) -> bool:
-        """Whether a mail client can do anything with it (RFC 7672, section 3.1)."""
+        """Whether a mail client can use it (RFC 7672, section 3.1)."""
         length = {0: len(self.data), 1: 32, 2: 64}.get(self.matching)
         return self.usage in (2, 3) and self.selector in (0, 1) and len(self.data) == length
 
 
 class Certificate(NamedTuple):
-    """What is asked of a certificate."""
+    """One certificate."""
 
     der: bytes
     spki: bytes
@@ -51,24 +51,24 @@ class Certificate(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """A certificate that Postfix serves, with the issuers that it sends along."""
+    """A server's certificate (the leaf), with the issuers that the server sends along."""
 
     path: str
     certificates: tuple[Certificate, ...]
-    """The server's own first."""
+    """The leaf first."""
     named: bool = True
-    """The server's own certificate is for the name asked for."""
+    """The leaf is for the name of the server."""
     anchors: tuple[bool, ...] = ()
-    """For each certificate whether the server's own leads to it by valid signatures and dates."""
+    """For each certificate whether the leaf leads to it by valid signatures and dates."""
 
     @property
     def own(self) -> Certificate:
-        """The server's own certificate."""
+        """The leaf."""
         return self.certificates[0]
 
 
 def read(text: str) -> Tlsa | None:
-    """A record as zone files spell it; None for what is none."""
+    """Read the data of a record as a zone file has it; None where it is no TLSA record."""
     match = re.fullmatch(r"(\d{1,3}) (\d{1,3}) (\d{1,3}) ([0-9A-Fa-f ]*)", text)
     if not match:
         return None
@@ -81,7 +81,7 @@ def read(text: str) -> Tlsa | None:
 
 
 def of(certificate: Certificate, usage: int = 3, selector: int = 1, matching: int = 1) -> Tlsa:
-    """The record that matches a certificate."""
+    """Return the record that matches a certificate."""
     chosen = certificate.spki if selector else certificate.der
     digest = _DIGESTS.get(matching)
     return Tlsa(
@@ -90,10 +90,10 @@ def of(certificate: Certificate, usage: int = 3, selector: int = 1, matching: in
 
 
 def matches(record: Tlsa, chain: Chain) -> bool:
-    """Whether a client would accept this chain for this record.
+    """Return whether a mail client accepts this chain for this record (RFC 7672, section 3.1).
 
-    DANE-EE(3) looks at the server's own key or certificate alone, neither at names nor at dates; DANE-TA(2) at
-    each certificate that is sent, and then wants the name, the signatures and the dates to be right.
+    DANE-EE(3) compares the leaf alone and ignores names and dates. DANE-TA(2) compares each
+    certificate of the chain, and the name, the signatures and the dates must be right too.
     """
     if not record.usable:
         return False

@@ -1,4 +1,4 @@
-"""What to publish for a certificate: lines of a zone file, with what would break them."""
+"""The TLSA records to publish for a certificate, as a zone file with advice in its comments."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from .tlsa import Chain, Tlsa
 
 
 def zone_lines(chains: Sequence[Chain], targets: Sequence[Target], now: int) -> Iterator[str]:
-    """The records that a mail client would accept these chains for (RFC 7672, section 3.1), for each port of one server."""
-    # Comments rather than standard error: the advice is for the day of the renewal, and on that day whoever
-    # renews finds it beside the records.
+    """Give the records by which mail clients accept these chains, for each port of one server.
+
+    They are 3 1 1 of each leaf, and 2 1 1 of each issuer that is sent along (RFC 7672, 3.1).
+    """
+    # The advice is for the day of the renewal, so it stands in comments beside the records.
     name = targets[0].name
     issued = False
     for chain in chains:
-        yield from _comment(
-            f"{chain.path}: {chain.own.subject}, valid until {format_day(chain.own.ends, timezone.utc)}."
-        )
+        until = format_day(chain.own.ends, timezone.utc)
+        yield from _comment(f"{chain.path}: {chain.own.subject}, valid until {until}.")
         for trouble in _troubles(chain, name, now):
             yield from _comment(f"WARN: {trouble}")
         yield from _records(tlsa.of(chain.own), targets)
@@ -36,17 +37,20 @@ def zone_lines(chains: Sequence[Chain], targets: Sequence[Target], now: int) -> 
 
 
 def _issuers(chain: Chain) -> dict[Tlsa, str]:
-    """The records of what is sent along, with the subjects; a cross-signed issuer has one key in two certificates."""
+    """Return the records of the issuers, with their subjects.
+
+    A cross-signed issuer has one key in two certificates, and so one record.
+    """
     own = tlsa.of(chain.own, 2)
     records = {tlsa.of(each, 2): each.subject for each in chain.certificates[1:]}
     return {record: subject for record, subject in records.items() if record != own}
 
 
 def _troubles(chain: Chain, name: str, now: int) -> Iterator[str]:
-    """What is wrong with the chain as it is."""
+    """Give what is wrong with the chain now, a sentence each."""
     own, issuers = chain.own, _issuers(chain)
-    dated = own.begins <= now <= own.ends
-    if not dated:
+    is_valid_now = own.begins <= now <= own.ends
+    if not is_valid_now:
         date = (
             f"It expired on {format_day(own.ends, timezone.utc)}"
             if own.ends < now
@@ -56,29 +60,35 @@ def _troubles(chain: Chain, name: str, now: int) -> Iterator[str]:
         yield f"{date}. 3 1 1 does not look at the date (RFC 7672, section 3.1.1){without}."
     if issuers and not chain.named:
         yield (
-            f"It is not for the name {name}. 3 1 1 does not look at the name (RFC 7672, section 3.1.1); "
-            "2 1 1 does, so there is none here."
+            f"It is not for the name {name}. 3 1 1 does not look at the name "
+            "(RFC 7672, section 3.1.1); 2 1 1 does, so there is none here."
         )
-    if dated and chain.named:
+    if is_valid_now and chain.named:
         for record, subject in issuers.items():
             if not tlsa.matches(record, chain):
-                yield f"{subject}, which is in the file, does not verify as its issuer, so there is no 2 1 1 of it here."
+                yield (
+                    f"{subject}, which is in the file, does not verify as its issuer, "
+                    "so there is no 2 1 1 of it here."
+                )
 
 
 def _advice(name: str, *, issued: bool) -> Iterator[str]:
-    """What would break the records one day; commands each on a line of its own, to be copied."""
+    """Give what would break the records later; each command is a line of its own, to be copied."""
     yield from _comment(
-        "3 1 1 is the digest of the key: keep the key at renewals (certbot renew --reuse-key). Before the server uses "
-        "another key, publish that key's 3 1 1 beside this one and wait two TTLs:"
+        "3 1 1 is the digest of the key: keep the key at renewals (certbot renew --reuse-key). "
+        "Before the server uses another key, publish that key's 3 1 1 beside this one and wait "
+        "two TTLs:"
     )
     yield ";   openssl pkey -in next.key -pubout -outform DER | sha256sum"
     yield from _comment(
-        "Do not publish 3 0 1 instead: it is the digest of the whole certificate, and every renewal breaks it."
+        "Do not publish 3 0 1 instead: it is the digest of the whole certificate, "
+        "and every renewal breaks it."
     )
     if issued:
         yield from _comment(
-            f"2 1 1 holds only as long as the server sends that issuer along and the certificate is for {name} and not "
-            "expired (RFC 7672, section 3.1.2). Authorities change their issuers: compare at each renewal."
+            "2 1 1 holds only as long as the server sends that issuer along and the certificate "
+            f"is for {name} and not expired (RFC 7672, section 3.1.2). Authorities change their "
+            "issuers: compare at each renewal."
         )
     yield from _comment("Usages 0 and 1 mean nothing to mail servers (RFC 7672, section 3.1.3).")
 

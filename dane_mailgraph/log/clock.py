@@ -136,7 +136,7 @@ class Clock:
         return max(at for at in years if at <= self._latest + DAY)
 
     def _local(self, year: int, month: int, day: int, hour: int, minute: int) -> int:
-        """Return the epoch second of a local time; an hour that spring skips is the one after it."""
+        """Return the epoch second of a local time; an hour that spring skips is the one after."""
         early, late = (
             int(datetime(year, month, day, hour, minute, tzinfo=self._zone, fold=fold).timestamp())
             for fold in (0, 1)

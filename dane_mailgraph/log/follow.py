@@ -126,9 +126,10 @@ class FollowedFile:
         return False
 
     def pieces(self, positions: Bookmark, now: int, read_at: int) -> Iterator[FilePiece]:
-        """Give the files to read, oldest first and the log last, each open until the next is asked for.
+        """Give the files to read, oldest first and the log last.
 
-        `read_at` is when the log was last read to its end. Raises SourceError.
+        Each is open until the next is asked for. `read_at` is when the log was last read to its
+        end. Raises SourceError.
         """
         for piece in self._pieces(positions, now, read_at):
             yield piece
@@ -142,7 +143,7 @@ class FollowedFile:
             last = positions[-1]
             order, logs = self._settled(stack, positions, now, read_at)
             plan = readings(order, last, os.path.realpath(self.path), now)
-            # A log without a whole line has not been read, and that line may go on in the next new file.
+            # Of a log without a whole line nothing was read: the line may go on in a new file.
             waiting = b"" if last.length else last.line_start.encode("latin-1")
             line_start, lost = b"", False
             for step, log, reading in zip(order, logs, plan, strict=True):
@@ -201,7 +202,10 @@ class FollowedFile:
     def _settled(
         self, stack: ExitStack, positions: Bookmark, now: int, read_at: int
     ) -> tuple[list[Step], list[LogFile | None]]:
-        """Return the order and its files, open, as they were at one moment: names may change meanwhile."""
+        """Return the order and its files, open, as they were at one moment.
+
+        Names may change meanwhile; then they are looked up again.
+        """
         for left in reversed(range(_TRIES)):
             try:
                 with ExitStack() as trial:

@@ -1,4 +1,4 @@
-"""The head of a line: its time, its host, its tag."""
+"""The heads of log lines: time, host and tag. A new format of a head belongs here."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ ZONE = r"[Zz]|[+-]\d\d:?\d\d"
 TIME = rf"{YEARLESS}|{DATED}"
 STAMP = rf"({TIME})(?:{FRACTION})?({ZONE})?"
 
-HOST = r"[^ \n]*[^ :\n]"  # one word of the line, which has more; what ends with a colon is a tag already
+HOST = r"[^ \n]*[^ :\n]"  # one word, but not the last; one that ends with a colon is a tag
 
 NAME = r"[^\x00-\x20\[\x7f]*/"  # syslog_name may be anything and may hold a slash
 
 MARK = r"(?:\xef\xbb\xbf)"  # a byte order mark may begin the MSG of RFC 5424
 
-DATA = r'(?:-|(?:\[[^ \]"\n]+(?:\ [^ =\]"\n]+="(?:[^"\\\]\n]|\\.)*")*\])+)'  # STRUCTURED-DATA, RFC 5424 section 6.3
+# STRUCTURED-DATA, RFC 5424 section 6.3
+DATA = r'(?:-|(?:\[[^ \]"\n]+(?:\ [^ =\]"\n]+="(?:[^"\\\]\n]|\\.)*")*\])+)'
 
 
 def compiled(pattern: str) -> re.Pattern[bytes]:
-    """The pattern, verbose, `^` and `$` at every line."""
+    """Compile a verbose pattern for bytes; `^` and `$` match at every line."""
     return re.compile(pattern.encode(), re.VERBOSE | re.MULTILINE)
 
 
 ANY_LINE = re.compile(rb".+")
 
 RFC5424 = 0x3C
-"""With `<` begin the lines of RFC 5424, and no others."""
+"""The byte `<`, with which a line of RFC 5424 begins and no other does."""
 
 
 def lines_with(sign: re.Pattern[bytes], block: bytearray, end: int) -> list[bytearray]:
-    """The lines of `block[:end]` that hold `sign`, which runs to the end of its line.
+    """Return the lines of `block[:end]` that hold `sign`, which runs to the end of its line.
 
-    A mail log is mostly lines that count nowhere: only these few are looked at, each from its start.
+    Most lines of a mail log count nowhere, so only these few are cut out.
     """
     rfind = block.rfind
     return [
@@ -50,7 +51,7 @@ def lines_with(sign: re.Pattern[bytes], block: bytearray, end: int) -> list[byte
 
 
 class Entry(NamedTuple):
-    """One line, taken apart for a person to see."""
+    """One line of a log, taken apart."""
 
     at: int | None
     """Epoch second, None where the stamp cannot be read."""
@@ -67,18 +68,18 @@ _TAG5424 = compiled(rf"\ {HOST}\ (\S+)\ \S+\ \S+\ {DATA}\ {MARK}?\ ?(.*)$")
 
 
 def stamp_of(line: bytes | bytearray, clock: Clock) -> int | None:
-    """When the line was written, in epoch seconds; None where its head holds no readable time."""
+    """Return when a line was written, in epoch seconds; None where its time cannot be read."""
     head = _ANY.match(line)
     return clock.read(head[1], head[2] or b"") if head else None
 
 
 def stamped(line: bytes) -> bool:
-    """Whether a line begins with a time, as every whole one does."""
+    """Return whether a line begins with a time, as every whole one does."""
     return bool(_ANY.match(line))
 
 
 def entry(line: bytes, clock: Clock) -> Entry | None:
-    """Take one line apart, whoever wrote it; None where it has no head to speak of."""
+    """Take one line of any program apart; None where it has no time or no tag."""
     head = _ANY.match(line)
     if head is None:
         return None

@@ -1,4 +1,4 @@
-"""What tells a file from the next one that gets its inode's number."""
+"""What tells a file from a later one that gets the same inode number."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 from typing import NamedTuple
 
 _GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1
-"""FS_IOC_GETVERSION of linux/fs.h: the generation of an inode, another one each time that the number is given anew."""
+"""FS_IOC_GETVERSION of linux/fs.h: an inode's generation, new each time its number is reused."""
 
 _AT_EMPTY_PATH, _STATX_BTIME = 0x1000, 0x800
 _STATX = struct.Struct("=I76xqI164x")
-"""Of struct statx (linux/stat.h): the mask of what is known, seconds and nanoseconds of the birth time."""
+"""Of struct statx (linux/stat.h): the mask, and the birth time as seconds and nanoseconds."""
 
 
 class Inode(NamedTuple):
@@ -21,22 +21,22 @@ class Inode(NamedTuple):
 
     number: int
     generation: int
-    """The file system's generation, else the birth time in nanoseconds; 0 where the file system has neither."""
+    """The generation, else the birth time in nanoseconds; 0 where the file system has neither."""
 
     @classmethod
     def of(cls, descriptor: int) -> Inode:
-        """The inode of an open file."""
+        """Return the inode of an open file."""
         return cls(os.fstat(descriptor).st_ino, _generation(descriptor) or _born(descriptor))
 
     def may_be(self, other: Inode) -> bool:
-        """Whether nothing tells them apart."""
+        """Return whether nothing tells them apart."""
         return self.number == other.number and (
             self.generation == other.generation or not (self.generation and other.generation)
         )
 
 
 def _generation(descriptor: int) -> int:
-    """0 where the file system has none: ext4, xfs and btrfs have it; overlayfs, tmpfs and NFS do not."""
+    """Return the generation; 0 on overlayfs, tmpfs and NFS: ext4, xfs and btrfs have one."""
     try:
         return int.from_bytes(fcntl.ioctl(descriptor, _GETVERSION, bytes(8))[:4], sys.byteorder)
     except OSError:
@@ -44,7 +44,7 @@ def _generation(descriptor: int) -> int:
 
 
 def _born(descriptor: int) -> int:
-    """The birth time; 0 where the file system, the kernel, the C library or Python has none."""
+    """Return the birth time in nanoseconds; 0 where file system, kernel, libc or Python lack it."""
     try:
         import ctypes  # here, since most logs are on file systems with generations
     except (

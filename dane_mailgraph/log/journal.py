@@ -32,7 +32,7 @@ FOLDERS = ("/var/log/journal", "/run/log/journal")
 """Where systemd-journald(8) keeps its files, each machine's in a folder of its own."""
 
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
-"""SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: `Suppressed N messages from UNIT`, N in N_DROPPED."""
+"""SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: `Suppressed N messages from UNIT`."""
 
 _FIELDS = (
     "MESSAGE",

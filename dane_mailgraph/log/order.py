@@ -33,7 +33,7 @@ class Candidate(Protocol):
 
     @property
     def length(self) -> int | None:
-        """Its bytes, unpacked; None where it cannot be unpacked. Raises SourceError like `content`."""
+        """Its bytes, unpacked; None where it is damaged. Raises SourceError like `content`."""
 
 
 class Step(NamedTuple):

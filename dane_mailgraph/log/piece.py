@@ -49,7 +49,7 @@ class FilePiece:
         )
 
     def unfinished_line(self) -> bytes:
-        """Return the start of its last line, which goes on in the next file, and finish this one."""
+        """Finish it, and return the start of its last line, which goes on in the next file."""
         self._finished |= bool(self.blocks.unfinished)
         return self.blocks.unfinished
 

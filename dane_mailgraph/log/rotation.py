@@ -1,4 +1,4 @@
-"""The files beside a log that were the log before, by their names."""
+"""The files beside a log, and what their names say of rotation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .files import source_errors
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
 
 _ROTATED = r"[.-](?:(\d{1,4})|\d{8}(?:-\d+)?|\d{4}-\d\d-\d\d\S*)"
-"""What logrotate, savelog and dated rotations put behind the log's name, but for the compression."""
+"""What logrotate, savelog and dated rotations append to the log's name, before `.gz`."""
 
 _DATE = r"(?:19|20)\d\d[-._]?[01]\d[-._]?[0-3]\d"
 """A date in the name of the log to which a symbolic link points today."""
@@ -74,7 +74,7 @@ def beside(log: str, earlier: Iterable[str], inodes: Collection[int]) -> list[Fi
 
 
 def _entries(bases: tuple[str, ...], inodes: Collection[int]) -> Iterator[tuple[str, int]]:
-    """Give path and inode of the files beside these paths that begin alike or have such an inode."""
+    """Give path and inode of the files beside these paths that may have been the log."""
     _, begins = _names(bases)
     for folder in dict.fromkeys(os.path.dirname(base) for base in bases):
         if os.path.isdir(folder):
