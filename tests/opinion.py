@@ -224,20 +224,6 @@ def rfc3339_stamp(stamp: bytes) -> int | None:
 
 def unwrapped(text: bytes) -> tuple[int, bytes]:
     """How often a text stands for itself, and what Postfix wrote."""
-    if text.startswith(b"[ID "):
-        prefix, bracket, rest = text[4:].partition(b"] ")
-        serial, space, origin = prefix.partition(b" ")
-        facility, dot, severity = origin.partition(b".")
-        small = LETTERS.lower()
-        good = bracket and space and dot and serial and facility and severity
-        if (
-            not good
-            or not only(serial, DIGITS)
-            or not only(facility, small + DIGITS)
-            or not only(severity, small)
-        ):
-            return 1, text
-        text = rest
     if text.startswith(b"message repeated "):
         count, words, rest = text[17:].partition(b" times: [ ")
         if words and count and len(count) <= 9 and only(count, DIGITS) and rest.endswith(b"]"):

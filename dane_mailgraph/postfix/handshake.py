@@ -18,7 +18,6 @@ from ..peers import RELAY, Relay
 
 _WRAPPED = re.compile(
     rb"""
-    (?: \[ID\ \d+\ [a-z0-9]+\.[a-z]+\][ ] )?                     # Solaris
     (?: message\ repeated\ (?P<times>\d{1,9})\ times:\ \[[ ]      # rsyslog's RepeatedMsgReduction
         (?P<repeated> .*) \]
       | (?P<text> .*) )
