@@ -408,10 +408,14 @@ def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledge
         "trusted": counts("connections.trusted", "deliveries.encrypted"),
     }
     rows = [
-        DayCounts(last - back, relay, good, back, back, "", "") for relay in ends for back in range(1, 10)
+        DayCounts(last - back, relay, good, back, back, "", "")
+        for relay in ends
+        for back in range(1, 10)
     ]
     rows += [DayCounts(last, relay, end, 99, 99, "", "") for relay, end in ends.items()]
-    rows += [DayCounts(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)]
+    rows += [
+        DayCounts(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)
+    ]
     book = RelayTable(ledger)
     with ledger.transaction():
         book.add(rows, 100)

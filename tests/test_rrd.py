@@ -1,4 +1,4 @@
-"""rrdtool, by whichever binding is there: what cannot be read is an error and no crash, and following leaves nothing behind."""
+"""rrdtool, by the binding that is there: unreadable files are errors, and following leaks nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the clock and the stamps do, every connection is counted once, and in the right minute if that can be known."""
+"""Every connection is counted once, and in the right minute if that can be known, whatever clocks do."""
 
 from __future__ import annotations
 

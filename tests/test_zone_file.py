@@ -1,4 +1,4 @@
-"""What to publish for a certificate: real files by openssl, digests by other programs than the one under test."""
+"""What to publish for a certificate: files made by openssl, digests by programs not under test."""
 
 from __future__ import annotations
 
