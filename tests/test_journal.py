@@ -572,6 +572,6 @@ def test_entries_are_taken_as_they_come_and_never_gathered(host: Journald) -> No
     assert isinstance(host.follower, Journal)
     with host.follower.entries(None) as entries:
         first = list(islice(entries, 50))
-    os.close(writer)
+        os.close(writer)  # leaving waits for journalctl, which waits for the end of what it reads
 
     assert len(first) == 50
