@@ -1,6 +1,7 @@
 """A second opinion: a slow classifier of whole logs, written from the law's words alone.
 
-It shares no pattern and no rule of thumb with the program. Where the law leaves open what a delivery went over, it says which
+It shares no pattern and no rule of thumb with the program. Where the law leaves open what a
+delivery went over, it says which
 answers are right.
 """
 
@@ -336,7 +337,8 @@ def local(address: str) -> bool:
 
 
 ECDH = """
-    ecdhe ecdh x25519 x448 secp256r1 secp384r1 secp521r1 p-256 p-384 p-521 prime256v1 sect571r1 brainpoolp384r1tls13
+    ecdhe ecdh x25519 x448 secp256r1 secp384r1 secp521r1 p-256 p-384 p-521 prime256v1 sect571r1
+    brainpoolp384r1tls13
     curvesm2 sm2 gc256a gc512a c2pnb163v1 wap-wsg-idm-ecid-wtls12
 """
 DH = "dhe dh ffdhe2048 ffdhe3072 ffdhe4096 modp_4096"
@@ -456,7 +458,8 @@ def recipients(rest: bytes) -> list[Recipient]:
 
 
 def past_address(text: bytes) -> bytes | None:
-    """What follows a quoted string, all of what is not quoted; None where the quote does not end."""
+    """What follows a quoted string, all of what is not quoted; None where the quote does not
+    end."""
     if not text.startswith(b'"'):
         return text
     at = 1
@@ -582,19 +585,22 @@ class Reader:
         self.started: list[tuple[bytes, bytes]] = []
         """Host and syslog name of what was started since lines were lost."""
         self.quoting: set[tuple[bytes, bytes]] = set()
-        """Host and syslog name of what has been seen to be Postfix 3.5 or later, which quotes addresses."""
+        """Host and syslog name of what has been seen to be Postfix 3.5 or later, which quotes
+        addresses."""
         self.eleven: set[tuple[bytes, bytes]] = set()
         """Services that have written the field tls, as Postfix 3.11 and later do."""
         self.holds: dict[tuple[bytes, bytes, bytes], Holds] = {}
         self.tell: set[tuple[bytes, bytes]] = set()
         """The services that are known to log handshakes: host and tag."""
         self.uses: set[tuple[bytes, bytes]] = set()
-        """Services that have been seen to write conn_use; of the others a reused line is believed without it."""
+        """Services that have been seen to write conn_use; of the others a reused line is believed
+        without it."""
 
     def read(self, lines: Iterable[bytes]) -> list[Opinion]:
         return [self.one(line) for line in lines]
 
-    def one(self, line: bytes) -> Opinion:
+    # The law's questions in the law's order, so that it can be held beside the page.
+    def one(self, line: bytes) -> Opinion:  # noqa: C901
         stamp = line[:15] if line[3:4] == b" " else line.partition(b" ")[0]
         at = traditional_stamp(stamp) if line[3:4] == b" " else rfc3339_stamp(stamp)
         said = said_in(line)

@@ -322,7 +322,8 @@ def test_any_bytes_are_read_without_moving_the_clock(line: bytes) -> None:
 
 @given(
     st.from_regex(
-        rb"\A([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([Zz]|[+-]\d\d:?\d\d)?) h p: t\Z"
+        rb"\A([A-Z][a-z]{2} [ \d]\d "
+        rb"\d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([Zz]|[+-]\d\d:?\d\d)?) h p: t\Z"
     )
 )
 def test_any_stamp_of_the_right_shape_is_a_sane_time_or_none(line: bytes) -> None:
@@ -599,7 +600,8 @@ def test_an_offset_says_it_all_and_may_change() -> None:
 def test_stamps_in_order_resolve_to_the_times_they_were_made_of(
     zone: ZoneInfo, data: st.DataObject
 ) -> None:
-    """Any log that is never silent for ten minutes is read back exactly, through changes of clocks and year."""
+    """Any log that is never silent for ten minutes is read back exactly, through changes of clocks
+    and year."""
     special = [
         epoch(f"{at}:00+00:00")
         for at in ("2026-10-24T22:00", "2026-12-31T20:00", "2026-11-01T03:00", "2026-04-04T14:00")
@@ -641,10 +643,14 @@ def test_the_signs_of_a_line_end_at_its_newline() -> None:
 
 # ---- heads that look alike ------------------------------------------------------------------
 
-SENT = "to=<s@example.org>, relay=mx.example.org[192.0.2.10]:25, delay=1.2, delays=0.1/0/0.9/0.2, dsn=2.0.0, status=sent (250 ok)"
+SENT = (
+    "to=<s@example.org>, relay=mx.example.org[192.0.2.10]:25, delay=1.2, "
+    "delays=0.1/0/0.9/0.2, dsn=2.0.0, status=sent (250 ok)"
+)
 TEXTS = st.sampled_from(
     [
-        b"Trusted TLS connection established to mx.example.org[192.0.2.10]:25: TLSv1.3 with cipher X (256/256 bits)",
+        b"Trusted TLS connection established to mx.example.org[192.0.2.10]:25: TLSv1.3 "
+        b"with cipher X (256/256 bits)",
         b"2CE5121E153: " + SENT.encode(),
         b"2CE5121E153: "
         + SENT.encode().replace(b"25,", b"25, conn_use=2,").replace(b", dsn", b", tls=dane, dsn"),
@@ -728,7 +734,10 @@ def test_a_log_of_very_many_hosts_is_read_line_by_line() -> None:
 
 # ---- what interrupts sessions ---------------------------------------------------------------
 
-MASTER = b"2026-11-24T00:06:58+01:00 mx1 postfix/master[1]: daemon started -- version 3.7.11, configuration /etc/postfix\n"
+MASTER = (
+    b"2026-11-24T00:06:58+01:00 mx1 postfix/master[1]: daemon started -- version 3.7.11, "
+    b"configuration /etc/postfix\n"
+)
 CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
 
 
@@ -776,7 +785,8 @@ def test_a_start_of_postfix_is_told_with_its_name(block: bytes, expected: list[b
 def test_lines_that_the_syslog_daemon_has_lost_are_told(tag: str, text: str) -> None:
     block = bytearray(f"Nov 24 00:06:58 mx1 {tag} {text}\n".encode())
     forged = bytearray(
-        f"Nov 24 00:06:58 mx1 postfix/smtp[101]: host x said: Nov 24 00:06:58 mx1 {tag} {text}\n".encode()
+        f"Nov 24 00:06:58 mx1 postfix/smtp[101]: host x said: Nov 24 00:06:58 mx1 {tag} "
+        f"{text}\n".encode()
     )
 
     assert [(each.stamp, each.instance) for each in interruptions(block, len(block))] == [

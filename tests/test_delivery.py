@@ -1,4 +1,5 @@
-"""A line about a recipient is read as Postfix wrote it, in all ways in which it can be, or not at all."""
+"""A line about a recipient is read as Postfix wrote it, in all ways in which it can be, or not at
+all."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from dane_mailgraph.postfix.clients import ClientLine
 from dane_mailgraph.postfix.sessions import Sessions
 
 RELAY = "mx.example.org[192.0.2.10]:25"
-FORGED = ">, relay=mx.bank.example[192.0.2.66]:25, delay=1, delays=0/0/0/1, tls=dane, dsn=2.0.0, status=sent (ok"
+FORGED = (
+    ">, relay=mx.bank.example[192.0.2.66]:25, delay=1, delays=0/0/0/1, tls=dane, dsn=2.0.0, "
+    "status=sent (ok"
+)
 
 
 def text(

@@ -1,4 +1,5 @@
-"""What `explain` says of each line: in order, with a reason for each that does not count, and never against the counting."""
+"""What `explain` says of each line: in order, with a reason for each that does not count, and
+never against the counting."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ TESTS = Path(__file__).parent
 LOGS = sorted([*(TESTS / "lab").glob("*.log"), *(TESTS.parent / "sample_logs").glob("*.log")])
 WRITTEN = 1795482000  # 2026-11-24T01:00Z, a few minutes after the newest line of these logs
 
-TLS = "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+TLS = (
+    "TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3 with cipher "
+    "TLS_AES_256_GCM_SHA384 (256/256 bits)"
+)
 REUSED = TLS.replace("established", "reused")
 KEYS = ["line", "time", "program", "counts", "note"]
 

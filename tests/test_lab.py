@@ -1,4 +1,5 @@
-"""Logs of a real Postfix, imported with the real command line, give the totals that were counted by hand.
+"""Logs of a real Postfix, imported with the real command line, give the totals that were counted
+by hand.
 
 `lab/truth.json` was made with grep and sed, not with this program.
 """
@@ -190,9 +191,11 @@ SAMPLES = sorted(path.name for path in (LAB.parents[1] / "sample_logs").glob("*.
 
 
 def test_all_sample_logs_are_reported_as_annotated(tmp_path: Path) -> None:
-    """They begin with a remark, and some end with a line that holds no time: what they hold is counted all the same.
+    """They begin with a remark, and some end with a line that holds no time: what they hold is
+    counted all the same.
 
-    Read as one log, the lines of one file tell what deliveries of another went over: only their number is the same.
+    Read as one log, the lines of one file tell what deliveries of another went over: only their
+    number is the same.
     """
     expected = sum(
         (annotated(LAB.parents[1] / "sample_logs" / name) for name in SAMPLES), Counter[str]()

@@ -1,7 +1,10 @@
-"""The annotated sample logs are the law: every line counts as exactly what the comment above it says.
+"""The annotated sample logs are the law: every line counts as exactly what the comment above it
+says.
 
-Beside the program stands `reference`, a slow classifier written from the law's words alone; the two agree
-on the samples, on the logs of the lab, and on whatever becomes of a sample line when it is damaged. What a delivery went over
+Beside the program stands `reference`, a slow classifier written from the law's words alone; the
+two agree
+on the samples, on the logs of the lab, and on whatever becomes of a sample line when it is
+damaged. What a delivery went over
 is told by the lines before it: test_law_of_sessions.py has that part of the law.
 """
 
@@ -37,7 +40,8 @@ LATEST = 1795485600  # 2026-11-24T02:00Z: all samples are of March 2026
 EVER = 1 << 40
 UTC = timezone.utc
 
-THEMES = """ciphers deliveries established failures hostile old-postfix relays repeated stamps tags tls13-tails"""
+THEMES = """ciphers deliveries established failures hostile old-postfix relays repeated stamps tags
+    tls13-tails"""
 
 
 class Sample(NamedTuple):
@@ -126,7 +130,8 @@ def test_a_whole_file_is_the_sum_of_its_lines(path: Path) -> None:
 
 
 def test_all_files_together_are_the_sum_of_all_lines() -> None:
-    """But for what deliveries count as: in one log, the lines of one file tell what those of another went over."""
+    """But for what deliveries count as: in one log, the lines of one file tell what those of
+    another went over."""
     files = [*FILES, IN_ORDER]
     expected = sum((each.counts for path in files for each in samples(path)), Counter[str]())
 
@@ -201,7 +206,8 @@ def test_other_ways_to_split_lines_would_count_forged_ones() -> None:
 
 
 def alternatives(pattern: str) -> list[str]:
-    """A pattern once for each of its alternatives: the outermost, and those of each group in turn."""
+    """A pattern once for each of its alternatives: the outermost, and those of each group in
+    turn."""
     depth, parts = 0, [""]
     for c in pattern:
         depth += (c == "(") - (c == ")")
@@ -449,7 +455,10 @@ def test_no_text_before_a_summary_leaves_it_a_summary(before: bytes) -> None:
 
 @given(st.sampled_from(ALL), st.binary(max_size=60))
 def test_a_summary_quoted_in_any_other_line_counts_nowhere(each: Sample, between: bytes) -> None:
-    before = b"Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: host mx.example.org[192.0.2.10] said: 450 "
+    before = (
+        b"Nov 24 00:06:58 mx1 postfix/smtp[101]: 2131521E14B: host mx.example.org[192.0.2.10] "
+        b"said: 450 "
+    )
     quoting = before + between.replace(b"\n", b" ") + each.line
 
     assert not tallied(quoting + b"\n")
@@ -540,12 +549,14 @@ def test_the_reference_agrees_on_each_line_of_the_lab(path: Path) -> None:
 
 
 def without_names(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of groups and ciphers are open-ended; damaged ones are not in the reference's short lists."""
+    """The names of groups and ciphers are open-ended; damaged ones are not in the reference's
+    short lists."""
     return tuple(key.partition(".")[0] if key.startswith("key_exchange.") else key for key in keys)
 
 
 def assert_agreement(data: bytes) -> None:
-    """The program and the reference agree on each line of this, and on the whole but for what deliveries went over."""
+    """The program and the reference agree on each line of this, and on the whole but for what
+    deliveries went over."""
     lines = data.split(b"\n")
     expected: Counter[str] = Counter()
     sure = True

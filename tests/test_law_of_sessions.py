@@ -1,7 +1,10 @@
-"""What a delivery went over is told by the lines before it: the scenes of sessions.log, the lab, and invented mail servers.
+"""What a delivery went over is told by the lines before it: the scenes of sessions.log, the lab,
+and invented mail servers.
 
-`servers` invents what a real one does, process by process, and knows of every delivery what it went over. Its log may be
-mixed, cut into polls, or begin anywhere: what is told is what happened, or that it is unknown where nobody can tell.
+`servers` invents what a real one does, process by process, and knows of every delivery what it
+went over. Its log may be
+mixed, cut into polls, or begin anywhere: what is told is what happened, or that it is unknown
+where nobody can tell.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ def explained(log: list[bytes]) -> list[tuple[str, ...]]:
 
 
 def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
-    """What is counted when a log is read in these pieces, with all that is known put down and taken up in between."""
+    """What is counted when a log is read in these pieces, with all that is known put down and
+    taken up in between."""
     counts: Counter[str] = Counter()
     kept, clock = None, Clock(UTC, LATEST)
     for poll in polls:
@@ -195,7 +199,8 @@ class Event(NamedTuple):
 
 
 def two_digits(seconds: float) -> str:
-    """As format_tv() writes delays: whole seconds from ten on, two significant digits below, but no more than two decimals."""
+    """As format_tv() writes delays: whole seconds from ten on, two significant digits below, but
+    no more than two decimals."""
     return (
         f"{seconds:.0f}" if seconds >= 9.95 else f"{round(seconds, 1 if seconds >= 0.995 else 2):g}"
     )
@@ -248,14 +253,14 @@ class Process:
             self.announce(relay)
             server = relay.rpartition(":")[0]
             lost = f"lost connection with {server} while sending RCPT TO"
-            self.write(
-                f"{queue}: {self.draw(st.sampled_from([lost, 'Cannot start TLS: handshake failure']))}"
-            )
+            refused = "Cannot start TLS: handshake failure"
+            self.write(f"{queue}: {self.draw(st.sampled_from([lost, refused]))}")
             connecting += self.wait(SPENT)
         elif kind in ("second host", "second host, clear"):
             self.announce(other)
             self.write(
-                f"{queue}: host {other.rpartition(':')[0]} said: 451 later (in reply to MAIL FROM command)"
+                f"{queue}: host {other.rpartition(':')[0]} said: 451 later (in reply to "
+                f"MAIL FROM command)"
             )
             connecting += self.wait(SPENT)
             went = self.announce(relay) if kind == "second host" else "plaintext"
@@ -302,7 +307,8 @@ QUEUES = [f"2CE5121E{number}" for number in range(100, 106)]
 
 @st.composite
 def servers(draw: st.DrawFn) -> list[Event]:
-    """The log of a server from its start on: each process begins with a session, and with one that it uses again.
+    """The log of a server from its start on: each process begins with a session, and with one that
+    it uses again.
 
     Then they work side by side.
     """
@@ -334,7 +340,10 @@ def servers(draw: st.DrawFn) -> list[Event]:
 
 def started() -> Event:
     stamp = datetime.fromtimestamp(START - 1, UTC).isoformat()
-    line = f"{stamp} mx1 postfix/master[1]: daemon started -- version 3.7.11, configuration /etc/postfix"
+    line = (
+        f"{stamp} mx1 postfix/master[1]: daemon started -- version 3.7.11, configuration "
+        f"/etc/postfix"
+    )
     return Event(START - 1, 1, line.encode(), None)
 
 
@@ -375,7 +384,8 @@ def told_by(event: Event, log: list[Event], service: dict[int, bytes], seen: set
 
 
 def believed(event: Event, log: list[Event]) -> bool:
-    """Whether its process has said `reused` just before, and its service has not written conn_use yet as every Postfix does."""
+    """Whether its process has said `reused` just before, and its service has not written conn_use
+    yet as every Postfix does."""
     before = log[: log.index(event)]
     own = [
         each
@@ -443,10 +453,13 @@ def test_lines_of_other_programs_and_remarks_change_nothing(
 ) -> None:
     noise = [
         b"2026-03-24T00:06:00+00:00 mx1 postfix/qmgr[101]: 2CE5121E200: removed",
-        b"2026-03-24T00:06:00+00:00 mx1 postfix/smtpd[101]: lost connection after EHLO from x[192.0.2.1]",
+        b"2026-03-24T00:06:00+00:00 mx1 postfix/smtpd[101]: lost connection after EHLO "
+        b"from x[192.0.2.1]",
         b"2026-03-24T00:06:00+00:00 mx1 postfix/tlsproxy[101]: CONNECT to [192.0.2.10]:25",
-        b"2026-03-24T00:06:00+00:00 mx1 postfix/error[101]: 2CE5121E200: to=<u@x>, relay=none, delay=1, delays=1/0/0/0, "
-        b"dsn=4.7.5, status=deferred (delivery temporarily suspended: Server certificate not verified)",
+        b"2026-03-24T00:06:00+00:00 mx1 postfix/error[101]: 2CE5121E200: to=<u@x>, "
+        b"relay=none, delay=1, delays=1/0/0/0, "
+        b"dsn=4.7.5, status=deferred (delivery temporarily suspended: Server certificate "
+        b"not verified)",
         b"# a remark",
     ]
     read = [started().line, *(each.line for each in log)]

@@ -1,7 +1,9 @@
 """What is told of each delivery of a real Postfix is what the server that received it has seen.
 
-`lab/whole` has the lines of Postfix 3.7.11's clients in four runs against 81 kinds of servers, and what is known from elsewhere:
-for each message whether it arrived over TLS, as the receiving server wrote into its Received: header, and what was to come of it.
+`lab/whole` has the lines of Postfix 3.7.11's clients in four runs against 81 kinds of servers, and
+what is known from elsewhere:
+for each message whether it arrived over TLS, as the receiving server wrote into its Received:
+header, and what was to come of it.
 """
 
 from __future__ import annotations
@@ -41,18 +43,24 @@ ARRIVED = {
     "nodnssec": (32, 4, 1),
 }
 
-VERIFIED = "dane-ee dane-ta dane-dual dane-only-ok dane-rollover dane-mixmx secure verify fpr reuse-dane out-dane"
-"""Outcomes that are to be sent over a connection that Postfix calls Verified, with those that begin so."""
+VERIFIED = (
+    "dane-ee dane-ta dane-dual dane-only-ok dane-rollover dane-mixmx secure verify fpr "
+    "reuse-dane out-dane"
+)
+"""Outcomes that are to be sent over a connection that Postfix calls Verified, with those that
+begin so."""
 
 FAILURES = {
     "certificate": "dane-bad dane-ta-bad secure-bad secure-selfsigned fpr-bad reuse-bad out-bad",
     "dane_lookup": "tlsa-bogus tlsa-servfail",
     "dane_required": "daneonly-unusable daneonly-notlsa daneonly-insecure",
     "starttls": "dane-notls enc-notls tls454-enc",
-    "handshake": "protover-may protover-enc nocipher-may nocipher-enc nocipher-dane drophs-may drophs-enc",
+    "handshake": "protover-may protover-enc nocipher-may nocipher-enc nocipher-dane "
+    "drophs-may drophs-enc",
     "local": "policy-bad",
 }
-"""Outcomes that are to be deferred, some of them only at first, by what they count as; all others never fail for TLS."""
+"""Outcomes that are to be deferred, some of them only at first, by what they count as; all others
+never fail for TLS."""
 
 
 class Recipient(NamedTuple):
@@ -130,7 +138,8 @@ def test_what_did_not_arrive_was_handed_to_the_second_instance_or_is_not_told_as
     sent = [each for each in told(run) if each.keys and each.keys[0].startswith("deliveries.")]
     arrived = received(run)
 
-    # The receivers' headers of these have the queue id of the instance that sent last: the first hands over by loopback.
+    # The receivers' headers of these have the queue id of the instance that sent last: the first
+    # hands over by loopback.
     assert {
         outcome(each.address) for each in sent if (each.queue, each.address) not in arrived
     } <= {"via-out"}

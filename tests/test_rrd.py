@@ -1,4 +1,5 @@
-"""rrdtool, by the binding that is there: unreadable files are errors, and following leaks nothing."""
+"""rrdtool, by the binding that is there: unreadable files are errors, and following leaks
+nothing."""
 
 from __future__ import annotations
 

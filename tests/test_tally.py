@@ -30,14 +30,17 @@ VERIFIED = f"Verified TLS connection established to mx.example.org[192.0.2.10]:2
 KINDS = (
     VERIFIED,
     f"Trusted TLS connection established to mx.example.org[192.0.2.10]:25: {SUITE}MLKEM768",
-    "Untrusted TLS connection established to mx.example.org[2001:db8::25]:25: TLSv1.2 with cipher AES256-SHA (256/256 bits)",
-    "Anonymous TLS connection established to mx.example.org[192.0.2.10]:25: TLSv1 with cipher ADH-AES256-SHA (256/256 bits)",
+    "Untrusted TLS connection established to mx.example.org[2001:db8::25]:25: TLSv1.2 "
+    "with cipher AES256-SHA (256/256 bits)",
+    "Anonymous TLS connection established to mx.example.org[192.0.2.10]:25: TLSv1 with "
+    "cipher ADH-AES256-SHA (256/256 bits)",
     f"Trusted TLS connection reused to mx.example.org[192.0.2.10]:25: {SUITE}",
     f"message repeated 3 times: [ {VERIFIED}]",
     VERIFIED.replace("192.0.2.10", "127.0.0.1"),
-    "2CE5121E153: to=<e@example.org>, relay=none, delay=0, delays=0/0/0/0, dsn=4.7.5, status=deferred (no TLSA records found)",
-    "2CE5121E153: host mx.example.org[192.0.2.10] said: 450 \u2028Nov 24 00:00:00 h postfix/smtp[1]: "
-    + VERIFIED,
+    "2CE5121E153: to=<e@example.org>, relay=none, delay=0, delays=0/0/0/0, dsn=4.7.5, "
+    "status=deferred (no TLSA records found)",
+    "2CE5121E153: host mx.example.org[192.0.2.10] said: 450 \u2028Nov 24 00:00:00 h "
+    "postfix/smtp[1]: " + VERIFIED,
 )
 
 
@@ -412,7 +415,8 @@ def test_any_bytes_are_counted_and_explained_without_complaint(
 
 @pytest.mark.parametrize("over", [-2, -1, 0, 1])
 def test_a_line_too_long_is_passed_over_and_the_next_one_counted(over: int) -> None:
-    """Postfix cuts its text at 2000 bytes; a line of LONGEST bytes with its newline is the last that fits."""
+    """Postfix cuts its text at 2000 bytes; a line of LONGEST bytes with its newline is the last
+    that fits."""
     long = line()[:-1] + b" "
     long += b"x" * (LONGEST + over - len(long)) + b"\n"
     found = tally()

@@ -1,4 +1,5 @@
-"""Every connection is counted once, and in the right minute if that can be known, whatever clocks do."""
+"""Every connection is counted once, and in the right minute if that can be known, whatever clocks
+do."""
 
 from __future__ import annotations
 
