@@ -61,6 +61,12 @@ def _path(text: str) -> str:
     return text
 
 
+def _text(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+        raise ValueError("it must be UTF-8")
+    return text
+
+
 def _step(text: str) -> int:
     step = int(text) if text.isdecimal() else 0
     if not 1 <= step <= 3600 or 3600 % step:
@@ -183,7 +189,7 @@ SETTINGS = (
         "",
         "NAME",
         "name of the mail server on page and pictures; empty: the system's",
-        str,
+        _text,
         PAINTERS,
     ),
     Setting(

@@ -29,6 +29,10 @@ class SourceError(MailgraphError):
     status = 66
 
 
+class MissingError(SourceError):
+    """There is no log of that name; between the two steps of a rotation that is so for seconds."""
+
+
 class StoreError(MailgraphError):
     """The ledger, the RRD or the output directory cannot be read or written (EX_IOERR)."""
 

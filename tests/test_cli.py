@@ -1071,3 +1071,31 @@ def test_who_does_not_paint_does_not_pay_for_the_painter(verb: str, home: Home) 
     )
 
     assert done.stdout.endswith("painter: [] 0\n")
+
+
+# ---- what is found in the place of a file ---------------------------------------------------
+
+
+def test_a_pipe_as_log_is_an_error_and_never_waited_for(home: Home) -> None:
+    home.log.unlink()
+    os.mkfifo(home.log)
+    assert "is no regular file" in home.fails(66, "collect")
+
+
+def test_a_host_that_is_not_utf_8_is_a_wrong_setting(home: Home) -> None:
+    assert "it must be UTF-8" in home.fails(78, "render", "--host", os.fsdecode(b"m\xff"))
+
+
+def test_files_have_the_same_modes_under_any_umask(tmp_path: Path) -> None:
+    modes = []
+    for mask in (0o000, 0o022, 0o077):
+        (tmp_path / f"{mask:o}").mkdir()
+        home = Home(tmp_path / f"{mask:o}")
+        for verb in ("collect", "render"):
+            done = subprocess.run(
+                home.command(verb), env=ENVIRONMENT, umask=mask, capture_output=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        kept = [home.state, home.www, *home.state.rglob("*"), *home.www.glob("*")]
+        modes.append({str(each.relative_to(home.folder)): each.stat().st_mode for each in kept})
+    assert modes[0] == modes[1] == modes[2]

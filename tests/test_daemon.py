@@ -15,7 +15,7 @@ import pytest
 from torture import Lived
 
 from dane_mailgraph.cli import daemon
-from dane_mailgraph.errors import SourceError, StoreError
+from dane_mailgraph.errors import MissingError, SourceError, StoreError
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +66,31 @@ def test_trouble_is_reported_once_and_when_it_is_over() -> None:
     said: list[str] = []
     report = daemon.TroubleReport(said.append)
     for trouble in (None, "A.", "A.", "B.", None, None, "A."):
-        report.trouble(trouble) if trouble else report.well()
+        report.trouble(SourceError(trouble)) if trouble else report.well()
     assert said == ["A.", "B.", "All is well again, and what was missed has been counted.", "A."]
+
+
+def test_a_rotation_is_no_alarm_and_a_log_that_is_gone_for_a_minute_is_one() -> None:
+    said: list[str] = []
+    times = iter([*range(59), *range(100, 160), 160, 161])
+    report = daemon.TroubleReport(said.append, lambda: next(times))
+    report.well()
+    for seconds in (59, 60):
+        for _ in range(seconds):
+            report.trouble(MissingError("no log."))
+        assert not said
+        if seconds == 59:
+            report.well()
+    report.trouble(MissingError("no log."))
+    report.trouble(MissingError("no log."))
+    report.well()
+    assert said == ["no log.", "All is well again, and what was missed has been counted."]
+
+
+def test_a_log_that_was_never_there_is_an_alarm_at_once() -> None:
+    said: list[str] = []
+    daemon.TroubleReport(said.append).trouble(MissingError("no log."))
+    assert said == ["no log."]
 
 
 def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:

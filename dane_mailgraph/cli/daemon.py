@@ -8,11 +8,14 @@ import socket
 import time
 from collections.abc import Callable
 
-from ..errors import MailgraphError, reason
+from ..errors import MailgraphError, MissingError, reason
 from .terminal import tell
 
 GRID = 1
 """Seconds between two ticks; one that finds nothing new costs a stat(2)."""
+
+PATIENCE = 60
+"""Seconds for which a log may be missing: logrotate renames it first, then makes the new one."""
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_STOP, signal.SIGHUP)
@@ -54,18 +57,34 @@ def block_signals() -> Callable[[float], int | None]:
 class TroubleReport:
     """Reports trouble once, and again when it changes or is over."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
-        self._report = report
+    def __init__(
+        self, report: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._report, self._clock = report, clock
         self._trouble: str | None = None
+        self._missing_since: float | None = None
+        self._was_well = False
 
-    def trouble(self, sentence: str) -> None:
-        """Report what went wrong, unless that was the last report."""
-        if sentence != self._trouble:
-            self._trouble = sentence
-            self._report(sentence)
+    def trouble(self, error: MailgraphError) -> None:
+        """Report what went wrong, unless that was the last report.
+
+        A log that was there is reported as missing only after `PATIENCE`.
+        """
+        now = self._clock()
+        if not isinstance(error, MissingError):
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = now
+        waits = self._missing_since is not None and now - self._missing_since < PATIENCE
+        if waits and self._was_well:
+            return
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._report(self._trouble)
 
     def well(self) -> None:
-        """Report that the trouble is over, if there was any."""
+        """Report that the trouble is over, if any was reported."""
+        self._missing_since, self._was_well = None, True
         if self._trouble is not None:
             self._trouble = None
             self._report("All is well again, and what was missed has been counted.")
@@ -94,7 +113,7 @@ def run(
             tick(int(clock()))
             report.well()
         except MailgraphError as error:
-            report.trouble(str(error))
+            report.trouble(error)
         notify_alive()
         pause = GRID - clock() % GRID
     notify_systemd("STOPPING=1")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from ..errors import SourceError, reason
+from ..errors import MissingError, SourceError, reason
 from .inode import Inode
 from .prefixed import Prefixed, Readable
 
@@ -197,12 +197,23 @@ def open_log(path: str, *, named: bool = False) -> Iterator[LogFile]:
         if path == "-":
             yield LogFile("standard input", cast(Any, sys.stdin.buffer).raw)
             return
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
-            kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
-            raise SourceError(f"{path} is {kind}; name the log that Postfix writes.")
-        with open(path, "rb", buffering=0) as raw:
+        _check_kind(path, os.stat(path).st_mode, named=named)
+        # What replaces it just now must not hang us: opening a pipe waits for its writer.
+        with open(path, "rb", buffering=0, opener=None if named else _at_once) as raw:
+            _check_kind(path, os.fstat(raw.fileno()).st_mode, named=named)
             yield LogFile(path, raw)
+
+
+def _check_kind(path: str, mode: int, *, named: bool) -> None:
+    """Raise SourceError for what is no log; a pipe is one where it is named on the command line."""
+    if stat.S_ISREG(mode) or (named and stat.S_ISFIFO(mode)):
+        return
+    kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+    raise SourceError(f"{path} is {kind}; name the log that Postfix writes.")
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 @contextmanager
@@ -215,7 +226,7 @@ def source_errors(name: str, *, named: bool = False) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         setting = "set `log` to the file that Postfix's lines go to (see `postconf maillog_file`)"
-        raise SourceError(
+        raise MissingError(
             f"{name} is not there; {'name a log that is' if named else setting}."
         ) from error
     except PermissionError as error:

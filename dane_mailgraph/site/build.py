@@ -246,4 +246,5 @@ def _write(path: str, content: bytes) -> None:
 
 def hostname() -> str:
     """Return the name of this machine."""
-    return socket.gethostname()
+    # The kernel takes any bytes.
+    return os.fsencode(socket.gethostname()).decode("utf-8", "replace")
