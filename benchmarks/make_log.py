@@ -20,7 +20,7 @@ FAMILIES = {
     "connections": "verified trusted untrusted anonymous reused",
     "protocols": "tlsv1_3 tlsv1_2 tlsv1_1 tlsv1 sslv3",
     "key_exchange": "post_quantum ecdh dh rsa unknown",
-    "deliveries": "dane half_dane verified encrypted plaintext unknown",
+    "deliveries": "dane half_dane verified trusted untrusted anonymous encrypted plaintext unknown",
     "failures": "certificate dane_lookup dane_required starttls handshake requiretls local",
 }
 
@@ -262,7 +262,7 @@ class Mailserver:
                 status = f"4.7.1, status=deferred (host {host}[{address}] said: {said})"
                 self.delivery(second + 1, client, f"{user}@{host}", relay, status)
                 return
-            category = "verified" if label == "Verified" else "encrypted"
+            category = label.lower()
             # The line of a connection that is used again says how often it is.
             relay += ", conn_use=2" if reused else ""
             if kind == "hostile":

@@ -396,6 +396,14 @@ SENT = {
     b"may:none": "plaintext",
 }
 
+BY_LABEL = ("deliveries.trusted", "deliveries.untrusted", "deliveries.anonymous")
+
+REUSED = {
+    (b"dane?", "deliveries.verified"): "deliveries.dane",
+    (b"dane-only?", "deliveries.verified"): "deliveries.dane",
+    (b"halfdane?", "deliveries.trusted"): "deliveries.half_dane",
+}
+
 FAILED = (
     ("certificate", b"Server certificate not verified", b"Server certificate not trusted"),
     ("dane_lookup", b"TLSA lookup error for "),
@@ -675,7 +683,10 @@ class Reader:
             if len(opinions) == len(ways) and len(text) < 2000
             else set()
         )
-        return Opinion(("deliveries.unknown",), times, ((), *(agreed if len(agreed) == 1 else ())))
+        sure = agreed if len(agreed) == 1 else set()
+        if any(key in BY_LABEL for keys in sure for key in keys):
+            sure = sure | {("deliveries.encrypted",)}  # whose session it is need not be sure
+        return Opinion(("deliveries.unknown",), times, ((), *sure))
 
     def recipient(
         self,
@@ -694,9 +705,12 @@ class Reader:
         if way.status != b"sent":
             return NOTHING
         feature = way.tls.partition(b"/")[0]
+        if feature in SENT and SENT[feature] == "encrypted":
+            labels = [each if each in BY_LABEL else "deliveries.encrypted" for each in carried]
+            return Opinion((labels[0],), times, tuple((each,) for each in labels[1:]))
         if feature in SENT:
             return Opinion((f"deliveries.{SENT[feature]}",), times)
-        first, *others = carried
+        first, *others = [REUSED.get((feature, each), each) for each in carried]
         more = [
             f"deliveries.{SENT[each]}"
             for each in (feature.rpartition(b":")[2],)
@@ -713,9 +727,7 @@ class Reader:
         holds = self.holds.get(process)
         if holds is not None:
             session, at, known = holds
-            label = (
-                "deliveries.verified" if session.label == b"Verified" else "deliveries.encrypted"
-            )
+            label = f"deliveries.{session.label.decode().lower()}"
             begun = said.at - way.took
             uses = (way.uses >= 2) == session.reused or (
                 session.reused and process[:2] not in self.uses

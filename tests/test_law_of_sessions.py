@@ -92,7 +92,18 @@ def test_every_line_is_of_a_scene_and_all_categories_are_there_that_sessions_tel
     assert {key for scene in SCENES.values() for each in scene for key in each.keys} >= {
         *(
             f"deliveries.{name}"
-            for name in ("dane", "verified", "encrypted", "plaintext", "unknown")
+            for name in (
+                [
+                    "dane",
+                    "half_dane",
+                    "verified",
+                    "trusted",
+                    "untrusted",
+                    "anonymous",
+                    "plaintext",
+                    "unknown",
+                ]
+            )
         ),
         *("failures.certificate", "failures.handshake", "connections.reused"),
     }
@@ -173,9 +184,9 @@ SUITE = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange 
 HOSTS = ("mx.example.org[192.0.2.10]:25", "mx2.example.org[192.0.2.20]:25", "[2001:db8::25]:25")
 LABELS = {
     "Verified": "verified",
-    "Trusted": "encrypted",
-    "Untrusted": "encrypted",
-    "Anonymous": "encrypted",
+    "Trusted": "trusted",
+    "Untrusted": "untrusted",
+    "Anonymous": "anonymous",
 }
 FIELD = {
     "dane": "dane",
@@ -283,7 +294,10 @@ class Process:
             use = f", conn_use={uses}" if uses > 1 else ""
             tls = f", tls={field}" if field else ""
             delays = f"delay=9, delays=0.1/0/{two_digits(connecting)}/{two_digits(sending)}"
-            truth = (f"deliveries.{FIELD[field] if field else went}",) if status == "sent" else None
+            category = FIELD[field] if field else went
+            if category == "encrypted" and went != "verified":
+                category = went
+            truth = (f"deliveries.{category}",) if status == "sent" else None
             fields = f"relay={relay}{use}, {delays}{tls}, dsn=2.0.0, status={status} ({reason})"
             self.write(f"{queue}: to=<u{number}@example.org>, {fields}", truth, begun)
 

@@ -29,7 +29,10 @@ IGNORED = Relays("127.0.0.0/8 ::1 unix")
 BERLIN = ZoneInfo("Europe/Berlin")
 LATEST = 1795485600  # 2026-11-24T02:00Z
 
-OVER_TLS = ("deliveries.encrypted", "deliveries.verified")
+OVER_TLS = tuple(
+    f"deliveries.{name}"
+    for name in ["dane", "half_dane", "verified", "trusted", "untrusted", "anonymous", "encrypted"]
+)
 IN_THE_CLEAR = ("deliveries.plaintext",)
 UNKNOWN = "deliveries.unknown"
 
@@ -197,7 +200,7 @@ def test_what_hostile_servers_say_adds_nothing(run: str) -> None:
     }
     expected = {
         ("hostile250", "plaintext"),
-        ("hostiletls", "encrypted"),
+        ("hostiletls", "untrusted"),
         ("hostile-sender", "plaintext"),
     }
 

@@ -112,7 +112,7 @@ def test_each_relay_has_a_row_a_day(host: Host) -> None:
 
     assert rows(host, 20261124, 20261124) == {
         "mx.example.org": {"connections.verified": 2, "deliveries.verified": 1},
-        "mx2.example.org": {"connections.trusted": 1, "deliveries.encrypted": 1},
+        "mx2.example.org": {"connections.trusted": 1, "deliveries.trusted": 1},
     }
     assert rows(host, 20261125, 20261125) == {
         "mx.example.org": {"deliveries.dane": 1, "failures.dane_lookup": 1}

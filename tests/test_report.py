@@ -33,7 +33,19 @@ CONTRACT = {
     "connections": ["verified", "trusted", "untrusted", "anonymous", "reused"],
     "protocols": ["tlsv1_3", "tlsv1_2", "tlsv1_1", "tlsv1", "sslv3"],
     "key_exchange": ["post_quantum", "ecdh", "dh", "rsa", "unknown"],
-    "deliveries": ["dane", "half_dane", "verified", "encrypted", "plaintext", "unknown"],
+    "deliveries": (
+        [
+            "dane",
+            "half_dane",
+            "verified",
+            "trusted",
+            "untrusted",
+            "anonymous",
+            "encrypted",
+            "plaintext",
+            "unknown",
+        ]
+    ),
     "failures": [
         "certificate",
         "dane_lookup",

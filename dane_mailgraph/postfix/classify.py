@@ -16,7 +16,7 @@ REMEMBERED = 4000
 
 _PLACES = {category: place for place, category in enumerate(CATEGORIES)}
 
-_VERIFIED, _ENCRYPTED = BY_KEY["deliveries.verified"], BY_KEY["deliveries.encrypted"]
+_OF_LABEL = delivery.UNAUTHENTICATED | {"Verified": BY_KEY["deliveries.verified"]}
 
 
 class _RelayOutcomes:
@@ -109,8 +109,7 @@ class Classifier:
     def _of_summary(
         self, text: bytes, times: int, summary: handshake.Summary
     ) -> tuple[Outcome, Session]:
-        category = _VERIFIED if summary.label == "Verified" else _ENCRYPTED
-        session = Session(summary.relay_text, category, summary.reused)
+        session = Session(summary.relay_text, _OF_LABEL[summary.label], summary.reused)
         if summary.relay in self._ignored:
             outcome = self._nothing(_ignored_note(summary.relay))
         else:
@@ -173,7 +172,7 @@ class Classifier:
         if said.status == b"sent":
             if session is None:
                 return self._sent(relay, self._category_without_session(service, said, at))
-            category = delivery.category_by_tls(said.tls) or session.category
+            category = delivery.category_by_tls(said.tls, session.category) or session.category
             outcome = session.outcomes[said.tls] = self._sent(relay, category)
             return outcome
         if said.status in delivery.FAILED:

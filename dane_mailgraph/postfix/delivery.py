@@ -183,27 +183,51 @@ def _delivery(queue_id: bytes, text: bytes, begin: int, fields: re.Match[bytes])
 # ---- how it went ----------------------------------------------------------------------------
 
 _LEVELS = {
-    b"none": "plaintext",
-    b"may": "encrypted",
-    b"encrypt": "encrypted",
-    b"fingerprint": "verified",
-    b"verify": "verified",
-    b"secure": "verified",
-    b"halfdane": "half_dane",
-    b"dane": "dane",
-    b"dane-only": "dane",
+    b"none": "deliveries.plaintext",
+    b"may": "deliveries.encrypted",
+    b"encrypt": "deliveries.encrypted",
+    b"fingerprint": "deliveries.verified",
+    b"verify": "deliveries.verified",
+    b"secure": "deliveries.verified",
+    b"halfdane": "deliveries.half_dane",
+    b"dane": "deliveries.dane",
+    b"dane-only": "deliveries.dane",
 }
 
 
-def category_by_tls(tls: bytes) -> Category | None:
+UNAUTHENTICATED = {
+    label: BY_KEY[f"deliveries.{label.lower()}"] for label in ("Trusted", "Untrusted", "Anonymous")
+}
+"""Label of a session -> what a delivery over it counts as."""
+
+_UNDECIDED = {
+    (b"dane?", "deliveries.verified"): "deliveries.dane",
+    (b"dane-only?", "deliveries.verified"): "deliveries.dane",
+    (b"halfdane?", "deliveries.trusted"): "deliveries.half_dane",
+}
+"""Field `tls` of a reused connection, and what its session alone says -> what both say."""
+
+
+def category_by_tls(tls: bytes, session: Category | None = None) -> Category | None:
     """Return what mail that was sent counts as by its field `tls`; None where that is not sure.
 
     The field is `LEVEL[:FINAL][?][/REQUIRETLS]`: a level that was downgraded stands before the
-    final one, and `?` means undecided.
+    final one, and `?` means undecided: the connection was reused.
+
+    Args:
+        tls: the field.
+        session: what the session that the mail went over says alone; None where it is not known.
     """
     level, _, final = tls.partition(b"/")[0].rpartition(b":")
-    name = _LEVELS.get(final)
-    return BY_KEY[f"deliveries.{name}"] if name and level in (b"", *_LEVELS) else None
+    if level not in (b"", *_LEVELS):
+        return None
+    if final.endswith(b"?"):
+        key = _UNDECIDED.get((final, session.key)) if session else None
+    else:
+        key = _LEVELS.get(final)
+        if key == "deliveries.encrypted" and session in UNAUTHENTICATED.values():
+            return session
+    return BY_KEY[key] if key else None
 
 
 def demands_tls(tls: bytes) -> bool:
