@@ -224,6 +224,7 @@ def test_of_a_service_that_has_not_logged_tls_yet_it_is_doubted_sooner() -> None
 # ---- how much is remembered -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_processes_are_not_all_remembered() -> None:
     made = complete()
     tracemalloc.start()
