@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -10,7 +11,7 @@ from dane_mailgraph.log.files import Content, Head
 from dane_mailgraph.log.inode import Inode
 from dane_mailgraph.log.order import Reading, Step, reading_order, readings
 from dane_mailgraph.log.position import Position
-from dane_mailgraph.log.rotation import File
+from dane_mailgraph.log.rotation import File, beside, in_order
 
 NOW = 1795485600
 LOG = "/var/log/mail.log"
@@ -67,6 +68,81 @@ def named(steps: list[Step]) -> list[str]:
         for step in steps
     ]
 
+
+# ---- what the names say ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, rotated, number",
+    [
+        ("mail.log.0", True, 0),
+        ("mail.log.1", True, 1),
+        ("mail.log.12.gz", True, 12),
+        ("mail.log.2.zst", True, 2),
+        ("mail.log-20261124", True, None),
+        ("mail.log-20261124.xz", True, None),
+        ("mail.log-20261124-1795485620.bz2", True, None),
+        ("mail.log.2026-11-24", True, None),
+        ("mail.log-2026-11-24T02:00.gz", True, None),
+        ("mail.log.bak", False, None),
+        ("mail.log.old", False, None),
+        ("mail.log~", False, None),
+        ("mail.log.save.gz", False, None),
+        ("mail.log.gz", False, None),
+        ("mail.log-x", False, None),
+        ("mail.log.err", False, None),
+    ],
+)
+def test_a_name_tells_a_rotated_file_from_one_that_may_only_be_a_copy(
+    tmp_path: Path, name: str, rotated: bool, number: int | None
+) -> None:
+    (tmp_path / name).touch()
+    (file,) = beside(str(tmp_path / "mail.log"), [], [])
+
+    assert (file.rotated, file.number) == (rotated, number)
+
+
+def test_other_logs_are_not_beside_it(tmp_path: Path) -> None:
+    for name in ("mail.log", "mail.err", "syslog.1", "xmail.log.1"):
+        (tmp_path / name).touch()
+
+    assert beside(str(tmp_path / "mail.log"), [], []) == []
+
+
+def test_a_file_that_is_just_being_compressed_is_one_file(tmp_path: Path) -> None:
+    for name in ("mail.log.1", "mail.log.1.gz"):
+        (tmp_path / name).touch()
+
+    assert [each.path for each in beside(str(tmp_path / "mail.log"), [], [])] == [
+        str(tmp_path / "mail.log.1")
+    ]
+
+
+@pytest.mark.parametrize(
+    "oldest_first",
+    [
+        ["mail.log.10.gz", "mail.log.9", "mail.log.1"],
+        ["mail.log-20261124.gz", "mail.log-20261125", "mail.log-20261126.xz"],
+    ],
+)
+def test_numbers_and_dates_tell_which_file_is_older_and_not_when_it_was_written(
+    oldest_first: list[str],
+) -> None:
+    files = [given(name, at, A, written=NOW - at).file for at, name in enumerate(oldest_first, 1)]
+
+    assert in_order(reversed(files)) == files
+
+
+def test_files_whose_names_do_not_compare_are_in_the_order_in_which_they_were_written() -> None:
+    files = [
+        given(name, at, A, written=NOW + at).file
+        for at, name in enumerate(("mail.log.1", "mail.log-20261124", "mail.log.2"))
+    ]
+
+    assert in_order(reversed(files)) == files
+
+
+# ---- the order of reading -------------------------------------------------------------------
 
 A, B, C = "2026-11-24T02:00:00Z a\n", "2026-11-24T02:01:00Z b\n", "2026-11-24T02:02:00Z c\n"
 LONG_AGO = NOW - 10 * 86400
@@ -128,6 +204,16 @@ LONG_AGO = NOW - 10 * 86400
             id="a new file is damaged",
         ),
         pytest.param(
+            given("mail.log", 3, C),
+            [
+                given("mail.log.1", 2, B),
+                given("mail.log.7.gz", 9, "old\n", written=LONG_AGO, damaged=True),
+            ],
+            [at(2, B)],
+            ["mail.log.1+", "mail.log"],
+            id="an old damaged file is none of the log's",
+        ),
+        pytest.param(
             given("mail.log", 2, B),
             [given("mail.log.1.gz", 3, A, damaged=True), given("mail.log.bak", 4, A)],
             [at(1, A)],
@@ -186,6 +272,9 @@ def test_the_hint_decides_between_files_that_are_alike() -> None:
     )
 
     assert named(order)[0] == "mail.log.1+"
+
+
+# ---- how each is read -----------------------------------------------------------------------
 
 
 def read(*steps: Step, last: Position) -> list[Reading]:
