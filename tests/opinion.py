@@ -8,6 +8,7 @@ answers are right.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
@@ -604,6 +605,35 @@ class Reader:
         """Services that have been seen to write conn_use; of the others a reused line is believed
         without it."""
 
+        self.reloads: dict[tuple[bytes, bytes], int] = {}
+        """Host and syslog name -> when it was reloaded, perhaps with another smtp_tls_loglevel."""
+        self.silent: Counter[tuple[bytes, bytes]] = Counter()
+        """Host and place -> connections of tlsproxy that it has not logged a handshake of."""
+
+    def tlsproxy(self, rest: bytes) -> None:
+        host, _, text = rest.partition(b" ")
+        tag, _, text = text.partition(b" ")
+        if not tag.endswith(b"]:") or not tag.partition(b"[")[0].endswith(b"/tlsproxy"):
+            return
+        if text.startswith(b"CONNECT to ["):
+            self.silent[host, text.removeprefix(b"CONNECT to ")] += 1
+        elif b" TLS connection established to " in text[:45]:
+            place = b"[" + text.partition(b"[")[2].partition(b": ")[0]
+            self.silent[host, place] = max(0, self.silent[host, place] - 1)
+
+    def reloaded(self, host: bytes, name: bytes) -> int | None:
+        mine = (where == host and name.startswith(each) for where, each in self.reloads)
+        return max(itertools.compress(self.reloads.values(), mine), default=None)
+
+    def proves(self, said: Said, relay: bytes) -> bool:
+        """Whether a handshake shows that its service logs all of them."""
+        place = said.host, b"[" + relay.partition(b"[")[2]
+        if self.silent[place]:
+            self.silent[place] -= 1
+            return False
+        reloaded = self.reloaded(said.host, said.name)
+        return reloaded is None or said.at > reloaded + 5
+
     def read(self, lines: Iterable[bytes]) -> list[Opinion]:
         return [self.one(line) for line in lines]
 
@@ -631,6 +661,14 @@ class Reader:
                     self.holds[process] = holds._replace(session=holds.session._replace(label=b""))
                 else:
                     del self.holds[process]
+        if b"/master[" in line and b"]: reload -- version " in line:
+            host, _, tag = line[len(stamp) + 1 :].partition(b" ")
+            name = tag.partition(b"/master[")[0] + b"/"
+            self.reloads[host, name] = at or 0
+            gone = {each for each in self.tell if each[0] == host and each[1].startswith(name)}
+            self.tell -= gone
+        if b"/tlsproxy[" in line:
+            self.tlsproxy(line[len(stamp) + 1 :])
         if said is None:
             daemon = line[len(stamp) + 1 :].partition(b" ")[2]
             lost = daemon.startswith(b"rsyslogd: ") and daemon.endswith(b" due to rate-limiting")
@@ -643,7 +681,8 @@ class Reader:
         process = said.host, said.name, said.pid
         if announced := summary(text):
             self.holds[process] = Holds(announced, said.at, b"")
-            self.tell.add(process[:2])
+            if not announced.reused and self.proves(said, announced.relay):
+                self.tell.add(process[:2])
             return Opinion(announced.keys, times) if announced.outbound else NOTHING
         if text.startswith(VAGUE) or text.partition(b" ")[2].startswith(VAGUE):
             self.holds[process] = Holds(
@@ -751,6 +790,9 @@ class Reader:
             process[0] == host and process[1].startswith(name) for host, name in self.started
         )
         assert self.first is not None
+        reloaded = self.reloaded(*process[:2])
+        if reloaded is not None and (process[:2] not in self.tell or begun <= reloaded + 5):
+            return [unknown, clear] if begun > reloaded + 4 else [unknown]
         if not self.tell or (begun < self.first - 1 and not fresh):
             return [unknown]  # loglevel 0, or the beginning of the log
         if (

@@ -1,4 +1,7 @@
-"""Finds the lines that end sessions: Postfix was started, or lines were lost."""
+"""Finds the lines that change what sessions tell.
+
+Postfix was started or reloaded, lines were lost, or tlsproxy made a connection for a client.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,20 @@ from ..log import heads
 from .handshake import quotes_addresses
 from .sessions import Sessions
 
-_STARTED = b"daemon started -- version "
+_MASTER = b"daemon started -- version ", b" reload -- version "
+_TLSPROXY = b"/tlsproxy"
 _LOST = b" due to rate-limiting", b": Suppressed "
 
 _INTERRUPTION = heads.compiled(
     rf"""
     ^(?:<\d{{1,3}}>1\ )?{heads.STAMP} (?:
-        \ ({heads.HOST}\ {heads.NAME})master(?:\[\d+\]:|\ \d+\ \S+\ {heads.DATA})
-            \ daemon\ started\ --\ version\ ([^, ]+)     # master.c
+        \ ({heads.HOST}\ {heads.NAME})(?:
+            master(?:\[\d+\]:|\ \d+\ \S+\ {heads.DATA})
+                \ (daemon\ started|reload)\ --\ version\ ([^, ]+)     # master.c
+          | tlsproxy(?:\[\d+\]:|\ \d+\ \S+\ {heads.DATA})
+                \ (?:CONNECT\ to\ (\[[^\]\s]+\]:\d+)$
+                  | [A-Z][a-z]+\ TLS\ connection\ established\ to
+                      \ [^\[\s]*(\[[^\]\s]+\]:\d+):\ ) )
       | \ {heads.HOST}\ (?:rsyslogd|systemd-journald) \S*\ (?:
             .*\ due\ to\ rate-limiting | .*Suppressed\ \d+\ messages\ from\ ) )
     """
@@ -23,21 +32,27 @@ _INTERRUPTION = heads.compiled(
 
 
 class Interruption(NamedTuple):
-    """A line that says that Postfix was started, or that the syslog daemon has lost lines."""
+    """A line that says that Postfix was started or reloaded, that lines were lost, or of tlsproxy."""
 
     begin: int
     """Where the line begins in its block."""
     stamp: bytes
     offset: bytes
     instance: bytes
-    """`HOST SYSLOG_NAME/` of the Postfix that was started; empty where lines were lost."""
+    """`HOST SYSLOG_NAME/` of the Postfix that wrote it; empty where lines were lost."""
+    what: bytes
+    """`daemon started` or `reload`."""
     version: bytes
     """Of that Postfix."""
+    connecting: bytes
+    """`[ADDRESS]:PORT` to which tlsproxy connects for a client."""
+    established: bytes
+    """The same where tlsproxy logged a handshake."""
 
 
 def interruptions(block: bytearray, end: int) -> list[Interruption]:
     """Return the interruptions in `block[:end]`, in order."""
-    if all(block.find(words, 0, end) < 0 for words in (_STARTED, *_LOST)):
+    if all(block.find(words, 0, end) < 0 for words in (*_MASTER, _TLSPROXY, *_LOST)):
         return []
     return [
         Interruption(each.start(), *each.groups(b""))
@@ -47,7 +62,13 @@ def interruptions(block: bytearray, end: int) -> list[Interruption]:
 
 def interrupt(sessions: Sessions, interruption: Interruption, at: int | None) -> None:
     """End the sessions that an interruption ends; `at` is when it was logged, if that is known."""
-    if interruption.instance:
+    if interruption.connecting or interruption.established:
+        host = interruption.instance.partition(b" ")[0]
+        place = interruption.connecting or interruption.established
+        sessions.note_tlsproxy(host, place, 1 if interruption.connecting else -1)
+    elif interruption.what == b"reload":
+        sessions.reload(interruption.instance, at)
+    elif interruption.instance:
         quotes = quotes_addresses(interruption.version)
         sessions.start(interruption.instance, quotes_addresses=quotes)
     elif at is not None:

@@ -69,16 +69,30 @@ class Service:
         "logs_conn_use",
         "name",
         "quotes_addresses",
+        "reloaded",
         "session_by_pid",
+        "tlsproxy",
     )
 
-    def __init__(self, name: bytes, *, quotes_addresses: bool) -> None:
+    def __init__(
+        self, name: bytes, *, quotes_addresses: bool, tlsproxy: dict[bytes, int] | None = None
+    ) -> None:
         self.name = name
         """Host and tag: `mx1 postfix/smtp`."""
         self.session_by_pid: dict[bytes, OpenSession] = {}
         """The last session that each process announced."""
         self.deliveries_since_tls: int | None = None
-        """Deliveries without a session since the last TLS line; None before the first TLS line."""
+        """Deliveries without a session since a TLS line that proves that handshakes are logged.
+
+        None before the first, and again after a reload.
+        """
+        self.tlsproxy = {} if tlsproxy is None else tlsproxy
+        """`[ADDRESS]:PORT` -> connections that tlsproxy made on this host and logged no TLS of.
+
+        The client logs those at any `smtp_tls_loglevel`.
+        """
+        self.reloaded: int | None = None
+        """When Postfix was reloaded last, perhaps with another `smtp_tls_loglevel`."""
         self.quotes_addresses = quotes_addresses
         """Addresses are quoted for sure (Postfix 3.5), so that none of them looks like a field."""
         self.logs_conn_use = False
@@ -87,7 +101,21 @@ class Service:
     def open(self, pid: bytes, session: Session, at: int) -> None:
         """Note that a process announced a session at this second."""
         self.session_by_pid[pid] = session, at, b""
-        self.deliveries_since_tls = 0
+        if self.deliveries_since_tls == 0 and not self.tlsproxy:
+            return
+        if not session.reused and self._proves(session.relay, at):
+            self.deliveries_since_tls = 0
+
+    def _proves(self, relay: bytes, at: int) -> bool:
+        """Return whether a new session shows that the service logs each of its handshakes."""
+        place = relay[relay.find(b"[") :]
+        if place in self.tlsproxy:
+            self.tlsproxy[place] -= 1
+            if not self.tlsproxy[place]:
+                del self.tlsproxy[place]
+            return False
+        # Processes from before the reload end when their request does.
+        return self.reloaded is None or at > self.reloaded + SLACK
 
     def close(self, pid: bytes) -> None:
         """Note that the session of a process has ended."""
@@ -175,6 +203,10 @@ class Sessions:
         self._quoting: tuple[bytes, ...] = ()
         """Beginnings of the names of services that quote addresses."""
         self._services: dict[bytes, Service] = {}
+        self._tlsproxies: dict[bytes, dict[bytes, int]] = {}
+        """Host -> `Service.tlsproxy` of its services."""
+        self._reloads: dict[bytes, int] = {}
+        """Beginning of the names of services -> when their Postfix was reloaded last."""
         self._most = _SESSIONS
 
     def begin(self, at: int) -> None:
@@ -202,12 +234,40 @@ class Sessions:
                     only_perhaps=b"/" in service.name[len(name) :],
                 )
 
+    def reload(self, name: bytes, at: int | None) -> None:
+        """Note that Postfix was reloaded, whose services begin with `name`: `HOST SYSLOG_NAME/`.
+
+        Its configuration may be another now, so that a handshake must show again that it logs them.
+        """
+        if at is None:
+            at = self.complete_since or 0
+        self._reloads.pop(name, None)
+        self._reloads[name] = at
+        if len(self._reloads) > _SERVICES:
+            del self._reloads[next(iter(self._reloads))]
+        for service in self._services.values():
+            if service.name.startswith(name):
+                service.deliveries_since_tls = None
+                service.reloaded = at
+
+    def note_tlsproxy(self, host: bytes, place: bytes, change: int) -> None:
+        """Note that tlsproxy connects to `[ADDRESS]:PORT` (1), or logged the handshake (-1)."""
+        silent = self._tlsproxies.setdefault(host, {})
+        count = silent.pop(place, 0) + change
+        if count > 0:
+            silent[place] = count
+        if len(silent) > _SERVICES:
+            del silent[next(iter(silent))]
+
     def service(self, name: bytes) -> Service:
         """Return the service of this name: host and tag."""
         found = self._services.get(name)
         if found is None:
             quotes = name.startswith(self._quoting)
-            found = self._services[name] = Service(name, quotes_addresses=quotes)
+            silent = self._tlsproxies.setdefault(name.partition(b" ")[0], {})
+            found = self._services[name] = Service(name, quotes_addresses=quotes, tlsproxy=silent)
+            reloads = [at for each, at in self._reloads.items() if name.startswith(each)]
+            found.reloaded = max(reloads, default=None)
         return found
 
     def session_of_delivery(
@@ -245,11 +305,15 @@ class Sessions:
             each.deliveries_since_tls is not None for each in self._services.values()
         ):
             return UNKNOWN
+        if service.reloaded is not None and service.deliveries_since_tls is None:
+            return UNKNOWN
         service.note_delivery_without_tls()
         took = DELAYS_ROUNDED * seconds(delays)
         # A handshake in the second of the first line may have been logged before that line.
         after = self.complete_since is not None and at - took >= self.complete_since + 1
         complete = took <= LONGEST_REQUEST and (after or service.name.startswith(self._started))
+        if service.reloaded is not None:
+            complete = complete and at - took > service.reloaded + SLACK
         return PLAINTEXT if complete and service.logs_tls else UNKNOWN
 
     def _forget(self, now: int) -> None:
@@ -289,6 +353,12 @@ class Sessions:
             "started": [_text(name) for name in self._started],
             "quoting": [_text(name) for name in self._quoting],
             "services": [_dump(service) for service in self._services.values()],
+            "reloads": [(_text(name), at) for name, at in self._reloads.items()],
+            "tlsproxies": [
+                (_text(host), [(_text(place), count) for place, count in silent.items()])
+                for host, silent in self._tlsproxies.items()
+                if silent
+            ],
         }
 
     @classmethod
@@ -299,9 +369,24 @@ class Sessions:
             made.complete_since = dumped["complete_since"]
             made._started = tuple(map(_bytes, dumped["started"]))
             made._quoting = tuple(map(_bytes, dumped["quoting"]))
-            services = [_load(service) for service in dumped["services"]]
-            made._services = {service.name: service for service in services}
+            made._tlsproxies = {
+                _bytes(host): {_bytes(place): count for place, count in silent}
+                for host, silent in dumped.get("tlsproxies", ())
+            }
+            made._reloads = {_bytes(name): at for name, at in dumped.get("reloads", ())}
+            for each in dumped["services"]:
+                made._load(each)
         return made
+
+    def _load(self, dumped: dict[str, Any]) -> None:
+        service = self.service(_bytes(dumped["name"]))
+        service.quotes_addresses = dumped["quotes_addresses"]
+        service.deliveries_since_tls = dumped["deliveries_since_tls"]
+        service.logs_conn_use = dumped["logs_conn_use"]
+        service.reloaded = dumped.get("reloaded")
+        for pid, relay, category, reused, at, queue_id in dumped["sessions"]:
+            session = Session(_bytes(relay), BY_KEY[category], reused)
+            service.session_by_pid[_bytes(pid)] = session, at, _bytes(queue_id)
 
 
 _NO_SESSION: OpenSession = Session(b"", UNKNOWN, False), 0, b""
@@ -313,6 +398,7 @@ def _dump(service: Service) -> dict[str, Any]:
         "deliveries_since_tls": service.deliveries_since_tls,
         "logs_conn_use": service.logs_conn_use,
         "quotes_addresses": service.quotes_addresses,
+        "reloaded": service.reloaded,
         "sessions": [
             (
                 _text(pid),
@@ -325,16 +411,6 @@ def _dump(service: Service) -> dict[str, Any]:
             for pid, (session, at, queue_id) in service.session_by_pid.items()
         ],
     }
-
-
-def _load(dumped: dict[str, Any]) -> Service:
-    service = Service(_bytes(dumped["name"]), quotes_addresses=dumped["quotes_addresses"])
-    service.deliveries_since_tls = dumped["deliveries_since_tls"]
-    service.logs_conn_use = dumped["logs_conn_use"]
-    for pid, relay, category, reused, at, queue_id in dumped["sessions"]:
-        session = Session(_bytes(relay), BY_KEY[category], reused)
-        service.session_by_pid[_bytes(pid)] = session, at, _bytes(queue_id)
-    return service
 
 
 def _text(name: bytes) -> str:
