@@ -32,7 +32,7 @@ _INTERRUPTION = heads.compiled(
 
 
 class Interruption(NamedTuple):
-    """A line that says that Postfix was started or reloaded, that lines were lost, or of tlsproxy."""
+    """A line that tells of a start or reload of Postfix, of lost lines, or of tlsproxy."""
 
     begin: int
     """Where the line begins in its block."""
