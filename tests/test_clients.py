@@ -752,14 +752,16 @@ CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
         (MASTER + CLIENT, [b"mx1 postfix/"]),
         (CLIENT + MASTER, [b"mx1 postfix/"]),
         (b"", []),
-        (MASTER.replace(b"daemon started --", b"reload --"), []),
+        (MASTER.replace(b"daemon started --", b"reload --"), [b"mx1 postfix/"]),
         (MASTER.replace(b"master[", b"smtpd["), []),
         (MASTER.replace(b"daemon", b"x daemon"), []),
         (MASTER.replace(b"2026-11-24T00:06:58+01:00", b"Nov 24 00:06:58"), [b"mx1 postfix/"]),
         (MASTER.replace(b"2026", b"<22>1 2026").replace(b"[1]:", b" 1 - -"), [b"mx1 postfix/"]),
     ],
 )
-def test_a_start_of_postfix_is_told_with_its_name(block: bytes, expected: list[bytes]) -> None:
+def test_a_start_or_reload_of_postfix_has_the_name_of_its_instance(
+    block: bytes, expected: list[bytes]
+) -> None:
     found = interruptions(bytearray(CLIENT + block), len(CLIENT + block))
 
     assert [each.instance for each in found] == expected
