@@ -35,8 +35,10 @@ def compiled(pattern: str) -> re.Pattern[bytes]:
 
 ANY_LINE = re.compile(rb".+")
 
-RFC5424 = 0x3C
-"""The byte `<`, with which a line of RFC 5424 begins and no other does."""
+
+def holds_rfc5424(block: bytearray, end: int) -> bool:
+    """Return whether the first or last line of `block[:end]` has a priority, as in RFC 5424."""
+    return ord("<") in (block[0], block[block.rfind(b"\n", 0, end - 1) + 1])
 
 
 def lines_with(sign: re.Pattern[bytes], block: bytearray, end: int) -> list[bytearray]:

@@ -75,7 +75,7 @@ class Clients:
         Lines are in order, but those of RFC 5424 come last. A line of RFC 5424 is nameless where
         rsyslog has cut the program off its name, so that only `postfix` is left.
         """
-        rfc5424 = heads.RFC5424 in (block[0], block[block.rfind(b"\n", 0, end - 1) + 1])
+        rfc5424 = heads.holds_rfc5424(block, end)
         if self._search and not rfc5424:
             found = self._search.lines(block, end)
             if all(map(_PID, found)):

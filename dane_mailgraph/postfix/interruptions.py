@@ -5,14 +5,22 @@ Postfix was started or reloaded, lines were lost, or tlsproxy made a connection 
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ..log import heads
 from .handshake import quotes_addresses
 from .sessions import Sessions
 
-_WORDS = b" -- version ", b"/tlsproxy", b" due to rate-limiting", b": Suppressed "
-"""What such lines hold. Each literal costs an import 0.2 s a GB."""
+_WRITERS = re.compile(rb"\[(?<=ter\[|oxy\[|ald\[)")
+"""What lines of `master[`, `tlsproxy[` and `systemd-journald[` hold, but for RFC 5424.
+
+It begins with the bracket because re looks for a single byte fast: 0.45 s a GB, where a search for
+three words takes 1.1 s.
+"""
+
+_LOST = b" due to rate-limiting"
+"""What a line of rsyslogd holds that tells of lost lines."""
 
 _INTERRUPTION = heads.compiled(
     rf"""
@@ -51,7 +59,11 @@ class Interruption(NamedTuple):
 
 def interruptions(block: bytearray, end: int) -> list[Interruption]:
     """Return the interruptions in `block[:end]`, in order."""
-    if all(block.find(words, 0, end) < 0 for words in _WORDS):
+    if not (
+        heads.holds_rfc5424(block, end)
+        or _WRITERS.search(block, 0, end)
+        or block.find(_LOST, 0, end) >= 0
+    ):
         return []
     return [
         Interruption(each.start(), *each.groups(b""))
