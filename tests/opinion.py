@@ -1,16 +1,13 @@
-"""A second opinion: a slow classifier of whole logs, written from the law's words alone.
+"""A second opinion: a slow classifier of single lines, written from the law's words alone.
 
-It shares no pattern and no rule of thumb with the program. Where the law leaves open what a
-delivery went over, it says which
-answers are right.
+It shares no pattern with the program. What a delivery went over is not of one line: the invented
+servers of test_law_of_sessions.py know that.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import itertools
 from collections import Counter
-from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
@@ -67,12 +64,6 @@ class Said(NamedTuple):
 
 def said_in(line: bytes) -> Said | None:
     return said_in_rfc5424(line) if line.startswith(b"<") else said_in_traditional(line)
-
-
-def reference(line: bytes) -> Opinion:
-    """What one line counts as, by the words of the law."""
-    (opinion,) = references([line])
-    return opinion
 
 
 def said_in_traditional(line: bytes) -> Said | None:
@@ -397,14 +388,6 @@ SENT = {
     b"may:none": "plaintext",
 }
 
-BY_LABEL = ("deliveries.trusted", "deliveries.untrusted", "deliveries.anonymous")
-
-REUSED = {
-    (b"dane?", "deliveries.verified"): "deliveries.dane",
-    (b"dane-only?", "deliveries.verified"): "deliveries.dane",
-    (b"halfdane?", "deliveries.trusted"): "deliveries.half_dane",
-}
-
 FAILED = (
     ("certificate", b"Server certificate not verified", b"Server certificate not trusted"),
     ("dane_lookup", b"TLSA lookup error for "),
@@ -556,249 +539,46 @@ def failure(reason: bytes) -> str | None:
     return next((name for name, *begins in FAILED if reason.startswith(tuple(begins))), None)
 
 
-# ---- the order of lines ---------------------------------------------------------------------
+# ---- one line -------------------------------------------------------------------------------
 
 
-class Holds(NamedTuple):
-    """What a process holds: law, section 4.1."""
-
-    session: Announced
-    at: int
-    queue: bytes
-
-
-VAGUE = b"TLS connection established to ", b"TLS connection reused to "
-
-BREAKS = (
-    b"lost connection with ",
-    b"local data error while talking to ",
-    b"Cannot start TLS: handshake failure",
-)
-
-
-def breaks(rest: bytes) -> bool:
-    timeout = rest.startswith(b"conversation with ") and rest[18:].partition(b" ")[2].startswith(
-        b"timed out while "
-    )
-    return rest.startswith(BREAKS) or timeout
-
-
-def references(lines: Iterable[bytes]) -> list[Opinion]:
-    """What the lines of a log count as, each with what was written before it in mind."""
-    return Reader().read(lines)
+def reference(line: bytes) -> Opinion:
+    """What one line counts as, by the words of the law."""
+    said = said_in(line)
+    if said is None:
+        return NOTHING
+    times, text = unwrapped(said.text)
+    if announced := summary(text):
+        return Opinion(announced.keys, times) if announced.outbound else NOTHING
+    queued = queue_id(text)
+    if queued is None or not queued[1].startswith(b"to=<"):
+        return NOTHING
+    ways = recipients(queued[1][4:])
+    whole = len(text) < 2000  # where Postfix cuts, another way may have been cut off
+    if len(ways) < 2 and whole:
+        return recipient(ways[0], times) if ways else NOTHING
+    if not ways:
+        return NOTHING
+    # Ambiguous: dropped, or unknown; or what all of its ways say of themselves.
+    agreed = {recipient(way, times).keys for way in ways}
+    sure = agreed if whole and len(agreed) == 1 and all(way.tls for way in ways) else set()
+    return Opinion((UNKNOWN,), times, ((), *sure))
 
 
-class Reader:
-    def __init__(self) -> None:
-        self.first: int | None = None
-        self.started: list[tuple[bytes, bytes]] = []
-        """Host and syslog name of what was started since lines were lost."""
-        self.quoting: set[tuple[bytes, bytes]] = set()
-        """Host and syslog name of what has been seen to be Postfix 3.5 or later, which quotes
-        addresses."""
-        self.eleven: set[tuple[bytes, bytes]] = set()
-        """Services that have written the field tls, as Postfix 3.11 and later do."""
-        self.holds: dict[tuple[bytes, bytes, bytes], Holds] = {}
-        self.tell: set[tuple[bytes, bytes]] = set()
-        """The services that are known to log handshakes: host and tag."""
-        self.uses: set[tuple[bytes, bytes]] = set()
-        """Services that have been seen to write conn_use; of the others a reused line is believed
-        without it."""
+def recipient(way: Recipient, times: int) -> Opinion:
+    if is_local(way.relay):
+        return NOTHING
+    if way.status in (b"deferred", b"bounced", b"SOFTBOUNCE"):
+        category = failure(way.reason)
+        return Opinion((f"failures.{category}",), times) if category else NOTHING
+    if way.status != b"sent":
+        return NOTHING
+    feature = way.tls.partition(b"/")[0]
+    if feature in SENT:
+        return Opinion((f"deliveries.{SENT[feature]}",), times)
+    before, colon, last = feature.rpartition(b":")
+    others = ((f"deliveries.{SENT[last]}",),) if before and colon and last in SENT else ()
+    return Opinion((UNKNOWN,), times, others)
 
-        self.reloads: dict[tuple[bytes, bytes], int] = {}
-        """Host and syslog name -> when it was reloaded, perhaps with another smtp_tls_loglevel."""
-        self.silent: Counter[tuple[bytes, bytes]] = Counter()
-        """Host and place -> connections of tlsproxy that it has not logged a handshake of."""
 
-    def tlsproxy(self, rest: bytes) -> None:
-        host, _, text = rest.partition(b" ")
-        tag, _, text = text.partition(b" ")
-        if not tag.endswith(b"]:") or not tag.partition(b"[")[0].endswith(b"/tlsproxy"):
-            return
-        if text.startswith(b"CONNECT to ["):
-            self.silent[host, text.removeprefix(b"CONNECT to ")] += 1
-        elif b" TLS connection established to " in text[:45]:
-            place = b"[" + text.partition(b"[")[2].partition(b": ")[0]
-            self.silent[host, place] = max(0, self.silent[host, place] - 1)
-
-    def reloaded(self, host: bytes, name: bytes) -> int | None:
-        mine = (where == host and name.startswith(each) for where, each in self.reloads)
-        return max(itertools.compress(self.reloads.values(), mine), default=None)
-
-    def proves(self, said: Said, relay: bytes) -> bool:
-        """Whether a handshake shows that its service logs all of them."""
-        place = said.host, b"[" + relay.partition(b"[")[2]
-        if self.silent[place]:
-            self.silent[place] -= 1
-            return False
-        reloaded = self.reloaded(said.host, said.name)
-        return reloaded is None or said.at > reloaded + 5
-
-    def read(self, lines: Iterable[bytes]) -> list[Opinion]:
-        return [self.one(line) for line in lines]
-
-    # The law's questions in the law's order, so that it can be held beside the page.
-    def one(self, line: bytes) -> Opinion:  # noqa: C901
-        stamp = line[:15] if line[3:4] == b" " else line.partition(b" ")[0]
-        at = traditional_stamp(stamp) if line[3:4] == b" " else rfc3339_stamp(stamp)
-        said = said_in(line)
-        if self.first is None:
-            self.first = at if at is not None else said.at if said else None
-        if b"/master[" in line and b"]: daemon started " in line:
-            host, _, tag = line[len(stamp) + 1 :].partition(b" ")
-            name = tag.partition(b"/master[")[0]
-            self.started.append((host, name + b"/"))
-            major, _, minor = line.partition(b" -- version ")[2].partition(b",")[0].partition(b".")
-            late = (int(major), int(minor.partition(b".")[0])) >= (3, 5)
-            (self.quoting.add if late else self.quoting.discard)((host, name + b"/"))
-            for process in [
-                each for each in self.holds if each[0] == host and each[1].startswith(name + b"/")
-            ]:
-                if (
-                    process[1].count(b"/") > name.count(b"/") + 1
-                ):  # perhaps of another Postfix, that goes on
-                    holds = self.holds[process]
-                    self.holds[process] = holds._replace(session=holds.session._replace(label=b""))
-                else:
-                    del self.holds[process]
-        if b"/master[" in line and b"]: reload -- version " in line:
-            host, _, tag = line[len(stamp) + 1 :].partition(b" ")
-            name = tag.partition(b"/master[")[0] + b"/"
-            self.reloads[host, name] = at or 0
-            gone = {each for each in self.tell if each[0] == host and each[1].startswith(name)}
-            self.tell -= gone
-        if b"/tlsproxy[" in line:
-            self.tlsproxy(line[len(stamp) + 1 :])
-        if said is None:
-            daemon = line[len(stamp) + 1 :].partition(b" ")[2]
-            lost = daemon.startswith(b"rsyslogd: ") and daemon.endswith(b" due to rate-limiting")
-            if lost or (daemon.startswith(b"systemd-journald[") and b": Suppressed " in daemon):
-                self.first = at
-                self.started.clear()
-                self.holds.clear()
-            return NOTHING
-        times, text = unwrapped(said.text)
-        process = said.host, said.name, said.pid
-        if announced := summary(text):
-            self.holds[process] = Holds(announced, said.at, b"")
-            if not announced.reused and self.proves(said, announced.relay):
-                self.tell.add(process[:2])
-            return Opinion(announced.keys, times) if announced.outbound else NOTHING
-        if text.startswith(VAGUE) or text.partition(b" ")[2].startswith(VAGUE):
-            self.holds[process] = Holds(
-                Announced(b"", b"reused to" in text[:40], b"", True, ()), said.at, b""
-            )
-            self.tell.add(process[:2])
-        queued = queue_id(text)
-        if queued is None:
-            return NOTHING
-        queue, rest = queued
-        if not rest.startswith(b"to=<"):
-            if breaks(rest):
-                self.holds.pop(process, None)
-            return NOTHING
-        ways = recipients(rest[4:])
-        if not ways:
-            # Which request it is of is all that is known.
-            if process in self.holds and not self.holds[process].queue:
-                self.holds[process] = self.holds[process]._replace(queue=queue)
-            return NOTHING
-        quotes = process[:2] in self.eleven or any(
-            said.host == host and said.name.startswith(name) for host, name in self.quoting
-        )
-        if quotes or (
-            len(ways) == 1 and len(text) < 2000
-        ):  # where Postfix cuts, another way may have been cut off
-            if len(ways) == 1 and ways[0].tls:
-                self.eleven.add(process[:2])
-            return self.recipient(said, process, queue, ways[0], times)
-        # Ambiguous: dropped, or unknown; or what all of its ways say of themselves.
-        held = self.holds.get(process)
-        opinions = [self.recipient(said, process, queue, way, times) for way in ways if way.tls]
-        if held is not None:
-            self.holds[process] = held if held.queue else held._replace(queue=queue)
-        agreed = (
-            {each.keys for each in opinions}
-            if len(opinions) == len(ways) and len(text) < 2000
-            else set()
-        )
-        sure = agreed if len(agreed) == 1 else set()
-        if any(key in BY_LABEL for keys in sure for key in keys):
-            sure = sure | {("deliveries.encrypted",)}  # whose session it is need not be sure
-        return Opinion(("deliveries.unknown",), times, ((), *sure))
-
-    def recipient(
-        self,
-        said: Said,
-        process: tuple[bytes, bytes, bytes],
-        queue: bytes,
-        way: Recipient,
-        times: int,
-    ) -> Opinion:
-        carried = self.carried(said, process, queue, way)
-        if is_local(way.relay):
-            return NOTHING
-        if way.status in (b"deferred", b"bounced", b"SOFTBOUNCE"):
-            category = failure(way.reason)
-            return Opinion((f"failures.{category}",), times) if category else NOTHING
-        if way.status != b"sent":
-            return NOTHING
-        feature = way.tls.partition(b"/")[0]
-        if feature in SENT and SENT[feature] == "encrypted":
-            labels = [each if each in BY_LABEL else "deliveries.encrypted" for each in carried]
-            return Opinion((labels[0],), times, tuple((each,) for each in labels[1:]))
-        if feature in SENT:
-            return Opinion((f"deliveries.{SENT[feature]}",), times)
-        first, *others = [REUSED.get((feature, each), each) for each in carried]
-        more = [
-            f"deliveries.{SENT[each]}"
-            for each in (feature.rpartition(b":")[2],)
-            if each in SENT and b":" in feature
-        ]
-        return Opinion((first,), times, tuple((each,) for each in (*others, *more)))
-
-    def carried(
-        self, said: Said, process: tuple[bytes, bytes, bytes], queue: bytes, way: Recipient
-    ) -> list[str]:
-        """What a delivery went over, as far as TLS lines tell: the right answers."""
-        if way.uses >= 2:
-            self.uses.add(process[:2])
-        holds = self.holds.get(process)
-        if holds is not None:
-            session, at, known = holds
-            label = f"deliveries.{session.label.decode().lower()}"
-            begun = said.at - way.took
-            uses = (way.uses >= 2) == session.reused or (
-                session.reused and process[:2] not in self.uses
-            )
-            if not session.label and known in (b"", queue) and begun - 10 <= at <= said.at + 10:
-                return ["deliveries.unknown", "deliveries.plaintext"]
-            if session.relay == way.relay and known in (b"", queue) and uses:
-                if begun - 2 <= at <= said.at + 2:
-                    self.holds[process] = Holds(session, at, queue)
-                    return [label]
-                if begun - 10 <= at <= said.at + 10:  # stamps have seconds, and delays two digits
-                    self.holds[process] = Holds(session, at, queue)
-                    return [label, *self.without(said, process, way)]
-            del self.holds[process]
-        return self.without(said, process, way)
-
-    def without(self, said: Said, process: tuple[bytes, bytes, bytes], way: Recipient) -> list[str]:
-        clear, unknown = "deliveries.plaintext", "deliveries.unknown"
-        begun = said.at - way.took
-        fresh = any(
-            process[0] == host and process[1].startswith(name) for host, name in self.started
-        )
-        assert self.first is not None
-        reloaded = self.reloaded(*process[:2])
-        if reloaded is not None and (process[:2] not in self.tell or begun <= reloaded + 5):
-            return [unknown, clear] if begun > reloaded + 4 else [unknown]
-        if not self.tell or (begun < self.first - 1 and not fresh):
-            return [unknown]  # loglevel 0, or the beginning of the log
-        if (
-            process[:2] not in self.tell
-            or way.took > 1700
-            or (begun < self.first + 3 + way.took / 10 and not fresh)
-        ):
-            return [unknown, clear]
-        return [clear, unknown] if way.took > 900 else [clear]
+UNKNOWN = "deliveries.unknown"

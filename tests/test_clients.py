@@ -151,7 +151,6 @@ def test_nothing_gives_no_block() -> None:
     assert taken(Blocks(source(b"", [9]), to_the_end=True)) == []
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=200), st.lists(st.integers(1, 50), min_size=1), st.booleans(), st.booleans()
 )
@@ -595,7 +594,7 @@ def test_an_offset_says_it_all_and_may_change() -> None:
 @pytest.mark.parametrize(
     "zone", [BERLIN, NEW_YORK, LORD_HOWE, UTC, ZoneInfo("Asia/Kathmandu")], ids=str
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_stamps_in_order_resolve_to_the_times_they_were_made_of(
     zone: ZoneInfo, data: st.DataObject
@@ -693,7 +692,6 @@ LINES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(LINES, max_size=12), st.lists(LINES, max_size=12))
 def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(
     before: list[bytes], lines: list[bytes]

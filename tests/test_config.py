@@ -270,9 +270,7 @@ _PATH = (
     )
 )
 @example(options={"log": "/a\r/b", "ignore_relays": ""})
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_printed_gives_the_same_configuration_again(
     options: dict[str, str], tmp_path: Path
 ) -> None:

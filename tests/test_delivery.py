@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dane_mailgraph.peers import Relays
@@ -253,7 +253,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES | st.binary(max_size=5), max_size=30).map(b"".join))
 def test_any_bytes_are_read_without_complaint(line: bytes) -> None:
     sessions = Sessions()

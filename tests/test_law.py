@@ -481,7 +481,6 @@ TLS = (
 )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(ALL),
     st.binary(max_size=60),
@@ -504,7 +503,6 @@ def test_whatever_a_reply_quotes_a_delivery_is_what_its_own_fields_say_or_unknow
     assert not explained(before + b"bounced (host mx1[192.0.2.1] said: 550 " + quoting)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(ALL), st.binary(max_size=60), st.sampled_from(TLS))
 def test_whatever_a_quoted_recipient_holds_the_fields_behind_it_count(
     each: Sample, between: bytes, tls: bytes
@@ -616,7 +614,7 @@ PIECES = st.one_of(
         ]
     ),
 )
-GENEROUS = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+GENEROUS = settings(max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.slow
@@ -651,7 +649,6 @@ def test_two_spliced_lines_are_what_the_reference_says(
     assert_agreement(spliced)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(COUNTING), st.data())
 def test_a_line_cut_short_is_what_the_reference_says(each: Sample, data: st.DataObject) -> None:
     assert_agreement(each.line[: data.draw(st.integers(0, len(each.line)))])

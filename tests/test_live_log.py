@@ -89,7 +89,7 @@ def written(host: Host, lines: list[Logged], *, poll: bool) -> str:
     return log
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lines=st.lists(LOGGED, max_size=20))
 def test_any_polls_are_one_poll_are_one_import(lines: list[Logged]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def test_any_polls_are_one_poll_are_one_import(lines: list[Logged]) -> None:
         assert {start: count for start, count in rows if count} == dict(one.truth)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lines=st.lists(LOGGED, max_size=20),
     cuts=st.lists(st.integers(0, 20), max_size=4),
@@ -143,7 +143,7 @@ def test_parts_in_any_order_are_the_whole(
         assert parts.counted == dict(whole.truth)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     intervals=st.lists(
         st.lists(st.tuples(st.integers(0, 59), st.sampled_from(TEXTS)), min_size=1, max_size=6),

@@ -139,7 +139,7 @@ def test_reports_over_all_of_it_are_what_mailgraph_was_told_at_every_resolution(
         assert [sum(row.counts[place] or 0 for row in rows) for place in KNOWN] == total(truth)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.integers(0, 10**6), min_size=8, max_size=40),
     st.sampled_from([10, 60, 240, 480, 900]),

@@ -364,7 +364,7 @@ hostile = st.text(max_size=40) | st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hostile, hostile, hostile, hostile)
 def test_nothing_from_outside_changes_the_markup(
     host: str, version: str, relay: str, text: str

@@ -23,9 +23,7 @@ from dane_mailgraph.store.relays import KEPT, OTHER, RelayTable
 pytestmark = pytest.mark.slow
 
 DAY = 86400
-RELAXED = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+RELAXED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SUITE = {
     "TLSv1.3": "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) "
     "key-exchange X25519MLKEM768",

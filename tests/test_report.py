@@ -290,7 +290,7 @@ def exact(here: Host, since: int, until: int) -> None:
 
 @pytest.mark.slow
 @given(ago=st.integers(1, 21 * DAY), length=st.integers(1, 21 * DAY))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_sums_are_exact_over_any_range_of_the_last_weeks(
     ago: int, length: int, recent: Host
 ) -> None:
@@ -299,7 +299,7 @@ def test_sums_are_exact_over_any_range_of_the_last_weeks(
 
 @pytest.mark.slow
 @given(ago=st.integers(1, 6 * 366 * DAY + 9 * DAY), length=st.integers(1, 7 * 366 * DAY))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_sums_are_exact_over_any_range_of_years(ago: int, length: int, long_ago: Host) -> None:
     exact(long_ago, NOW - ago, NOW - ago + length)
 

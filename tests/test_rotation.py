@@ -1278,7 +1278,6 @@ TestHistories.settings = settings(
     # `make nightly` tries more. What fails is printed, with how to have it again.
     print_blob=True,
     stateful_step_count=40,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

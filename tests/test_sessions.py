@@ -333,7 +333,7 @@ LOGS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(LOGS)
 def test_the_usual_line_counts_as_it_does_in_full_and_leaves_the_same_behind(
     log: list[tuple[ClientLine, bytes, int]],
@@ -352,7 +352,7 @@ def test_the_usual_line_counts_as_it_does_in_full_and_leaves_the_same_behind(
         assert usual.sessions.dump(at) == full.sessions.dump(at)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(LOGS)
 def test_the_usual_session_is_that_of_the_delivery_and_leaves_the_same_behind(
     log: list[tuple[ClientLine, bytes, int]],
@@ -375,7 +375,6 @@ def test_the_usual_session_is_that_of_the_delivery_and_leaves_the_same_behind(
         classifier.outcome_in_full(classifier.sessions.service(name), line, at)
 
 
-@settings(deadline=None)
 @given(LOGS, st.frozensets(st.integers(0, 40)))
 def test_dumping_and_loading_at_any_moment_changes_nothing(
     log: list[tuple[ClientLine, bytes, int]], restarts: frozenset[int]

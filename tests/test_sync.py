@@ -92,9 +92,7 @@ def assert_holds(
 # ---- counts -----------------------------------------------------------------------------------
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from((1, 10, 60, 300, 3600)),
     st.dictionaries(st.integers(0, 900), st.integers(0, 10**6), max_size=30),

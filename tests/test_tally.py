@@ -350,7 +350,6 @@ def logs(draw: st.DrawFn) -> bytes:
     return line(draw(st.sampled_from(KINDS)), stamp, tag + pid)
 
 
-@settings(deadline=None)
 @given(st.lists(logs(), max_size=30), st.lists(st.integers(1, 400), min_size=1))
 def test_reads_of_any_sizes_give_the_same_counts(lines: list[bytes], sizes: list[int]) -> None:
     data = b"".join(lines)
@@ -360,7 +359,6 @@ def test_reads_of_any_sizes_give_the_same_counts(lines: list[bytes], sizes: list
     assert found.intervals() == (counted(data) if data else [])
 
 
-@settings(deadline=None)
 @given(
     st.lists(logs(), min_size=1, max_size=30).flatmap(
         lambda lines: st.tuples(st.just(lines), st.permutations(lines))
@@ -372,7 +370,6 @@ def test_any_order_of_lines_gives_the_same_counts(orders: tuple[list[bytes], lis
     assert counted(b"".join(one)) == counted(b"".join(other))
 
 
-@settings(deadline=None)
 @given(st.lists(logs(), min_size=1, max_size=30))
 def test_a_log_is_the_sum_of_its_lines_and_explained_as_counted(lines: list[bytes]) -> None:
     whole = sums(counted(b"".join(lines)))
@@ -386,7 +383,7 @@ def test_a_log_is_the_sum_of_its_lines_and_explained_as_counted(lines: list[byte
     )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.binary(max_size=60)
