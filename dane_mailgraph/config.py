@@ -20,7 +20,7 @@ _LINE = re.compile(r"[^\n\0]*")
 
 COUNTERS = ("run", "collect", "import", "demo")
 PAINTERS = ("render", "demo")
-READERS = ("", "report", "relays")
+READERS = ("", "report", "relays", "metrics")
 """Verbs that only ask the store; the empty one is the command without a verb."""
 
 
@@ -185,6 +185,14 @@ SETTINGS = (
         "relays_days", "400", "DAYS", "days for which relays are kept", _number(36_500), COUNTERS
     ),
     Setting(
+        "metrics_file",
+        "",
+        "FILE",
+        "file of metrics, written anew at each commit, for node_exporter; empty: none",
+        str,
+        ("run", "collect", "import"),
+    ),
+    Setting(
         "host",
         "",
         "NAME",
@@ -234,6 +242,7 @@ class Config(NamedTuple):
     ignore_relays: Relays
     relays_per_day: int
     relays_days: int
+    metrics_file: str
     host: str
     language: Language
     renderer: str

@@ -39,6 +39,7 @@ VERBS = [
     "render",
     "report",
     "relays",
+    "metrics",
     "explain",
     "doctor",
     "tlsa",

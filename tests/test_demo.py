@@ -24,7 +24,8 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
         key: value for key, value in os.environ.items() if not key.startswith("DANE_MAILGRAPH_")
     }
     environment["PYTHONPATH"] = str(Path(dane_mailgraph.__file__).parents[1])
-    command = [sys.executable, "-m", "dane_mailgraph", "demo", "--config", os.devnull, str(folder)]
+    settings = ["--config", os.devnull, "--metrics-file", str(folder.parent / "x.prom")]
+    command = [sys.executable, "-m", "dane_mailgraph", "demo", *settings, str(folder)]
     return subprocess.run(
         command, capture_output=True, text=True, env=environment, timeout=600, check=False
     )

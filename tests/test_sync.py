@@ -147,6 +147,7 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
             "dane_mailgraph.store.rrd",
             "dane_mailgraph.store.sync",
             "dane_mailgraph.store.ledger",
+            "dane_mailgraph.store.totals",
             "test_sync",
         ):
             old.setattr(sys.modules[name], "CATEGORIES", fewer)

@@ -22,6 +22,7 @@ SERVICE, RENDER, TIMER = (
 )
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
 LOG = "/var/log/mail.log"
+NODE_EXPORTER = "/var/lib/prometheus/node-exporter"
 TEXT = (
     "TLS connection established to mx.example.org[192.0.2.1]:25: "
     "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
@@ -348,6 +349,26 @@ def test_a_reload_reads_the_configuration_again(running: Box) -> None:
     )
 
 
+def test_metrics_reach_the_folder_of_node_exporter_by_the_commands_of_the_docs(
+    running: Box,
+) -> None:
+    docs = (running / SOURCE / "docs" / "fleet.md").read_text()
+    commands = docs.partition("```sh\n")[2].partition("```")[0].splitlines()
+    folder, conf = running / NODE_EXPORTER, running / "/etc/dane-mailgraph.conf"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = conf.read_text()
+    try:
+        for command in commands:
+            if not command.startswith("curl "):
+                running.run("sh", "-e", "-c", command)
+        file = folder / "dane-mailgraph.prom"
+        until(file.exists, "metrics_file is not written")
+    finally:
+        conf.write_text(kept)
+    assert "# TYPE dane_mailgraph_build_info gauge\n" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_stop_is_quick_and_well(box: Box, installed: str) -> None:
     box.run("systemctl", "start", SERVICE)
     began = time.monotonic()
@@ -517,8 +538,8 @@ def test_what_is_taken_away_is_out_of_reach(running: Box) -> None:
     )
     mounts = [line.split() for line in (running / f"/proc/{pid}/mounts").read_text().splitlines()]
     writable = {fields[1] for fields in mounts if "rw" in fields[3].split(",")}
-    assert {
-        each for each in writable if not each.startswith(("/dev", "/proc", "/run", "/sys"))
+    assert {each for each in writable if not each.startswith(("/dev", "/proc", "/run", "/sys"))} - {
+        NODE_EXPORTER
     } == {
         "/tmp",
         "/var/tmp",

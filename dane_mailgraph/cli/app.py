@@ -104,6 +104,24 @@ def _reconcile(store: Store, ledger: Ledger) -> None:
         tell(notice)
 
 
+# ---- metrics --------------------------------------------------------------------------------
+
+
+def metrics(settings: Config, ledger: Ledger, now: int) -> str:
+    """Return counts and states in the Prometheus text format."""
+    from ..fleet import metrics  # most that count write no file of them
+
+    return metrics.text(ledger, now, settings.time_zone)
+
+
+def _publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
+    """Write metrics_file, where one is set; raises StoreError."""
+    if settings.metrics_file:
+        from ..fleet import metrics
+
+        metrics.write(settings.metrics_file, metrics.text(ledger, now, settings.time_zone))
+
+
 # ---- what is new in the log -----------------------------------------------------------------
 
 
@@ -111,9 +129,16 @@ class Counter:
     """A log, a ledger and an RRD, and the rules to count from one into the others."""
 
     def __init__(
-        self, log: Source, ledger: Ledger, store: Store, rules: Rules, in_place: Callable[[], bool]
+        self,
+        settings: Config,
+        ledger: Ledger,
+        in_place: Callable[[], bool],
+        alive: Callable[[], None],
     ) -> None:
-        self._log, self._ledger, self._store, self._rules = log, ledger, store, rules
+        self._settings, self._ledger, self._rules = settings, ledger, _rules(settings)
+        self._log = _source(settings, alive)
+        self._store = Store(settings.state_dir, settings.step)
+        self._metrics_are_due = True
         self.in_place = in_place
         """Returns whether ledger and lock are still the files of their names."""
 
@@ -126,7 +151,8 @@ class Counter:
         """Count what is new in the log into the ledger, then bring the RRD up to it.
 
         Raises:
-            StoreError: The RRD cannot be written; the ledger has counted all the same.
+            StoreError: The RRD or metrics_file cannot be written; the ledger has counted all the
+                same.
         """
         trouble: StoreError | None = None
         try:
@@ -138,8 +164,12 @@ class Counter:
             tell(sentence)
         if trouble:
             raise trouble
-        self._store.follow(self._ledger, now, self._rules.grace)
+        written = self._store.follow(self._ledger, now, self._rules.grace)
         self._store.take_snapshot(self._ledger, now)
+        if written or self._metrics_are_due:
+            self._metrics_are_due = True
+            _publish_metrics(self._settings, self._ledger, now)
+            self._metrics_are_due = False
         return result
 
 
@@ -149,8 +179,7 @@ def open_counter(
 ) -> Iterator[Counter]:
     """Open all that counting needs, as the only writer; raises BusyError, StoreError."""
     with lock(settings, make=make) as in_place, _writing(settings) as ledger:
-        log, store = _source(settings, alive), Store(settings.state_dir, settings.step)
-        yield Counter(log, ledger, store, _rules(settings), lambda: in_place() and ledger.in_place)
+        yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive)
 
 
 class Service:
@@ -224,6 +253,8 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
             pass
         aside = unused(path + ".aside")
         os.link(path, aside)
+        if settings.metrics_file:
+            tell("The totals of `metrics` begin anew: whoever collects them sees a counter reset.")
         if not result.counted and not result.recipients:
             tell(
                 f"Nothing in these logs counts, so the new store is empty; the old one is kept as "
@@ -234,6 +265,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
     with _writing(settings) as ledger:
         _reconcile(store, ledger)
         store.follow(ledger, int(time.time()), settings.grace)
+        _publish_metrics(settings, ledger, int(time.time()))
     return result
 
 
@@ -249,6 +281,7 @@ def _import_into(
     result = run.count(paths)
     if follow:
         store.follow(ledger, now, settings.grace)
+        _publish_metrics(settings, ledger, now)
     return result
 
 

@@ -116,6 +116,12 @@ def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[
     return moment(options.since, now, zone), moment(options.until, now, zone)
 
 
+def metrics(settings: Config, options: argparse.Namespace) -> None:
+    """Print running totals and states in the Prometheus text format."""
+    with app.open_ledger(settings) as ledger:
+        print(app.metrics(settings, ledger, int(time.time())), end="")
+
+
 def explain(settings: Config, options: argparse.Namespace) -> None:
     """Read log lines and print of each what it counts as, or why it does not count."""
     from ..postfix import explanation
@@ -174,6 +180,7 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
         state_dir=os.path.join(folder, "state"),
         output_dir=os.path.join(folder, "www"),
         log=os.path.join(folder, "mail.log"),
+        metrics_file="",
         show_destinations=True,  # nobody's mail goes there
     )
     others = [path for path in (here.state_dir, here.output_dir, here.log) if os.path.lexists(path)]

@@ -156,6 +156,7 @@ VERBS: dict[str, Verb] = {
             _format("text", "json", "csv"),
         ),
     ),
+    "metrics": Verb("print counts and states in the Prometheus text format", commands.metrics),
     "explain": Verb(
         "read log lines and say of each what it counts as, or why it does not count",
         commands.explain,

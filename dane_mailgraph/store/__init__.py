@@ -6,6 +6,7 @@ from .rrd import RRD, described, gathered, rates
 from .series import SPANS, Row, Series, Span, together
 from .state import State
 from .sync import Store, replace, unused
+from .totals import totals
 
 __all__ = [
     "KEPT",
@@ -28,5 +29,6 @@ __all__ = [
     "rates",
     "replace",
     "together",
+    "totals",
     "unused",
 ]

@@ -36,6 +36,7 @@ _TABLES = {
     "first INTEGER NOT NULL, last INTEGER NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, "
     "PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "totals": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) "
     "WITHOUT ROWID",
 }
@@ -246,12 +247,12 @@ class Ledger:
     # ---- other tables ----
 
     def read(self, query: str, *parameters: int) -> list[Any]:
-        """The rows of a query about `relays` or `warnings`."""
+        """The rows of a query about `relays`, `warnings` or `totals`."""
         with _translated(self.path):
             return self._db.execute(query, parameters).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Change `relays` or `warnings`; inside a transaction."""
+        """Change `relays`, `warnings` or `totals`; inside a transaction."""
         self._db.executemany(statement, rows)
 
     # ---- state and bookmarks ----

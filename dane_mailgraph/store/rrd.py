@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -201,6 +201,23 @@ class RRD:
             begin = max(start, complete)
             rows += [together(self._fetch(self.step, begin, last))] if archive > self.step else []
         return rows + [UNKNOWN] * ((until - start) // archive - len(rows))
+
+    def finest(self, start: int) -> Iterator[tuple[int, Row]]:
+        """Yield the counts from `start` on as finely as they are kept: a row's end, and the row.
+
+        The first row may begin before `start`; what is older than the RRD is left out.
+        """
+        last = self._last
+        lengths = list(self._archives().items())[::-1]
+        begins = [max(start, last - last % row - kept + row) for row, kept in lengths]
+        at = 0
+        for (row, _), begin, finer in zip(lengths, begins, (*begins[1:], last), strict=True):
+            # One takes over from the next where a row of that begins.
+            end = finer + -finer % row if start < finer < last else finer
+            at = max(at, begin - begin % row)
+            if at < end and begin < finer:
+                yield from zip(range(at + row, end + 1, row), self.rows(row, at, end), strict=True)
+                at = end
 
     def covering(self, start: int) -> int:
         """Seconds in a row of the finest archive that reaches back to `start`."""

@@ -18,7 +18,9 @@ from ..errors import StoreError, reason
 from ..times import DAY
 from .ledger import Gap, Ledger
 from .rrd import RRD, SOURCES, DamagedError, Facts
+from .series import together
 from .state import State
+from .totals import add_to_totals, closed, replace_totals
 
 _RETAINED = 8 * DAY
 """Seconds of intervals that the ledger keeps beyond its snapshot: for an older snapshot or RRD."""
@@ -126,6 +128,7 @@ class Store:
         else:
             _write(self.rrd, ledger, start, until)
         with ledger.transaction():
+            add_to_totals(ledger, closed(ledger, start, until, self.rrd.step))
             ledger.save(ledger.state._replace(rrd_until=until, rrd_update_to=None))
         return (until - start) // self.rrd.step
 
@@ -198,6 +201,7 @@ class Store:
             self._renew_snapshot()
         newest = max(last, kept)
         with ledger.transaction():
+            replace_totals(ledger, together(row for _, row in self.rrd.finest(0)))
             ledger.prune(newest)
             state = ledger.state
             ledger.save(

@@ -1,0 +1,137 @@
+"""Table 6: counters and gauges, and how Prometheus reads them.
+
+A label never holds a relay, a domain or an address: only the names of our tables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import tzinfo
+from typing import NamedTuple
+
+from .. import __version__
+from ..answer import lost_authentication
+from ..categories import CATEGORIES, Category
+from ..errors import StoreError, reason
+from ..postfix_warnings import BY_NAME
+from ..store import Ledger, RelayTable, Row, totals
+from ..times import DAY, day_of
+
+PREFIX = "dane_mailgraph_"
+
+OBSERVED = "observed_seconds_total"
+
+FAMILY_METRICS = {
+    "connections": ("connections_total", "trust"),
+    "protocols": ("protocol_connections_total", "protocol"),
+    "key_exchange": ("key_exchange_connections_total", "key_exchange"),
+    "deliveries": ("deliveries_total", "security"),
+    "failures": ("failures_total", "reason"),
+}
+"""Family -> the name of its counter, and of the label that holds the category."""
+
+_REUSED = "reused_connections_total"
+
+HELP = {
+    "connections_total": "TLS handshakes of Postfix's client with remote relays.",
+    _REUSED: "Deliveries over a TLS connection that was open already.",
+    "protocol_connections_total": "TLS handshakes by protocol.",
+    "key_exchange_connections_total": "TLS handshakes by key exchange.",
+    "deliveries_total": "Recipients whose mail was handed over, by security of the session.",
+    "failures_total": "Recipients deferred or bounced for a TLS or DANE reason.",
+    OBSERVED: "Seconds whose log was read.",
+    "postfix_warnings_total": "Warnings of Postfix about its own TLS or DANE.",
+    "omitted_lines_total": "Lines that were not counted as they should have been.",
+    "counted_until_timestamp_seconds": "End of the newest interval in the counters.",
+    "newest_line_timestamp_seconds": "When the newest line of the log was written.",
+    "lost_authentication_relays": "Relays that were always authenticated and no longer are.",
+    "build_info": "The version of dane-mailgraph.",
+}
+"""Name, without the prefix -> what it is. Names that end in `_total` are counters."""
+
+
+class Sample(NamedTuple):
+    """One value of one metric."""
+
+    name: str
+    """Without the prefix."""
+    labels: Mapping[str, str]
+    value: int
+
+
+def metric_of(category: Category) -> tuple[str, dict[str, str]]:
+    """Return the name and the labels of a category's counter."""
+    if category.key == "connections.reused":
+        return _REUSED, {}
+    name, label = FAMILY_METRICS[category.family]
+    return name, {label: category.name}
+
+
+def counters(row: Row) -> Iterator[Sample]:
+    """Yield the running totals that grow by intervals; those never known are left out."""
+    yield Sample(OBSERVED, {}, row.observed)
+    for category, count in zip(CATEGORIES, row.counts, strict=True):
+        if count is not None and category.family in FAMILY_METRICS:
+            yield Sample(*metric_of(category), count)
+
+
+def current(ledger: Ledger, now: int, zone: tzinfo | None) -> Iterator[Sample]:
+    """Yield what is known only as it is now: gauges, and counters that have no intervals."""
+    table, state = RelayTable(ledger), ledger.state
+    warned = {each.name: each.times for each in table.warnings(0)}
+    for name in BY_NAME:
+        yield Sample("postfix_warnings_total", {"warning": name}, warned.get(name, 0))
+    for name, count in ledger.omitted().items():
+        yield Sample("omitted_lines_total", {"reason": name}, count)
+    if state.rrd_until is not None:
+        yield Sample("counted_until_timestamp_seconds", {}, state.rrd_until)
+    if state.newest is not None:
+        yield Sample("newest_line_timestamp_seconds", {}, state.newest)
+    lost = lost_authentication(table, day_of(now - 7 * DAY, zone))
+    yield Sample("lost_authentication_relays", {}, len(lost))
+    yield Sample("build_info", {"version": __version__}, 1)
+
+
+def text(ledger: Ledger, now: int, zone: tzinfo | None) -> str:
+    """Write all metrics in the Prometheus text format."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in (*counters(totals(ledger)), *current(ledger, now, zone)):
+        groups.setdefault(sample.name, []).append(sample)
+    lines = []
+    for name, samples in groups.items():
+        kind = "counter" if name.endswith("_total") else "gauge"
+        lines += [f"# HELP {PREFIX}{name} {HELP[name]}", f"# TYPE {PREFIX}{name} {kind}"]
+        lines += [f"{PREFIX}{name}{_braces(each.labels)} {each.value}" for each in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _braces(labels: Mapping[str, str]) -> str:
+    inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return f"{{{inside}}}" if inside else ""
+
+
+def write(path: str, content: str) -> None:
+    """Replace a file at once by one that all may read; a symbolic link there is replaced too.
+
+    Raises StoreError.
+    """
+    new = f"{path}.new"
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(new)
+        raise StoreError(
+            f"metrics_file {path} cannot be written: {reason(error)}; let the user that counts "
+            "write into its folder, and name that folder in ReadWritePaths= of the unit."
+        ) from error
