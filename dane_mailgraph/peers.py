@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+import socket
+from ipaddress import ip_network
 from typing import NamedTuple
 
 # ---- relays ---------------------------------------------------------------------------------
@@ -51,26 +52,45 @@ class Relays:
         """`words` are separated by spaces or commas; raises ValueError for a wrong one."""
         self._unix = False
         self._hosts: set[str] = set()
-        self._below: list[str] = []
-        self._networks: list[IPv4Network | IPv6Network] = []
+        self._below: tuple[str, ...] = ()
+        self._networks: list[tuple[int, int, int]] = []
+        """Length in bytes, number of host bits, and the bits before those."""
         for word in words.lower().replace(",", " ").split():
             if word == "unix":
                 self._unix = True
             elif not _DOMAIN.fullmatch(word):
-                self._networks.append(ip_network(word))
+                network = ip_network(word)
+                host_bits = network.max_prefixlen - network.prefixlen
+                bits = int(network.network_address) >> host_bits
+                self._networks.append((network.max_prefixlen // 8, host_bits, bits))
             elif word.startswith("."):
-                self._below.append(word)
+                self._below += (word,)
             else:
                 self._hosts.add(word)
 
     def __contains__(self, relay: Relay) -> bool:
-        if relay.host in self._hosts or any(relay.host.endswith(each) for each in self._below):
+        if relay.host in self._hosts or relay.host.endswith(self._below):
             return True
         if "/" in relay.address:
             return self._unix
-        try:
-            ip = ip_address(relay.address)
-        except ValueError:
-            return False
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        return any(ip in network for network in self._networks)
+        ip = _packed(relay.address)
+        length, number = len(ip), int.from_bytes(ip, "big")
+        return any(
+            length == each and number >> host_bits == bits
+            for each, host_bits, bits in self._networks
+        )
+
+
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def _packed(address: str) -> bytes:
+    """Return the bytes of an IP address, four of a mapped one; none of what is no address.
+
+    inet_pton(3) is ten times as fast as the module ipaddress, and each new relay asks.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.inet_pton(family, address.partition("%")[0]).removeprefix(_MAPPED)
+    except OSError:
+        return b""

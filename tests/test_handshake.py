@@ -41,7 +41,9 @@ def cipher(name: str, protocol: str = "TLSv1.2") -> str:
 
 
 def keys(found: Summary, ignored: Relays = DEFAULT) -> list[str]:
-    return [] if found.relay in ignored else [each.key for each in categories(found)]
+    relay = Relay.of(found.relay)
+    assert relay is not None
+    return [] if relay in ignored else [each.key for each in categories(found)]
 
 
 def why_not(line: bytes, ignored: Relays = DEFAULT) -> str:

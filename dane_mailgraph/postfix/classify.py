@@ -41,6 +41,8 @@ class Classifier:
         self._ignored_outcomes: dict[bytes, Outcome] = {}
         self._refused = Outcome((), "", _REFUSED)
         self._outcomes: dict[tuple[str, str, int, tuple[int, ...]], Outcome] = {}
+        self.made = 0
+        """Outcomes that were made: one for each thing that a line may say of a relay."""
         self.illegible = 0
         """Lines about a recipient that cannot be read for sure: counted as unknown or nowhere."""
 
@@ -109,15 +111,16 @@ class Classifier:
     def _of_summary(
         self, text: bytes, times: int, summary: handshake.Summary
     ) -> tuple[Outcome, Session]:
-        session = Session(summary.relay_text, _OF_LABEL[summary.label], summary.reused)
-        if summary.relay in self._ignored:
-            outcome = self._nothing(_ignored_note(summary.relay))
+        session = Session(summary.relay, _OF_LABEL[summary.label], summary.reused)
+        relay = self._relay(summary.relay)
+        if relay.ignored is not None:
+            outcome = relay.ignored
         else:
             places = tuple(_PLACES[each] for each in handshake.categories(summary))
-            note = f"{summary.label} TLS to {summary.relay.address}"
+            note = f"{summary.label} TLS to {relay.address}"
             if times > 1:
                 note += f", counted {times} times"
-            outcome = Outcome(places, summary.relay.name, note, times, summary)
+            outcome = self._made(Outcome(places, relay.name, note, times, summary))
         if len(self._summaries) >= REMEMBERED:
             self._summaries.clear()
         self._summaries[text] = outcome, session
@@ -191,7 +194,7 @@ class Classifier:
         outcome = relay.by_category.get(category)
         if outcome is None:
             note = f"sent to {relay.address}: {category.meaning}"
-            outcome = Outcome((_PLACES[category],), relay.name, note)
+            outcome = self._made(Outcome((_PLACES[category],), relay.name, note))
             relay.by_category[category] = outcome
         return outcome
 
@@ -234,8 +237,12 @@ class Classifier:
         if key not in self._outcomes:
             if len(self._outcomes) >= REMEMBERED:
                 self._outcomes.clear()
-            self._outcomes[key] = Outcome(places, relay, note, times, warning=warning)
+            self._outcomes[key] = self._made(Outcome(places, relay, note, times, warning=warning))
         return self._outcomes[key]
+
+    def _made(self, outcome: Outcome) -> Outcome:
+        self.made += 1
+        return outcome
 
 
 def _ignored_note(relay: Relay) -> str:

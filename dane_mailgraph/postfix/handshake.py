@@ -9,10 +9,11 @@ quotes a summary line.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..categories import BY_KEY, Category
-from ..peers import RELAY, Relay
+from ..peers import RELAY
 
 # ---- the summary line -----------------------------------------------------------------------
 
@@ -58,9 +59,8 @@ class Summary(NamedTuple):
     label: str
     """`Verified`, `Trusted`, `Untrusted` or `Anonymous`."""
     reused: bool
-    relay_text: bytes
-    """The relay as the delivery lines of this connection name it."""
-    relay: Relay
+    relay: bytes
+    """As the delivery lines of this connection name it."""
     protocol: str
     key_exchange: str
     """A category of the family `key_exchange`."""
@@ -80,8 +80,7 @@ def summary(text: bytes) -> Summary | None:
     return Summary(
         label=match["label"].decode(),
         reused=match["verb"] == b"reused",
-        relay_text=match["relay"],
-        relay=Relay(match["host"].decode().lower(), match["address"].decode("ascii", "replace")),
+        relay=match["relay"],
         protocol=protocol,
         key_exchange=_of_group(group) if protocol == "TLSv1.3" else _of_cipher(cipher),
     )
@@ -123,10 +122,12 @@ _CIPHERS = (
 )
 
 
+@lru_cache(1000)
 def _of_group(name: str) -> str:
     return next((category for category, pattern in _GROUPS if pattern.match(name)), "unknown")
 
 
+@lru_cache(1000)
 def _of_cipher(name: str) -> str:
     return next((category for category, pattern in _CIPHERS if pattern.match(name)), "unknown")
 

@@ -30,6 +30,10 @@ MOST_INTERVALS = 4000
 """Intervals kept in memory at a time: almost three days of minutes."""
 
 _MOST_OUTCOMES = 50 * MOST_INTERVALS
+"""Lines kept in memory at a time."""
+
+_MOST_DIFFERENT = 20_000
+"""Different outcomes kept in memory at a time, of 500 bytes each: strangers choose how many."""
 
 
 class Tally:
@@ -52,6 +56,8 @@ class Tally:
         self._outcomes: defaultdict[int, list[Outcome]] = defaultdict(list)
         """First second of each minute, or of a part of it -> what its lines count as."""
         self._outcome_count = 0
+        self._made_before = 0
+        """`Classifier.made` when the counts were drained last."""
         self._relays_since: int | None = None
         self.warnings: dict[str, tuple[int, int]] = {}
         """Postfix's warnings by name: how often, and in which minute last."""
@@ -164,7 +170,11 @@ class Tally:
     @property
     def should_flush(self) -> bool:
         """Whether so much has been counted that it is time to drain it."""
-        return len(self._outcomes) >= MOST_INTERVALS or self._outcome_count >= _MOST_OUTCOMES
+        return (
+            len(self._outcomes) >= MOST_INTERVALS
+            or self._outcome_count >= _MOST_OUTCOMES
+            or self._classifier.made - self._made_before >= _MOST_DIFFERENT
+        )
 
     def drain(self, zone: tzinfo | None) -> tuple[list[Interval], list[DayCounts]]:
         """Return and forget the counts: intervals in order, and relays by the days of a zone."""
@@ -178,6 +188,7 @@ class Tally:
                 days[day_of(minute, zone)].add(minute, outcomes)
         self._outcomes.clear()
         self._outcome_count = 0
+        self._made_before = self._classifier.made
         for of_day in days.values():
             for name, times, last in of_day.warnings():
                 before, latest = self.warnings.get(name, (0, last))

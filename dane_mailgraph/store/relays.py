@@ -109,7 +109,7 @@ class RelayTable:
             found = self._ledger.read("SELECT relay FROM relays WHERE day = ?", relay_day.day)
             known = self._known[relay_day.day] = {relay for (relay,) in found}
         if relay_day.relay not in known:
-            if len(known - {OTHER}) >= most:
+            if len(known) - (OTHER in known) >= most:
                 return OTHER
             known.add(relay_day.relay)
         return relay_day.relay
