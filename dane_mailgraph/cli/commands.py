@@ -126,16 +126,17 @@ def explain(settings: Config, options: argparse.Namespace) -> None:
     """Read log lines and print of each what it counts as, or why it does not count."""
     from ..postfix import explanation
 
-    show = explanation.as_json if options.format == "json" else explanation.as_text
+    zone = settings.time_zone
     with open_log(options.file, named=True) as log:
         latest = int(log.status.st_mtime) if log.is_regular else int(time.time())
         horizon = int(time.time()) + TOLERANCE
         for each in explanation.explain(
-            _lines(log), Clock(settings.time_zone, latest), settings.ignore_relays, horizon
+            _lines(log), Clock(zone, latest), settings.ignore_relays, horizon
         ):
-            line = printable(show(each))
+            as_json = options.format == "json"
+            shown = explanation.as_json(each) if as_json else explanation.as_text(each, zone)
             try:
-                print(line, flush=not log.is_regular)
+                print("\n".join(map(printable, shown.split("\n"))), flush=not log.is_regular)
             except OSError as error:  # here, because it would be taken for an error of the log
                 raise output_error(error) from error
 

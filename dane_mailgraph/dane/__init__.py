@@ -4,6 +4,7 @@ from .certificates import PEM_CERTIFICATE, chain_of, pem_groups
 from .resolver import Answer, Resolv, loopback
 from .servers import SMTP, SUBMISSIONS, Target
 from .tlsa import Chain, Tlsa
+from .validity import end_of_certificate
 
 __all__ = [
     "PEM_CERTIFICATE",
@@ -16,6 +17,7 @@ __all__ = [
     "Tlsa",
     "certificates",
     "chain_of",
+    "end_of_certificate",
     "loopback",
     "pem_groups",
     "resolver",

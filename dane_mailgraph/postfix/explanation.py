@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import tzinfo
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
@@ -13,6 +14,7 @@ from .classify import Classifier
 from .clients import ClientLine, parse, split_writer
 from .interruptions import interrupt, interruptions
 from .outcome import Outcome
+from .posttls_finger import PREFIX, Finger, Verdict, is_part_of_chain
 from .sessions import Sessions
 
 
@@ -29,17 +31,24 @@ class Explained(NamedTuple):
     """`family.name` of each category that it adds to."""
     note: str
     """For a person: what it is, or why it counts nowhere."""
+    verdict: Verdict | None = None
+    """What the output of posttls-finger says together; with the last line of a run."""
 
 
 def explain(
     lines: Iterable[bytes], clock: Clock, ignored: Relays, latest_plausible: int | None = None
 ) -> Iterator[Explained]:
-    """Explain lines, in order, by the functions that count them.
+    """Explain lines of a log, by the functions that count them, and of posttls-finger, in order.
 
     Lines stamped after the epoch second `latest_plausible` are counted nowhere.
     """
     classifier = Classifier(ignored, Sessions())
+    fingers = _Fingers()
     for number, line in enumerate(lines, 1):
+        if fingers.wrote(line):
+            yield from fingers.explain(number, line)
+            continue
+        yield from fingers.end()
         if len(line) >= LONGEST:
             note = "far too long to be a line of Postfix's, so it is passed over"
             yield Explained(number, None, None, (), note)
@@ -59,6 +68,42 @@ def explain(
             counts = tuple(CATEGORIES[place].key for place in places)
             note = outcome.note if outcome else _note(entry)
             yield Explained(number, entry.at, program, counts, note)
+    yield from fingers.end()
+
+
+class _Fingers:
+    """Explains what posttls-finger printed; the last line of a run waits for the verdict."""
+
+    def __init__(self) -> None:
+        self._run = Finger()
+        self._last: Explained | None = None
+
+    def wrote(self, line: bytes) -> bool:
+        """Return whether this line is of posttls-finger."""
+        if len(line) >= LONGEST:
+            return False
+        within = self._last is not None and is_part_of_chain(_decoded(line))
+        return within or line.startswith(PREFIX)
+
+    def explain(self, number: int, line: bytes) -> Iterator[Explained]:
+        """Read a line of a run, and explain the one before."""
+        if self._last:
+            yield self._last
+        if line.startswith(PREFIX):
+            note = self._run.add(_decoded(line[len(PREFIX) :]))
+        else:
+            note = self._run.add_chain(_decoded(line))
+        self._last = Explained(number, None, "posttls-finger", (), note)
+
+    def end(self) -> Iterator[Explained]:
+        """End the run, if there is one."""
+        if self._last:
+            yield self._last._replace(verdict=self._run.verdict())
+            self._run, self._last = Finger(), None
+
+
+def _decoded(line: bytes) -> str:
+    return line.rstrip(b"\r").decode("ascii", "backslashreplace")
 
 
 def _outcome(line: bytearray, classifier: Classifier, at: int) -> Outcome | None:
@@ -89,9 +134,15 @@ def _note(entry: heads.Entry) -> str:
 
 def as_json(explained: Explained) -> str:
     """Return one JSON object, as `explain --format json` prints it."""
-    return json.dumps(explained._asdict())
+    fields = explained._asdict()
+    if explained.verdict:
+        return json.dumps(fields | {"verdict": explained.verdict.as_dict()})
+    del fields["verdict"]
+    return json.dumps(fields)
 
 
-def as_text(explained: Explained) -> str:
-    """Return one line: the number, what it counts as, and the note."""
-    return f"{explained.line:>6}  {' '.join(explained.counts) or '-':<60}  {explained.note}"
+def as_text(explained: Explained, zone: tzinfo | None = None) -> str:
+    """Return a line: the number, what it counts as, and the note; below it a verdict."""
+    line = f"{explained.line:>6}  {' '.join(explained.counts) or '-':<60}  {explained.note}"
+    verdict = explained.verdict.as_lines(zone) if explained.verdict else []
+    return "\n".join([line, *(f"        {each}" for each in verdict)])
