@@ -432,7 +432,7 @@ def test_lines_of_other_programs_and_remarks_change_nothing(
         b"2026-03-24T00:06:00+00:00 mx1 postfix/qmgr[101]: 2CE5121E200: removed",
         b"2026-03-24T00:06:00+00:00 mx1 postfix/smtpd[101]: lost connection after EHLO "
         b"from x[192.0.2.1]",
-        b"2026-03-24T00:06:00+00:00 mx1 postfix/tlsproxy[101]: CONNECT to [192.0.2.10]:25",
+        b"2026-03-24T00:06:00+00:00 mx1 postfix/tlsproxy[101]: DISCONNECT [192.0.2.10]:25",
         b"2026-03-24T00:06:00+00:00 mx1 postfix/error[101]: 2CE5121E200: to=<u@x>, "
         b"relay=none, delay=1, delays=1/0/0/0, "
         b"dsn=4.7.5, status=deferred (delivery temporarily suspended: Server certificate "

@@ -31,9 +31,6 @@ LONGEST_REQUEST = 1800
 PLAINTEXT_IN_A_ROW = 200
 """After this many deliveries without a TLS line, assume that `smtp_tls_loglevel` is 0."""
 
-PLAINTEXT_BEFORE_FIRST_TLS = 20
-"""Plaintext deliveries accepted from a service that has not logged TLS yet, while another has."""
-
 _SERVICES = 200
 """Services that are remembered: so many pairs of a host and a syslog name."""
 
@@ -166,9 +163,8 @@ class Service:
 
     def note_delivery_without_tls(self) -> None:
         """Count a delivery without a session."""
-        if self.deliveries_since_tls is None:
-            self.deliveries_since_tls = PLAINTEXT_IN_A_ROW - PLAINTEXT_BEFORE_FIRST_TLS
-        self.deliveries_since_tls += 1
+        if self.deliveries_since_tls is not None:
+            self.deliveries_since_tls += 1
 
     @property
     def logs_tls(self) -> bool:
@@ -177,8 +173,12 @@ class Service:
         return since is not None and since <= PLAINTEXT_IN_A_ROW
 
     def restart(self, *, quotes_addresses: bool, only_perhaps: bool) -> None:
-        """End all sessions, because Postfix was started; doubt them where that is not sure."""
+        """End all sessions, because Postfix was started; doubt them where that is not sure.
+
+        Its configuration may be another now, so that a handshake must show again that it logs them.
+        """
         self.quotes_addresses = quotes_addresses
+        self.deliveries_since_tls = None
         if not only_perhaps:
             self.session_by_pid.clear()
         for pid, (session, at, queue_id) in self.session_by_pid.items():
@@ -301,12 +301,6 @@ class Sessions:
 
     def outcome_without_session(self, service: Service, at: int, delays: bytes | None) -> Category:
         """Return whether a delivery that went over no known session was plaintext, or unknown."""
-        if service.deliveries_since_tls is None and not any(
-            each.deliveries_since_tls is not None for each in self._services.values()
-        ):
-            return UNKNOWN
-        if service.reloaded is not None and service.deliveries_since_tls is None:
-            return UNKNOWN
         service.note_delivery_without_tls()
         took = DELAYS_ROUNDED * seconds(delays)
         # A handshake in the second of the first line may have been logged before that line.
