@@ -260,3 +260,12 @@ WHOLE: dict[str, tuple[Category, ...]] = FAMILIES | {"connections": HANDSHAKES}
 CATEGORIES: tuple[Category, ...] = tuple(row for family in FAMILIES.values() for row in family)
 
 BY_KEY: dict[str, Category] = {row.key: row for row in CATEGORIES}
+
+AUTHENTICATED_EVENTS = frozenset({BY_KEY["connections.verified"], BY_KEY["deliveries.half_dane"]})
+"""What shows that a relay is authenticated. Half DANE has Trusted connections, so its deliveries
+tell; else connections do, because one may bring many recipients."""
+
+UNAUTHENTICATED_EVENTS = frozenset(
+    {*HANDSHAKES, BY_KEY["deliveries.plaintext"]} - AUTHENTICATED_EVENTS
+)
+"""What shows that a relay is not authenticated. A failure shows neither."""

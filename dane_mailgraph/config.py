@@ -20,7 +20,7 @@ _LINE = re.compile(r"[^\n\0]*")
 
 COUNTERS = ("run", "collect", "import", "demo")
 PAINTERS = ("render", "demo")
-READERS = ("", "report", "relays", "metrics")
+READERS = ("", "report", "relays", "check", "metrics")
 """Verbs that only ask the store; the empty one is the command without a verb."""
 
 
@@ -114,6 +114,10 @@ def _yes_or_no(text: str) -> bool:
     if text not in ("yes", "no"):
         raise ValueError("yes or no is needed")
     return text == "yes"
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.replace(",", " ").split())
 
 
 SETTINGS = (
@@ -227,6 +231,14 @@ SETTINGS = (
         ("render",),
         ("yes", "no"),
     ),
+    Setting(
+        "ignore_conditions",
+        "",
+        "NAMES",
+        "conditions to accept: NAME or NAME:SUBJECT, as failing:mx.example.org",
+        _names,
+        ("", "check"),
+    ),
 )
 
 
@@ -247,6 +259,7 @@ class Config(NamedTuple):
     language: Language
     renderer: str
     show_destinations: bool
+    ignore_conditions: frozenset[str]
     texts: Mapping[str, str]
 
 

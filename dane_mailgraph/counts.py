@@ -16,6 +16,21 @@ class Interval(NamedTuple):
     counts: tuple[int, ...]
 
 
+class SinceGood(NamedTuple):
+    """What came after the last good event of a day; times are epoch seconds of minutes, 0 none."""
+
+    last_good: int = 0
+    bad: int = 0
+    """How many bad events in later minutes."""
+    first_bad: int = 0
+    """The first of those."""
+    last_bad: int = 0
+    """The last bad event of the day, whether or not a good one came after it."""
+
+
+NOTHING = SinceGood()
+
+
 class DayCounts(NamedTuple):
     """What was counted of one relay on one day."""
 
@@ -30,6 +45,10 @@ class DayCounts(NamedTuple):
     protocol: str
     key_exchange: str
     """Of its last session that day; empty where there was none."""
+    authentication: SinceGood = NOTHING
+    """Good: `AUTHENTICATED_EVENTS`; bad: `UNAUTHENTICATED_EVENTS`."""
+    handover: SinceGood = NOTHING
+    """Good: a delivery; bad: a failure."""
 
 
 _FAMILIES = ("connections", "deliveries", "failures")

@@ -35,6 +35,7 @@ OTHER = {
     "show_destinations": "yes",
     "relays_per_day": "200",
     "relays_days": "30",
+    "ignore_conditions": "failing",
 }
 """For each setting a text that is not its default."""
 
@@ -53,6 +54,7 @@ THIRD = {
     "show_destinations": "no",
     "relays_per_day": "0",
     "relays_days": "9",
+    "ignore_conditions": "",
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import dane_mailgraph
 from dane_mailgraph.answer import unprotected
+from dane_mailgraph.answer.conditions import CONDITIONS
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
@@ -56,6 +57,7 @@ def texts_of_the_program() -> Iterator[str]:
     yield from (figure.title for figure in figures(UNKNOWN_COUNTS, UNKNOWN_COUNTS))
     yield from (f"{{number}} {unit}" for unit in ("s", "min", "h", "days"))
     yield from (each.meaning for each in WARNINGS)
+    yield from (row.next_step for row in CONDITIONS)
     yield from (
         "per minute",
         "per hour",

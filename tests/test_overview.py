@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from host import TEXT, Host, line, rfc3339
 
+from dane_mailgraph.answer import Condition, Evidence, Judgement, Level, judge_conditions
 from dane_mailgraph.answer.overview import as_lines
 
 DAY = 86400
@@ -25,7 +26,9 @@ def log(host: Host, *texts: str) -> None:
 
 
 def screen(host: Host) -> list[str]:
-    return as_lines(host.store.rrd, host.ledger, host.now, host.zone)
+    seen = Evidence(host.ledger, host.store.rrd, host.now, host.zone)
+    found = Judgement(tuple(judge_conditions(seen)))
+    return as_lines(host.store.rrd, host.ledger, host.now, found)
 
 
 def complaints(host: Host) -> str:
@@ -55,33 +58,62 @@ def test_counting_that_stands_still_is_said(host: Host) -> None:
     log(host, TEXT)
     host.now += 1200
 
-    assert complaints(host).startswith("1 thing needs attention: - Nothing has been counted for 2")
+    assert complaints(host).startswith(
+        "1 thing needs attention: - WARNING: Nothing has been counted for 2"
+    )
 
 
 def test_a_log_that_is_silent_is_said(host: Host) -> None:
-    log(host, TEXT)
-    host.now += 7200
+    for _ in range(20):
+        log(host, TEXT)
+        host.now += DAY // 2 - 120
+    host.now += DAY
     host.collect()
 
-    assert complaints(host).startswith("1 thing needs attention: - The newest line of the log is 2")
+    assert "WARNING: The log has been silent for" in complaints(host)
 
 
 def test_a_relay_that_lost_authentication_is_said(host: Host) -> None:
-    for _ in range(7):
-        log(host, TEXT)
-        host.now += DAY - 120
-    log(host, TEXT.replace("Verified", "Untrusted"))
+    for number in range(13):
+        log(host, *[TEXT if number < 12 else TEXT.replace("Verified", "Untrusted")] * 2)
+        host.now += DAY // 2 - 120
+    host.now -= DAY // 2 - 4 * 3600
+    log(host, *[TEXT.replace("Verified", "Untrusted")] * 2)
 
-    assert "- mx.example.org has lost authentication" in complaints(host)
+    assert "- WARNING: mx.example.org has not been authenticated since" in complaints(host)
 
 
 def test_a_warning_of_postfix_is_said_for_a_day(host: Host) -> None:
-    log(host, TEXT, "warning: DNSSEC validation may be unavailable")
+    log(host, TEXT)
+    log(host, "warning: DNSSEC validation may be unavailable")
 
-    assert "DNSSEC validation may be unavailable" in complaints(host)
+    assert "Postfix cannot use DANE" in complaints(host)
     host.now += 2 * DAY
     log(host, TEXT)
     assert screen(host)[0] == "All is well."
+
+
+def test_a_warning_that_is_no_condition_is_said_too(host: Host) -> None:
+    log(host, TEXT, *["warning: DANE TLSA lookup problem: x"] * 2)
+
+    lines = screen(host)
+    assert lines[0] == "All is well."
+    assert lines[1].startswith("- Postfix warned 2 times: DANE TLSA lookup problem. TLSA ")
+
+
+def test_of_hundreds_of_one_kind_five_are_listed(host: Host) -> None:
+    log(host, TEXT)
+    lost = [
+        Condition("failing", f"mx{n}", Level.WARNING, 1, f"Mail to mx{n} has failed.", "Look.")
+        for n in range(300)
+    ]
+    lines = as_lines(host.store.rrd, host.ledger, host.now, Judgement(tuple(lost)))
+
+    assert lines[0] == "300 things need attention:"
+    assert lines[5] == "- WARNING: Mail to mx4 has failed. Look."
+    assert (
+        lines[6] == "- 295 more failing: see `dane-mailgraph check --format json --only failing`."
+    )
 
 
 def test_lines_that_could_not_be_counted_are_said_and_late_ones_are_not(host: Host) -> None:
@@ -90,9 +122,8 @@ def test_lines_that_could_not_be_counted_are_said_and_late_ones_are_not(host: Ho
     log(host, TEXT)
     assert screen(host)[0] == "All is well."
 
-    host.write("no time in this line\n")
-    host.write(line(rfc3339(host.now), "warning: DNSSEC validation may be unavailable"))
-    log(host, TEXT)
+    host.write("no time in this line\n" * 5)
+    log(host, "warning: DNSSEC validation may be unavailable")
     said = complaints(host)
     assert said.startswith("2 things need attention: - ")
-    assert "1 line without a readable time" in said
+    assert "of them are unreadable" in said

@@ -393,32 +393,19 @@ def test_a_warning_that_was_counted_before_or_is_in_the_future_is_no_alarm(host:
     assert [each.times for each in RelayTable(host.ledger).warnings(0)] == [1]
 
 
-def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(ledger: Ledger) -> None:
+def test_the_days_of_suspects_tell_of_the_same_changes_as_all_days(host: Host) -> None:
     """Verified for nine days: one still, one refused on the tenth, one trusted; and one never."""
+    for number in range(10):
+        for label, relay in (("Verified", "still"), ("Untrusted", "refused"), ("Trusted", "ca")):
+            good = "Verified" if number < 9 else label
+            for hour in (0, 1, 2, 4):
+                host.write(line(rfc3339(host.now + hour * 3600), tls(f"{relay}.example", good)))
+        host.write(line(rfc3339(host.now + 14400), tls("never.example", "Trusted")))
+        host.now += DAY
+        host.collect()
+    table = RelayTable(host.ledger)
 
-    def counts(*keys: str) -> tuple[int, ...]:
-        return tuple(int(each.key in keys) for each in CATEGORIES)
+    found = lost_authentication(table, host.now, host.zone)
 
-    good, last = counts("connections.verified", "deliveries.verified"), 20261110
-    ends = {
-        "still": good,
-        "refused": counts("connections.untrusted", "failures.certificate"),
-        "trusted": counts("connections.trusted", "deliveries.encrypted"),
-    }
-    rows = [
-        DayCounts(last - back, relay, good, back, back, "", "")
-        for relay in ends
-        for back in range(1, 10)
-    ]
-    rows += [DayCounts(last, relay, end, 99, 99, "", "") for relay, end in ends.items()]
-    rows += [
-        DayCounts(last - back, "never", ends["trusted"], back, back, "", "") for back in range(10)
-    ]
-    book = RelayTable(ledger)
-    with ledger.transaction():
-        book.add(rows, 100)
-
-    found = lost_authentication(book, last, 7)
-
-    assert [each.relay for each in found] == ["refused", "trusted"]
-    assert found == find_losses(book.days(0), last, 7)
+    assert [each.relay for each in found] == ["ca.example", "refused.example"]
+    assert found == find_losses(table.days(0), host.now)

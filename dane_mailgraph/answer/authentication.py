@@ -1,40 +1,84 @@
-"""Which relays have lost authentication."""
+"""Which relays have lost authentication: a change of each relay, told from chance.
+
+Connections are not independent, hours are. So a count alone finds thousands of false losses on a
+busy server; a count and a span of hours together work on every server.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
 from itertools import groupby
 from typing import NamedTuple
 
-from ..categories import BY_KEY, CATEGORIES, Authentication, Category
+from ..categories import BY_KEY, UNAUTHENTICATED_EVENTS, Authentication, Category
 from ..store import OTHER, RelayDay, RelayTable
+from ..times import DAY, HOUR, day_of
 
-DAYS_OF_HISTORY = 7
-"""Days with authenticated sessions before a relay without them has lost authentication."""
+TOLD_FOR = 30 * DAY
+"""Seconds after which a loss is the new normal."""
 
-_PROOFS = tuple(row for row in CATEGORIES if row.authentication is Authentication.PROVEN)
-_DOUBTS = tuple(
-    row
-    for row in CATEGORIES
-    if row.authentication in (Authentication.MISSING, Authentication.DOUBTFUL)
-)
-_TRUSTED, _HALF_DANE = BY_KEY["connections.trusted"], BY_KEY["deliveries.half_dane"]
+FORGOTTEN_AFTER = 35 * DAY
+"""Seconds without a line after which a relay's loss is dropped."""
+
+_MOST_DAYS = 60
+"""Days of history that a relay is judged by: the newest on which it was seen."""
+
+_LEAST_DAYS, _LEAST_EVENTS, _GOOD_SHARE = 2, 8, 0.9
+"""What a history must have before its end can be a loss."""
+
+_CHANCE = 1e-4
+"""Probability below which the events after a change are no chance."""
+
+_LEAST_BAD = 3
+_UNBROKEN = 3 * HOUR
+"""Seconds from the first to the last of at least three events since the last good one."""
+_BROKEN, _STRAY_SHARE = 12 * HOUR, 0.2
+"""The same where some were good in between, and how many those may be."""
+
+_GOOD_FOR, _GOOD_AND_QUIET_FOR = 12 * HOUR, 24 * HOUR
+"""Seconds of good events alone after which a loss is over, and of one followed by none."""
+
+_HALF_DANE = BY_KEY["deliveries.half_dane"]
+_VERIFIED, _TRUSTED = BY_KEY["connections.verified"], BY_KEY["connections.trusted"]
+_PLAINTEXT = BY_KEY["deliveries.plaintext"]
 
 
 class LostAuthentication(NamedTuple):
-    """A relay that was authenticated on a run of days, and has not been since."""
+    """A relay that was nearly always authenticated, and nearly never is any more."""
 
     relay: str
     good_since: int
-    """Epoch second of its first line in the run of authenticated days."""
+    """Epoch second of its first line in the history that it is compared with."""
     good_until: int
-    """Epoch second of its last line in that run."""
+    """Epoch second of its last authenticated event before the change."""
     days: int
-    """Number of days in that run on which it was used."""
+    """Number of days in that history."""
     last: int
-    """Epoch second of its last line without authentication."""
+    """Epoch second of its last unauthenticated event."""
     counts: Mapping[Category, int]
-    """Sums of the days after the run."""
+    """What was counted without authentication since the change, as far as days tell."""
+    since: int = 0
+    """Epoch second of its first unauthenticated event after the change."""
+    good: int = 0
+    of: int = 0
+    """Events since the change: authenticated ones, and all."""
+    good_before: int = 0
+    of_before: int = 0
+    """Events in the history: authenticated ones, and all."""
+
+    @property
+    def is_plaintext(self) -> bool:
+        """Whether most of it goes unencrypted now."""
+        return 2 * self.counts.get(_PLAINTEXT, 0) > self.of - self.good
+
+
+class _Seen(NamedTuple):
+    """A day on which a relay was seen, and its authenticated and other events."""
+
+    row: RelayDay
+    good: int
+    bad: int
 
 
 def is_authenticated(counts: Mapping[Category, int]) -> bool | None:
@@ -55,45 +99,124 @@ def is_authenticated(counts: Mapping[Category, int]) -> bool | None:
 
 
 def lost_authentication(
-    relays: RelayTable, since: int, days: int = DAYS_OF_HISTORY
+    relays: RelayTable, now: int, zone: tzinfo | None
 ) -> tuple[LostAuthentication, ...]:
-    """Return the relays that have lost authentication, the longest history first.
-
-    Args:
-        relays: the relays of the ledger.
-        since: the first day that is news, as the number 20261124; older losses are left out.
-        days: days of authenticated sessions that make a loss.
-    """
-    return find_losses(relays.suspects(since, _PROOFS, _DOUBTS), since, days)
+    """Return the relays that have lost authentication in the last 30 days, the latest first."""
+    return find_losses(relays.suspects(day_of(now - FORGOTTEN_AFTER, zone)), now)
 
 
-def find_losses(
-    rows: Iterable[RelayDay], since: int, days: int = DAYS_OF_HISTORY
-) -> tuple[LostAuthentication, ...]:
+def find_losses(rows: Iterable[RelayDay], now: int) -> tuple[LostAuthentication, ...]:
     """Do the same for rows in the order of relay and day."""
     losses = []
     for relay, rows_of_relay in groupby(rows, lambda row: row.relay):
-        known = [
-            (row, authenticated)
-            for row in rows_of_relay
-            if (authenticated := is_authenticated(row.counts)) is not None
-        ]
-        # known[begin:end] is the last run of authenticated days.
-        end = next((n for n in range(len(known), 0, -1) if known[n - 1][1]), 0)
-        begin = next((n for n in range(end, 0, -1) if not known[n - 1][1]), 0)
-        run, after = [row for row, _ in known[begin:end]], [row for row, _ in known[end:]]
-        if after and len(run) >= days and after[-1].day >= since and relay != OTHER:
-            losses.append(
-                LostAuthentication(
-                    relay=relay,
-                    good_since=run[0].first,
-                    good_until=run[-1].last,
-                    days=len(run),
-                    last=after[-1].last,
-                    counts=add_counts(row.counts for row in after),
-                )
-            )
-    return tuple(sorted(losses, key=lambda loss: (-loss.days, loss.relay)))
+        if relay == OTHER or relay.startswith("@"):
+            continue
+        seen = [each for each in map(_seen, rows_of_relay) if each.good or each.bad]
+        if _is_good_again(seen, now):
+            continue
+        found = [loss for loss in (_unbroken(seen), *_broken(seen)) if loss]
+        if found:
+            loss = min(found, key=lambda each: each.since)
+            if now - loss.since <= TOLD_FOR and now - seen[-1].row.last <= FORGOTTEN_AFTER:
+                losses.append(loss)
+    return tuple(sorted(losses, key=lambda loss: (-loss.since, loss.relay)))
+
+
+def _seen(row: RelayDay) -> _Seen:
+    """Count the events of a day; half DANE is Trusted connections, told by their deliveries."""
+    half_dane = row.counts.get(_HALF_DANE, 0)
+    bad = sum(row.counts.get(each, 0) for each in UNAUTHENTICATED_EVENTS)
+    bad -= min(half_dane, row.counts.get(_TRUSTED, 0))
+    return _Seen(row, row.counts.get(_VERIFIED, 0) + half_dane, bad)
+
+
+def _unbroken(seen: Sequence[_Seen]) -> LostAuthentication | None:
+    """Return the loss of a relay with nothing good since its last good event."""
+    place = max(
+        (n for n, each in enumerate(seen) if each.row.authentication.last_good), default=None
+    )
+    if place is None:
+        return None
+    turn = seen[place].row.authentication
+    before = [*seen[:place], seen[place]._replace(bad=max(0, seen[place].bad - turn.bad))]
+    after = [each for each in seen[place:] if each.row.authentication.bad]
+    bad = sum(each.row.authentication.bad for each in after)
+    if bad < _LEAST_BAD:
+        return None
+    since = after[0].row.authentication.first_bad
+    if after[-1].row.authentication.last_bad - since < _UNBROKEN:
+        return None
+    return _loss(before, [each._replace(good=0) for each in after], since, bad)
+
+
+def _broken(seen: Sequence[_Seen]) -> Iterator[LostAuthentication]:
+    """Iterate over the loss of a relay that has a stray good event since, from its first day on."""
+    mostly_bad = [n for n, each in enumerate(seen) if each.bad > each.good]
+    for place in mostly_bad:
+        after = seen[place:]
+        end = seen[mostly_bad[-1]].row.authentication.last_bad
+        good, bad = (sum(column) for column in zip(*(each[1:] for each in after), strict=True))
+        if (
+            end - after[0].row.first >= _BROKEN
+            and bad >= _LEAST_BAD
+            and good <= _STRAY_SHARE * (good + bad)
+        ):
+            turn = after[0].row.authentication
+            since = turn.first_bad or after[0].row.first
+            if loss := _loss(seen[:place], after, since, bad):
+                yield loss
+                return
+
+
+def _is_good_again(seen: Sequence[_Seen], now: int) -> bool:
+    """Return whether all was good since the last bad event, for long enough to be no stray.
+
+    The share of good events alone would end the loss of a rarely used relay only after a fortnight.
+    """
+    last_bad = max((each.row.authentication.last_bad for each in seen if each.bad), default=0)
+    good = [each.row for each in seen if each.row.authentication.last_good > last_bad]
+    if not good:
+        return False
+    # Of the day of the last bad event, only the last good one is known.
+    first = good[0].first if good[0].first > last_bad else good[0].authentication.last_good
+    last = good[-1].authentication.last_good
+    return last - first >= _GOOD_FOR or now - first >= _GOOD_AND_QUIET_FOR
+
+
+def _loss(
+    before: Sequence[_Seen], after: Sequence[_Seen], since: int, bad: int
+) -> LostAuthentication | None:
+    """Return a loss if the history is long and good enough for what came after it."""
+    history = [each for each in before[-_MOST_DAYS:] if each.good or each.bad]
+    good_before, bad_before = sum(each.good for each in history), sum(each.bad for each in history)
+    of_before = good_before + bad_before
+    if (
+        len(history) < _LEAST_DAYS
+        or of_before < _LEAST_EVENTS
+        or good_before < _GOOD_SHARE * of_before
+        or ((bad_before + 1) / (of_before + 2)) ** bad > _CHANCE
+    ):
+        return None
+    good = sum(each.good for each in after)
+    whole_days = [each.row for each in after if not each.row.authentication.last_good]
+    counted = add_counts(row.counts for row in whole_days or [each.row for each in after])
+    return LostAuthentication(
+        relay=after[0].row.relay,
+        good_since=history[0].row.first,
+        good_until=max(each.row.authentication.last_good for each in history),
+        days=len(history),
+        good_before=good_before,
+        of_before=of_before,
+        since=since,
+        last=after[-1].row.authentication.last_bad or after[-1].row.last,
+        good=good,
+        of=good + bad,
+        counts={
+            each: count
+            for each, count in counted.items()
+            if each.authentication in (Authentication.MISSING, Authentication.DOUBTFUL)
+        },
+    )
 
 
 def add_counts(counts: Iterable[Mapping[Category, int]]) -> dict[Category, int]:

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from textwrap import wrap
 
 from ..categories import WHOLE
 from ..language import ENGLISH
-from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, RelayTable
-from ..times import DAY, day_of, format_time
-from .attention import problems_of_counting
-from .authentication import lost_authentication
-from .report import Report, totals, warning_lines
+from ..times import DAY
+from .conditions import DANE_IS_OFF, Condition, Judgement
+from .report import Report, totals
 
 _WIDTH = 78
 
 
-def as_lines(rrd: RRD, ledger: Ledger, now: int, zone: tzinfo | None) -> list[str]:
+_LISTED = 5
+"""Conditions of one name that are listed: hundreds of servers may be lost at once."""
+
+
+def as_lines(rrd: RRD, ledger: Ledger, now: int, found: Judgement) -> list[str]:
     """Return the lines of the screen: the verdict, what needs attention, the figures."""
-    found = attention(rrd, ledger, now, zone)
-    many = f"{len(found)} things need" if len(found) > 1 else "1 thing needs"
-    verdict = f"{many} attention:" if found else "All is well."
+    holding = found.conditions
+    many = f"{len(holding)} things need" if len(holding) > 1 else "1 thing needs"
+    verdict = f"{many} attention:" if holding else "All is well."
+    listed = [*_conditions(holding), *_warnings(ledger, now, holding)]
+    listed += [f"- accepted (ignore_conditions): {each.text}" for each in found.silenced]
+    wrapped = (
+        wrap(each, _WIDTH, subsequent_indent="  ", break_on_hyphens=False) for each in listed
+    )
     report = totals(rrd, ledger, now - DAY, now)
-    listed = (wrap(f"- {each}", _WIDTH, subsequent_indent="  ") for each in found)
-    return [verdict, *chain.from_iterable(listed), "", *_figures(report)]
+    return [verdict, *chain.from_iterable(wrapped), "", *_figures(report)]
 
 
-def attention(rrd: RRD, ledger: Ledger, now: int, zone: tzinfo | None) -> list[str]:
-    """Return a sentence for each thing that is wrong, the most urgent first."""
-    table, omitted = RelayTable(ledger), ledger.omitted()
-    lost = lost_authentication(table, day_of(now - 7 * DAY, zone))
-    return [
-        *problems_of_counting(rrd.last, ledger.state.newest, now, ENGLISH),
-        *(
-            f"{one.relay} has lost authentication: it was authenticated on {one.days} days until "
-            f"{format_time(one.good_until, zone)}, and not since; see `dane-mailgraph relays "
-            "--only unauthenticated`"
-            for one in lost
-        ),
-        *warning_lines(table.warnings(now - DAY), zone),
-        *(
-            omission.with_remedy(count)
-            for omission in OMISSIONS
-            if omission.is_loss and (count := omitted[omission.name])
-        ),
-    ]
+def _conditions(holding: Iterable[Condition]) -> Iterator[str]:
+    """Write each condition, and of those with one name how many more there are."""
+    by_name: defaultdict[str, list[Condition]] = defaultdict(list)
+    for each in holding:
+        by_name[each.name].append(each)
+    for name, some in by_name.items():
+        shown = some if len(some) == _LISTED + 1 else some[:_LISTED]
+        yield from (f"- {each.level.name}: {each.text} {each.next_step}" for each in shown)
+        if more := len(some) - len(shown):
+            yield f"- {more} more {name}: see `dane-mailgraph check --format json --only {name}`."
+
+
+def _warnings(ledger: Ledger, now: int, holding: Iterable[Condition]) -> Iterator[str]:
+    """Write Postfix's warnings of the last 24 hours that no condition speaks of."""
+    known = DANE_IS_OFF if any(each.name == "no_dnssec" for each in holding) else ()
+    by_name = ledger.hours(now - DAY, now + 1)
+    for each in RelayTable(ledger).warnings(now - DAY):
+        if each.name not in known:
+            times = max(1, by_name.get(each.name, 0))
+            yield (
+                f"- Postfix warned {times:,} {'time' if times == 1 else 'times'}: {each.text}. "
+                f"{each.meaning[0].upper()}{each.meaning[1:]}."
+            )
 
 
 def _figures(report: Report) -> list[str]:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+from ..answer import (
+    NAMES,
+    Condition,
+    Evidence,
+    Judgement,
+    Level,
+    judge_conditions,
+    silence_accepted,
+)
 from ..config import Config
 from ..counting import Import, Result, Rules, collect, remarks
 from ..errors import BusyError, MailgraphError, StoreError, reason
@@ -63,6 +72,34 @@ def open_ledger(settings: Config) -> Ledger:
 def open_rrd(settings: Config, ledger: Ledger) -> RRD:
     """Open the RRD to read it, with the step of its ledger whatever the setting is."""
     return Store(settings.state_dir, ledger.state.step or settings.step).rrd
+
+
+@contextmanager
+def judging(
+    settings: Config, now: int, only: Collection[str] | None = None
+) -> Iterator[tuple[Ledger | None, Judgement]]:
+    """Yield the ledger, and the conditions that hold and are not accepted by the operator.
+
+    A store that is there and cannot be read is a condition, too, and then there is no ledger.
+    Raises StoreError where there is none yet, or this user may not read it.
+    """
+    try:
+        with open_ledger(settings) as ledger:
+            yield ledger, judge(settings, ledger, now, only)
+            return
+    except StoreError as error:
+        if not os.access(_ledger(settings), os.R_OK):
+            raise
+        damaged = Condition("store", "", Level.CRITICAL, now, str(error), "")
+    yield None, Judgement((damaged,))
+
+
+def judge(
+    settings: Config, ledger: Ledger, now: int, only: Collection[str] | None = None
+) -> Judgement:
+    """Return the conditions that hold, and which of them the operator has accepted."""
+    seen = Evidence(ledger, open_rrd(settings, ledger), now, settings.time_zone)
+    return silence_accepted(judge_conditions(seen, only or NAMES), settings.ignore_conditions)
 
 
 @contextmanager

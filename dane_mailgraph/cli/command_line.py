@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from .. import __version__
 from ..config import FILE, PREFIX, SETTINGS
-from ..errors import MailgraphError, StoreError, UsageError
+from ..errors import MailgraphError, UsageError
 from .commands import settings_in_force
-from .terminal import discard_unwritten, open_streams, output_error, tell
+from .terminal import discard_unwritten, open_streams, output_error, printable, tell
 from .verbs import NONE, VERBS, Verb
 
 _NAME = "dane-mailgraph"
@@ -24,25 +25,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.umask(0o022)  # a store and a page have the same modes, whoever made them
     open_streams()
+    given = sys.argv[1:] if arguments is None else arguments
+    asked = next((VERBS[word] for word in given if word in VERBS), NONE)
     try:
         try:
-            name, rest = _arranged(sys.argv[1:] if arguments is None else arguments)
+            name, rest = _arranged(given)
             options = (verb_parser(name) if name else parser()).parse_args(rest)
-            verb = VERBS.get(name, NONE)
-            status = verb.command(settings_in_force(options), options) or 0
+            asked = VERBS.get(name, NONE)
+            status = asked.command(settings_in_force(options), options) or 0
         except SystemExit:  # --help and --version print, too
             sys.stdout.flush()
             raise
         sys.stdout.flush()
     except MailgraphError as error:
-        tell(str(error))
-        status = error.status
+        status = _report(error, asked)
     except OSError as error:
-        tell(str(output_error(error)))
-        status = StoreError.status
+        status = _report(output_error(error), asked)
     finally:
         discard_unwritten()
     return status
+
+
+def _report(error: MailgraphError, verb: Verb) -> int:
+    """Print an error and return the exit status; a monitoring plugin prints it as its answer."""
+    if verb.error_status is None:
+        tell(str(error))
+        return error.status
+    with suppress(OSError):
+        print(printable(f"UNKNOWN - {error}"), flush=True)
+    return verb.error_status
 
 
 # ---- the verb, wherever it stands -----------------------------------------------------------
@@ -118,8 +129,7 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        tell(f"{message}; see `{self.prog} --help`.")
-        self.exit(UsageError.status)
+        raise UsageError(f"{message}; see `{self.prog} --help`.")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print help or version; argparse's own ignores an output that cannot be written."""

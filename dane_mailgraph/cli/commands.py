@@ -31,10 +31,10 @@ def overview(settings: Config, options: argparse.Namespace) -> None:
     """Print what needs attention, and the figures of the last 24 hours."""
     from ..answer import overview
 
-    now, zone = int(time.time()), settings.time_zone
+    now = int(time.time())
     with app.open_ledger(settings) as ledger:
-        rrd = app.open_rrd(settings, ledger)
-        print("\n".join(map(printable, overview.as_lines(rrd, ledger, now, zone))))
+        rrd, found = app.open_rrd(settings, ledger), app.judge(settings, ledger, now)
+        print("\n".join(map(printable, overview.as_lines(rrd, ledger, now, found))))
 
 
 def run(settings: Config, options: argparse.Namespace) -> None:
@@ -97,6 +97,19 @@ def report(settings: Config, options: argparse.Namespace) -> None:
         remarks = report.state_of_counting(ledger, found, now, zone)
         remarks += report.warning_lines(RelayTable(ledger).warnings(since), zone)
     print(report.format_report(found, options.format, zone, remarks))
+
+
+def check(settings: Config, options: argparse.Namespace) -> int:
+    """Print whether all is well, as a monitoring plugin does; 0 ok to 3 unknown."""
+    from ..answer import check
+
+    now = int(time.time())
+    with app.judging(settings, now, options.only) as (ledger, found):
+        figures = check.figures(ledger, found, now) if ledger else {}
+    if found.level or not options.quiet:
+        show = check.as_json if options.format == "json" else check.as_plugin
+        print(printable(show(found, figures)))
+    return found.level
 
 
 def relays(settings: Config, options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..answer import NAMES
 from ..config import Config
 from ..store import KEPT
 from . import commands
@@ -35,6 +36,8 @@ class Verb(NamedTuple):
     command: _Command
     """Returns the exit status; None is 0."""
     options: tuple[Option, ...] = ()
+    error_status: int | None = None
+    """Exit status of all errors; None is that of each error."""
 
 
 def _option(*names: str, help: str, **rest: Any) -> Option:
@@ -61,6 +64,16 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text} is no port from 1 to 65535")
     return int(text)
+
+
+def _conditions(text: str) -> list[str]:
+    names = text.replace(",", " ").split()
+    wrong = [name for name in names if name not in NAMES]
+    if wrong or not names:
+        raise argparse.ArgumentTypeError(
+            f"there is no condition {', '.join(wrong) or text}; names are {', '.join(NAMES)}"
+        )
+    return names
 
 
 def _rows(text: str) -> int:
@@ -155,6 +168,21 @@ VERBS: dict[str, Verb] = {
             ),
             _format("text", "json", "csv"),
         ),
+    ),
+    "check": Verb(
+        "say whether all is well: for Nagios, Icinga, Zabbix, cron; exit 0 to 3",
+        commands.check,
+        (
+            _option(
+                "--only",
+                type=_conditions,
+                metavar="CONDITION,...",
+                help=f"judge only these: {', '.join(NAMES)}",
+            ),
+            _option("--quiet", action="store_true", help="print nothing where all is well"),
+            _format("text", "json"),
+        ),
+        error_status=3,
     ),
     "metrics": Verb("print counts and states in the Prometheus text format", commands.metrics),
     "explain": Verb(

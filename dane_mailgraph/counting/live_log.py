@@ -5,8 +5,12 @@ from __future__ import annotations
 from ..log import Clock, Piece, Source
 from ..postfix import Sessions
 from ..store import Ledger, State
+from ..times import MINUTE
 from .result import Result
 from .run import CountingRun, Rules, counted_until, known_until
+
+_SIGN_OF_LIFE = 5 * MINUTE
+"""Seconds after which the time of reading is written though a log has nothing new."""
 
 
 def collect(
@@ -57,7 +61,9 @@ def collect(
 
 
 def _is_due(state: State, step: int, now: int) -> bool:
-    """Return whether an interval has ended since the last reading, by the clock alone."""
+    """Return whether the clock alone asks for a reading: an interval ended, or it is long ago."""
+    if state.read_at is not None and now - state.read_at >= _SIGN_OF_LIFE:
+        return True
     if state.newest is None or state.read_until is None:
         return False
     return known_until(state.newest, now) >= state.read_until + step

@@ -13,8 +13,9 @@ from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
 from ..postfix import Sessions, Tally
 from ..store import Gap, Ledger, RelayTable
-from ..times import DAY, day_of
+from ..times import DAY, HOUR, day_of
 from .result import Result
+from .rhythm import Rhythm
 
 TOLERANCE = 120
 """Seconds by which a stamp may be ahead of the clock; lines further ahead are omitted."""
@@ -72,6 +73,10 @@ class CountingRun:
         self._omitted: Counter[str] = Counter()
         self._counted = self._recipients = self._read = self._lines = 0
         self._gaps: list[Gap] = []
+        self._noted: Counter[str] = Counter()
+        """The omissions and warnings that are in `_hours`."""
+        self._hours: Counter[tuple[int, str]] = Counter()
+        self._rhythm = Rhythm(ledger.state.last_event, rules.zone)
 
     # ---- one log after the other ----
 
@@ -162,11 +167,16 @@ class CountingRun:
 
     def close(self) -> Result:
         """Write what is left into the ledger, and return what was done."""
+        self._note_hours()
         self._omitted.update(self._tally.omitted)
         self._relays.add_warnings(self._tally.warnings)
         kept_since = self._now - self._rules.relays_days * DAY
         self._relays.prune(day_of(kept_since, self._rules.zone))
         self._ledger.omit(self._omitted)
+        self._ledger.add_hours(self._hours, kept_since)
+        pruned = self._ledger.state.pruned_before or 0
+        self._ledger.add_rhythm(self._rhythm.days(lambda *pause: self._was_read(pruned, *pause)))
+        self._ledger.save(self._ledger.state._replace(last_event=self._rhythm.last_event))
         return Result(
             self._read,
             self._lines,
@@ -183,7 +193,21 @@ class CountingRun:
             self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
         intervals, days = self._tally.drain(self._rules.zone)
         self._ledger.add(self._due(intervals))
+        self._note_hours()
         self._relays.add(days, self._rules.relays_per_day)
+
+    def _note_hours(self) -> None:
+        """Put what is new of omissions and warnings into the hour of the newest line."""
+        noted = self._omitted + Counter(self._tally.omitted)
+        noted.update({name: times for name, (times, _) in self._tally.warnings.items()})
+        newest = self._now if self.newest is None else min(self.newest, self._now)
+        for name, count in (noted - self._noted).items():
+            self._hours[newest - newest % HOUR, name] += count
+        self._noted = noted
+
+    def _was_read(self, pruned: int, start: int, until: int) -> bool:
+        """Return whether the log of a pause was read; gaps before `pruned` are forgotten."""
+        return start >= pruned and not self._ledger.gaps(start, until)
 
     def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
         """Move the counts of intervals that are in the RRD to the oldest that is not."""
@@ -194,6 +218,7 @@ class CountingRun:
             if already is not None and start < already:
                 self._omitted["skipped"] += lines
                 continue
+            self._rhythm.add(start, lines)
             self._counted += connections(counts)
             self._recipients += lines - connections(counts)
             if start < oldest:

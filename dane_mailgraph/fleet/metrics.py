@@ -17,7 +17,6 @@ from ..categories import CATEGORIES, Category
 from ..errors import StoreError, reason
 from ..postfix_warnings import BY_NAME
 from ..store import Ledger, RelayTable, Row, totals
-from ..times import DAY, day_of
 
 PREFIX = "dane_mailgraph_"
 
@@ -46,7 +45,7 @@ HELP = {
     "omitted_lines_total": "Lines that were not counted as they should have been.",
     "counted_until_timestamp_seconds": "End of the newest interval in the counters.",
     "newest_line_timestamp_seconds": "When the newest line of the log was written.",
-    "lost_authentication_relays": "Relays that were always authenticated and no longer are.",
+    "lost_authentication_relays": "Relays that lost authentication in the last 30 days.",
     "build_info": "The version of dane-mailgraph.",
 }
 """Name, without the prefix -> what it is. Names that end in `_total` are counters."""
@@ -89,7 +88,7 @@ def current(ledger: Ledger, now: int, zone: tzinfo | None) -> Iterator[Sample]:
         yield Sample("counted_until_timestamp_seconds", {}, state.rrd_until)
     if state.newest is not None:
         yield Sample("newest_line_timestamp_seconds", {}, state.newest)
-    lost = lost_authentication(table, day_of(now - 7 * DAY, zone))
+    lost = lost_authentication(table, now, zone)
     yield Sample("lost_authentication_relays", {}, len(lost))
     yield Sample("build_info", {"version": __version__}, 1)
 

@@ -71,7 +71,7 @@ def recent(ledger: Ledger, now: int, zone: tzinfo | None) -> Recent:
     return Recent(
         newest=ledger.state.newest,
         relays=tuple(relays.totals(first, day_of(now, zone))),
-        lost=lost_authentication(relays, first),
+        lost=lost_authentication(relays, now, zone),
         warnings=tuple(relays.warnings(since)),
     )
 

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..categories import CATEGORIES
+from ..categories import CATEGORIES, Category
 from ..counts import Interval
 from ..errors import BusyError, ConfigError, StoreError, reason
 from ..omissions import NOTHING_OMITTED
+from ..times import HOUR
 from .state import State
 
-SCHEMA = 2
+SCHEMA = 3
 
 _APPLICATION = 0x44414E45  # "DANE": distinguishes our file from any other database
 
@@ -35,10 +36,20 @@ _TABLES = {
     "relays": "(day INTEGER NOT NULL, relay TEXT NOT NULL, "
     "first INTEGER NOT NULL, last INTEGER NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, "
+    "last_good INTEGER NOT NULL, bad_after INTEGER NOT NULL, "
+    "bad_first INTEGER NOT NULL, last_bad INTEGER NOT NULL, "
+    "last_ok INTEGER NOT NULL, fail_after INTEGER NOT NULL, "
+    "fail_first INTEGER NOT NULL, last_fail INTEGER NOT NULL, "
     "PRIMARY KEY (day, relay)) WITHOUT ROWID",
     "totals": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) "
     "WITHOUT ROWID",
+    "hours": "(hour INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, "
+    "PRIMARY KEY (hour, name)) WITHOUT ROWID",
+    "rhythm": "(day INTEGER PRIMARY KEY, events INTEGER NOT NULL, longest_pause INTEGER NOT NULL)",
+    "told": "(name TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, "
+    "text TEXT NOT NULL, level TEXT NOT NULL, held INTEGER NOT NULL, missed INTEGER NOT NULL, "
+    "told_at INTEGER, told_level TEXT NOT NULL, PRIMARY KEY (name, subject)) WITHOUT ROWID",
 }
 """The tables as they are made; `intervals` and `relays` gain a column for each category."""
 
@@ -244,15 +255,67 @@ class Ledger:
             rows = self._db.execute("SELECT name, count FROM omissions").fetchall()
         return NOTHING_OMITTED | dict(rows)
 
+    # ---- by hour and by day ----
+
+    def add_hours(self, counts: Mapping[tuple[int, str], int], before: int) -> None:
+        """Add to omissions and warnings by hour, and drop what is older; inside a transaction."""
+        self._db.executemany(
+            "INSERT INTO hours VALUES (?, ?, ?) "
+            "ON CONFLICT (hour, name) DO UPDATE SET count = count + excluded.count",
+            [(hour, name, count) for (hour, name), count in counts.items() if count],
+        )
+        self._db.execute("DELETE FROM hours WHERE hour < ?", (before,))
+
+    def hours(self, since: int, until: int) -> dict[str, int]:
+        """Name of an omission or a warning -> how often in the hours that touch [since, until)."""
+        return dict(
+            self.read(
+                "SELECT name, sum(count) FROM hours WHERE hour > ? AND hour < ? GROUP BY name",
+                since - HOUR,
+                until,
+            )
+        )
+
+    def add_rhythm(self, days: Iterable[tuple[int, int, int]]) -> None:
+        """Add days: a number like 20261124, its events, its longest pause in seconds."""
+        self._db.executemany(
+            "INSERT INTO rhythm VALUES (?, ?, ?) ON CONFLICT (day) DO UPDATE SET "
+            "events = events + excluded.events, "
+            "longest_pause = max(longest_pause, excluded.longest_pause)",
+            days,
+        )
+
+    def totals(self, since: int, until: int) -> dict[Category, int | None]:
+        """Add up the intervals that begin in [since, until); None is unknown."""
+        sums = ", ".join(f"sum({column})" for column in _COLUMNS)
+        (row,) = self.read(
+            f"SELECT {sums} FROM (SELECT {self._select} FROM intervals "
+            "WHERE start >= ? AND start < ?)",
+            since,
+            until,
+        )
+        return dict(zip(CATEGORIES, row, strict=True))
+
+    def last_interval(self, categories: Iterable[Category], since: int) -> int | None:
+        """Start of the newest interval from `since` on in which one of these was counted."""
+        counted = " + ".join(f"coalesce({each.data_source}, 0)" for each in categories)
+        ((newest,),) = self.read(
+            f"SELECT max(start) FROM (SELECT start, {self._select} FROM intervals "
+            f"WHERE start >= ?) WHERE {counted} > 0",
+            since,
+        )
+        found: int | None = newest
+        return found
+
     # ---- other tables ----
 
-    def read(self, query: str, *parameters: int) -> list[Any]:
-        """The rows of a query about `relays`, `warnings` or `totals`."""
+    def read(self, query: str, *parameters: int | str) -> list[Any]:
+        """Return the rows of a query about one of the tables without methods of its own."""
         with _translated(self.path):
             return self._db.execute(query, parameters).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Change `relays`, `warnings` or `totals`; inside a transaction."""
+        """Change one of these tables; inside a transaction."""
         self._db.executemany(statement, rows)
 
     # ---- state and bookmarks ----

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, Category
-from ..counts import DayCounts
+from ..categories import (
+    AUTHENTICATED_EVENTS,
+    CATEGORIES,
+    DELIVERIES,
+    UNAUTHENTICATED_EVENTS,
+    Category,
+)
+from ..counts import NOTHING, DayCounts, SinceGood
 from ..postfix_warnings import BY_NAME
 from .ledger import Ledger
 
@@ -27,6 +33,8 @@ class RelayCounts(NamedTuple):
     protocol: str = ""
     """Of its last TLS session, as Postfix names it; empty where there was none."""
     key_exchange: str = ""
+    last_failure: int = 0
+    """Epoch second of the minute in which a delivery last failed; 0 is never."""
 
 
 class RelayDay(NamedTuple):
@@ -38,6 +46,8 @@ class RelayDay(NamedTuple):
     first: int
     last: int
     counts: Mapping[Category, int]
+    authentication: SinceGood = NOTHING
+    handover: SinceGood = NOTHING
 
 
 class WarningCount(NamedTuple):
@@ -65,15 +75,37 @@ _COLUMNS = tuple(each.data_source for each in KEPT)
 _NAMES = ", ".join(_COLUMNS)
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
 _NEWER = "excluded.protocol <> '' AND excluded.last >= last"
+
+
+_AUTHENTICATION = ("last_good", "bad_after", "bad_first", "last_bad")
+_HANDOVER = ("last_ok", "fail_after", "fail_first", "last_fail")
+_SINCE_GOOD = ", ".join((*_AUTHENTICATION, *_HANDOVER))
+
+
+def _merged(last_good: str, bad: str, first: str, last: str) -> str:
+    """Write the right sides that join two `SinceGood`s: what came before the later good is over."""
+    good = f"max({last_good}, excluded.{last_good})"
+    ours, theirs = f"{first} > {good}", f"excluded.{first} > {good}"
+    return (
+        f"{last_good} = {good}, "
+        f"{bad} = iif({ours}, {bad}, 0) + iif({theirs}, excluded.{bad}, 0), "
+        f"{first} = iif({ours} AND ({first} < excluded.{first} OR NOT {theirs}), {first}, "
+        f"iif({theirs}, excluded.{first}, 0)), "
+        f"{last} = max({last}, excluded.{last})"
+    )
+
+
 # The right sides see the row as it was.
 _ADD = f"""
-    INSERT INTO relays (day, relay, first, last, protocol, key_exchange, {_NAMES})
-    VALUES ({", ".join("?" * (6 + len(_COLUMNS)))})
+    INSERT INTO relays (day, relay, first, last, protocol, key_exchange, {_SINCE_GOOD}, {_NAMES})
+    VALUES ({", ".join("?" * (14 + len(_COLUMNS)))})
     ON CONFLICT (day, relay) DO UPDATE SET
         first = min(first, excluded.first),
         last = max(last, excluded.last),
         protocol = iif({_NEWER}, excluded.protocol, protocol),
         key_exchange = iif({_NEWER}, excluded.key_exchange, key_exchange),
+        {_merged(*_AUTHENTICATION)},
+        {_merged(*_HANDOVER)},
         {", ".join(f"{column} = {column} + excluded.{column}" for column in _COLUMNS)}
 """
 
@@ -96,6 +128,7 @@ class RelayTable:
                     each.day,
                     self._row(each, most),
                     *(each.first, each.last, each.protocol, each.key_exchange),
+                    *(*each.authentication, *each.handover),
                     *(each.counts[place] for place in _PLACES),
                 )
                 for each in days
@@ -133,39 +166,85 @@ class RelayTable:
         """What was counted of each relay from one day to another, both included."""
         # sqlite takes what is not summed from the row of the max().
         found = self._ledger.read(
-            f"SELECT relay, min(first), protocol, key_exchange, max(last), {_SUMS} FROM relays "
+            "SELECT relay, min(first), protocol, key_exchange, max(last), "
+            f"{_SUMS} FROM relays "
             "WHERE day BETWEEN ? AND ? GROUP BY relay ORDER BY relay",
             since,
             until,
         )
+        failed = dict(
+            self._ledger.read(
+                "SELECT relay, max(last_fail) FROM relays "
+                "WHERE day BETWEEN ? AND ? AND last_fail > 0 GROUP BY relay",
+                since,
+                until,
+            )
+        )
         return [
-            RelayCounts(relay, first, last, _counts(counts), protocol, key_exchange)
+            RelayCounts(
+                relay, first, last, _counts(counts), protocol, key_exchange, failed.get(relay, 0)
+            )
             for relay, first, protocol, key_exchange, last, *counts in found
         ]
 
     def days(self, since: int) -> Iterator[RelayDay]:
         """Each relay's days from this one on, by relay and day."""
-        found = self._ledger.read(
-            f"SELECT relay, day, first, last, {_NAMES} FROM relays "
-            "WHERE day >= ? ORDER BY relay, day",
-            since,
-        )
-        for relay, day, first, last, *counts in found:
-            yield RelayDay(relay, day, first, last, _counts(counts))
+        return self._days("day >= ?", since)
 
-    def suspects(
-        self, since: int, good: Iterable[Category], bad: Iterable[Category]
-    ) -> Iterator[RelayDay]:
-        """All days of the relays counted as `good` once and as `bad` from this day on."""
-        _good, _bad = (" + ".join(each.data_source for each in some) for some in (good, bad))
-        found = self._ledger.read(
-            f"SELECT relay, day, first, last, {_NAMES} FROM relays "
-            f"WHERE relay IN (SELECT relay FROM relays WHERE day >= ? AND {_bad} > 0) "
-            f"AND relay IN (SELECT relay FROM relays WHERE {_good} > 0) ORDER BY relay, day",
+    def suspects(self, since: int) -> Iterator[RelayDay]:
+        """All days of the relays that were once authenticated, and not always from this day on."""
+        good, bad = (
+            " + ".join(sorted(each.data_source for each in some))
+            for some in (AUTHENTICATED_EVENTS, UNAUTHENTICATED_EVENTS)
+        )
+        return self._days(
+            f"relay IN (SELECT relay FROM relays WHERE day >= ? AND {bad} > 0 "
+            f"INTERSECT SELECT relay FROM relays WHERE {good} > 0)",
             since,
         )
-        for relay, day, first, last, *counts in found:
-            yield RelayDay(relay, day, first, last, _counts(counts))
+
+    def failing(self, since: int, last_fail: int) -> Iterator[RelayDay]:
+        """The days from one on of the relays to which a delivery failed after an epoch second."""
+        recent = "SELECT relay FROM relays WHERE day >= ? AND last_fail >= ?"
+        today = self._ledger.read("SELECT max(day) FROM relays")[0][0] or 0
+        # A failure of the last hours is on one of the last two days that there are.
+        before = self._ledger.read("SELECT max(day) FROM relays WHERE day < ?", today)[0][0]
+        return self._days(f"day >= ? AND relay IN ({recent})", since, before or today, last_fail)
+
+    def authenticated_since(self, day: int, at: int) -> int:
+        """How many relays were authenticated after an epoch second, on this day or later."""
+        found = self._ledger.read(
+            "SELECT count(DISTINCT relay) FROM relays WHERE day >= ? AND last_good > ?", day, at
+        )
+        count: int = found[0][0]
+        return count
+
+    def _days(self, where: str, *parameters: int) -> Iterator[RelayDay]:
+        found = self._ledger.read(
+            f"SELECT relay, day, first, last, {_SINCE_GOOD}, {_NAMES} FROM relays "
+            f"WHERE {where} ORDER BY relay, day",
+            *parameters,
+        )
+        for relay, day, first, last, *rest in found:
+            yield RelayDay(
+                *(relay, day, first, last, _counts(rest[8:])),
+                SinceGood(*rest[:4]),
+                SinceGood(*rest[4:8]),
+            )
+
+    def deliveries(self, since: int) -> list[tuple[str, int, int, int, int]]:
+        """Each relay's deliveries by day: relay, day, how many, authenticated, in plaintext.
+
+        Deliveries of which the log does not show how are left out.
+        """
+        names = {each.name: each.data_source for each in DELIVERIES}
+        whole = " + ".join(column for name, column in names.items() if name != "unknown")
+        proven = f"{names['dane']} + {names['half_dane']} + {names['verified']}"
+        return self._ledger.read(
+            f"SELECT relay, day, {whole}, {proven}, {names['plaintext']} FROM relays "
+            f"WHERE day >= ? AND {whole} > 0",
+            since,
+        )
 
     def warnings(self, since: int) -> list[WarningCount]:
         """The warnings that were last logged after this time, the latest first."""

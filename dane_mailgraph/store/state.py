@@ -34,6 +34,8 @@ class State(NamedTuple):
     """When that was."""
     pruned_before: int | None = None
     """Intervals before it are kept in RRD and snapshot alone."""
+    last_event: int | None = None
+    """Start of the newest interval in which something was counted."""
     rebuilt: bool = False
     """The ledger was made anew from the logs; the RRD of the one before it must go."""
 

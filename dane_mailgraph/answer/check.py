@@ -1,0 +1,63 @@
+"""What `check` prints: a line for monitoring, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ..categories import FAMILIES, HANDSHAKES
+from ..store import Ledger
+from ..times import DAY
+from .conditions import Judgement
+
+_TEXTS = 3
+"""Conditions whose sentences stand in the one line."""
+
+
+def figures(ledger: Ledger, found: Judgement, now: int) -> dict[str, int]:
+    """Return performance data: counts of the last 24 hours, and how many conditions hold."""
+    since, step = now - DAY, ledger.state.step or 1
+    totals = ledger.totals(since - since % step, now + 1)
+
+    def count(*names: str) -> int:
+        rows = (row for family in names for row in FAMILIES[family] if row.name != "reused")
+        return sum(totals[row] or 0 for row in rows)
+
+    return {
+        "connections": count("connections"),
+        "verified": totals[HANDSHAKES[0]] or 0,
+        "deliveries": count("deliveries"),
+        "plaintext": sum(
+            totals[row] or 0 for row in FAMILIES["deliveries"] if row.name == "plaintext"
+        ),
+        "failures": count("failures"),
+        "conditions": len(found.conditions),
+    }
+
+
+def as_plugin(found: Judgement, figures: Mapping[str, int]) -> str:
+    """Write one line as monitoring plugins do: `LEVEL - text | performance data`."""
+    data = " ".join(f"{name}={count}" for name, count in figures.items())
+    # What follows a bar is data, and names of strangers are in the text.
+    text = _text(found).replace("|", "/").replace("\n", " ")
+    return f"{found.level.name} - {text}" + (f" | {data}" if data else "")
+
+
+def as_json(found: Judgement, figures: Mapping[str, int]) -> str:
+    """Write what docs/operations.md describes; the figures are for the other form."""
+    conditions = [each._asdict() | {"level": each.level.word} for each in found.conditions]
+    return json.dumps({"level": found.level.word, "text": _text(found), "conditions": conditions})
+
+
+def _text(found: Judgement) -> str:
+    """Write what holds in one line, and how many more conditions hold."""
+    if found.conditions:
+        texts = [each.text for each in found.conditions[:_TEXTS]]
+        more = len(found.conditions) - _TEXTS
+        texts += [f"{more} more: see `dane-mailgraph`."] if more > 0 else []
+    else:
+        texts = ["All is well."]
+    if found.silenced:
+        names = ", ".join(f"{each.name}:{each.subject}".rstrip(":") for each in found.silenced[:3])
+        texts.append(f"{len(found.silenced)} accepted ({names}).")
+    return " ".join(texts)

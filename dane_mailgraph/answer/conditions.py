@@ -1,0 +1,502 @@
+"""Table 9: what can be wrong. `check`, mails, page and the bare command speak from it.
+
+A new condition is one row of `CONDITIONS`: its name, how it is judged, and the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime, timezone, tzinfo
+from enum import IntEnum
+from functools import cached_property
+from typing import NamedTuple
+
+from ..categories import BY_KEY, CATEGORIES, HANDSHAKES, Category
+from ..errors import StoreError
+from ..language import ENGLISH, Language
+from ..omissions import OMISSIONS
+from ..store import RRD, Ledger, RelayTable, State
+from ..times import DAY, HOUR, MINUTE, day_of, format_time, midnight
+from . import shares
+from .attention import NOT_COUNTING, probe_command
+from .authentication import FORGOTTEN_AFTER, LostAuthentication, lost_authentication
+from .failing import Failing, failing
+from .silence import HISTORY, silence
+
+MANY = 5
+"""Relays at once from which on the cause is more likely here than there."""
+
+
+class Level(IntEnum):
+    """How bad it is: the exit status of a monitoring plugin."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+    @property
+    def word(self) -> str:
+        """As in JSON: `ok`."""
+        return self.name.lower()
+
+
+class Condition(NamedTuple):
+    """A condition that holds."""
+
+    name: str
+    subject: str
+    """A relay or the like; empty where it is about the whole server."""
+    level: Level
+    since: int
+    """Epoch second."""
+    text: str
+    """What is wrong, in a sentence."""
+    next_step: str
+    """What to do, in a sentence with a command."""
+
+
+class _Finding(NamedTuple):
+    """What a judge finds."""
+
+    level: Level
+    since: int
+    text: str
+    subject: str = ""
+    next_step: str | None = None
+    """In place of the one in the table."""
+
+
+class Evidence:
+    """What is known when conditions are judged."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rrd: RRD,
+        now: int,
+        zone: tzinfo | None,
+        language: Language = ENGLISH,
+    ) -> None:
+        self.ledger, self.rrd, self.now, self.zone = ledger, rrd, now, zone
+        self.language, self.say = language, language.say
+        self.relays = RelayTable(ledger)
+
+    @cached_property
+    def state(self) -> State:
+        """How far counting is."""
+        return self.ledger.state
+
+    @cached_property
+    def lost(self) -> tuple[LostAuthentication, ...]:
+        """The relays that lost authentication."""
+        return lost_authentication(self.relays, self.now, self.zone)
+
+    @cached_property
+    def failing(self) -> tuple[Failing, ...]:
+        """The relays to which mail fails now."""
+        return failing(self.relays, self.now, self.zone)
+
+    @cached_property
+    def deliveries(self) -> list[tuple[str, int, int, int, int]]:
+        """Relay, days ago, deliveries, authenticated ones, unencrypted ones."""
+        today = _ordinal(day_of(self.now, self.zone))
+        since = day_of(self.now - (HISTORY + 7) * DAY, self.zone)
+        ago: dict[int, int] = {}
+        rows = []
+        for relay, day, n, proven, plaintext in self.relays.deliveries(since):
+            if day not in ago:
+                ago[day] = max(0, today - _ordinal(day))
+            rows.append((relay, ago[day], n, proven, plaintext))
+        return rows
+
+    def time(self, at: int) -> str:
+        """Write a time for the operator."""
+        return format_time(at, self.zone)
+
+    def number(self, count: float) -> str:
+        """Write a number."""
+        return self.language.number(count)
+
+
+def _ordinal(day: int) -> int:
+    return datetime(day // 10000, day // 100 % 100, day % 100, tzinfo=timezone.utc).toordinal()
+
+
+# ---- is it counted --------------------------------------------------------------------------
+
+
+def _not_counting(seen: Evidence) -> Iterator[_Finding]:
+    state = seen.state
+    if state.read_at is None:
+        if state.read_until is not None and seen.now - state.read_until > DAY:
+            yield _Finding(
+                Level.WARNING,
+                state.read_until,
+                seen.say(
+                    "No log is followed: what was imported ends at {time}.",
+                    time=seen.time(state.read_until),
+                ),
+                next_step=seen.say(
+                    "Start the counter with `systemctl enable --now dane-mailgraph`."
+                ),
+            )
+        return
+    read_at = state.read_at
+    if seen.now - read_at > NOT_COUNTING:
+        yield _Finding(
+            Level.CRITICAL if seen.now - read_at > HOUR else Level.WARNING,
+            read_at,
+            seen.say(
+                "Nothing has been counted for {duration}: the counter is not running, or cannot "
+                "read the log or write its store.",
+                duration=seen.language.duration(seen.now - read_at),
+            ),
+        )
+
+
+def _log_silent(seen: Evidence) -> Iterator[_Finding]:
+    rhythm = seen.ledger.read(
+        "SELECT events, longest_pause FROM rhythm WHERE day >= ?",
+        day_of(seen.now - HISTORY * DAY, seen.zone),
+    )
+    # A log that is not read is not known to be silent.
+    read_at = min(seen.now, seen.state.read_at or 0)
+    found = silence(rhythm, seen.state.newest, seen.state.last_event, read_at)
+    if found is None:
+        return
+    duration = seen.language.duration
+    values = {
+        "duration": duration(read_at - found.since),
+        "longest": duration(max(found.longest, MINUTE)),
+    }
+    if found.has_lines:
+        text = seen.say(
+            "The log has lines, but no connection or delivery for {duration}; the longest pause in "
+            "four weeks was {longest}.",
+            **values,
+        )
+    else:
+        text = seen.say(
+            "The log has been silent for {duration}; the longest pause in four weeks was "
+            "{longest}.",
+            **values,
+        )
+    yield _Finding(Level.CRITICAL if found.is_critical else Level.WARNING, found.since, text)
+
+
+_LEAST_OMITTED, _OMITTED_SHARE, _CRITICAL_SHARE = 5, 0.01, 0.2
+
+
+def _omissions(seen: Evidence) -> Iterator[_Finding]:
+    since = seen.now - DAY
+    by_name = seen.ledger.hours(since, seen.now + 1)
+    omitted = {each: by_name.get(each.name, 0) for each in OMISSIONS if each.is_loss}
+    count = sum(omitted.values())
+    totals = seen.ledger.totals(since - since % HOUR, seen.now + 1)
+    lines = count + sum(
+        totals[each] or 0
+        for each in CATEGORIES
+        if each.family in ("connections", "deliveries", "failures")
+    )
+    if count >= _LEAST_OMITTED and count >= _OMITTED_SHARE * lines:
+        worst = max(omitted, key=lambda each: omitted[each])
+        yield _Finding(
+            Level.CRITICAL if count >= _CRITICAL_SHARE * lines else Level.WARNING,
+            since,
+            seen.say(
+                "{count} of {lines} lines of the last 24 hours were not counted as they should "
+                "have been; {most} of them are {name}.",
+                count=seen.number(count),
+                lines=seen.number(lines),
+                most=seen.number(omitted[worst]),
+                name=worst.name,
+            ),
+        )
+
+
+def _store(seen: Evidence) -> Iterator[_Finding]:
+    state = seen.state
+    try:
+        last = seen.rrd.last
+    except StoreError as error:
+        yield _Finding(Level.CRITICAL, state.rrd_until or seen.now, str(error))
+        return
+    if state.rrd_until is not None and last is None:
+        yield _Finding(
+            Level.CRITICAL,
+            state.rrd_until,
+            seen.say("{path} is gone, and the counter has not made it anew.", path=seen.rrd.path),
+        )
+    elif (
+        state.read_until is not None
+        and state.begin is not None
+        and state.read_until - (state.rrd_until or state.begin) > NOT_COUNTING + seen.rrd.step
+    ):
+        yield _Finding(
+            Level.CRITICAL,
+            state.rrd_until or state.begin,
+            seen.say(
+                "{path} is not written: it ends at {time}, and counting goes on.",
+                path=seen.rrd.path,
+                time=seen.time(state.rrd_until or state.begin),
+            ),
+        )
+
+
+# ---- is DANE at work here -------------------------------------------------------------------
+
+DANE_IS_OFF = (
+    "dnssec_unavailable",
+    "dnssec_disabled",
+    "library",
+    "mx_errors_ignored",
+    "resolver_options",
+)
+"""Warnings after which nothing is authenticated by DANE."""
+
+
+def _last(seen: Evidence, *categories: Category) -> int | None:
+    return seen.ledger.last_interval(categories, seen.now - DAY - HOUR)
+
+
+def _no_dnssec(seen: Evidence) -> Iterator[_Finding]:
+    warnings = [each for each in seen.relays.warnings(seen.now - DAY) if each.name in DANE_IS_OFF]
+    if warnings:
+        warning, step = warnings[0], seen.rrd.step
+        verified = _last(seen, BY_KEY["connections.verified"])
+        if verified is None or verified + step <= warning.last:
+            yield _Finding(
+                Level.CRITICAL,
+                warning.last if verified is None else verified + step,
+                seen.say(
+                    "Postfix cannot use DANE, and no connection has been Verified since its last "
+                    "warning at {time}: {meaning}.",
+                    time=seen.time(warning.last),
+                    meaning=seen.say(warning.meaning),
+                ),
+            )
+
+
+def _own_tls(seen: Evidence) -> Iterator[_Finding]:
+    failed = _last(seen, BY_KEY["failures.local"])
+    if failed is not None and seen.now - failed <= DAY:
+        connected = _last(seen, *HANDSHAKES)
+        if connected is None or connected < failed:
+            yield _Finding(
+                Level.CRITICAL,
+                failed,
+                seen.say(
+                    "Postfix's own TLS does not work: mail fails for it, last at {time}, and no "
+                    "TLS connection has been made since.",
+                    time=seen.time(failed),
+                ),
+            )
+
+
+# ---- to whom --------------------------------------------------------------------------------
+
+
+def _lost_authentication(seen: Evidence) -> Iterator[_Finding]:
+    failed, is_ours = {each.relay for each in seen.failing}, _most_are_lost(seen)
+    for each in seen.lost:
+        is_critical = is_ours or each.relay in failed or each.is_plaintext
+        yield _Finding(
+            Level.CRITICAL if is_critical else Level.WARNING,
+            each.since,
+            seen.say(
+                "{relay} has not been authenticated since {time}: {good} of {of} connections; "
+                "before, {good_before} of {of_before} on {days} days.",
+                relay=each.relay,
+                time=seen.time(each.since),
+                good=seen.number(each.good),
+                of=seen.number(each.of),
+                good_before=seen.number(each.good_before),
+                of_before=seen.number(each.of_before),
+                days=seen.number(each.days),
+            ),
+            each.relay,
+            _look_here_first(seen) if is_ours else None,
+        )
+
+
+def _look_here_first(seen: Evidence) -> str:
+    return seen.say(
+        "Look at your own resolver and its DNSSEC first (`dane-mailgraph doctor`): most servers "
+        "that were authenticated are not any more."
+    )
+
+
+def _most_are_lost(seen: Evidence) -> bool:
+    """Return whether so many relays are lost that the cause is more likely here than there."""
+    lost = seen.lost
+    if len(lost) < MANY:
+        return False
+    latest = max(each.since for each in lost)
+    day = day_of(max(min(each.since for each in lost), seen.now - FORGOTTEN_AFTER), seen.zone)
+    return len(lost) >= seen.relays.authenticated_since(day, latest)
+
+
+def _failing(seen: Evidence) -> Iterator[_Finding]:
+    many = len(seen.failing) >= MANY
+    for each in seen.failing:
+        yield _Finding(
+            Level.CRITICAL if many or seen.now - each.since >= DAY else Level.WARNING,
+            each.since,
+            seen.say(
+                "Mail to {relay} has failed since {time}: {count} attempts, none got through; the "
+                "last at {last}: {reason}.",
+                relay=each.relay.removeprefix("@"),
+                time=seen.time(each.since),
+                count=seen.number(each.attempts),
+                last=seen.time(each.last),
+                reason=seen.say(each.reason.meaning),
+            ),
+            each.relay,
+        )
+
+
+def _share_fell(seen: Evidence) -> Iterator[_Finding]:
+    days = shares.by_relay((relay, ago, n, x) for relay, ago, n, x, _ in seen.deliveries)
+    if shift := shares.fell(days):
+        yield _Finding(
+            Level.CRITICAL if 2 * shift.actual <= shift.expected else Level.WARNING,
+            midnight(seen.now, seen.zone, days=1 - shift.days),
+            seen.say(
+                "Of {count} mails to servers you know, {expected} should have been authenticated "
+                "as in the last four weeks; {actual} were.",
+                count=seen.number(shift.deliveries),
+                expected=seen.number(round(shift.expected)),
+                actual=seen.number(shift.actual),
+            ),
+        )
+
+
+def _plaintext(seen: Evidence) -> Iterator[_Finding]:
+    days = shares.by_relay((relay, ago, n, x) for relay, ago, n, _, x in seen.deliveries)
+    if shift := shares.rose(days):
+        points = (shift.actual - shift.expected) / shift.deliveries
+        yield _Finding(
+            Level.CRITICAL if points >= 0.2 else Level.WARNING,
+            midnight(seen.now, seen.zone, days=1 - shift.days),
+            seen.say(
+                "Of {count} mails to servers you know, {actual} went unencrypted; as in the last "
+                "four weeks it should have been {expected}.",
+                count=seen.number(shift.deliveries),
+                actual=seen.number(shift.actual),
+                expected=seen.number(round(shift.expected)),
+            ),
+        )
+
+
+# ---- the table ------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """One condition."""
+
+    name: str
+    subject: str
+    """What its subjects are: `relay`, or empty for none."""
+    judge: Callable[[Evidence], Iterable[_Finding]]
+    next_step: str
+    """English, with `{command}`, the command that probes a relay."""
+
+
+CONDITIONS = (
+    Row(
+        "store",
+        "",
+        _store,
+        "Look at the free space, the permissions and `systemctl status dane-mailgraph`.",
+    ),
+    Row("not_counting", "", _not_counting, "See `systemctl status dane-mailgraph`."),
+    Row(
+        "log_silent",
+        "",
+        _log_silent,
+        "See whether Postfix runs (`postfix status`) and where it logs (`dane-mailgraph doctor`).",
+    ),
+    Row("no_dnssec", "", _no_dnssec, "See `dane-mailgraph doctor`."),
+    Row("own_tls", "", _own_tls, "Look at smtp_tls_* with `postconf -n`, and at Postfix's log."),
+    Row(
+        "failing",
+        "relay",
+        _failing,
+        "Ask the server with `{command}`; what waits is in `postqueue -p`.",
+    ),
+    Row(
+        "lost_authentication",
+        "relay",
+        _lost_authentication,
+        "Ask the server with `{command}`, and tell its postmaster.",
+    ),
+    Row(
+        "share_fell",
+        "",
+        _share_fell,
+        "See `dane-mailgraph relays --only unauthenticated --since 7d` and `dane-mailgraph "
+        "doctor`.",
+    ),
+    Row("plaintext", "", _plaintext, "See `dane-mailgraph relays --only plaintext --since 7d`."),
+    Row("omissions", "", _omissions, "See `dane-mailgraph doctor`."),
+)
+"""The most urgent first."""
+
+COMING = ("own_mx", "certificate")
+"""Names that are known to `--only` and `ignore_conditions`, and that nothing judges yet."""
+
+NAMES = (*(row.name for row in CONDITIONS), *COMING)
+
+_UNSAFE_COMMAND = "dane-mailgraph relays"
+"""Instead of a command with a name that a stranger has chosen to be no host name."""
+
+
+def judge_conditions(seen: Evidence, only: Collection[str] = NAMES) -> list[Condition]:
+    """Return the conditions that hold, of these names: critical ones first, then as in the table.
+
+    Raises StoreError where the store cannot be read.
+    """
+    found = [
+        Condition(
+            row.name,
+            each.subject,
+            each.level,
+            each.since,
+            each.text,
+            _next_step(row, each, seen),
+        )
+        for row in CONDITIONS
+        if row.name in only
+        for each in row.judge(seen)
+    ]
+    return sorted(found, key=lambda each: -each.level)
+
+
+def _next_step(row: Row, finding: _Finding, seen: Evidence) -> str:
+    if finding.next_step:
+        return finding.next_step
+    command = probe_command(finding.subject) if finding.subject else None
+    return seen.say(row.next_step, command=command or _UNSAFE_COMMAND)
+
+
+class Judgement(NamedTuple):
+    """What holds, and what of it the operator has accepted."""
+
+    conditions: tuple[Condition, ...]
+    silenced: tuple[Condition, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The worst of what is not accepted."""
+        return max((each.level for each in self.conditions), default=Level.OK)
+
+
+def silence_accepted(found: Iterable[Condition], accepted: Collection[str]) -> Judgement:
+    """Set aside what `ignore_conditions` names: NAME, or NAME:SUBJECT."""
+    conditions: list[Condition] = []
+    silenced: list[Condition] = []
+    for each in found:
+        is_accepted = each.name in accepted or f"{each.name}:{each.subject}" in accepted
+        (silenced if is_accepted else conditions).append(each)
+    return Judgement(tuple(conditions), tuple(silenced))
