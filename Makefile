@@ -18,7 +18,7 @@ FAST = -m 'not slow'
 
 .NOTPARALLEL:
 
-.PHONY: help demo check test nightly ready test-systemd test-browser browser install uninstall lint bench torture fuzz \
+.PHONY: help demo check test nightly ready test-systemd test-browser browser install uninstall lint bench bench-daemon torture fuzz \
     tox release clean
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo '                   (ENVS=py310,py313: only these; ARGS: for pytest)'
 	@echo 'make bench         CPU time of pictures and of counting, beside grep, ripgrep and mailgraph'
 	@echo '                   (LOG=FILE TRUTH=FILE: on this log; ARGS=--rfc3339)'
+	@echo 'make bench-daemon  what `run` costs a small server in an hour (ARGS="--minutes 5": sooner)'
 	@echo 'make torture       kill it at every moment and look for lost or doubled counts'
 	@echo 'make fuzz          throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
 	@echo 'make release       as root, before each release: .ci/run, and what takes too long for it'
@@ -88,6 +89,9 @@ lint: $(READY)/test
 bench: $(READY)/demo
 	@$(BIN)/python benchmarks/render.py
 	@$(BIN)/python benchmarks/bench.py $(if $(LOG),--log '$(LOG)') $(if $(TRUTH),--truth '$(TRUTH)') $(ARGS)
+
+bench-daemon: $(READY)/demo
+	@$(BIN)/python benchmarks/daemon.py $(ARGS)
 
 torture: $(READY)/test
 	@EVERY=1 $(PYTEST) tests/test_kills.py

@@ -122,7 +122,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 
 def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
-    clock = Time(0, 2)
+    clock = Time(0, daemon.ALIVE + 1)
     daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), clock)
     assert [systemd.recv(99) for _ in range(4)] == [
         b"READY=1",
@@ -148,12 +148,7 @@ def test_systemd_hears_of_a_reload_between_two_ticks(systemd: socket.socket) -> 
     reloading, microseconds = systemd.recv(99).split(b"\nMONOTONIC_USEC=")
     assert reloading == b"RELOADING=1"
     assert before <= int(microseconds) <= time.monotonic_ns() // 1000
-    assert [systemd.recv(99) for _ in range(4)] == [
-        b"READY=1",
-        b"WATCHDOG=1",
-        b"WATCHDOG=1",
-        b"STOPPING=1",
-    ]
+    assert [systemd.recv(99) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
 def test_an_abstract_socket_is_heard_too(monkeypatch: pytest.MonkeyPatch) -> None:

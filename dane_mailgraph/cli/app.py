@@ -18,7 +18,7 @@ from ..answer import (
     silence_accepted,
 )
 from ..config import Config
-from ..counting import Import, Result, Rules, collect, remarks
+from ..counting import Import, Pace, Result, Rules, collect, remarks
 from ..errors import BusyError, MailgraphError, StoreError, reason
 from ..log import FollowedFile, Source
 from ..store import RRD, Ledger, Store, replace, unused
@@ -176,6 +176,7 @@ class Counter:
         self._log = _source(settings, alive)
         self._store = Store(settings.state_dir, settings.step)
         self._metrics_are_due = True
+        self._pace = Pace(settings.step, settings.grace)
         self.in_place = in_place
         """Returns whether ledger and lock are still the files of their names."""
 
@@ -184,8 +185,14 @@ class Counter:
         """Epoch second of the newest line that was read."""
         return self._ledger.state.newest
 
-    def step(self, now: int, *, count_lines: bool = False) -> Result:
+    def is_due(self, now: int) -> bool:
+        """Return whether it is time for a step; raises SourceError."""
+        return self._pace.is_due(now, self._log.look())
+
+    def step(self, now: int, *, count_lines: bool = False, patient: bool = False) -> Result:
         """Count what is new in the log into the ledger, then bring the RRD up to it.
+
+        `count_lines` and `patient` are those of `collect`.
 
         Raises:
             StoreError: The RRD or metrics_file cannot be written; the ledger has counted all the
@@ -196,7 +203,10 @@ class Counter:
             _reconcile(self._store, self._ledger)
         except StoreError as error:
             trouble = error
-        result = collect(self._log, self._ledger, self._rules, now, count_lines=count_lines)
+        seen = self._log.look()
+        result = collect(
+            self._log, self._ledger, self._rules, now, count_lines=count_lines, patient=patient
+        )
         for sentence in remarks(result, self._rules.zone):
             tell(sentence)
         if trouble:
@@ -207,6 +217,7 @@ class Counter:
             self._metrics_are_due = True
             _publish_metrics(self._settings, self._ledger, now)
             self._metrics_are_due = False
+        self._pace.note_reading(now, seen)
         return result
 
 
@@ -217,6 +228,10 @@ def open_counter(
     """Open all that counting needs, as the only writer; raises BusyError, StoreError."""
     with lock(settings, make=make) as in_place, _writing(settings) as ledger:
         yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive)
+
+
+_LOOK_AT_FILES = 10
+"""Seconds between two looks whether ledger and lock are still the files of their names."""
 
 
 class Service:
@@ -243,11 +258,19 @@ class Service:
         self._open.close()
 
     def tick(self, now: int) -> None:
-        """Count what is new; raises MailgraphError."""
+        """Count what is new, if it is time to; raises MailgraphError."""
         counter = self._counter
+        look_at_files = now % _LOOK_AT_FILES == 0
+        if counter and not counter.is_due(now) and not (look_at_files and not counter.in_place()):
+            return
         if counter is None or not counter.in_place():
             counter = self.open()
-        counter.step(now)
+        counter.step(now, patient=True)
+
+    def finish(self, now: int) -> None:
+        """Count what is new, whether it is time to or not; raises MailgraphError."""
+        if self._counter:
+            self._counter.step(now)
 
     def reload(self) -> None:
         """Count by the configuration as it is now, or keep the previous one and say why."""

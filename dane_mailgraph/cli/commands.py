@@ -13,7 +13,7 @@ from datetime import tzinfo
 
 from ..config import Config, as_file, load
 from ..counting import TOLERANCE, Result, remarks
-from ..errors import StoreError, UsageError
+from ..errors import MailgraphError, StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
 from ..omissions import OMISSIONS
 from ..store import RelayTable
@@ -54,6 +54,8 @@ def run(settings: Config, options: argparse.Namespace) -> None:
         with suppress(StoreError):
             service.open(make=True)
         daemon.run(service.tick, service.reload, wait_for_signal, daemon.TroubleReport(report))
+        with suppress(MailgraphError):  # the last tick has reported it
+            service.finish(int(time.time()))
 
 
 def collect(settings: Config, options: argparse.Namespace) -> None:

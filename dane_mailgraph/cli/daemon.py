@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -13,6 +14,9 @@ from .terminal import tell
 
 GRID = 1
 """Seconds between two ticks; one that finds nothing new costs a stat(2)."""
+
+ALIVE = 10
+"""Seconds between two signs of life for systemd's watchdog, which waits for minutes."""
 
 PATIENCE = 60
 """Seconds for which a log may be missing: logrotate renames it first, then makes the new one."""
@@ -103,17 +107,20 @@ def run(
     `reload` between two ticks.
     """
     notify_systemd("READY=1")
-    pause = 0.0
+    pause, alive_at = 0.0, -math.inf
     while (received := wait_for_signal(pause)) not in _STOP:
         if received == signal.SIGHUP:
             notify_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             reload()
             notify_systemd("READY=1")
+            alive_at = -math.inf
         try:
             tick(int(clock()))
             report.well()
         except MailgraphError as error:
             report.trouble(error)
-        notify_alive()
+        if not 0 <= clock() - alive_at < ALIVE:
+            alive_at = clock()
+            notify_alive()
         pause = GRID - clock() % GRID
     notify_systemd("STOPPING=1")

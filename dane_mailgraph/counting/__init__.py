@@ -2,7 +2,8 @@
 
 from .import_logs import Import
 from .live_log import collect
+from .pace import Pace
 from .result import Result, remarks
 from .run import TOLERANCE, Rules
 
-__all__ = ["TOLERANCE", "Import", "Result", "Rules", "collect", "remarks"]
+__all__ = ["TOLERANCE", "Import", "Pace", "Result", "Rules", "collect", "remarks"]

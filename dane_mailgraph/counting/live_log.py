@@ -13,16 +13,37 @@ _SIGN_OF_LIFE = 5 * MINUTE
 """Seconds after which the time of reading is written though a log has nothing new."""
 
 
+class _NothingCounts(Exception):
+    """What was read need not be committed."""
+
+
 def collect(
-    log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool = False
+    log: Source,
+    ledger: Ledger,
+    rules: Rules,
+    now: int,
+    *,
+    count_lines: bool = False,
+    patient: bool = False,
 ) -> Result:
     """Count the log from its bookmark to the end of its last whole line; raises SourceError.
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
+    With `patient`, leave lines that count nowhere to a later reading while no interval has ended.
     """
+    try:
+        return _collect(log, ledger, rules, now, count_lines=count_lines, patient=patient)
+    except _NothingCounts:
+        return Result()
+
+
+def _collect(
+    log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool, patient: bool
+) -> Result:
     places, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
     read_at = now if state.read_at is None else state.read_at
-    if not _is_due(state, rules.step, now) and log.is_unchanged(places, now):
+    is_due = _is_due(state, rules.step, now)
+    if not is_due and log.is_unchanged(places, now):
         return Result()
     with ledger.transaction():
         # Without a bookmark nothing is known of the sessions before the first line.
@@ -53,6 +74,8 @@ def collect(
                 run.mark_gap_before(run.first)
         if ledger.state.newest is not None:
             run.mark_read_until(known_until(ledger.state.newest, now))
+        if patient and places and not is_due and run.counted_nothing:
+            raise _NothingCounts
         run.mark_read(log, log.bookmark_after(places, pieces, now))
         ledger.save(ledger.state._replace(already_counted_until=None))
         result = run.close()

@@ -165,6 +165,12 @@ class CountingRun:
 
     # ---- into the ledger ----
 
+    @property
+    def counted_nothing(self) -> bool:
+        """Whether nothing in what was read so far is to be kept."""
+        omitted = self._omitted.total() + self._tally.omitted.total()
+        return not (self._counted or self._recipients or self._gaps or omitted)
+
     def close(self) -> Result:
         """Write what is left into the ledger, and return what was done."""
         self._note_hours()

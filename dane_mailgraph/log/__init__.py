@@ -6,7 +6,7 @@ from .files import LogFile, open_log
 from .follow import FollowedFile
 from .journal import Journal
 from .position import Bookmark, bookmark, holds
-from .source import Piece, Source
+from .source import Look, Piece, Source
 
 __all__ = [
     "LONGEST",
@@ -16,6 +16,7 @@ __all__ = [
     "FollowedFile",
     "Journal",
     "LogFile",
+    "Look",
     "Piece",
     "Source",
     "WholeLines",

@@ -18,6 +18,7 @@ from .order import TIME_LAG, Reading, Step, reading_order, readings
 from .piece import FilePiece
 from .position import LINGER, Bookmark, Position, bookmark
 from .rotation import File, beside
+from .source import Look
 
 _TRIES = 5
 """How often the files beside the log are looked up again because they changed meanwhile."""
@@ -103,6 +104,12 @@ class FollowedFile:
             return os.path.samestat(os.stat(self.path), log.status)
         except OSError:
             return False
+
+    def look(self) -> Look:
+        """Look at the log from outside: one stat(2). Raises SourceError."""
+        with source_errors(self.path):
+            live = _State.of(self.path)
+        return Look(live.inode, live.size)
 
     def is_unchanged(self, positions: Bookmark, now: int) -> bool:
         """Return whether there is surely nothing to read since the last reading.

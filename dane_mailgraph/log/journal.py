@@ -27,6 +27,7 @@ from ..errors import SourceError, reason
 from ..times import format_time
 from .blocks import LONGEST
 from .files import LogFile
+from .source import Look
 
 FOLDERS = ("/var/log/journal", "/run/log/journal")
 """Where systemd-journald(8) keeps its files, each machine's in a folder of its own."""
@@ -195,6 +196,10 @@ class Journal:
     def is_at(self, log: LogFile) -> bool:
         """Return False: no file is the log."""
         return False
+
+    def look(self) -> Look:
+        """Look at the journal's files; their times change with each entry of any program."""
+        return Look(None, max((changed for *_, changed in _files()), default=0))
 
     def is_unchanged(self, position: Position | None, now: int) -> bool:
         """Return whether no file of the journal has changed since the last reading."""

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .blocks import WholeLines
 from .files import LogFile
+
+
+class Look(NamedTuple):
+    """What can be seen of a log from outside, at the cost of a system call or two."""
+
+    file: object
+    """Which file it is: another one where the log was rotated."""
+    extent: int
+    """A number that grows with the log."""
+
+    def is_replaced_since(self, before: Look) -> bool:
+        """Return whether this is another log, or one that was emptied, since that look."""
+        return self.file != before.file or self.extent < before.extent
 
 
 class Piece(Protocol):
@@ -42,6 +55,9 @@ class Source(Protocol):
 
     def load_bookmark(self, stored: Any, /) -> Any:
         """Make the bookmark from what the ledger has stored; None gives one that is false."""
+
+    def look(self) -> Look:
+        """Look at the log from outside; raises SourceError where it is missing."""
 
     def is_unchanged(self, bookmark: Any, now: int, /) -> bool:
         """Return whether there is surely nothing to read since the last reading."""

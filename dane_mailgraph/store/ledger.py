@@ -73,6 +73,8 @@ class Ledger:
         self._writable = writable
         self._state: State | None = None
         """As loaded or saved last, of a writer only: no other program changes it meanwhile."""
+        self._stored: State | None = None
+        """As it stands in the file, where `_state` may be newer until the end of a transaction."""
         with _translated(path):
             if not writable:
                 _must_be_there(path)
@@ -103,6 +105,7 @@ class Ledger:
                 "use the one that wrote it."
             )
         if empty:
+            self._db.execute("PRAGMA page_size = 1024")
             self._db.execute("PRAGMA auto_vacuum = FULL")
         if writable:
             # One file that is whole after every commit, without a write-ahead log beside it.
@@ -174,6 +177,7 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._store_state()
                 self._db.execute("COMMIT")
             except BaseException:
                 self._state = None
@@ -335,17 +339,23 @@ class Ledger:
                 "move it away or restore it from a backup."
             ) from error
         if self._writable:
-            self._state = state
+            self._state = self._stored = state
         return state
 
     def save(self, state: State) -> None:
-        """Replace the state; inside a transaction."""
+        """Replace the state; inside a transaction, whose end writes it."""
+        if state != self.state:
+            self._state = state
+
+    def _store_state(self) -> None:
+        if self._state is None or self._stored is None or self._state == self._stored:
+            return
         self._db.executemany(
             "INSERT INTO state VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            state.changes(self.state),
+            self._state.changes(self._stored),
         )
-        self._state = state
+        self._stored = self._state
 
     def bookmark(self, log: str) -> Any:
         """How far this log has been read, as its `Source` keeps it; None before it was read."""

@@ -1,0 +1,59 @@
+"""A followed log is read seldom, and never later than its intervals need."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dane_mailgraph.counting.pace import SHORTEST, Pace
+from dane_mailgraph.log import Look
+
+LOG = Look("inode 1", 1000)
+
+
+def read_at(now: int, seen: Look = LOG, step: int = 60, grace: int = 7) -> Pace:
+    pace = Pace(step, grace)
+    pace.note_reading(now, seen)
+    return pace
+
+
+def test_the_first_reading_is_at_once() -> None:
+    assert Pace(60, 7).is_due(1000, LOG)
+
+
+def test_a_log_that_goes_on_is_read_every_ten_seconds() -> None:
+    pace = read_at(6010)
+    grown = LOG._replace(extent=1001)
+    assert [now for now in range(6010, 6025) if pace.is_due(now, grown)] == [*range(6020, 6025)]
+
+
+def test_a_quiet_log_is_read_when_an_interval_is_closed() -> None:
+    pace = read_at(6010)
+    assert [now for now in range(6010, 6070) if pace.is_due(now, LOG)] == [6067, 6068, 6069]
+
+
+def test_a_log_that_was_rotated_or_emptied_is_read_at_once() -> None:
+    pace = read_at(6010)
+    assert pace.is_due(6011, Look("inode 2", 5000))
+    assert pace.is_due(6011, LOG._replace(extent=0))
+
+
+def test_a_clock_that_was_set_back_does_not_stop_it() -> None:
+    assert read_at(6010).is_due(6009, LOG)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1, 5, 60, 3600]), st.integers(0, 120), st.booleans())
+def test_no_interval_is_closed_later_than_the_second_after_its_grace(
+    begin: int, step: int, grace: int, grows: bool
+) -> None:
+    pace, extent = read_at(begin, step=step, grace=grace), LOG.extent
+    readings = []
+    for now in range(begin + 1, begin + 2 * step + SHORTEST):
+        extent += grows
+        if pace.is_due(now, LOG._replace(extent=extent)):
+            readings.append(now)
+            pace.note_reading(now, LOG._replace(extent=extent))
+    closings = {
+        at for at in range(begin + 1, begin + 2 * step + SHORTEST) if not (at - grace) % step
+    }
+    assert closings <= set(readings)
