@@ -237,7 +237,7 @@ SETTINGS = (
         "NAMES",
         "conditions to accept: NAME or NAME:SUBJECT, as failing:mx.example.org",
         _names,
-        ("", "check"),
+        ("", "check", *PAINTERS),
     ),
 )
 

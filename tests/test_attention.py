@@ -1,4 +1,4 @@
-"""What needs attention: problems of counting, and relays without protection."""
+"""Relays without protection, and the command that asks one."""
 
 from __future__ import annotations
 
@@ -8,52 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer import probe_command, problems_of_counting, unprotected
+from dane_mailgraph.answer import probe_command, unprotected
 from dane_mailgraph.categories import BY_KEY
-from dane_mailgraph.language import ENGLISH
 from dane_mailgraph.store.relays import OTHER, RelayCounts
 
 NOW = 1795485600  # 2026-11-24 03:00 CET
 
 
-def problems(
-    *, last_update: int | None = NOW - 120, newest: int | None = NOW - 60
-) -> tuple[str, ...]:
-    return problems_of_counting(last_update, newest, NOW, ENGLISH)
-
-
 def relay_counts(relay: str, **given: int) -> RelayCounts:
     counts = {BY_KEY[key.replace("_", ".", 1)]: count for key, count in given.items()}
     return RelayCounts(relay, NOW - 9000, NOW - 60, counts)
-
-
-# ---- problems of counting -------------------------------------------------------------------
-
-
-def test_fresh_counts_are_no_problem() -> None:
-    assert problems() == ()
-    assert problems(newest=None) == ()
-
-
-def test_a_counter_that_stands_still_is_a_problem() -> None:
-    (warning,) = problems(last_update=NOW - 3 * 3600, newest=NOW - 3 * 3600)
-
-    assert warning.startswith("Nothing has been counted for 3 h: the counter is not running")
-
-
-def test_a_silent_log_is_a_problem() -> None:
-    (warning,) = problems(newest=NOW - 90 * 60)
-
-    assert warning.startswith("The newest line of the log is 90 min old")
-
-
-def test_before_the_first_count_the_problem_names_the_setting() -> None:
-    (warning,) = problems(last_update=None, newest=None)
-
-    assert "smtp_tls_loglevel = 1" in warning
-
-
-# ---- relays without protection --------------------------------------------------------------
 
 
 def test_each_relay_is_listed_once_under_its_worst_lack() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, Browser
 
-from dane_mailgraph.answer.authentication import LostAuthentication
+from dane_mailgraph.answer import Condition, Judgement, Level
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.language import language
@@ -70,15 +70,17 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recent = build.Recent(
         newest=NOW - 2 * HOUR,
         relays=tuple(RelayCounts(name, NOW - DAY, NOW, plaintext) for name in names),
-        lost=(
-            LostAuthentication(
-                "was-good.example",
-                NOW - DAY,
-                NOW - HOUR,
-                9,
-                NOW,
-                {BY_KEY["connections.untrusted"]: 2},
-            ),
+        judgement=Judgement(
+            (
+                Condition(
+                    "lost_authentication",
+                    "was-good.example",
+                    Level.WARNING,
+                    NOW - DAY,
+                    "was-good.example ist nicht mehr authentifiziert.",
+                    "Mit `posttls-finger -t30 -c -l dane '[was-good.example]'` befragen.",
+                ),
+            )
         ),
         warnings=(
             WarningCount(

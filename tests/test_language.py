@@ -58,6 +58,7 @@ def texts_of_the_program() -> Iterator[str]:
     yield from (f"{{number}} {unit}" for unit in ("s", "min", "h", "days"))
     yield from (each.meaning for each in WARNINGS)
     yield from (row.next_step for row in CONDITIONS)
+    yield from (row.number for row in CONDITIONS if row.number)
     yield from (
         "per minute",
         "per hour",

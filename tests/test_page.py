@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer.authentication import LostAuthentication
+from dane_mailgraph.answer import Condition, Judgement, Level
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, Category
 from dane_mailgraph.language import ENGLISH, Language, language
@@ -41,13 +41,13 @@ SERIES = Series(
 
 PRIVATE = RelayCounts("private.example", NOW - 9000, NOW - 60, {BY_KEY["deliveries.plaintext"]: 3})
 FAILING = RelayCounts("@failing.example", NOW - 9000, NOW - 60, {BY_KEY["failures.dane_lookup"]: 2})
-LOSS = LostAuthentication(
+LOSS = Condition(
+    "lost_authentication",
     "was-good.example",
-    NOW - 900000,
+    Level.WARNING,
     NOW - 90000,
-    10,
-    NOW - 60,
-    {BY_KEY["connections.untrusted"]: 2},
+    "was-good.example has not been authenticated.",
+    "Ask the server with `posttls-finger -t30 -c -l dane '[was-good.example]'`.",
 )
 WARNING = WarningCount(
     "dnssec", "no DNSSEC for hidden.example", "The resolver does not validate.", 3, NOW - 60
@@ -89,7 +89,7 @@ def status(**changed: Any) -> Status:
 
 EVERYTHING: dict[str, Any] = {
     "relays": (PRIVATE, FAILING),
-    "lost": (LOSS,),
+    "judgement": Judgement((LOSS,)),
     "warnings": (WARNING,),
     "names_relays": True,
 }
@@ -226,7 +226,12 @@ def test_the_navigation_leads_to_every_section() -> None:
     found = outline()
     sections = [each["id"] for each in found.all("section") if "id" in each]
 
-    assert sections == [*(span.name for span in SPANS), "attention", "glossary"]
+    assert sections == [
+        "attention",
+        *(span.name for span in SPANS),
+        "unprotected",
+        "glossary",
+    ]
     links = [str(each["href"]) for each in found.all("a")]
     assert [link for link in links if link.startswith("#")] == [
         "#content",
@@ -288,10 +293,11 @@ def test_the_page_says_how_fresh_it_is() -> None:
     assert "Warning" not in text
 
 
-def test_a_warning_comes_before_everything_else() -> None:
-    text = re.sub(r"\s+", " ", outline(last_update=NOW - 7200).text)
+def test_what_needs_attention_comes_before_everything_else() -> None:
+    text = re.sub(r"\s+", " ", outline(**EVERYTHING).text)
 
-    assert text.index("Warning: Nothing has been counted for 2 h") < text.index("The last 24 hours")
+    assert "Needs attention (1)" in text
+    assert text.index("Warning: was-good.example has not been") < text.index("The last 24 hours")
     assert "Nothing has been counted yet." in outline(last_update=None).text
 
 
@@ -305,13 +311,6 @@ def test_relays_are_named_with_the_meaning_and_the_command_that_probes_them() ->
     assert (
         "Postfix warns: The resolver does not validate. no DNSSEC for hidden.example "
         "3 times, last 2026" in text
-    )
-    assert (
-        "Lost authentication: 1 These servers were always authenticated, and no longer are" in text
-    )
-    assert (
-        "was-good.example authenticated from 2026-11-13 17:00 CET to 2026-11-23 02:00 CET, "
-        "on 10 days; since then 2 Untrusted" in text
     )
     assert "posttls-finger -t30 -c -l dane '[was-good.example]'" in text
     assert "Mail fails: 1 for a TLS or DANE reason" in text
@@ -331,10 +330,11 @@ def test_relays_are_named_only_where_the_setting_says_so() -> None:
     ):
         assert private not in text
     assert "Mail goes unencrypted: 1" in text and "show_destinations = yes" in text
+    assert "Servers that are not authenticated any more: 1." in text
 
 
 def test_a_page_without_anything_to_check_says_so() -> None:
-    assert "Needs attention (last 7 days) Nothing." in re.sub(r"\s+", " ", outline().text)
+    assert "Needs attention All is well." in re.sub(r"\s+", " ", outline().text)
 
 
 def test_german_is_german() -> None:
@@ -375,7 +375,7 @@ def test_nothing_from_outside_changes_the_markup(
             host=host,
             version=version,
             relays=(RelayCounts(f"<{relay}>", NOW - 9, NOW, counts),),
-            lost=(LostAuthentication(f"<{relay}>", NOW - 9, NOW - 8, 1, NOW, counts),),
+            judgement=Judgement((LOSS._replace(subject=relay, text=f"<{relay}>"),)),
             warnings=(WarningCount("x", text, text, 1, NOW),),
             names_relays=True,
         )

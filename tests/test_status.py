@@ -6,7 +6,7 @@ import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dane_mailgraph.answer.authentication import LostAuthentication
+from dane_mailgraph.answer import Condition, Judgement, Level
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
 from dane_mailgraph.language import ENGLISH, language
@@ -53,13 +53,13 @@ def test_the_counts_of_a_relay_are_written_in_words_of_the_language() -> None:
     )
 
 
-LOSS = LostAuthentication(
+LOSS = Condition(
+    "lost_authentication",
     "was-good.example",
-    NOW - 900000,
+    Level.WARNING,
     NOW - 90000,
-    10,
-    NOW - 60,
-    {BY_KEY["connections.untrusted"]: 2},
+    "was-good.example has not been authenticated.",
+    "Ask the server with `posttls-finger -t30 -c -l dane '[was-good.example]'`.",
 )
 WARNING = WarningCount("dnssec", "warning: private.example is bad", "It is bad.", 3, NOW - 60)
 
@@ -94,11 +94,15 @@ def test_it_has_the_counts_of_every_category_of_every_span() -> None:
 
 def test_relays_are_named_only_where_the_setting_says_so() -> None:
     private = (relay_counts("private.example", deliveries_plaintext=3),)
-    quiet = json_of(relays=private, lost=(LOSS,), warnings=(WARNING,))
-    open_ = json_of(relays=private, lost=(LOSS,), warnings=(WARNING,), names_relays=True)
+    judgement = Judgement((LOSS, LOSS._replace(subject="b.example", level=Level.CRITICAL)))
+    quiet = json_of(relays=private, judgement=judgement, warnings=(WARNING,))
+    open_ = json_of(relays=private, judgement=judgement, warnings=(WARNING,), names_relays=True)
 
     assert quiet["not_protected"] == {"failing": 0, "plaintext": 1, "unauthenticated": 0}
-    assert (quiet["regressions"], [each["name"] for each in quiet["alarms"]]) == (1, ["dnssec"])
+    assert [each["name"] for each in quiet["postfix_warnings"]] == ["dnssec"]
+    (one,) = quiet["conditions"]
+    assert (quiet["level"], one["level"], one["subject"]) == ("critical", "critical", "")
+    assert one["text"] == "Servers that are not authenticated any more: 2."
     assert "private" not in json.dumps(quiet) and "was-good" not in json.dumps(quiet)
     assert open_["not_protected"]["plaintext"][0] == {
         "relay": "private.example",
@@ -107,8 +111,8 @@ def test_relays_are_named_only_where_the_setting_says_so() -> None:
         "counts": {"deliveries.plaintext": 3},
         "check": "posttls-finger -t30 -c -l dane '[private.example]'",
     }
-    assert open_["regressions"][0]["relay"] == "was-good.example"
-    assert open_["alarms"][0]["text"] == WARNING.text
+    assert open_["conditions"][0] == LOSS._asdict() | {"level": "warning"}
+    assert open_["postfix_warnings"][0]["text"] == WARNING.text
 
 
 def test_a_list_of_relays_has_an_end() -> None:
@@ -133,4 +137,4 @@ def test_unknown_is_null() -> None:
         "average_per_minute": None,
         "maximum_per_minute": None,
     }
-    assert content["warnings"] == list(status(last_update=None).problems)
+    assert (content["level"], content["conditions"]) == ("ok", [])

@@ -1,8 +1,9 @@
 """From store to answers."""
 
-from .attention import Unprotected, probe_command, problems_of_counting, unprotected
-from .authentication import LostAuthentication, lost_authentication
+from .attention import Unprotected, probe_command, unprotected
+from .authentication import lost_authentication
 from .conditions import (
+    ALL_IS_WELL,
     NAMES,
     Condition,
     Evidence,
@@ -10,17 +11,18 @@ from .conditions import (
     Level,
     judge_conditions,
     silence_accepted,
+    without_names,
 )
 from .figures import Figure, last_24_hours
 
 __all__ = [
+    "ALL_IS_WELL",
     "NAMES",
     "Condition",
     "Evidence",
     "Figure",
     "Judgement",
     "Level",
-    "LostAuthentication",
     "Unprotected",
     "check",
     "judge_conditions",
@@ -28,9 +30,9 @@ __all__ = [
     "lost_authentication",
     "overview",
     "probe_command",
-    "problems_of_counting",
     "relays",
     "report",
     "silence_accepted",
     "unprotected",
+    "without_names",
 ]

@@ -1,4 +1,4 @@
-"""What needs attention: counting that stands still, and relays without protection."""
+"""Relays without protection, and the command that asks one of them."""
 
 from __future__ import annotations
 
@@ -8,54 +8,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..categories import DELIVERIES, FAILURES, HANDSHAKES, Category
-from ..language import Language
 from ..store import OTHER, RelayCounts
-from ..times import HOUR, MINUTE
 from .figures import AUTHENTICATED, PLAINTEXT, VERIFIED
-
-LOG_SILENT = HOUR
-"""Seconds without any line after which the log is reported as silent."""
-
-NOT_COUNTING = 15 * MINUTE
-"""Seconds without counting after which the counter is reported as stopped."""
-
-
-def problems_of_counting(
-    last_update: int | None, newest: int | None, now: int, language: Language
-) -> tuple[str, ...]:
-    """Return a sentence for each reason not to trust the figures.
-
-    Args:
-        last_update: epoch second until which everything is counted; None before the first count.
-        newest: epoch second of the newest line of the log; None where unknown.
-        now: epoch second.
-        language: of the sentences.
-    """
-    say = language.say
-    if last_update is None:
-        return (
-            say(
-                "Nothing has been counted yet. Postfix logs TLS connections only with "
-                "smtp_tls_loglevel = 1 or more."
-            ),
-        )
-    if now - last_update > NOT_COUNTING:
-        return (
-            say(
-                "Nothing has been counted for {duration}: the counter is not running, or cannot "
-                "read the log or write its store; see `systemctl status dane-mailgraph`.",
-                duration=language.duration(now - last_update),
-            ),
-        )
-    if newest is not None and now - newest > LOG_SILENT:
-        return (
-            say(
-                "The newest line of the log is {duration} old: perhaps Postfix is not running, or "
-                "logs elsewhere; see `dane-mailgraph doctor`.",
-                duration=language.duration(now - newest),
-            ),
-        )
-    return ()
 
 
 class Unprotected(NamedTuple):

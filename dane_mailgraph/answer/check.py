@@ -45,7 +45,7 @@ def as_plugin(found: Judgement, figures: Mapping[str, int]) -> str:
 
 def as_json(found: Judgement, figures: Mapping[str, int]) -> str:
     """Write what docs/operations.md describes; the figures are for the other form."""
-    conditions = [each._asdict() | {"level": each.level.word} for each in found.conditions]
+    conditions = [each.for_json() for each in found.conditions]
     return json.dumps({"level": found.level.word, "text": _text(found), "conditions": conditions})
 
 

@@ -18,10 +18,13 @@ from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, RelayTable, State
 from ..times import DAY, HOUR, MINUTE, day_of, format_time, midnight
 from . import shares
-from .attention import NOT_COUNTING, probe_command
+from .attention import probe_command
 from .authentication import FORGOTTEN_AFTER, LostAuthentication, lost_authentication
 from .failing import Failing, failing
 from .silence import HISTORY, silence
+
+NOT_COUNTING = 15 * MINUTE
+"""Seconds without counting after which the counter is reported as stopped."""
 
 MANY = 5
 """Relays at once from which on the cause is more likely here than there."""
@@ -54,6 +57,10 @@ class Condition(NamedTuple):
     """What is wrong, in a sentence."""
     next_step: str
     """What to do, in a sentence with a command."""
+
+    def for_json(self) -> dict[str, object]:
+        """Return it as JSON has it, with the level as a word."""
+        return self._asdict() | {"level": self.level.word}
 
 
 class _Finding(NamedTuple):
@@ -401,6 +408,8 @@ class Row(NamedTuple):
     judge: Callable[[Evidence], Iterable[_Finding]]
     next_step: str
     """English, with `{command}`, the command that probes a relay."""
+    number: str = ""
+    """What is said of several where no relay may be named: English, with `{count}`."""
 
 
 CONDITIONS = (
@@ -424,12 +433,14 @@ CONDITIONS = (
         "relay",
         _failing,
         "Ask the server with `{command}`; what waits is in `postqueue -p`.",
+        "Servers to which mail fails: {count}.",
     ),
     Row(
         "lost_authentication",
         "relay",
         _lost_authentication,
         "Ask the server with `{command}`, and tell its postmaster.",
+        "Servers that are not authenticated any more: {count}.",
     ),
     Row(
         "share_fell",
@@ -490,6 +501,30 @@ class Judgement(NamedTuple):
     def level(self) -> Level:
         """The worst of what is not accepted."""
         return max((each.level for each in self.conditions), default=Level.OK)
+
+
+ALL_IS_WELL = Judgement(())
+
+
+def without_names(conditions: Iterable[Condition], language: Language) -> tuple[Condition, ...]:
+    """Return conditions that name no relay: those of one name become one, with their number."""
+    rows = {row.name: row for row in CONDITIONS if row.number}
+    by_name: dict[str, list[Condition]] = {}
+    for each in conditions:
+        by_name.setdefault(each.name, []).append(each)
+    return tuple(
+        each._replace(
+            subject="",
+            level=max(one.level for one in some),
+            since=min(one.since for one in some),
+            text=language.say(rows[name].number, count=language.number(len(some))),
+            next_step=language.say("`dane-mailgraph` names them."),
+        )
+        if name in rows
+        else each
+        for name, some in by_name.items()
+        for each in (some[:1] if name in rows else some)
+    )
 
 
 def silence_accepted(found: Iterable[Condition], accepted: Collection[str]) -> Judgement:

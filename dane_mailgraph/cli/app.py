@@ -358,6 +358,7 @@ def draw(settings: Config, now: int) -> str:
         language=settings.language,
         renderer=settings.renderer,
         names_relays=settings.show_destinations,
+        accepted=settings.ignore_conditions,
     )
     present = build.present_pictures(settings.output_dir)
     if os.path.exists(_ledger(settings)):
@@ -368,7 +369,7 @@ def draw(settings: Config, now: int) -> str:
                     f"{rrd.path} is gone, so the page stays as it was; let the counter rebuild it "
                     "from its snapshot, or restore one of the two from a backup."
                 )
-            recent = build.recent(ledger, now, settings.time_zone)
+            recent = build.recent(ledger, rrd, now, look)
     else:
         rrd, recent = Store(settings.state_dir, settings.step).rrd, build.Recent()
     site = build.build(rrd, now, look, recent, present)

@@ -11,7 +11,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .. import __version__
-from ..answer import LostAuthentication, last_24_hours, lost_authentication
+from ..answer import (
+    ALL_IS_WELL,
+    Evidence,
+    Judgement,
+    judge_conditions,
+    last_24_hours,
+    silence_accepted,
+)
 from ..errors import StoreError, reason
 from ..language import ENGLISH, Language
 from ..store import RRD, SPANS, Ledger, RelayCounts, RelayTable, Series, Span, WarningCount
@@ -40,6 +47,8 @@ class Look(NamedTuple):
     renderer: str = "matplotlib"
     """Or `rrdtool`."""
     names_relays: bool = False
+    accepted: frozenset[str] = frozenset()
+    """Conditions that the operator accepts."""
 
 
 class Recent(NamedTuple):
@@ -48,7 +57,7 @@ class Recent(NamedTuple):
     newest: int | None = None
     """Epoch second of the newest line of the log; None where unknown."""
     relays: tuple[RelayCounts, ...] = ()
-    lost: tuple[LostAuthentication, ...] = ()
+    judgement: Judgement = ALL_IS_WELL
     warnings: tuple[WarningCount, ...] = ()
 
 
@@ -64,14 +73,15 @@ class Site(NamedTuple):
     """Names of pictures in the output directory that already show what is to be shown."""
 
 
-def recent(ledger: Ledger, now: int, zone: tzinfo | None) -> Recent:
+def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
     """Read what the page says beside the counts."""
-    relays, since = RelayTable(ledger), now - _RECENT
+    relays, since, zone = RelayTable(ledger), now - _RECENT, look.zone
     first = day_of(since, zone)
+    holding = judge_conditions(Evidence(ledger, rrd, now, zone, look.language))
     return Recent(
         newest=ledger.state.newest,
         relays=tuple(relays.totals(first, day_of(now, zone))),
-        lost=lost_authentication(relays, now, zone),
+        judgement=silence_accepted(holding, look.accepted),
         warnings=tuple(relays.warnings(since)),
     )
 
@@ -137,7 +147,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
             for span in SPANS
         ),
         relays=recent.relays,
-        lost=recent.lost,
+        judgement=recent.judgement,
         warnings=recent.warnings,
         names_relays=look.names_relays,
     )

@@ -7,11 +7,13 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from ..answer import (
+    ALL_IS_WELL,
+    Condition,
     Figure,
-    LostAuthentication,
+    Judgement,
     Unprotected,
-    problems_of_counting,
     unprotected,
+    without_names,
 )
 from ..categories import FAMILIES
 from ..language import Language
@@ -71,16 +73,24 @@ class Status(NamedTuple):
     figures: tuple[Figure, ...]
     chapters: tuple[Chapter, ...]
     relays: tuple[RelayCounts, ...] = ()
-    lost: tuple[LostAuthentication, ...] = ()
+    judgement: Judgement = ALL_IS_WELL
     warnings: tuple[WarningCount, ...] = ()
     """Postfix's own."""
     names_relays: bool = False
     """Whether the page says to whom this server sends mail, or only to how many."""
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """Sentences on why the figures may be wrong."""
-        return problems_of_counting(self.last_update, self.newest, self.now, self.language)
+    def conditions(self) -> tuple[Condition, ...]:
+        """What holds, the worst first; relays are numbers where the page does not name them."""
+        return self._shown(self.judgement.conditions)
+
+    @property
+    def accepted(self) -> tuple[Condition, ...]:
+        """What holds and is accepted by the operator."""
+        return self._shown(self.judgement.silenced)
+
+    def _shown(self, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+        return conditions if self.names_relays else without_names(conditions, self.language)
 
     @property
     def unprotected(self) -> tuple[Unprotected, ...]:
@@ -94,7 +104,7 @@ class Status(NamedTuple):
                 yield from picture
 
 
-def counts_in_words(relay: RelayCounts | LostAuthentication, language: Language) -> str:
+def counts_in_words(relay: RelayCounts, language: Language) -> str:
     """Write the counts of a relay as `2 certificate, 1,234 plaintext, 3 Untrusted`."""
     return ", ".join(
         f"{language.number(count)} {language.say(row.label)}"

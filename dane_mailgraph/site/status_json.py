@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ..answer import LostAuthentication, probe_command, unprotected
+from ..answer import probe_command, unprotected
 from ..categories import FAMILIES, WHOLE, Category
 from ..store import RelayCounts, Series, WarningCount
 from .status import LISTED_RELAYS, Status
@@ -24,7 +24,8 @@ def as_json(status: Status) -> str:
         "drawn": status.now,
         "last_update": status.last_update,
         "newest_line": status.newest,
-        "warnings": list(status.problems),
+        "level": status.judgement.level.word,
+        "conditions": [each.for_json() for each in status.conditions],
         "last_24_hours": {
             figure.name: {"now": figure.now, "before": figure.before, "of": figure.whole}
             for figure in status.figures
@@ -36,8 +37,7 @@ def as_json(status: Status) -> str:
             else len(group.relays)
             for group in unprotected(status.relays)
         },
-        "regressions": list(map(_loss, status.lost)) if named else len(status.lost),
-        "alarms": [_warning(warning, named) for warning in status.warnings],
+        "postfix_warnings": [_warning(warning, named) for warning in status.warnings],
     }
     return json.dumps(content, indent=1) + "\n"
 
@@ -75,10 +75,6 @@ def _relay(relay: RelayCounts) -> dict[str, object]:
         "counts": _counts(relay.counts),
         "check": probe_command(relay.relay),
     }
-
-
-def _loss(loss: LostAuthentication) -> dict[str, object]:
-    return loss._asdict() | {"counts": _counts(loss.counts), "check": probe_command(loss.relay)}
 
 
 def _counts(counts: Mapping[Category, int]) -> dict[str, int]:
