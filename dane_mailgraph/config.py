@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from .errors import ConfigError, reason
 from .language import Language, language, languages
+from .messenger import Messenger, heartbeat, messenger
 from .peers import Relays
 
 FILE = "/etc/dane-mailgraph.conf"
@@ -200,17 +201,17 @@ SETTINGS = (
         "host",
         "",
         "NAME",
-        "name of the mail server on page and pictures; empty: the system's",
+        "name of the mail server on page, pictures and messages; empty: the system's",
         _text,
-        PAINTERS,
+        (*PAINTERS, "check"),
     ),
     Setting(
         "language",
         "en",
         "LANGUAGE",
-        f"language of page and pictures: {' or '.join(languages())}",
+        f"language of page, pictures and messages: {' or '.join(languages())}",
         language,
-        PAINTERS,
+        (*PAINTERS, "check"),
         languages(),
     ),
     Setting(
@@ -239,6 +240,22 @@ SETTINGS = (
         _names,
         ("", "check", *PAINTERS),
     ),
+    Setting(
+        "tell",
+        "",
+        "MESSENGER",
+        "whom `check --tell` tells: mail:ADDRESS, or command:/path; empty: nobody",
+        messenger,
+        ("check",),
+    ),
+    Setting(
+        "heartbeat",
+        "",
+        "COMMAND",
+        "what `check --tell` runs at its end: command:/path; empty: nothing",
+        heartbeat,
+        ("check",),
+    ),
 )
 
 
@@ -260,6 +277,8 @@ class Config(NamedTuple):
     renderer: str
     show_destinations: bool
     ignore_conditions: frozenset[str]
+    tell: Messenger | None
+    heartbeat: tuple[str, ...]
     texts: Mapping[str, str]
 
 

@@ -3,6 +3,7 @@
 MailgraphError      1  unexpected
   UsageError        2  the command line
   SourceError      66  a log or a certificate
+  TellError        69  a messenger
   StoreError       74  the ledger, the RRD, output_dir, standard output
   BusyError        75  another process writes to the store
   ConfigError      78  a setting
@@ -31,6 +32,12 @@ class SourceError(MailgraphError):
 
 class MissingError(SourceError):
     """There is no log of that name; between the two steps of a rotation that is so for seconds."""
+
+
+class TellError(MailgraphError):
+    """The operator could not be told (EX_UNAVAILABLE)."""
+
+    status = 69
 
 
 class StoreError(MailgraphError):

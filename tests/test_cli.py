@@ -362,7 +362,7 @@ def test_help_of_a_verb_lists_the_settings_that_it_uses(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
-    said = helped(capsys, *filter(None, [verb]))
+    said = helped(capsys, *filter(None, [verb])).replace("--tell [MESSENGER]", "--tell MESSENGER")
 
     assert said.startswith(f"usage: dane-mailgraph {verb}")
     for setting in SETTINGS:
@@ -390,7 +390,12 @@ def test_a_verb_uses_the_settings_that_its_help_lists(
     home.collected()
     used.clear()
     log = str(home.log)
-    rest = {"import": [log], "explain": [log], "tlsa": ["/nowhere", "--name", NAME]}.get(verb, [])
+    rest = {
+        "import": [log],
+        "explain": [log],
+        "check": ["--tell", "command:/bin/true"],
+        "tlsa": ["/nowhere", "--name", NAME],
+    }.get(verb, [])
     command_line.main([*filter(None, [verb]), *home.settings, *rest])
 
     assert {each.name for each in SETTINGS if verb in each.verbs} == used & {

@@ -36,6 +36,8 @@ OTHER = {
     "relays_per_day": "200",
     "relays_days": "30",
     "ignore_conditions": "failing",
+    "tell": "mail:postmaster@example.org",
+    "heartbeat": "command:/bin/true",
 }
 """For each setting a text that is not its default."""
 
@@ -55,6 +57,8 @@ THIRD = {
     "relays_per_day": "0",
     "relays_days": "9",
     "ignore_conditions": "",
+    "tell": "",
+    "heartbeat": "",
 }
 
 

@@ -347,18 +347,19 @@ def test_the_services_can_reach_little(unit: Path) -> None:
         "security",
         "--offline=true",
         "--no-pager",
-        "--threshold=4",
+        "--threshold=9",
         str(unit),
     ]  # in tenths
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
     (exposure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
-    assert float(exposure) <= 0.4
+    hands_mail_to_this_machine = unit.name == "dane-mailgraph-check.service"
+    assert float(exposure) <= (0.9 if hands_mail_to_this_machine else 0.4)
 
 
 def test_units_and_cron_run_verbs_that_there_are() -> None:
     texts = [path.read_text() for path in (*UNITS, ROOT / "cron" / "dane-mailgraph")]
     verbs = re.findall(r"/opt/dane-mailgraph/bin/dane-mailgraph (\w+)", "".join(texts))
 
-    assert set(verbs) == {"run", "collect", "render"} and set(verbs) <= set(VERBS)
+    assert set(verbs) == {"run", "collect", "render", "check"} and set(verbs) <= set(VERBS)

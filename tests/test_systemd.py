@@ -15,10 +15,12 @@ from box import Box, CannotBoot, why_not
 ROOT = Path(__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
 SOURCE = "/usr/local/src/dane-mailgraph"
-SERVICE, RENDER, TIMER = (
+SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER = (
     "dane-mailgraph.service",
     "dane-mailgraph-render.service",
     "dane-mailgraph-render.timer",
+    "dane-mailgraph-check.service",
+    "dane-mailgraph-check.timer",
 )
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
 LOG = "/var/log/mail.log"
@@ -216,7 +218,7 @@ def test_the_units_are_clean_where_they_are_installed(box: Box, installed: str) 
         "systemd-analyze",
         "verify",
         "--man=yes",
-        *(f"/etc/systemd/system/{unit}" for unit in (SERVICE, RENDER, TIMER)),
+        *(f"/etc/systemd/system/{unit}" for unit in (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER)),
     )
 
     assert (done.stdout, done.stderr) == ("", "")

@@ -7,7 +7,8 @@ what=$1 python=$2 prefix=${3%/}
 user=dane-mailgraph conf=/etc/dane-mailgraph.conf share=/usr/local/share
 command=$prefix/bin/dane-mailgraph link=/usr/local/bin/dane-mailgraph cron=/etc/cron.d/dane-mailgraph
 fish=fish/vendor_completions.d/dane-mailgraph.fish
-units='dane-mailgraph.service dane-mailgraph-render.service dane-mailgraph-render.timer'
+units='dane-mailgraph.service dane-mailgraph-render.service dane-mailgraph-render.timer
+    dane-mailgraph-check.service dane-mailgraph-check.timer'
 umask 022
 
 die() {
@@ -45,7 +46,7 @@ if [ "$what" = uninstall ]; then
     if systemd_runs; then
         systemctl daemon-reload
     fi
-    rm -f "$cron" /var/lib/systemd/timers/stamp-dane-mailgraph-render.timer "$share/man/man8/dane-mailgraph.8" "$share/man/man5/dane-mailgraph.conf.5" \
+    rm -f "$cron" /var/lib/systemd/timers/stamp-dane-mailgraph-render.timer /var/lib/systemd/timers/stamp-dane-mailgraph-check.timer "$share/man/man8/dane-mailgraph.8" "$share/man/man5/dane-mailgraph.conf.5" \
         "$share/bash-completion/completions/dane-mailgraph" "$share/zsh/site-functions/_dane-mailgraph" \
         "$share/$fish" /etc/fish/completions/dane-mailgraph.fish
     [ "$(readlink "$link")" != "$command" ] || rm -f "$link"

@@ -14,6 +14,7 @@ from .conditions import (
     without_names,
 )
 from .figures import Figure, last_24_hours
+from .telling import Message, after_telling, message, news, observe, trial_message
 
 __all__ = [
     "ALL_IS_WELL",
@@ -23,16 +24,22 @@ __all__ = [
     "Figure",
     "Judgement",
     "Level",
+    "Message",
     "Unprotected",
+    "after_telling",
     "check",
     "judge_conditions",
     "last_24_hours",
     "lost_authentication",
+    "message",
+    "news",
+    "observe",
     "overview",
     "probe_command",
     "relays",
     "report",
     "silence_accepted",
+    "trial_message",
     "unprotected",
     "without_names",
 ]

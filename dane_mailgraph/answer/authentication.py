@@ -36,8 +36,8 @@ _UNBROKEN = 3 * HOUR
 _BROKEN, _STRAY_SHARE = 12 * HOUR, 0.2
 """The same where some were good in between, and how many those may be."""
 
-_GOOD_FOR, _GOOD_AND_QUIET_FOR = 12 * HOUR, 24 * HOUR
-"""Seconds of good events alone after which a loss is over, and of one followed by none."""
+_LEAST_GOOD, _GOOD_AND_QUIET = 3, 24 * HOUR
+"""Good events in a row that end a loss; of fewer, the seconds without a bad one after them."""
 
 _HALF_DANE = BY_KEY["deliveries.half_dane"]
 _VERIFIED, _TRUSTED = BY_KEY["connections.verified"], BY_KEY["connections.trusted"]
@@ -174,13 +174,14 @@ def _is_good_again(seen: Sequence[_Seen], now: int) -> bool:
     The share of good events alone would end the loss of a rarely used relay only after a fortnight.
     """
     last_bad = max((each.row.authentication.last_bad for each in seen if each.bad), default=0)
-    good = [each.row for each in seen if each.row.authentication.last_good > last_bad]
+    good = [each for each in seen if each.row.authentication.last_good > last_bad]
     if not good:
         return False
-    # Of the day of the last bad event, only the last good one is known.
-    first = good[0].first if good[0].first > last_bad else good[0].authentication.last_good
-    last = good[-1].authentication.last_good
-    return last - first >= _GOOD_FOR or now - first >= _GOOD_AND_QUIET_FOR
+    # Of the day of the last bad event it is not known how many good ones came after it.
+    first = max(last_bad, good[0].row.first)
+    last = good[-1].row.authentication.last_good
+    count = sum(each.good for each in good)
+    return (count >= _LEAST_GOOD and last - last_bad >= _UNBROKEN) or now - first >= _GOOD_AND_QUIET
 
 
 def _loss(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,14 +15,20 @@ from ..answer import (
     Evidence,
     Judgement,
     Level,
+    after_telling,
     judge_conditions,
+    message,
+    news,
+    observe,
     silence_accepted,
+    trial_message,
 )
 from ..config import Config
 from ..counting import Import, Pace, Result, Rules, collect, remarks
-from ..errors import BusyError, MailgraphError, StoreError, reason
+from ..errors import BusyError, ConfigError, MailgraphError, StoreError, reason
+from ..language import ENGLISH, Language
 from ..log import FollowedFile, Source
-from ..store import RRD, Ledger, Store, replace, unused
+from ..store import RRD, Ledger, Store, load_told, replace, save_told, unused
 from .terminal import progress, tell
 
 
@@ -95,11 +102,54 @@ def judging(
 
 
 def judge(
-    settings: Config, ledger: Ledger, now: int, only: Collection[str] | None = None
+    settings: Config,
+    ledger: Ledger,
+    now: int,
+    only: Collection[str] | None = None,
+    language: Language = ENGLISH,
 ) -> Judgement:
     """Return the conditions that hold, and which of them the operator has accepted."""
-    seen = Evidence(ledger, open_rrd(settings, ledger), now, settings.time_zone)
+    seen = Evidence(ledger, open_rrd(settings, ledger), now, settings.time_zone, language)
     return silence_accepted(judge_conditions(seen, only or NAMES), settings.ignore_conditions)
+
+
+def tell_operator(settings: Config, now: int, only: Collection[str] | None = None) -> None:
+    """Tell what is new, still so or over, and remember it once the messenger has succeeded.
+
+    Raises MailgraphError; then the next check tries again.
+    """
+    from . import messengers
+
+    if not settings.tell and not settings.heartbeat:
+        raise _nobody()
+    with Ledger(_ledger(settings), writable=True) as ledger:
+        found = judge(settings, ledger, now, only, settings.language)
+        # A store that cannot be written is found out before anything is sent.
+        with ledger.transaction():
+            told = observe(load_told(ledger), found, only or NAMES, now)
+            save_told(ledger, told)
+        sent, host = news(told, now), settings.host or hostname()
+        written = message(sent, found.conditions, host, settings.language)
+        if settings.tell and written:
+            messengers.send(settings.tell, written, host, now)
+            with ledger.transaction():
+                save_told(ledger, after_telling(told, sent, now))
+    if settings.heartbeat:
+        messengers.run(settings.heartbeat)
+
+
+def _nobody() -> ConfigError:
+    return ConfigError("Nobody is to be told: set `tell = mail:ADDRESS` or `tell = command:/path`.")
+
+
+def send_test(settings: Config, now: int) -> None:
+    """Send a message that says only that messages arrive; raises MailgraphError."""
+    from . import messengers
+
+    if not settings.tell:
+        raise _nobody()
+    host = settings.host or hostname()
+    messengers.send(settings.tell, trial_message(host, settings.language), host, now)
 
 
 @contextmanager
@@ -345,6 +395,12 @@ def _import_into(
     return result
 
 
+def hostname() -> str:
+    """Return the name of this machine."""
+    # The kernel takes any bytes.
+    return os.fsencode(socket.gethostname()).decode("utf-8", "replace")
+
+
 # ---- the site -------------------------------------------------------------------------------
 
 
@@ -353,7 +409,7 @@ def draw(settings: Config, now: int) -> str:
     from ..site import build  # counting must not pay for loading it
 
     look = build.Look(
-        host=settings.host or build.hostname(),
+        host=settings.host or hostname(),
         zone=settings.time_zone,
         language=settings.language,
         renderer=settings.renderer,

@@ -108,13 +108,16 @@ def _options_of(*verbs: Verb) -> Mapping[str, bool]:
 
 def _words(arguments: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[tuple[int, str]]:
     """Yield place and name of each option, and of each other argument that is no option's value."""
+    bare = {f"--{verb.bare}" for verb in VERBS.values() if verb.bare}
     rest = iter(enumerate(arguments))
     for place, word in rest:
         if word == "--":
             yield from ((n, each) for n, each in rest if not each.startswith("-"))
             return
         yield place, word.partition("=")[0] if word.startswith("--") else word
-        if takes_value.get(word):
+        following = arguments[place + 1 : place + 2]
+        is_bare = word in bare and following and (following[0] in VERBS or following[0][:1] == "-")
+        if takes_value.get(word) and not is_bare:
             next(rest, None)
 
 
@@ -168,6 +171,7 @@ def _how(verb: Verb) -> dict[str, Any]:
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
     """Add the options of a verb, then the settings: those that it uses are in its help."""
+    parser.set_defaults(asked=False)
     for option in VERBS.get(name, NONE).options:
         parser.add_argument(*option.names, help=option.help, **option.rest)
     parser.add_argument("-h", "--help", action="help", help="print this and exit")
@@ -175,10 +179,24 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser
     settings.add_argument("--config", metavar="FILE", help=f"file of settings (default: {FILE})")
     for setting in SETTINGS:
         used = name in (*setting.verbs, "config")
+        is_bare = setting.name == VERBS.get(name, NONE).bare
         settings.add_argument(
             setting.option,
             dest=setting.name,
             metavar=setting.takes,
             help=setting.description if used else argparse.SUPPRESS,
+            action=_Ask if is_bare else "store",
+            nargs="?" if is_bare else None,
         )
     return parser
+
+
+class _Ask(argparse.Action):
+    """Notes that an option was given, with or without a value."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
+    ) -> None:
+        namespace.asked = True
+        if values is not None:
+            setattr(namespace, self.dest, values)

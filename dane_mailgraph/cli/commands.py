@@ -106,11 +106,17 @@ def check(settings: Config, options: argparse.Namespace) -> int:
     from ..answer import check
 
     now = int(time.time())
+    if options.test and not options.asked:
+        raise UsageError("--test sends a message, so it needs --tell.")
+    if options.test:
+        app.send_test(settings, now)
     with app.judging(settings, now, options.only) as (ledger, found):
         figures = check.figures(ledger, found, now) if ledger else {}
     if found.level or not options.quiet:
         show = check.as_json if options.format == "json" else check.as_plugin
-        print(printable(show(found, figures)))
+        print(printable(show(found, figures)), flush=True)
+    if options.asked and not options.test and ledger:
+        app.tell_operator(settings, now, options.only)
     return found.level
 
 

@@ -38,6 +38,8 @@ class Verb(NamedTuple):
     options: tuple[Option, ...] = ()
     error_status: int | None = None
     """Exit status of all errors; None is that of each error."""
+    bare: str = ""
+    """A setting whose option may stand without a value: it asks for what the setting says."""
 
 
 def _option(*names: str, help: str, **rest: Any) -> Option:
@@ -180,9 +182,11 @@ VERBS: dict[str, Verb] = {
                 help=f"judge only these: {', '.join(NAMES)}",
             ),
             _option("--quiet", action="store_true", help="print nothing where all is well"),
+            _option("--test", action="store_true", help="with --tell: send a test message now"),
             _format("text", "json"),
         ),
         error_status=3,
+        bare="tell",
     ),
     "metrics": Verb("print counts and states in the Prometheus text format", commands.metrics),
     "explain": Verb(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
@@ -252,9 +251,3 @@ def _write(path: str, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(new)
         raise
-
-
-def hostname() -> str:
-    """Return the name of this machine."""
-    # The kernel takes any bytes.
-    return os.fsencode(socket.gethostname()).decode("utf-8", "replace")

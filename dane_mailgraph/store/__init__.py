@@ -6,6 +6,7 @@ from .rrd import RRD, described, gathered, rates
 from .series import SPANS, Row, Series, Span, together
 from .state import State
 from .sync import Store, replace, unused
+from .told import Told, load_told, save_told
 from .totals import totals
 
 __all__ = [
@@ -23,11 +24,14 @@ __all__ = [
     "Span",
     "State",
     "Store",
+    "Told",
     "WarningCount",
     "described",
     "gathered",
+    "load_told",
     "rates",
     "replace",
+    "save_told",
     "together",
     "totals",
     "unused",

@@ -48,8 +48,9 @@ _TABLES = {
     "PRIMARY KEY (hour, name)) WITHOUT ROWID",
     "rhythm": "(day INTEGER PRIMARY KEY, events INTEGER NOT NULL, longest_pause INTEGER NOT NULL)",
     "told": "(name TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, "
-    "text TEXT NOT NULL, level TEXT NOT NULL, held INTEGER NOT NULL, missed INTEGER NOT NULL, "
-    "told_at INTEGER, told_level TEXT NOT NULL, PRIMARY KEY (name, subject)) WITHOUT ROWID",
+    "last INTEGER NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, held INTEGER NOT NULL, "
+    "missed INTEGER NOT NULL, told_at INTEGER, told_level INTEGER NOT NULL, over_at INTEGER, "
+    "PRIMARY KEY (name, subject)) WITHOUT ROWID",
 }
 """The tables as they are made; `intervals` and `relays` gain a column for each category."""
 

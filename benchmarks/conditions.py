@@ -1,0 +1,288 @@
+"""How often conditions are wrong, and how late: servers are simulated, hour by hour.
+
+Run `python benchmarks/conditions.py` (about a minute): it prints the numbers of
+docs/operations.md. Events of one hour are not independent: a flaky relay fails for whole hours, and
+an own resolver that is off fails for all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from statistics import median, quantiles
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator, default_rng
+
+from dane_mailgraph.answer.authentication import find_losses
+from dane_mailgraph.answer.shares import by_relay, fell, rose
+from dane_mailgraph.answer.silence import silence
+from dane_mailgraph.categories import BY_KEY
+from dane_mailgraph.counts import SinceGood
+from dane_mailgraph.store import RelayDay
+from dane_mailgraph.times import DAY, HOUR, MINUTE
+
+GOOD, BAD = BY_KEY["connections.verified"], BY_KEY["connections.untrusted"]
+START = 1_700_006_400
+"""A midnight, UTC."""
+
+SIZES = {"5 a day": (5, 10), "50": (50, 40), "2,000": (2000, 300), "100,000": (100_000, 1000)}
+"""Server -> mails a day, relays."""
+
+OFFICE = np.array([0.1] * 7 + [1.5] * 11 + [0.3] * 6)
+
+
+class Hours(NamedTuple):
+    """What was counted of one relay, hour by hour."""
+
+    good: np.ndarray
+    bad: np.ndarray
+
+
+def rates(per_day: float, relays: int) -> np.ndarray:
+    """Return mails a day of each relay, by Zipf's law."""
+    weights = 1 / np.arange(1, relays + 1)
+    shares: np.ndarray = per_day * weights / weights.sum()
+    return shares
+
+
+def events(random: Generator, rate: float, days: int) -> np.ndarray:
+    """Return the number of events of each hour: office hours, and little at weekends."""
+    week = np.array([1.2] * 5 + [0.5] * 2)
+    profile = np.repeat(week[np.arange(days) % 7], 24) * np.tile(OFFICE / OFFICE.mean(), days)
+    count: np.ndarray = random.poisson(rate / 24 * profile)
+    return count
+
+
+def split(count: np.ndarray, is_bad: np.ndarray) -> Hours:
+    """Return hours that are bad as a whole, and good ones."""
+    return Hours(np.where(is_bad, 0, count), np.where(is_bad, count, 0))
+
+
+def outages(random: Generator, days: int) -> np.ndarray:
+    """Return the hours in which our own resolver is off: four times a year, up to three hours."""
+    off = np.zeros(days * 24, dtype=bool)
+    for at in random.integers(0, days * 24 - 3, max(1, 4 * days // 365)):
+        off[at : at + random.integers(1, 4)] = True
+    return off
+
+
+class Days:
+    """The rows of one relay as the ledger keeps them, made from its hours."""
+
+    def __init__(self, hours: Hours) -> None:
+        self._hours = hours
+        self._whole: dict[int, RelayDay | None] = {}
+
+    def until(self, hour: int) -> list[RelayDay]:
+        """Return the rows of the days up to this hour, of 120 days."""
+        today = hour // 24
+        rows = [self._day(day) for day in range(max(0, today - 120), today)]
+        return [row for row in (*rows, self._row(today, hour + 1)) if row]
+
+    def _day(self, day: int) -> RelayDay | None:
+        if day not in self._whole:
+            self._whole[day] = self._row(day, day * 24 + 24)
+        return self._whole[day]
+
+    def _row(self, day: int, until: int) -> RelayDay | None:
+        good, bad = (each[day * 24 : until] for each in self._hours)
+        seen = np.flatnonzero(good + bad)
+        if not len(seen):
+            return None
+        # In an hour of both, the good ones come first in every second.
+        times_good = [self._at(day, hour, 20 if hour % 2 else 50) for hour in np.flatnonzero(good)]
+        bads = np.flatnonzero(bad)
+        times_bad = [self._at(day, hour, 35) for hour in bads]
+        last_good = max(times_good, default=0)
+        after = [
+            (at, int(bad[hour])) for at, hour in zip(times_bad, bads, strict=True) if at > last_good
+        ]
+        return RelayDay(
+            "mx",
+            day,
+            self._at(day, int(seen[0]), 0),
+            self._at(day, int(seen[-1]), 59),
+            {GOOD: int(good.sum()), BAD: int(bad.sum())},
+            SinceGood(
+                last_good,
+                sum(count for _, count in after),
+                after[0][0] if after else 0,
+                max(times_bad, default=0),
+            ),
+        )
+
+    @staticmethod
+    def _at(day: int, hour: int | np.signedinteger, minute: int) -> int:
+        return START + day * DAY + int(hour) * HOUR + minute * MINUTE
+
+
+def states(hours: Hours, since: int, until: int) -> Iterator[tuple[int, bool]]:
+    """Iterate over the hours in which the judgement may change, and whether a loss holds."""
+    days, holds = Days(hours), False
+    for hour in range(since, until):
+        if hours.bad[hour] or (holds and (hours.good[hour] or hour % 6 == 0)):
+            holds = bool(find_losses(days.until(hour), START + (hour + 1) * HOUR))
+            yield hour, holds
+
+
+def onsets(changes: Iterator[tuple[int, bool]]) -> int:
+    """Return how often a loss begins."""
+    count, before = 0, False
+    for _, holds in changes:
+        count, before = count + (holds and not before), holds
+    return count
+
+
+def false_losses(random: Generator) -> None:
+    """Print false alarms a year: a third is authenticated, a fifth of those flaky."""
+    days = 365
+    print("| server | false alarms a year |\n|---|---|")
+    for name, (per_day, relays) in SIZES.items():
+        off, count = outages(random, days), 0
+        for rate in random.permutation(rates(per_day, relays))[: relays // 3]:
+            flaky = random.random() < 0.2
+            chance = 10 ** random.uniform(-4, -1.7) if flaky else 0
+            is_bad = off | (random.random(days * 24) < chance)
+            count += onsets(states(split(events(random, rate, days), is_bad), 24, days * 24))
+        print(f"| {name} | {count} |")
+
+
+RATES = {"1 a week": 1 / 7, "1 a day": 1, "5": 5, "50": 50, "1,000": 1000}
+
+
+def delays(random: Generator, repeats: int) -> None:
+    """Print how late lasting losses are found, and how late they are over."""
+    print("| mails to the relay | found after, median | 90 % | over after, median | 90 % |")
+    print("|---|---|---|---|---|")
+    for name, rate in RATES.items():
+        days, turn = 200 if rate < 1 else 90, (120 if rate < 1 else 40) * 24
+        lasts = (28 if rate < 1 else 20) * 24
+        found, over = [], []
+        for _ in range(repeats):
+            begin = turn + int(random.integers(0, 168))
+            hour = np.arange(days * 24)
+            count = events(random, rate, days)
+            hours = split(count, (hour >= begin) & (hour < begin + lasts))
+            first = end = None
+            held = False
+            for at, holds in states(hours, begin, days * 24):
+                if holds and first is None:
+                    first = at
+                if held and at >= begin + lasts and not holds:
+                    end = at
+                    break
+                held = holds
+            if first is not None:
+                found.append(first + 1 - begin)
+            if end is not None:
+                over.append(end + 1 - begin - lasts)
+        texts = (
+            f"{median(each):.0f} h | {quantiles(each, n=10)[-1]:.0f} h" for each in (found, over)
+        )
+        print(f"| {name} | {' | '.join(texts)} | ({len(found)} of {repeats} found)")
+
+
+def strays(random: Generator, repeats: int) -> None:
+    """Print how often a loss with 4 % good connections begins in 30 days."""
+    for name, rate in RATES.items():
+        if rate < 5:
+            continue
+        counts = []
+        for _ in range(repeats):
+            count = events(random, rate, 100)
+            good = random.binomial(count, np.where(np.arange(2400) < 960, 1, 0.04))
+            counts.append(onsets(states(Hours(good, count - good), 960, 1680)))
+        print(f"with 4 % good, {name}: it begins {np.mean(counts):.1f} times in 30 days")
+
+
+def silences(random: Generator) -> None:
+    """Print false alarms of a silent log a year, and how late a real one is found."""
+    print("| server | false a year | found after, median |\n|---|---|---|")
+    for per_day in (5, 50, 2000, 100_000):
+        days = 365
+        office = events(random, per_day, days)
+        for name, count in (("office", office), ("round", random.poisson(per_day / 24, days * 24))):
+            seen = np.flatnonzero(count)
+            pauses = {int(b): int(b - a) for a, b in pairwise(seen)}
+            false, held, late = 0, False, []
+            for hour in range(29 * 24, days * 24):
+                now = START + hour * HOUR
+                day = hour // 24
+                rhythm = [
+                    (
+                        int(count[d * 24 : d * 24 + 24].sum()),
+                        HOUR
+                        * max((pauses.get(h, 0) for h in range(d * 24, d * 24 + 24)), default=0),
+                    )
+                    for d in range(day - 28, day)
+                ]
+                rhythm = [each for each in rhythm if each[0]]
+                newest = START + int(seen[seen < hour][-1]) * HOUR
+                holds = bool(silence(rhythm, newest, newest, now))
+                false, held = false + (holds and not held), holds
+                if hour % 97 == 0:
+                    late.append(
+                        next(
+                            h
+                            for h in range(1, 1000)
+                            if silence(rhythm, newest, newest, now + h * HOUR)
+                        )
+                    )
+            print(f"| {per_day:,} {name} | {false} | {median(late):.0f} h |")
+
+
+class Traffic(NamedTuple):
+    """Deliveries of each day to each relay, and once a week a newsletter to strangers."""
+
+    table: np.ndarray
+    strangers: int
+
+    def rows(
+        self, day: int, kind: np.ndarray, broken: int = 10**9
+    ) -> Iterator[tuple[str, int, int, int]]:
+        """Return what the judgement of a day sees; from `broken` on nothing is of the kind."""
+        for ago in range(36):
+            at = day - ago
+            for relay in np.flatnonzero(self.table[at]):
+                n = int(self.table[at, relay])
+                yield str(relay), ago, n, n if kind[relay] and at < broken else 0
+            if at % 7 == 0:
+                yield from ((f"{at}-{each}", ago, 1, 0) for each in range(self.strangers))
+
+
+def shares(random: Generator) -> None:
+    """Print false shifts a year, with a newsletter a week, and when the loss of all is found."""
+    print("| server | share_fell, false a year | plaintext | all lost: found on day |")
+    print("|---|---|---|---|")
+    for name, (per_day, relays) in SIZES.items():
+        days = 365
+        is_good, is_plain = random.random(relays) < 0.33, random.random(relays) < 0.1
+        traffic = Traffic(
+            random.poisson(rates(per_day, relays), (days, relays)), min(per_day, 5000)
+        )
+        false, found = [], []
+        for judge, kind in ((fell, is_good), (rose, is_plain)):
+            held = [
+                bool(judge(by_relay(traffic.rows(day, kind))))
+                for day in range(40, days, 1 if relays <= 300 else 7)
+            ]
+            false.append(sum(now and not before for before, now in pairwise([False, *held])))
+        for day in range(60, 300, 24):
+            for n in range(7):
+                if fell(by_relay(traffic.rows(day + n, is_good, day))):
+                    found.append(n + 1)
+                    break
+        text = f"{median(found):.0f} ({len(found)} of 10)" if found else "never"
+        print(f"| {name} | {false[0]} | {false[1]} | {text} |")
+
+
+if __name__ == "__main__":
+    seed = default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+    false_losses(seed)
+    delays(seed, 40)
+    strays(seed, 10)
+    silences(seed)
+    shares(seed)

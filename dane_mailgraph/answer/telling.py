@@ -1,0 +1,186 @@
+"""What a check tells the operator: what is new, what still holds after a week, what is over."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from ..language import Language
+from ..store import Told
+from ..times import DAY
+from .conditions import Condition, Judgement, Level
+
+_HELD = 2
+"""Checks in a row that must find a condition before it is told, and miss it before it is over."""
+
+_AGAIN = 7 * DAY
+"""Seconds after which what still holds is told again."""
+
+_QUIET = DAY
+"""Seconds after the end of a condition in which its return is not told."""
+
+_LISTED = 5
+"""Conditions of one name in a message."""
+
+
+class News(NamedTuple):
+    """What is to be told."""
+
+    new: tuple[Told, ...]
+    """Also what was a warning and is critical now."""
+    still: tuple[Told, ...]
+    over: tuple[Told, ...]
+
+
+def observe(
+    told: Iterable[Told], found: Judgement, judged: Collection[str], now: int
+) -> list[Told]:
+    """Return what is to be remembered after a check that judged these names.
+
+    What the operator has accepted is forgotten.
+    """
+    before = {(each.name, each.subject): each for each in told}
+    for each in found.silenced:
+        before.pop((each.name, each.subject), None)
+    after = []
+    for each in found.conditions:
+        old = before.pop((each.name, each.subject), None)
+        fresh = Told(each.name, each.subject, each.since, now, int(each.level), each.text)
+        if old:
+            fresh = old._replace(
+                since=each.since if old.told_at is None else old.since,
+                last=now,
+                level=int(each.level),
+                text=each.text,
+                held=old.held + 1,
+                missed=0,
+            )
+        after.append(fresh)
+    for old in before.values():
+        if old.name not in judged:
+            after.append(old)
+        elif old.told_at is not None:
+            after.append(old._replace(missed=old.missed + 1))
+        elif old.over_at is not None and now - old.over_at < _QUIET:
+            after.append(old._replace(held=0))
+    return after
+
+
+def news(told: Iterable[Told], now: int) -> News:
+    """Return what is to be told of what is remembered."""
+    new, still, over = [], [], []
+    for each in told:
+        if each.told_at is None:
+            is_back = each.over_at is not None and now - each.over_at < _QUIET
+            if each.held >= _HELD and not is_back:
+                new.append(each)
+        elif each.missed >= _HELD:
+            over.append(each)
+        elif each.missed == 0 and each.level > each.told_level:
+            new.append(each)
+        elif each.missed == 0 and now - each.told_at >= _AGAIN:
+            still.append(each)
+    return News(tuple(new), tuple(still), tuple(over))
+
+
+def after_telling(told: Iterable[Told], sent: News, now: int) -> list[Told]:
+    """Return what is to be remembered after the messenger has succeeded."""
+    told_now, over = {*sent.new, *sent.still}, set(sent.over)
+    return [
+        each._replace(told_at=now, told_level=each.level)
+        if each in told_now
+        else each._replace(told_at=None, told_level=0, held=0, missed=0, over_at=now)
+        if each in over
+        else each
+        for each in told
+    ]
+
+
+# ---- the message ----------------------------------------------------------------------------
+
+
+class Message(NamedTuple):
+    """What a messenger brings."""
+
+    subject: str
+    text: str
+    data: str
+    """The same as JSON."""
+
+
+def message(
+    sent: News, conditions: Iterable[Condition], host: str, language: Language
+) -> Message | None:
+    """Write what is to be told; None where there is nothing."""
+    if not any(sent):
+        return None
+    say = language.say
+    steps = {(each.name, each.subject): each.next_step for each in conditions}
+    blocks = []
+    for title, some in ((say("New"), sent.new), (say("Still so"), sent.still)):
+        if some:
+            blocks += [f"{title}:", *_listed(some, steps, language)]
+    if sent.over:
+        blocks += [f"{say('Over')}:", *_listed(sent.over, None, language)]
+    blocks.append(say("All there is to say: `dane-mailgraph`"))
+    first = (*sent.new, *sent.still, *sent.over)[0]
+    head = _level(first.level, language) if first not in sent.over else say("Over")
+    more = sum(map(len, sent)) - 1
+    return Message(
+        f"{host}: {head}: {first.text}" + (f" (+{more})" if more else ""),
+        "\n\n".join(blocks) + "\n",
+        json.dumps(
+            {
+                "host": host,
+                "new": [_data(each) for each in sent.new],
+                "still": [_data(each) for each in sent.still],
+                "over": [_data(each) | {"lasted": each.last - each.since} for each in sent.over],
+            }
+        ),
+    )
+
+
+def trial_message(host: str, language: Language) -> Message:
+    """Write a message that says only that messages arrive."""
+    text = language.say("This is a test: messages of dane-mailgraph arrive.")
+    data = {"host": host, "new": [], "still": [], "over": [], "test": True}
+    return Message(f"{host}: {text}", f"{text}\n", json.dumps(data))
+
+
+def _listed(
+    some: Iterable[Told], steps: Mapping[tuple[str, str], str] | None, language: Language
+) -> list[str]:
+    """Write the first of each name, and how many more there are; without steps they are over."""
+    by_name: defaultdict[str, list[Told]] = defaultdict(list)
+    for each in some:
+        by_name[each.name].append(each)
+    lines = []
+    for name, told in by_name.items():
+        for each in told[:_LISTED]:
+            if steps is None:
+                lasted = language.duration(each.last - each.since)
+                end = language.say("It lasted {duration}.", duration=lasted)
+                lines.append(f"* {each.text}\n  {end}")
+            else:
+                step = steps.get((each.name, each.subject), "")
+                lines.append(f"* {_level(each.level, language)}: {each.text}\n  {step}")
+        if len(told) > _LISTED:
+            count = language.number(len(told) - _LISTED)
+            lines.append(f"* {language.say('and {count} more', count=count)}: {name}")
+    return lines
+
+
+def _level(level: int, language: Language) -> str:
+    return language.say("Critical") if level >= Level.CRITICAL else language.say("Warning")
+
+
+def _data(each: Told) -> dict[str, object]:
+    return {
+        "name": each.name,
+        "subject": each.subject,
+        "level": Level(each.level).word,
+        "since": each.since,
+        "text": each.text,
+    }

@@ -1,0 +1,80 @@
+"""What brings a message to the operator: SMTP to this machine, or a command."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import socket
+import subprocess
+from collections.abc import Sequence
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
+
+from ..answer import Message
+from ..errors import TellError, reason
+from ..messenger import Messenger
+from .terminal import printable
+
+_TIMEOUT = 60
+"""Seconds."""
+
+_SUBJECT = 150
+"""Characters: what a list of mails shows, and more."""
+
+
+def send(to: Messenger, message: Message, host: str, now: int) -> None:
+    """Bring a message to where the setting `tell` says; raises TellError."""
+    if to.command:
+        run(to.command, message.text, DANE_MAILGRAPH_MESSAGE=message.data)
+    else:
+        _mail(to, message, host, now)
+
+
+def run(words: Sequence[str], text: str = "", **variables: str) -> None:
+    """Run a command of the operator's with a text on its standard input; raises TellError."""
+    try:
+        done = subprocess.run(
+            words,
+            input=text.encode(errors="replace"),
+            capture_output=True,
+            timeout=_TIMEOUT,
+            env={**os.environ, **variables},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TellError(f"{words[0]} did not end within {_TIMEOUT} s; run it by hand.") from error
+    except OSError as error:
+        raise TellError(f"{words[0]} cannot be run: {reason(error)}; look at its path.") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1].rstrip(".")
+        why = f": {said}" if said else ""
+        raise TellError(f"{words[0]} ended with {done.returncode}{why}; run it by hand.")
+
+
+def _mail(to: Messenger, message: Message, host: str, now: int) -> None:
+    place, domain = f"{to.server}:{to.port}", _domain(host)
+    try:
+        mail = EmailMessage(policy=SMTP)
+        sender = Address("dane-mailgraph", "dane-mailgraph", domain)
+        mail["From"], mail["To"] = sender, ", ".join(to.to)
+        mail["Subject"] = printable(message.subject)[:_SUBJECT]
+        mail["Date"], mail["Message-ID"] = formatdate(now), make_msgid(domain=domain)
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.text, cte="quoted-printable")
+        with smtplib.SMTP(to.server, to.port, local_hostname=domain, timeout=_TIMEOUT) as smtp:
+            refused = smtp.send_message(mail, sender.addr_spec, to.to)
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        why = printable(" ".join(reason(error).split()))
+        raise TellError(
+            f"The mail to {', '.join(to.to)} cannot be handed to {place}: {why}; see whether "
+            "Postfix listens there, and what it logs."
+        ) from error
+    if refused:
+        raise TellError(f"{place} refuses {', '.join(refused)}; look at `tell`.")
+
+
+def _domain(host: str) -> str:
+    """Return the domain of the sender; many servers refuse one without a dot."""
+    return host if "." in host else socket.getfqdn(host)
