@@ -52,6 +52,13 @@ OMISSIONS = (
         _EXPLAIN,
     ),
     Omission(
+        "not_understood",
+        "line",
+        "of Postfix's client by its words, behind a head that is not understood, counted nowhere",
+        f"`{_EXPLAIN}` says what a head must look like",
+        _EXPLAIN,
+    ),
+    Omission(
         "nameless",
         "connection",
         "without the program's name, which rsyslog's RFC 5424 format cuts off, counted nowhere",

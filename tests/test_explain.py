@@ -134,7 +134,7 @@ def test_objects_come_in_order_one_for_each_line(
             line("connect to mx.example.org[192.0.2.1]:25: Connection refused"),
             "not the summary line",
         ),
-        (line(f"Verified {TLS}").replace("[7]", ""), "tag"),
+        (line(f"Verified {TLS}").replace("[7]", "[]"), "head"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) and value.isprintable() else "",
 )

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
 from ..errors import SourceError
-from ..log import Blocks, Bookmark, Clock, FollowedFile, LogFile, Source, heads, holds, open_log
+from ..log import (
+    Blocks,
+    Bookmark,
+    Clock,
+    FollowedFile,
+    LogFile,
+    Source,
+    forms,
+    heads,
+    holds,
+    open_log,
+)
 from ..store import Ledger
 from .live_log import collect
 from .mailgraph import carry, is_rrd
@@ -125,7 +136,7 @@ class Import:
     def _first_time(self, log: LogFile) -> float:
         """When the log begins, as far as its first lines tell; infinite where they do not."""
         clock = self._clock(log)
-        times = (heads.stamp_of(line, clock) for line in log.begin.split(b"\n"))
+        times = (heads.stamp_of(forms.usual(line), clock) for line in log.begin.split(b"\n"))
         return next((at for at in times if at is not None), float("inf"))
 
 

@@ -199,8 +199,15 @@ class CountingRun:
             self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
         intervals, days = self._tally.drain(self._rules.zone)
         self._ledger.add(self._due(intervals))
+        self._mark_not_understood({each.start for each in intervals})
         self._note_hours()
         self._relays.add(days, self._rules.relays_per_day)
+
+    def _mark_not_understood(self, counted: set[int]) -> None:
+        """Mark the intervals as lost of whose clients' lines none was understood."""
+        for start in sorted(self._tally.not_understood - counted):
+            self._ledger.mark_gap(Gap(start, start + self._rules.step))
+        self._tally.not_understood.clear()
 
     def _note_hours(self) -> None:
         """Put what is new of omissions and warnings into the hour of the newest line."""

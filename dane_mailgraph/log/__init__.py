@@ -21,6 +21,7 @@ __all__ = [
     "Source",
     "WholeLines",
     "bookmark",
+    "forms",
     "heads",
     "holds",
     "open_log",

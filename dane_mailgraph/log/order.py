@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from ..errors import SourceError
 from .files import HEAD, Content, Head
-from .heads import stamped
+from .forms import begins_line
 from .position import LINGER, Bookmark, Position, holds, is_at
 from .rotation import File, in_order
 
@@ -141,7 +141,7 @@ def _reading(steps: list[Step], last: Position, is_same_log: bool, now: int) -> 
         return Reading(path, step.position, now)
     content = step.candidate.content
     begin = next((each.begin for each in later if each.begin != b""), b"")
-    goes_on = bool(begin) and not stamped(begin or b"")
+    goes_on = bool(begin) and not begins_line(begin or b"")
     replaced_at = _replaced_at(step, later[:-1], now)
     # Where nothing follows yet, the last line of a copy may go on in the log that was truncated.
     waits = begin == b"" and (step.was_rotated or is_same_log)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..errors import SourceError
 from .blocks import Blocks
 from .files import Head, LogFile
-from .heads import stamped
+from .forms import begins_line
 from .order import Reading
 from .position import Position
 from .prefixed import Prefixed
@@ -39,7 +39,7 @@ class FilePiece:
         self._line_start = line_start or (
             position.line_start.encode("latin-1") if position else b""
         )
-        if self._line_start and stamped(log.begin):
+        if self._line_start and begins_line(log.begin):
             self._line_start += b"\n"  # a whole line follows, so this one was never finished
         self.blocks = Blocks(
             Prefixed(self._line_start, log).readinto,

@@ -12,11 +12,21 @@ from itertools import starmap
 from operator import itemgetter
 from typing import NamedTuple
 
-from ..log import LONGEST, heads
+from ..log import LONGEST, forms, heads
 from .delivery import TEXT
 
-CLIENTS = re.compile(rb"mtp(?:\[| \S+ \S+ [-[]).*")
-"""What a client's line holds, up to its end; the second form is RFC 5424's.
+_SAYS = r"(?:TLS\ connection\ (?:established|reused)\ to\ |[0-9A-Za-z]{5,}:\ to=<)"
+"""What only a client's text says."""
+
+_OTHER = rf"""\[.* | :\ .* | ".* | \ \S+\ \S+\ [-[].* | [/<>=|'\]](?=.*{_SAYS}).*"""
+"""What follows `mtp` in a client's line with any head; the fourth is RFC 5424's.
+
+Each alternative begins with characters of its own, so that re skips it without a try; those of the
+last are none that a host's name holds.
+"""
+
+CLIENTS = heads.compiled(rf"mtp(?:{_OTHER})")
+"""What a client's line holds in any form, up to its end.
 
 It begins with a letter because re looks for a first letter byte by byte, which is fast.
 """
@@ -57,6 +67,17 @@ Fields = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 """The fields of a `ClientLine`, which get their names where it matters less how long that takes."""
 
 
+class Found(NamedTuple):
+    """What a block holds of Postfix's SMTP clients."""
+
+    lines: list[Fields]
+    """In order, but those of RFC 5424 come last."""
+    nameless: list[bytes]
+    """Texts of lines whose tag has lost the program's name, so that only `postfix` is left."""
+    puzzling: list[bytes]
+    """Lines that are a client's by their words, but not by their heads."""
+
+
 class Clients:
     """Finds the lines of Postfix's SMTP clients in blocks of a log.
 
@@ -69,23 +90,21 @@ class Clients:
         self._heads: Counter[_Head] = Counter()
         self._search: _Search | None = None
 
-    def lines(self, block: bytearray, end: int) -> tuple[list[Fields], list[bytes]]:
-        """Return the clients' lines of `block[:end]`, and the texts of nameless lines.
-
-        Lines are in order, but those of RFC 5424 come last. A line of RFC 5424 is nameless where
-        rsyslog has cut the program off its name, so that only `postfix` is left.
-        """
-        rfc5424 = heads.holds_rfc5424(block, end)
-        if self._search and not rfc5424:
+    def lines(self, block: bytearray, end: int) -> Found:
+        """Return the clients' lines of `block[:end]`, which is in the usual form but for a few."""
+        last = block.rfind(b"\n", 0, end - 1) + 1
+        whole = heads.holds_rfc5424(block, end) or any(_CUT.match(block, at) for at in (0, last))
+        if self._search and not whole:
             found = self._search.lines(block, end)
             if all(map(_PID, found)):
-                return found, []
-        lines = heads.lines_with(heads.ANY_LINE if rfc5424 else CLIENTS, block, end)
+                return Found(found, [], [])
+        sign = heads.ANY_LINE if whole else CLIENTS
+        lines = [forms.usual(bytes(line)) for line in heads.lines_with(sign, block, end)]
         if end >= MANY:
             self._learn(lines)
         return parse(lines)
 
-    def _learn(self, lines: list[bytearray]) -> None:
+    def _learn(self, lines: list[bytes]) -> None:
         """Look for the heads of these lines from now on, if they are few."""
         found = Counter(
             (len(stamp), len(fraction), writer.decode("latin-1"))
@@ -118,7 +137,7 @@ class _Search:
         behind = [*starmap(_behind, known), *["(?!)()()"] * (_HEADS - len(known))]
         head = rf"\[(?:{'|'.join(behind)})(\d+)\]:\ "
         # A line that is a client's by its words, but has another head, is found without a PID.
-        self._pattern = heads.compiled(rf"mtp(?:(?:{head}{TEXT}$|\[.*)|\ \S+\ \S+\ [-[].*)")
+        self._pattern = heads.compiled(rf"mtp(?:{head}{TEXT}$|{_OTHER})")
 
     def lines(self, block: bytearray, end: int) -> list[Fields]:
         """Return the lines of `block[:end]`; empty fields where a line has another head."""
@@ -148,17 +167,42 @@ _RFC5424 = heads.compiled(rf"^<\d{{1,3}}>1\ {_WRITTEN}\ (\S+){_BEHIND_PROCID}{TE
 _NAMELESS = heads.compiled(
     rf"^<\d{{1,3}}>1\ {heads.STAMP}\ {heads.HOST}\ [^/ \n]+\ \S+{_BEHIND_PROCID}(.*)$"
 )
+_CUT = heads.compiled(rf"^{heads.STAMP}\ {heads.HOST}\ postfix[^/\s\[]*\[\d+\]:\ (.*)$")
+_OTHERS = heads.compiled(
+    rf"""
+    ^(?: {heads.STAMP}\ {heads.HOST}\ (?!\S*[sl]mtp[\[:])[^\s\[:]+(?:\[[^\]\s]*\])?:
+       | <\d{{1,3}}>1\ {heads.STAMP}\ \S+\ (?!\S*[sl]mtp\ )\S+\ \S+\ \S+\ [-[] )
+    """
+)
+"""The head of a line that another program wrote."""
+
+_WORDS = heads.compiled(rf"mtp\b.*{_SAYS}")
 
 
-def parse(lines: list[bytearray]) -> tuple[list[Fields], list[bytes]]:
-    """Return the same as `Clients.lines`, of single lines; leave out what has no client's head."""
+def parse(lines: list[bytes]) -> Found:
+    """Return the same as `Clients.lines`, of single lines in the usual form, if theirs is known."""
     found = _LINE.findall(b"\n".join(lines))
-    nameless: list[bytes] = []
-    if len(found) < len(lines):
-        rfc5424 = b"\n".join([line for line in lines if line.startswith(b"<")])
-        found += _RFC5424.findall(rfc5424)
-        nameless = [texts[-1] for texts in _NAMELESS.findall(rfc5424)]
-    return found, nameless
+    if len(found) == len(lines):
+        return Found(found, [], [])
+    odd = [line for line in lines if not _LINE.match(line)]
+    rfc5424 = b"\n".join([line for line in odd if line.startswith(b"<")])
+    found += _RFC5424.findall(rfc5424)
+    nameless = [texts[-1] for texts in _NAMELESS.findall(rfc5424)]
+    nameless += [texts[-1] for texts in _CUT.findall(b"\n".join(odd))]
+    return Found(found, nameless, [line for line in odd if is_puzzling(line)])
+
+
+def is_puzzling(line: bytes) -> bool:
+    """Return whether a line is a client's by its words, though no head of one is understood.
+
+    A line that another program wrote is none, whatever it quotes.
+    """
+    return bool(
+        _WORDS.search(line)
+        and not _OTHERS.match(line)
+        and not _LINE.match(line)
+        and not _RFC5424.match(line)
+    )
 
 
 @lru_cache(1000)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
-from ..log import LONGEST, Clock, heads
+from ..log import LONGEST, Clock, forms, heads
 from ..peers import Relays
 from .classify import Classifier
-from .clients import ClientLine, parse, split_writer
+from .clients import ClientLine, is_puzzling, parse, split_writer
 from .interruptions import interrupt, interruptions
 from .outcome import Outcome
 from .posttls_finger import PREFIX, Finger, Verdict, is_part_of_chain
@@ -53,10 +54,11 @@ def explain(
             note = "far too long to be a line of Postfix's, so it is passed over"
             yield Explained(number, None, None, (), note)
             continue
+        written, line = line, forms.usual(line)
         entry = heads.entry(line, clock)
         program = entry.program or None if entry else None
         if entry is None or entry.at is None:
-            note = "its head holds no readable time and program"
+            note = _why_unreadable(written)
             yield Explained(number, None, program, (), note)
         elif latest_plausible is not None and entry.at > latest_plausible:
             note = "stamped in the future; look at the clock and at time_zone"
@@ -66,7 +68,7 @@ def explain(
             outcome = _outcome(bytearray(line), classifier, entry.at)
             places = outcome.places if outcome else ()
             counts = tuple(CATEGORIES[place].key for place in places)
-            note = outcome.note if outcome else _note(entry)
+            note = outcome.note if outcome else _note(entry, is_puzzling(line))
             yield Explained(number, entry.at, program, counts, note)
     yield from fingers.end()
 
@@ -113,7 +115,7 @@ def _outcome(line: bytearray, classifier: Classifier, at: int) -> Outcome | None
         sessions.begin(at)
     for each in interruptions(line, len(line)):
         interrupt(sessions, each, at)
-    for fields in map(ClientLine._make, parse([line])[0]):
+    for fields in map(ClientLine._make, parse([bytes(line)]).lines):
         _, name = split_writer(fields.writer)
         outcome = classifier.outcome(sessions.service(name), fields, at)
         sessions.prune(at)
@@ -121,11 +123,30 @@ def _outcome(line: bytearray, classifier: Classifier, at: int) -> Outcome | None
     return None
 
 
-def _note(entry: heads.Entry) -> str:
-    if not entry.named:
+HEAD = "a time, the host, and NAME/smtp[PROCESS ID]: with one space behind it"
+"""What the head of a client's line must look like."""
+
+_MONTH = re.compile(rb"[^\x00-\x20\[\]{}\"]{3,6}\.? +\d{1,2} \d\d:\d\d:\d\d ")
+
+
+def _why_unreadable(line: bytes) -> str:
+    if line.startswith(b"{"):
         return (
-            "rsyslog's RFC 5424 format cuts the program's name off; log in the format "
-            "RSYSLOG_FileFormat"
+            "JSON, but not of Docker's json-file or of journalctl -o json; "
+            f"let its shipper write plain lines: {HEAD}"
+        )
+    if _MONTH.match(line):
+        return "its month is not an English name; write the log with LC_ALL=C"
+    return f"its head holds no readable time and program; it must be {HEAD}"
+
+
+def _note(entry: heads.Entry, is_puzzling: bool) -> str:
+    if is_puzzling:
+        return f"a client's line by its words, but not by its head, which must be {HEAD}"
+    if not entry.named or entry.program == "postfix":
+        return (
+            "the program's name is cut off its tag, as rsyslog's RFC 5424 format does; log in the "
+            "format RSYSLOG_FileFormat"
         )
     if entry.program not in ("smtp", "lmtp"):
         return f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..categories import BY_KEY, Category
+from ..log import forms
 from .delivery import Delivery
 from .outcome import Outcome
 
@@ -97,6 +98,8 @@ class Service:
 
     def open(self, pid: bytes, session: Session, at: int) -> None:
         """Note that a process announced a session at this second."""
+        if pid == forms.NO_PID:
+            return
         self.session_by_pid[pid] = session, at, b""
         if self.deliveries_since_tls == 0 and not self.tlsproxy:
             return
@@ -278,6 +281,8 @@ class Sessions:
         To be called for each recipient's line, whatever its status, because it ends the sessions
         of other requests.
         """
+        if pid == forms.NO_PID:
+            return Session(delivery.relay, UNKNOWN, reused=False)
         if delivery.conn_use > 1:
             service.note_conn_use()
         held = service.session_by_pid.get(pid)

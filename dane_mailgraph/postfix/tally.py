@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 
 from ..categories import CATEGORIES
 from ..counts import DayCounts, Interval, events
-from ..log import Clock, heads
+from ..log import Clock, forms, heads
 from ..peers import Relays
 from ..times import MINUTE, day_of
 from . import handshake
@@ -66,6 +66,8 @@ class Tally:
         self.newest: int | None = None
         """When the latest line was written of those that were looked at."""
         self._omitted: Counter[str] = Counter()
+        self.not_understood: set[int] = set()
+        """Starts of the intervals in which a client's line has a head that is not understood."""
 
     @property
     def omitted(self) -> Counter[str]:
@@ -90,6 +92,7 @@ class Tally:
         first or the last one has no readable time, and within two hours of a change of the clocks,
         where each line says in which pass of a repeated hour the next one is.
         """
+        block, end = forms.in_usual_form(block, end)
         readable = [at for at in _first_and_last(block, end, clock) if at is not None]
         if readable and self._sessions.complete_since is None:
             self._sessions.begin(readable[0])
@@ -121,11 +124,18 @@ class Tally:
     def _add_clients(self, block: bytearray, end: int, clock: Clock) -> int:
         if not end:
             return 0
-        lines, nameless = self._clients.lines(block, end)
-        for times, text in map(handshake.unwrap, nameless):
+        found = self._clients.lines(block, end)
+        for times, text in map(handshake.unwrap, found.nameless):
             if handshake.summary(text):
                 self._omitted["nameless"] += times
-        return self._count(lines, clock)
+        lost = self._count(found.lines, clock)
+        for at in (heads.stamp_of(line, clock) for line in found.puzzling):
+            if at is None:
+                lost += 1
+            else:
+                self._omitted["not_understood"] += 1
+                self.not_understood.add(at - at % self._step)
+        return lost
 
     def _advance(self, at: int | None, clock: Clock) -> None:
         """Note that a line was written at this epoch second."""

@@ -1,0 +1,112 @@
+"""Heads of other forms are read, alone and amid usual ones; what is not understood is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timezone
+from pathlib import Path
+
+import pytest
+from host import START, Host
+from test_law import IGNORED, LATEST, SAMPLES, Sample, ids, samples
+
+from dane_mailgraph.categories import CATEGORIES
+from dane_mailgraph.log.clock import Clock
+from dane_mailgraph.log.forms import in_usual_form, usual
+from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix.tally import Tally
+
+EVER = 1 << 40
+HEADS = samples(SAMPLES / "heads.log")
+COUNTING = [each for each in HEADS if each.keys]
+
+TLS = (
+    b"Trusted TLS connection established to mx.example.org[192.0.2.10]:25: TLSv1.3 with cipher "
+    b"TLS_AES_256_GCM_SHA384 (256/256 bits)"
+)
+USUAL = b"Nov 24 00:06:58 mx1 postfix/smtp[102]: " + TLS
+PUZZLING = b"Nov 24 00:06:58 mx1/postfix/smtp/102/ " + TLS
+MANY = 2000
+"""Lines of a block that is read by its usual heads alone."""
+
+
+def counted(*lines: bytes, blocks: int = 2) -> tuple[Counter[str], Counter[str]]:
+    """What these lines count as in the last of some blocks of usual ones, and the omissions."""
+    tally, clock = Tally(60, Relays(IGNORED), EVER), Clock(timezone.utc, LATEST)
+    for block in [[USUAL] * MANY] * blocks + [[USUAL] * MANY + [*lines] + [USUAL] * MANY]:
+        data = bytearray(b"\n".join(block) + b"\n")
+        tally.add_block(data, len(data), clock)
+    counts: Counter[str] = Counter()
+    for interval in tally.intervals():
+        counts.update({each.key: n for each, n in zip(CATEGORIES, interval.counts, strict=True)})
+    counts["connections.trusted"] -= MANY * (blocks + 2)
+    counts["protocols.tlsv1_3"] -= MANY * (blocks + 2)
+    counts["key_exchange.unknown"] -= MANY * (blocks + 2)
+    return +counts, +tally.omitted
+
+
+@pytest.mark.parametrize("each", COUNTING, ids=ids)
+def test_a_line_of_another_form_counts_amid_usual_ones(each: Sample) -> None:
+    assert counted(each.line) == (each.counts, Counter())
+
+
+@pytest.mark.parametrize("each", COUNTING, ids=ids)
+def test_a_log_of_one_form_counts_in_each_of_its_lines(each: Sample) -> None:
+    data = bytearray((each.line + b"\n") * 5)
+    tally = Tally(1, Relays(IGNORED), EVER)
+    tally.add_block(data, len(data), Clock(timezone.utc, LATEST))
+
+    (interval,) = tally.intervals()
+    assert {
+        category.key: n for category, n in zip(CATEGORIES, interval.counts, strict=True) if n
+    } == {key: 5 * n for key, n in each.counts.items()}
+    assert not +tally.omitted
+
+
+@pytest.mark.parametrize("each", COUNTING, ids=ids)
+def test_the_usual_form_of_a_line_has_itself_as_its_usual_form(each: Sample) -> None:
+    assert usual(usual(each.line)) == usual(each.line) != each.line
+
+
+def test_a_client_s_line_behind_an_unknown_head_is_not_understood() -> None:
+    assert counted(PUZZLING) == (Counter(), Counter(not_understood=1))
+    recipient = b"x/smtp: 4F1E2D3C4B5A: to=<u@example.org>, relay=none, delay=1"
+    assert counted(recipient) == (Counter(), Counter(unreadable=1))
+
+
+@pytest.mark.parametrize(
+    "quoting",
+    [
+        b"Nov 24 00:06:58 mx1 postfix/cleanup[3]: 4F1E2D3C4B5A: warning: header Subject: ",
+        b"Nov 24 00:06:58 mx1 sshd[3]: Invalid user ",
+        b"<22>1 2026-11-24T00:06:58Z mx1 postfix/cleanup 3 - - header ",
+        b"2026-11-24T00:06:58Z mx1 rspamd[3]: <a1b2c3>; ",
+    ],
+)
+def test_what_another_program_quotes_is_no_omission(quoting: bytes) -> None:
+    for quoted in (USUAL, b"x smtp: 4F1E2D3C4B5A: to=<u@example.org>", PUZZLING):
+        assert counted(quoting + quoted) == (Counter(), Counter())
+
+
+def test_a_block_in_the_usual_form_is_not_changed() -> None:
+    block = bytearray(b"\n".join([USUAL, HEADS[0].line, USUAL]) + b"\n")
+    assert in_usual_form(block, len(block))[0] is block
+
+
+def test_an_interval_none_of_whose_lines_is_understood_is_unknown_and_not_zero(
+    tmp_path: Path,
+) -> None:
+    host = Host(tmp_path)
+    host.write(host.line(host.now))
+    host.collect()
+    host.now += 60
+    host.write(host.line(host.now).replace(" mx1 ", " mx1 x y "))
+    host.collect()
+    host.now += 60
+    host.write(host.line(host.now) + host.line(host.now).replace(" mx1 ", " mx1 x y "))
+    host.now += 120
+    host.collect()
+
+    rows = list(host.rows())
+    assert rows == [(START, 1), (START + 60, None), (START + 120, 1)]
+    assert host.ledger.omitted()["not_understood"] == 2
