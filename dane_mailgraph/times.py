@@ -57,6 +57,28 @@ def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
     return int(day.timestamp())
 
 
+PERIODS = ("hour", "day", "week", "month")
+
+
+def edges(since: int, until: int, period: str, zone: tzinfo | None) -> list[int]:
+    """Return `since`, the begins of local hours, days, weeks or months after it, and `until`."""
+    found = [since]
+    while (at := _next(found[-1], period, zone)) < until:
+        found.append(at)
+    return [*found, until]
+
+
+def _next(at: int, period: str, zone: tzinfo | None) -> int:
+    """Return when the period after that of `at` begins."""
+    here = local(at, zone)
+    if period == "hour":
+        return at - 60 * here.minute - here.second + HOUR
+    if period == "month":
+        days = (here.replace(day=28) + timedelta(days=4)).replace(day=1).date() - here.date()
+        return midnight(at, zone, days=days.days)
+    return midnight(at, zone, days=1 if period == "day" else 7 - here.weekday())
+
+
 def day_of(at: int, zone: tzinfo | None) -> int:
     """Return the local day of an epoch second as the number 20261124."""
     day = datetime.fromtimestamp(at, zone)

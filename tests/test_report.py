@@ -12,6 +12,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -20,14 +21,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer.report import totals
+from dane_mailgraph.answer.report import totals, totals_by
 from dane_mailgraph.categories import CATEGORIES, FAMILIES
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.errors import StoreError, UsageError
+from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.rrd import RRD
 from dane_mailgraph.store.sync import Store
-from dane_mailgraph.times import moment
+from dane_mailgraph.times import PERIODS, moment
 
 CONTRACT = {
     "connections": ["verified", "trusted", "untrusted", "anonymous", "reused"],
@@ -56,7 +58,7 @@ CONTRACT = {
         "local",
     ],
 }
-HEAD = ["since", "until", "step", "last_update"]
+HEAD = ["since", "until", "step", "last_update", "observed"]
 
 NOW = 0
 THEN = 1795500000
@@ -197,7 +199,9 @@ def test_json_is_one_object_as_the_contract_says(
     report = json.loads(out)
 
     assert out.count("\n") == 1
-    assert list(report) == [*HEAD, *FAMILIES]
+    assert list(report) == [*HEAD, *FAMILIES, "omitted"]
+    assert list(report["omitted"]) == [each.name for each in OMISSIONS]
+    assert 0 < report["observed"] <= report["until"] - report["since"]
     assert list(CONTRACT)[: len(FAMILIES)] == list(FAMILIES)
     assert {family: list(report[family]) for family in FAMILIES} == {
         family: CONTRACT[family] for family in FAMILIES
@@ -210,6 +214,50 @@ def test_json_is_one_object_as_the_contract_says(
     }
     new = sum(report["connections"].values()) - report["connections"]["reused"]
     assert new == sum(report["protocols"].values()) == sum(report["key_exchange"].values()) > 0
+
+
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("days", [1, 17, 200, 1500])
+def test_rows_never_overlap_and_each_is_exact(period: str, days: int, long_ago: Host) -> None:
+    if period == "hour" and days > 20:
+        pytest.skip("years of hours take long, and are rows of days")
+    with Ledger(os.path.join(long_ago.state, "ledger.sqlite"), writable=False) as ledger:
+        rrd = Store(long_ago.state, 600).rrd
+        rows = totals_by(rrd, ledger, NOW - days * DAY, NOW, period, ZoneInfo("Europe/Berlin"))
+
+    assert all(one.until == two.since for one, two in pairwise(rows))
+    assert NOW - days * DAY - DAY < rows[0].since and NOW - DAY <= rows[-1].until <= NOW
+    for row in rows:
+        truth = long_ago.truth(row.since, row.until)
+        assert {each.key: row.totals[each] or 0 for each in CATEGORIES} == {
+            each.key: truth[each.key] for each in CATEGORIES
+        }
+
+
+def test_a_row_a_day_is_of_the_local_calendar_and_in_every_format(
+    recent: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = "--since", "3d", "--by", "day"
+    rows = json.loads(output(recent, capsys, *asked, "--format", "json"))["rows"]
+
+    assert len(rows) == 4
+    assert all(time.localtime(row["since"])[3:6] == (0, 0, 0) for row in rows[1:])
+    lines = output(recent, capsys, *asked, "--format", "csv").splitlines()
+    assert len(lines) == 1 + 4 * len(CATEGORIES)
+    text = output(recent, capsys, *asked).splitlines()
+    assert text[2].startswith(time.strftime("%Y-%m-%d", time.localtime(rows[0]["since"])))
+    assert len(text) == 6
+
+
+@pytest.mark.slow
+def test_omissions_are_those_of_the_range(tmp_path: Path) -> None:
+    here = counted(tmp_path, [(NOW - 40 * DAY, 0), (NOW - 600, 0)], 60)
+    log = tmp_path / "bad.log"
+    log.write_text("no time in this line\n" * 7)
+    assert command_line.main(["import", *here.options, str(log)]) == 0
+
+    assert here.report(NOW - 41 * DAY, NOW + DAY).omitted["unreadable"] == 7
+    assert here.report(NOW - 30 * DAY, NOW - 2 * DAY).omitted["unreadable"] == 0
 
 
 def test_last_update_is_where_the_rrd_ends(

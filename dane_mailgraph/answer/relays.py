@@ -105,7 +105,7 @@ def _plain(relay: RelayCounts) -> dict[str, object]:
         "relay": relay.relay,
         "first": relay.first,
         "last": relay.last,
-        "last_failure": None,
+        "last_failure": relay.last_failure or None,
         "protocol": relay.protocol or None,
         "key_exchange": relay.key_exchange or None,
         "counts": {row.key: relay.counts.get(row, 0) for row in KEPT},
@@ -113,12 +113,13 @@ def _plain(relay: RelayCounts) -> dict[str, object]:
 
 
 def _as_csv(relays: Relays) -> str:
-    names = ["relay", "first", "last", "protocol", "key_exchange", *(row.key for row in KEPT)]
+    head = ["relay", "first", "last", "last_failure", "protocol", "key_exchange"]
     return csv_text(
-        names,
+        [*head, *(row.key for row in KEPT)],
         (
             [
-                *(each.relay, each.first, each.last, each.protocol, each.key_exchange),
+                *(each.relay, each.first, each.last, each.last_failure or None),
+                *(each.protocol, each.key_exchange),
                 *(each.counts.get(row, 0) for row in KEPT),
             ]
             for each in relays.relays

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from ..categories import CATEGORIES, FAMILIES, WHOLE, Category
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, Row, State, WarningCount, together
-from ..times import format_duration, format_time
-from .tables import Format, csv_text
+from ..times import edges, format_duration, format_time, local
+from .tables import Format, columns, csv_text
 
 
 class Report(NamedTuple):
@@ -25,8 +25,12 @@ class Report(NamedTuple):
     """Seconds; the range begins and ends on a multiple of it."""
     last_update: int | None
     """Epoch second up to which the RRD holds counts; None where it holds none."""
+    observed: int
+    """Seconds of the range for which the log was read."""
     totals: dict[Category, int | None]
     """None is unknown."""
+    omitted: dict[str, int]
+    """Name of each omission -> lines, by the hours that the range touches."""
 
 
 def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
@@ -38,16 +42,45 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     """
     if until <= since:
         raise UsageError("the range is empty: --until must be later than --since.")
-    state, last = ledger.state, rrd.last
     archive = rrd.covering(since)
-    since -= since % archive
-    until += -until % archive
+    return _totals(rrd, ledger, since - since % archive, until + -until % archive, archive)
+
+
+def totals_by(
+    rrd: RRD, ledger: Ledger, since: int, until: int, period: str, zone: tzinfo | None
+) -> list[Report]:
+    """Return the totals of each hour, day, week or month of [since, until), in `zone`.
+
+    They never overlap: their edges are rounded down to rows of the finest archive that covers each.
+    Raises StoreError and UsageError as `totals` does.
+    """
+    if until <= since:
+        raise UsageError("the range is empty: --until must be later than --since.")
+    last = rrd.last
+    start, *ends = edges(since, until, period, zone)
+    archive = rrd.covering(start)
+    start -= start % archive
+    reports = []
+    for end in ends:
+        archive = rrd.covering(start)
+        rounded = end - end % archive
+        if rounded > start:
+            reports.append(_totals(rrd, ledger, start, rounded, archive))
+            start = rounded
+    if rrd.last != last:  # a writer was at work in between
+        return totals_by(rrd, ledger, since, until, period, zone)
+    return reports
+
+
+def _totals(rrd: RRD, ledger: Ledger, since: int, until: int, archive: int) -> Report:
+    """Return the totals of whole rows of an archive."""
+    state, last = ledger.state, rrd.last
     written = max(since, last if last is not None else since)
     # Rows after the newest one are unknown, and there may be millions of them.
     rows = rrd.rows(archive, since, min(until, written + -written % archive))
     rows.append(_open(ledger, state, written, until, rrd.step))
     if rrd.last != last:  # a writer was at work in between
-        return totals(rrd, ledger, since, until)
+        return _totals(rrd, ledger, since, until, archive)
     pruned = state.pruned_before or 0
     if max(since, (state.begin or 0) if last is None else last) < min(until, pruned):
         begin = datetime.fromtimestamp(pruned, timezone.utc)
@@ -57,9 +90,19 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
             "let the counter rebuild it from its snapshot, restore one of the two from a backup, "
             "or ask with --since for no earlier time."
         )
+    whole = together(rows)
     return Report(
-        since, until, archive, last, dict(zip(CATEGORIES, together(rows).counts, strict=True))
+        *(since, until, archive, last, whole.observed),
+        dict(zip(CATEGORIES, whole.counts, strict=True)),
+        _omitted(ledger, state, since, until),
     )
+
+
+def _omitted(ledger: Ledger, state: State, since: int, until: int) -> dict[str, int]:
+    """Return the omissions of a range; hours are forgotten after a while, the whole is not."""
+    is_whole = since <= (state.begin or 0) and until > max(state.newest or 0, state.read_at or 0)
+    by_name = ledger.omitted() if is_whole else ledger.hours(since, until)
+    return {each.name: by_name.get(each.name, 0) for each in OMISSIONS}
 
 
 def _open(ledger: Ledger, state: State, start: int, until: int, step: int) -> Row:
@@ -75,7 +118,7 @@ def _open(ledger: Ledger, state: State, start: int, until: int, step: int) -> Ro
         )
     )
     quiet = [Row(known, (0,) * len(CATEGORIES))] if known > 0 else []
-    return together(found + quiet)
+    return together(found + quiet)._replace(observed=max(known, len(found) * step))
 
 
 # ---- writing --------------------------------------------------------------------------------
@@ -85,24 +128,52 @@ def format_report(report: Report, form: Format, zone: tzinfo | None, remarks: li
     """Write a report as text, JSON or CSV; the text has times of this zone, and ends in remarks."""
     if form == "text":
         return _as_text(report, zone, remarks)
-    return _as_json(report) if form == "json" else _as_csv(report)
+    return json.dumps(_plain(report)) if form == "json" else _as_csv([report])
 
 
-def _as_json(report: Report) -> str:
+def format_rows(reports: Sequence[Report], form: Format, zone: tzinfo | None, period: str) -> str:
+    """Write the totals of periods as text, JSON or CSV."""
+    if form == "json":
+        return json.dumps({"rows": [_plain(each) for each in reports]})
+    return _as_csv(reports) if form == "csv" else _as_table(reports, zone, period)
+
+
+def _as_table(reports: Sequence[Report], zone: tzinfo | None, period: str) -> str:
+    """Write a row a period, without the columns in which nothing was counted."""
+    rows = [row for row in CATEGORIES if any(each.totals[row] for each in reports)]
+    families = [
+        "" if n and rows[n - 1].family == row.family else row.family.replace("_", " ")
+        for n, row in enumerate(rows)
+    ]
+    written = {"hour": "%Y-%m-%d %H:%M", "month": "%Y-%m"}.get(period, "%Y-%m-%d")
+    cells = [
+        [
+            local(each.since, zone).strftime(written),
+            *("unknown" if (n := each.totals[row]) is None else f"{n:,}" for row in rows),
+        ]
+        for each in reports
+    ]
+    if not rows:
+        return "nothing was counted"
+    return "\n".join(columns(["", *families], [[period, *(row.label for row in rows)], *cells]))
+
+
+def _plain(report: Report) -> dict[str, object]:
     by_family = {
         family: {row.name: report.totals[row] for row in rows} for family, rows in FAMILIES.items()
     }
     about = report._asdict()
-    del about["totals"]
-    return json.dumps(about | by_family)
+    del about["totals"], about["omitted"]
+    return about | by_family | {"omitted": report.omitted}
 
 
-def _as_csv(report: Report) -> str:
+def _as_csv(reports: Iterable[Report]) -> str:
     """Write a line for each category; an unknown count is empty."""
     return csv_text(
         ("since", "until", "family", "category", "count"),
         (
             (report.since, report.until, row.family, row.name, count)
+            for report in reports
             for row, count in report.totals.items()
         ),
     )

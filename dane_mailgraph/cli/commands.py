@@ -95,7 +95,12 @@ def report(settings: Config, options: argparse.Namespace) -> None:
     now, zone = int(time.time()), settings.time_zone
     since, until = _range(options, now, zone)
     with app.open_ledger(settings) as ledger:
-        found = report.totals(app.open_rrd(settings, ledger), ledger, since, until)
+        rrd = app.open_rrd(settings, ledger)
+        if options.by != "total":
+            rows = report.totals_by(rrd, ledger, since, until, options.by, zone)
+            print(report.format_rows(rows, options.format, zone, options.by))
+            return
+        found = report.totals(rrd, ledger, since, until)
         remarks = report.state_of_counting(ledger, found, now, zone)
         remarks += report.warning_lines(RelayTable(ledger).warnings(since), zone)
     print(report.format_report(found, options.format, zone, remarks))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..answer import NAMES
 from ..config import Config
 from ..store import KEPT
+from ..times import PERIODS
 from . import commands
 
 _Command = Callable[[Config, argparse.Namespace], "int | None"]
@@ -144,7 +145,19 @@ VERBS: dict[str, Verb] = {
     ),
     "render": Verb("write the pictures and index.html into output_dir", commands.render),
     "report": Verb(
-        "print how much was counted", commands.report, (*_RANGE, _format("text", "json", "csv"))
+        "print how much was counted",
+        commands.report,
+        (
+            *_RANGE,
+            _option(
+                "--by",
+                choices=("total", *PERIODS),
+                default="total",
+                metavar="PERIOD",
+                help="a row for each hour, day, week or month, in local time (default: total)",
+            ),
+            _format("text", "json", "csv"),
+        ),
     ),
     "relays": Verb(
         "print to whom: one row a relay, of whole days",
