@@ -290,6 +290,11 @@ def test_import_reads_standard_input_packed_or_not(
     assert home.verified() == 5
 
 
+def test_import_of_standard_input_and_a_log_loses_no_first_line(home: Home) -> None:
+    older = connections(97).replace(b" mail ", b" mx2 ")
+    assert home.done("import", "-", home.log, stdin=older) == "counted 100 connections\n"
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
 def test_run_tells_systemd_that_it_is_ready_and_ends_quietly_when_told(
     stop: signal.Signals, home: Home

@@ -470,14 +470,16 @@ def test_what_is_no_json_is_said(
 def test_the_first_reading_counts_what_is_later_than_an_import(host: Journald) -> None:
     old = host.folder / "mail.log.1"
     host.truth[START] += 2
-    old.write_text(2 * line(rfc3339(START)))
+    said = 2 * line(rfc3339(START + 2))
+    old.write_text(said.replace(" mx1 ", " box ").replace("[4711]", "[596]"))
     host.take(old)
-    host.log_entry(at=START + 1)
+    host.log_entry(at=START + 2)
+    host.connect(at=START + 3)
     host.connect(3, at=START + 61)
     host.now += 120
     step = host.collect()
 
-    assert (step.counted, step.omitted["skipped"]) == (3, 1)
+    assert (step.counted, step.omitted["skipped"]) == (4, 1)
     host.settles()
 
 
@@ -487,7 +489,8 @@ def test_an_import_goes_on_from_the_journal(host: Journald) -> None:
     host.now += 60
     host.connect()
     old = host.folder / "mail.log.1"
-    old.write_text(line(rfc3339(START)) + line(rfc3339(START + 120)))
+    both = line(rfc3339(START)) + line(rfc3339(START + 120))
+    old.write_text(both.replace(" mx1 ", " box "))
     host.now += 200
     host.truth[START + 120] += 1
     step = host.take(old)

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from dane_mailgraph.answer.report import totals
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.cli import command_line
+from dane_mailgraph.counting import Import, remarks
+from dane_mailgraph.log import FollowedFile, LogFile
 
 pytestmark = pytest.mark.slow
 
@@ -210,11 +212,11 @@ def test_a_log_that_was_imported_from_a_copy_is_followed_without_counting_twice(
     shutil.copy2(host.log, copy)
     assert host.take(copy).counted == 7
     host.now += 10
-    host.write(line(rfc3339(host.now)))  # in an interval that is counted already
+    host.connect(1)  # in an interval of which a part is counted
     host.now += MINUTE
     host.connect(5)
     step = host.collect()
-    assert (step.counted, step.omitted["skipped"]) == (5, 8)
+    assert (step.counted, step.omitted["skipped"]) == (6, 7)
     host.settles()
 
 
@@ -234,16 +236,114 @@ def test_importing_twice_counts_once_and_says_so(host: Host, live: bool) -> None
     assert host.counted == dict(host.truth)
 
 
-def test_only_what_is_later_than_the_newest_interval_is_imported(host: Host) -> None:
+def test_what_is_older_than_the_first_line_is_too_old_and_what_is_newer_counts(host: Host) -> None:
     host.connect(2, at=START, to=host.folder / "new")
     host.now += HOUR
     host.take(host.folder / "new")
     older = host.folder / "old"
-    older.write_text(host.line(START - HOUR) + host.line(START + 59) + host.lines(1, START + 60))
+    older.write_text(
+        host.line(START - HOUR) + host.lines(1, START + 59) + host.lines(1, START + 60)
+    )
     step = host.take(older)
 
-    assert (step.counted, step.omitted["skipped"]) == (1, 2)
+    assert (step.counted, step.omitted["skipped"], step.omitted["too_old"]) == (2, 0, 1)
+    assert any("--rebuild" in said for said in remarks(step, host.zone))
     host.agrees()
+
+
+def test_a_stream_that_is_imported_again_and_again_counts_once(host: Host) -> None:
+    lines = [host.lines(at=START + 7 * number // 2) for number in range(60)]
+    host.now += HOUR
+    stream = host.folder / "stream"
+    for end in (*range(1, 60, 4), 60):
+        stream.write_text("".join(lines[:end]))
+        host.take(stream)
+
+    host.agrees()
+
+
+def test_the_same_hours_of_two_hosts_count_in_two_imports(host: Host) -> None:
+    lines = [host.lines(2, at=START + 9 * number) for number in range(100)]
+    one, other = host.folder / "one", host.folder / "other"
+    half = [text.splitlines(keepends=True) for text in lines]
+    one.write_text("".join(first for first, _ in half))
+    other.write_text("".join(second.replace(" mx1 ", " mx2 ") for _, second in half))
+    host.now += HOUR
+
+    assert host.take(one).counted == 100
+    assert host.take(other).counted == 100
+    host.agrees()
+
+
+def test_a_log_then_another_that_says_the_same_and_back_counts_once(host: Host) -> None:
+    host.connect(3)
+    host.collect()
+    first, second = host.follower, host.folder / "log" / "other.log"
+    for _ in range(3):
+        host.now += 2 * MINUTE
+        text = host.lines(2)
+        host.write(text)
+        if not second.exists():
+            shutil.copy2(host.log, second)
+        else:
+            host.write(text, second)
+        host.follower = FollowedFile(str(second), str(host.state))
+        host.collect()
+    host.follower = first
+    host.collect()
+
+    host.settles()
+
+
+def test_lines_that_another_file_brought_first_do_not_count_again(host: Host) -> None:
+    host.connect(3)
+    host.collect()
+    host.now += MINUTE
+    later = [host.lines(2, at=host.now + 20 * number) for number in range(4)]
+    ahead = host.folder / "ahead"
+    ahead.write_text("".join(later[:3]))
+    host.now += 3 * MINUTE
+    assert host.take(ahead).counted == 6
+
+    for text in later:  # the log itself gets them late, and a part at a time
+        host.write(text)
+        host.collect()
+        host.restart()
+    host.settles()
+
+
+def test_a_rotated_file_that_begins_later_than_the_log_is_imported_too(host: Host) -> None:
+    host.connect(2, at=START)
+    rotated = host.log.with_name("mail.log.1")
+    text = host.lines(3, at=START + HOUR)
+    host.write(text.replace(" mx1 ", " mx2 "), rotated)
+    host.now += HOUR + MINUTE
+
+    assert host.take(host.log, rotated).counted == 5
+    host.settles()
+
+
+@pytest.mark.parametrize("with_bookmark", [True, False])
+def test_a_log_that_is_renamed_during_an_import_counts_once(
+    host: Host, with_bookmark: bool
+) -> None:
+    older = host.folder / "older"
+    host.write(host.lines(4), older)
+    host.now += MINUTE
+    host.connect(3)
+    if with_bookmark:
+        host.collect()
+        older.write_text(older.read_text().replace(" mx1 ", " mx2 "))
+    host.connect(2)
+
+    def rename(logs: list[LogFile]) -> None:
+        if not list(host.log.parent.glob("*.1")):
+            host.rename()
+
+    run = Import(host.follower, host.ledger, host.rules, host.now, progress=rename)
+    run.count([str(older), str(host.log)])
+    host.connect(3)
+    host.settles()
 
 
 def test_one_log_under_many_names_is_one_log(host: Host) -> None:

@@ -13,18 +13,21 @@ from ..log import (
     Clock,
     FollowedFile,
     LogFile,
+    Position,
     Source,
     forms,
     heads,
     holds,
+    is_at,
     open_log,
 )
+from ..postfix import Counted, marks_of
 from ..store import Ledger
 from .live_log import collect
 from .mailgraph import carry, is_rrd
-from .overlap import Part
+from .overlap import JOINT, Part
 from .result import Result
-from .run import CountedBlock, CountingRun, Rules, counted_until, known_until
+from .run import CountedBlock, CountingRun, Rules, known_until
 
 Progress = Callable[[list[LogFile]], None]
 """Is called after each block with all the logs, which know how far they have been read."""
@@ -46,16 +49,20 @@ class Import:
         """`year` is that of the first line of each log, for stamps without one."""
         self._live, self._ledger, self._rules, self._now = live, ledger, rules, now
         self._year, self._progress = year, progress
+        self._live_log: LogFile | None = None
+        self._last: Position | None = None
+        self._counted = Counted({})
 
     def count(self, paths: Iterable[str]) -> Result:
         """Count these logs in one transaction, by the times of their first lines.
 
-        Counts only what is later than the newest interval already counted. What has been read of
-        the live log is skipped, and all the rest of it counted. A mailgraph's RRD comes before all
-        logs. Raises SourceError.
+        Of each host only what lies behind its newest line counts, or before its first one. What
+        has been read of the live log is skipped. A mailgraph's RRD comes before all logs. Raises
+        SourceError.
         """
         if self._ledger.bookmark(self._live.bookmark_key):
             collect(self._live, self._ledger, self._rules, self._now)
+        self._last = self._last_position()
         with ExitStack() as stack:
             files = [
                 (path, stack.enter_context(open_log(path, named=True))) for path in _distinct(paths)
@@ -66,7 +73,9 @@ class Import:
                 for path, file in files
                 if not is_rrd(file.begin)
             ]
-            parts.sort(key=lambda part: (part.first, self._live.is_at(part.log), part.log.name))
+            # Its name may be another file's before it is read: the open one is the log.
+            self._live_log = next((log for _, log in files if self._live.is_at(log)), None)
+            parts.sort(key=lambda part: (part.first, part.log is self._live_log, part.log.name))
             with self._ledger.transaction():
                 carried = [carry(path, self._ledger, self._rules.step, self._now) for path in rrds]
                 result = self._count_parts(parts)
@@ -74,10 +83,12 @@ class Import:
         return result._replace(counted=result.counted + connections, carried=tuple(carried))
 
     def _count_parts(self, parts: list[Part]) -> Result:
-        already = counted_until(self._ledger, self._rules.step)
-        run = CountingRun(self._ledger, self._rules, self._now, already_counted_until=already)
+        run = CountingRun(self._ledger, self._rules, self._now)
+        self._counted = Counted(marks_of(self._ledger.state.hosts))
+        live_newest = self._ledger.state.newest
         logs = [part.log for part in parts]
         overlaps = []
+        newest_new = 0
         for number, part in enumerate(parts):
             before, later = parts[:number], parts[number + 1 :]
             if not run.continues(part.first):
@@ -87,29 +98,35 @@ class Import:
                 for each in later:
                     each.look(part, run.newest, block, end, known + begin)
                 self._progress(logs)
-            if overlap := part.overlap(before, run.first, already):
+            if overlap := part.overlap(before, run.first_new):
                 overlaps.append(overlap)
+            if part.log is self._live_log:
+                live_newest = run.newest
+            elif run.first_new is not None and run.newest is not None:
+                newest_new = max(newest_new, run.newest)
+        if newest_new > (live_newest or 0) - JOINT:
+            # The live log may yet say what another has said.
+            self._ledger.save(self._ledger.state._replace(source=None))
         return run.close()._replace(overlaps=tuple(overlaps))
 
     def _blocks(self, part: Part, known: int, run: CountingRun) -> Iterator[CountedBlock]:
         """Count a log from the byte `known` on, and give each block when it has been counted."""
-        log, live, bookmark = part.log, self._live, self._bookmark()
+        log, live, last = part.log, self._live, self._last
         clock = self._clock(log)
-        if not isinstance(live, FollowedFile) or not live.is_at(log):
+        if last and is_at(log.content, last) and holds(log.content, last):
+            # The next reading of the live log counts what is behind it, even if it is renamed now.
+            run.skip(Blocks(_limited(log.readinto, last.offset)), clock)
+        elif not isinstance(live, FollowedFile) or log is not self._live_log:
             log.skip(known)
-            # The rest of a followed file's unfinished line is still to come.
-            ours = any(holds(log.content, position) for position in bookmark)
-            blocks = Blocks(log.readinto, to_the_end=not ours)
-            yield from run.count_blocks(blocks, clock)
+            blocks = Blocks(log.readinto, to_the_end=True)
+            yield from run.count_blocks(blocks, clock, counted=self._counted)
             run.finish_log()
             part.mark_counted(run.newest, known + blocks.consumed)
-        elif bookmark:
-            if not holds(log.content, bookmark[-1]):
-                raise SourceError(f"{log.name} was rotated just now; run the import again.")
-            run.skip(Blocks(_limited(log.readinto, bookmark[-1].offset)), clock)
+        elif last:
+            raise SourceError(f"{log.name} was rotated just now; run the import again.")
         else:
             piece = live.first_piece(log, min(known, log.status.st_size))  # a copy may be longer
-            yield from run.count_blocks(piece.blocks, clock)
+            yield from run.count_blocks(piece.blocks, clock, counted=self._counted)
             piece.check()
             self._finish_live(run, live.bookmark_after((), [piece], self._now))
             part.mark_counted(run.newest, piece.position.offset)
@@ -122,12 +139,13 @@ class Import:
             run.mark_read_until(max(known_until(newest, self._now), end))
         run.mark_read(self._live, bookmark)
 
-    def _bookmark(self) -> Bookmark:
+    def _last_position(self) -> Position | None:
         """How far the live log has been read, if it is a file."""
         live = self._live
         if not isinstance(live, FollowedFile):
-            return ()
-        return live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
+            return None
+        bookmark = live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
+        return bookmark[-1] if bookmark else None
 
     def _clock(self, log: LogFile) -> Clock:
         latest = self._now if self._year or not log.is_regular else int(log.status.st_mtime)
@@ -135,6 +153,7 @@ class Import:
 
     def _first_time(self, log: LogFile) -> float:
         """When the log begins, as far as its first lines tell; infinite where they do not."""
+        log.read_ahead()
         clock = self._clock(log)
         times = (heads.stamp_of(forms.usual(line), clock) for line in log.begin.split(b"\n"))
         return next((at for at in times if at is not None), float("inf"))

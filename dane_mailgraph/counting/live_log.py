@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..log import Clock, Piece, Source
-from ..postfix import Sessions
+from ..postfix import Counted, Sessions, marks_of
 from ..store import Ledger, State
 from ..times import MINUTE
+from .overlap import JOINT
 from .result import Result
-from .run import CountingRun, Rules, counted_until, known_until
+from .run import CountingRun, Rules, known_until
 
 _SIGN_OF_LIFE = 5 * MINUTE
 """Seconds after which the time of reading is written though a log has nothing new."""
@@ -48,16 +49,18 @@ def _collect(
     with ledger.transaction():
         # Without a bookmark nothing is known of the sessions before the first line.
         sessions = Sessions.load(state.sessions if places else None)
-        already = state.already_counted_until if places else counted_until(ledger, rules.step)
+        changed = not places or state.source != log.bookmark_key
+        elsewhere = marks_of(state.hosts if changed else state.counted_elsewhere)
+        counted = Counted(elsewhere) if changed or elsewhere else None
         run = CountingRun(
             ledger,
             rules,
             now,
-            already_counted_until=already,
             sessions=sessions,
             count_lines=count_lines,
         )
         pieces: list[Piece] = []
+        newest_read = 0
         for piece in log.pieces(places, now, read_at):
             pieces.append(piece)
             # A new line is not older than the last reading: this distinguishes the two passes of
@@ -65,9 +68,10 @@ def _collect(
             newest = ledger.state.newest
             newest = read_at if newest is None else newest
             known = max(newest, known_until(newest, read_at)) if places else None
-            clock = Clock(rules.zone, piece.latest, previous=known)
-            for _ in run.count_blocks(piece.blocks, clock):
+            clock = Clock(rules.zone, piece.latest, previous=None if changed else known)
+            for _ in run.count_blocks(piece.blocks, clock, counted=counted):
                 pass
+            newest_read = max(newest_read, run.newest or 0)
             if piece.lines_lost and known is not None:
                 run.mark_gap(known, min(now if run.first is None else run.first, now) + 1)
             elif not places and run.first is not None:
@@ -76,8 +80,8 @@ def _collect(
             run.mark_read_until(known_until(ledger.state.newest, now))
         if patient and places and not is_due and run.counted_nothing:
             raise _NothingCounts
-        run.mark_read(log, log.bookmark_after(places, pieces, now))
-        ledger.save(ledger.state._replace(already_counted_until=None))
+        left = counted.ahead_of(newest_read - JOINT) if counted else None
+        run.mark_read(log, log.bookmark_after(places, pieces, now), left)
         result = run.close()
     log.after_commit(pieces[-1].position)
     return result._replace(notices=tuple(each for piece in pieces for each in piece.notices))

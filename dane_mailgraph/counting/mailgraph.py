@@ -105,7 +105,13 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
     for gap in gaps:
         ledger.mark_gap(gap)
     first, end = rows[0].start, rows[-1].until
-    ledger.save(ledger.state._replace(begin=first - first % step, read_until=end + -end % step))
+    until = end + -end % step
+    # Of what host it counted is unknown.
+    ledger.save(
+        ledger.state._replace(
+            begin=first - first % step, read_until=until, already_counted_until=until
+        )
+    )
     connections = sum(n or 0 for each in counted for n in each.counts)
     return Carried(
         path, connections, tuple(_stretches(rows)), sum(gap.until - gap.start for gap in gaps)

@@ -99,9 +99,7 @@ class Part:
             return 0
         return _same(earlier._path, place, earlier.size, self._path)
 
-    def overlap(
-        self, before: list[Part], first: int | None, already_counted_until: int | None
-    ) -> Overlap | None:
+    def overlap(self, before: list[Part], first: int | None) -> Overlap | None:
         """The longest stretch that is in an earlier log too; its own first new line is given."""
         found = []
         for each in before:
@@ -111,10 +109,7 @@ class Part:
                 and each.newest is not None
                 and each.is_beside(self)
             ):
-                start, until = (
-                    max(first, int(each.first), already_counted_until or 0),
-                    min(self.newest, each.newest),
-                )
+                start, until = max(first, int(each.first)), min(self.newest, each.newest)
                 if until - start > JOINT:
                     found.append(Overlap(each.log.name, self.log.name, start, until))
         return max(found, key=lambda each: each.until - each.start, default=None)

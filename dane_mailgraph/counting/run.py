@@ -11,7 +11,7 @@ from ..counts import Interval, connections, events
 from ..log import Clock, Source, WholeLines
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
-from ..postfix import Sessions, Tally
+from ..postfix import Counted, Mark, Marks, Overlap, Sessions, Tally
 from ..store import Gap, Ledger, RelayTable
 from ..times import DAY, HOUR, day_of
 from .result import Result
@@ -59,15 +59,15 @@ class CountingRun:
         rules: Rules,
         now: int,
         *,
-        already_counted_until: int | None,
         sessions: Sessions | None = None,
         count_lines: bool = False,
     ) -> None:
-        """Intervals that begin before `already_counted_until` are skipped."""
+        """Count with these sessions open; with `count_lines` count all lines, too."""
         self._ledger, self._rules, self._now = ledger, rules, now
-        self._already_counted_until = already_counted_until
         self._sessions = sessions or Sessions()
         self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self._sessions)
+        self._tally.marks = Marks(ledger.state.hosts)
+        self._repeats = False
         self._relays = RelayTable(ledger)
         self._count_lines = count_lines
         self._omitted: Counter[str] = Counter()
@@ -90,9 +90,20 @@ class CountingRun:
         """When its newest line was written."""
         return self._tally.newest
 
-    def count_blocks(self, blocks: WholeLines, clock: Clock) -> Iterator[CountedBlock]:
-        """Count a log from where it stands, and give each block when it has been counted."""
-        self._tally.start_log(self._already_counted_until)
+    @property
+    def first_new(self) -> int | None:
+        """When its first line was written that had not been counted before."""
+        return self._tally.first_new
+
+    def count_blocks(
+        self, blocks: WholeLines, clock: Clock, *, counted: Counted | None = None
+    ) -> Iterator[CountedBlock]:
+        """Count a log from where it stands, and give each block when it has been counted.
+
+        `counted` is what it may hold again; without it all of its lines are new.
+        """
+        self._repeats = counted is not None
+        self._tally.start_log(self._overlap(counted))
         before = blocks.consumed
         for block, end in blocks:
             if blocks.follows_gap:
@@ -109,6 +120,13 @@ class CountingRun:
         if self.newest is not None:
             state = self._ledger.state
             self._ledger.save(state._replace(newest=max(self.newest, state.newest or 0)))
+
+    def _overlap(self, counted: Counted | None) -> Overlap | None:
+        state, changeable = self._ledger.state, self._ledger.changeable_from
+        until = state.already_counted_until or 0
+        if counted or (counted is not None and changeable):
+            return Overlap(until, counted, state.rrd_until or 0, changeable)
+        return Overlap(until) if until else None
 
     def skip(self, blocks: WholeLines, clock: Clock) -> None:
         """Read what has been counted before, to say how much it is."""
@@ -156,12 +174,24 @@ class CountingRun:
             read_until = max(whole, state.begin if state.read_until is None else state.read_until)
             self._ledger.save(state._replace(read_until=read_until))
 
-    def mark_read(self, log: Source, bookmark: Any) -> None:
-        """Remember how far the followed log has been read, and the sessions that are open."""
+    def mark_read(
+        self, log: Source, bookmark: Any, counted_elsewhere: dict[str, Mark] | None = None
+    ) -> None:
+        """Remember how far the followed log has been read, and the sessions that are open.
+
+        `counted_elsewhere` is what it may still say that other logs have said.
+        """
         self._ledger.set_bookmark(log.bookmark_key, bookmark)
         state = self._ledger.state
         sessions = self._sessions.dump(self._now if state.newest is None else state.newest)
-        self._ledger.save(state._replace(read_at=self._now, sessions=sessions))
+        self._ledger.save(
+            state._replace(
+                read_at=self._now,
+                sessions=sessions,
+                source=log.bookmark_key,
+                counted_elsewhere=counted_elsewhere or None,
+            )
+        )
 
     # ---- into the ledger ----
 
@@ -182,7 +212,11 @@ class CountingRun:
         self._ledger.add_hours(self._hours, kept_since)
         pruned = self._ledger.state.pruned_before or 0
         self._ledger.add_rhythm(self._rhythm.days(lambda *pause: self._was_read(pruned, *pause)))
-        self._ledger.save(self._ledger.state._replace(last_event=self._rhythm.last_event))
+        self._ledger.save(
+            self._ledger.state._replace(
+                last_event=self._rhythm.last_event, hosts=self._tally.marks.marks()
+            )
+        )
         return Result(
             self._read,
             self._lines,
@@ -223,25 +257,19 @@ class CountingRun:
         return start >= pruned and not self._ledger.gaps(start, until)
 
     def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
-        """Move the counts of intervals that are in the RRD to the oldest that is not."""
+        """Move the counts of intervals that are in the RRD to the oldest that is not.
+
+        Counts of a log that repeats another stay where they are, and the RRD is made anew.
+        """
         oldest = self._ledger.state.rrd_until or self._ledger.state.begin or 0
-        already = self._already_counted_until
         for start, counts in intervals:
             lines = events(counts)
-            if already is not None and start < already:
-                self._omitted["skipped"] += lines
-                continue
             self._rhythm.add(start, lines)
             self._counted += connections(counts)
             self._recipients += lines - connections(counts)
-            if start < oldest:
+            if start < oldest and self._repeats:
+                self._ledger.mark_changed(start)
+            elif start < oldest:
                 self._omitted["late"] += lines
                 start = oldest
             yield Interval(start, counts)
-
-
-def counted_until(ledger: Ledger, step: int) -> int | None:
-    """Return the end of the newest interval with counts or in the RRD; None before the first."""
-    newest, closed = ledger.newest, ledger.state.rrd_until
-    ends = [end for end in (None if newest is None else newest + step, closed) if end is not None]
-    return max(ends, default=None)

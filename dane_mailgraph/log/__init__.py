@@ -5,7 +5,7 @@ from .clock import Clock
 from .files import LogFile, open_log
 from .follow import FollowedFile
 from .journal import Journal
-from .position import Bookmark, bookmark, holds
+from .position import Bookmark, Position, bookmark, holds, is_at
 from .source import Look, Piece, Source
 
 __all__ = [
@@ -18,11 +18,13 @@ __all__ = [
     "LogFile",
     "Look",
     "Piece",
+    "Position",
     "Source",
     "WholeLines",
     "bookmark",
     "forms",
     "heads",
     "holds",
+    "is_at",
     "open_log",
 ]

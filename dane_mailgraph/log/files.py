@@ -137,6 +137,11 @@ class LogFile:
         """Return so many bytes, or all that are left."""
         return _read(self, size)
 
+    def read_ahead(self) -> None:
+        """Wait for the first bytes of a pipe, as of a file; call it before anything is read."""
+        self.begin += _read(self._plain, HEAD - len(self.begin))
+        self._reader = Prefixed(self.begin, self._plain)
+
     def skip(self, offset: int) -> bool:
         """Go from its beginning to this byte; return False where the log is shorter than that."""
         if not self.compressed and self._raw.seekable():

@@ -210,3 +210,9 @@ def split_writer(writer: bytes) -> tuple[bytes, bytes]:
     """Return the offset of the stamps, which may be empty, and the service: host and tag."""
     offset, _, service = writer.partition(b" ")
     return offset, service + b"mtp"
+
+
+@lru_cache(1000)
+def host_of(service: bytes) -> bytes:
+    """Return the host of a service; empty where the line names none."""
+    return service.partition(b" ")[0] if b" " in service else b""

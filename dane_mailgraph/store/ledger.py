@@ -225,6 +225,23 @@ class Ledger:
         self._db.execute("DELETE FROM gaps WHERE until <= ?", (before,))
         self.save(self.state._replace(pruned_before=max(before, self.state.pruned_before or 0)))
 
+    @property
+    def changeable_from(self) -> int:
+        """From when on intervals can still change: the RRD can be made anew from what is kept."""
+        state = self.state
+        if state.pruned_before is None:
+            return 0
+        return max(state.pruned_before, state.snapshot_until or 0)
+
+    def mark_changed(self, start: int) -> None:
+        """Remember that an interval changes which is in the RRD, or lies before all others."""
+        state = self.state
+        if state.rrd_until is not None:
+            state = state._replace(rrd_changed_since=min(start, state.rrd_changed_since or start))
+        if state.begin is not None:
+            state = state._replace(begin=min(start, state.begin))
+        self.save(state)
+
     # ---- gaps ----
 
     def mark_gap(self, gap: Gap) -> None:

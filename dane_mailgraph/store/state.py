@@ -21,13 +21,21 @@ class State(NamedTuple):
     read_until: int | None = None
     """The end of what the log has been read for: intervals before it can be closed."""
     already_counted_until: int | None = None
-    """The RRD was ahead of the ledger: lines from before this time are counted already."""
+    """Lines from before this time are counted already: the RRD was ahead of the ledger."""
     sessions: Any = None
     """The open TLS sessions of Postfix's processes, as `Sessions.saved` gives them."""
+    hosts: Any = None
+    """Up to which line each host is counted, as `Marks.marks` gives it."""
+    source: str | None = None
+    """The bookmark's name of the log that was read last; None after other logs were counted."""
+    counted_elsewhere: Any = None
+    """What of `hosts` stood in other logs, and may still come in this one; None where nothing."""
     rrd_until: int | None = None
     """Up to when the intervals stand in the RRD."""
     rrd_update_to: int | None = None
     """Up to when an update of the RRD is writing them now, or was when its writer was killed."""
+    rrd_changed_since: int | None = None
+    """Intervals from here on have changed since the RRD got them: it must be made anew."""
     snapshot_until: int | None = None
     """Up to when they stood in the RRD when its snapshot was made."""
     snapshot_at: int | None = None
@@ -60,9 +68,19 @@ class State(NamedTuple):
         return cls(**{name: _value(name, texts[name]) for name in cls._fields if name in texts})
 
 
+_TYPES = {
+    "sessions": None,
+    "hosts": None,
+    "counted_elsewhere": None,
+    "source": str,
+    "rebuilt": bool,
+}
+"""Fields that are no whole numbers; None for those whose owner reads them."""
+
+
 def _value(name: str, text: str) -> Any:
     value = json.loads(text)
-    wanted = {"sessions": None, "rebuilt": bool}.get(name, int)
+    wanted = _TYPES.get(name, int)
     if wanted and value is not None and type(value) is not wanted:
         raise ValueError(f"{name} is {text[:40]}")
     return value

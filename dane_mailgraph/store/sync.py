@@ -106,6 +106,7 @@ class Store:
 
     def follow(self, ledger: Ledger, now: int, grace: int) -> int:
         """Write the closed intervals into the RRD, quiet ones as zeros; return how many."""
+        self._follow_changes(ledger)
         state = ledger.state
         if state.read_until is None or state.begin is None:
             return 0
@@ -131,6 +132,17 @@ class Store:
             add_to_totals(ledger, closed(ledger, start, until, self.rrd.step))
             ledger.save(ledger.state._replace(rrd_until=until, rrd_update_to=None))
         return (until - start) // self.rrd.step
+
+    def _follow_changes(self, ledger: Ledger) -> None:
+        """Make the RRD anew where intervals have changed that it had been given."""
+        changed = ledger.state.rrd_changed_since
+        if changed is None:
+            return
+        self._remake(ledger, "lacks what an older log has brought")
+        if self.snapshot.whole_until() > changed:
+            self._renew_snapshot()
+        with ledger.transaction():
+            ledger.save(ledger.state._replace(rrd_changed_since=None))
 
     def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> None:
         """Copy the RRD once a day, so that the ledger may drop what both hold."""
@@ -177,6 +189,8 @@ class Store:
         """A copy or a new RRD, which the ledger can bring up to date, and its end so far."""
         state = ledger.state
         begin, until, pruned = state.begin or 0, state.rrd_until or 0, state.pruned_before
+        if state.rrd_changed_since is not None:
+            until = min(until, state.rrd_changed_since)
         since = begin if pruned is None else pruned
         if since <= (kept := self.snapshot.whole_until()) <= until:
             return self._copied(self.snapshot), kept
