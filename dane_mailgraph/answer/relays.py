@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import NamedTuple
 
-from ..categories import Category
+from ..categories import DELIVERIES, FAILURES, Category
 from ..errors import UsageError
+from ..language import ENGLISH
 from ..store import KEPT, RelayCounts, RelayTable
 from ..times import day_of, format_time, midnight
 from .authentication import is_authenticated
@@ -89,10 +90,15 @@ def _counter(word: str) -> Callable[[RelayCounts], int]:
 # ---- writing --------------------------------------------------------------------------------
 
 
-def format_relays(relays: Relays, form: Format, zone: tzinfo | None) -> str:
-    """Write the relays as text, JSON or CSV; times of the text are of this zone."""
+def format_relays(
+    relays: Relays, form: Format, zone: tzinfo | None, width: int | None = None
+) -> str:
+    """Write the relays as text, JSON or CSV; the text has times of this zone.
+
+    `width` is that of the terminal in characters; None for no terminal.
+    """
     if form == "text":
-        return _as_text(relays, zone)
+        return _as_text(relays, zone, width)
     return _as_json(relays) if form == "json" else _as_csv(relays)
 
 
@@ -127,24 +133,70 @@ def _as_csv(relays: Relays) -> str:
     )
 
 
-def _as_text(relays: Relays, zone: tzinfo | None) -> str:
-    """Write a table without the columns in which nothing was counted."""
+def _as_text(relays: Relays, zone: tzinfo | None, width: int | None) -> str:
+    """Write a table without the columns in which nothing was counted, no wider than `width`.
+
+    Where it would be wider, the columns of the fewest go first; then long names are cut.
+    """
     since, until = (format_time(at, zone) for at in (relays.since, relays.until))
     lines = [f"Relays, {since} to {until}", ""]
     if not relays.relays:
         return "\n".join([*lines, "none"])
-    rows = [row for row in KEPT if any(each.counts.get(row) for each in relays.relays)]
+    totals = {row: sum(each.counts.get(row, 0) for each in relays.relays) for row in KEPT}
+    rows = [row for row in KEPT if totals[row]]
+    left_out = []
+    table = _table(relays.relays, rows, zone)
+    while width and rows and max(map(len, table)) > width:
+        fewest = min(rows, key=lambda row: totals[row])
+        left_out.append(fewest.label)
+        rows.remove(fewest)
+        table = _table(relays.relays, rows, zone)
+    if width and (excess := max(map(len, table)) - width) > 0:
+        longest = max(len(each.relay) for each in relays.relays)
+        table = _table(relays.relays, rows, zone, max(_SHORTEST, longest - excess))
+    if left_out:
+        names = ", ".join(left_out)
+        table += ["", f"Left out for the width of the terminal: {names}. `--format csv` has all."]
+    return "\n".join(lines + table)
+
+
+_SHORTEST = 20
+"""Characters to which a name may be cut."""
+
+
+def _table(
+    relays: Iterable[RelayCounts], rows: list[Category], zone: tzinfo | None, longest: int = 0
+) -> list[str]:
+    """Write the table with these categories, and names of at most so many characters."""
+    fail = any(each.last_failure for each in relays)
     families = [
         "" if n and rows[n - 1].family == row.family else row.family for n, row in enumerate(rows)
     ]
     cells = [
         [
-            each.relay,
+            _cut(each.relay, longest),
             *(f"{each.counts[row]:,}" if row in each.counts else "-" for row in rows),
+            *((_failed(each), _time(each.last_failure, zone)) if fail else ()),
             each.protocol or "-",
             format_time(each.last, zone),
         ]
-        for each in relays.relays
+        for each in relays
     ]
-    labels = ["relay", *(row.label for row in rows), "last TLS", "last seen"]
-    return "\n".join(lines + columns(["", *families, "", ""], [labels, *cells]))
+    labels = ["relay", *(row.label for row in rows)]
+    labels += ["failed", "last failure"] if fail else []
+    rest = [""] * (len(labels) - len(rows) + 1)
+    return columns(["", *families, *rest], [[*labels, "last TLS", "last seen"], *cells])
+
+
+def _cut(name: str, longest: int) -> str:
+    return f"{name[: longest - 3]}..." if 0 < longest < len(name) else name
+
+
+def _failed(relay: RelayCounts) -> str:
+    """Write the share of recipients whose mail failed."""
+    failed, handed_over = _sum(FAILURES)(relay), _sum(DELIVERIES)(relay)
+    return ENGLISH.percent(failed / (failed + handed_over)) if failed else "-"
+
+
+def _time(at: int, zone: tzinfo | None) -> str:
+    return format_time(at, zone) if at else "-"

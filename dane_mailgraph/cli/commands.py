@@ -19,7 +19,7 @@ from ..omissions import OMISSIONS
 from ..store import RelayTable
 from ..times import format_duration, format_time, moment
 from . import app
-from .terminal import output_error, printable, tell
+from .terminal import output_error, printable, tell, width
 
 
 def settings_in_force(options: argparse.Namespace) -> Config:
@@ -134,7 +134,7 @@ def relays(settings: Config, options: argparse.Namespace) -> None:
     with app.open_ledger(settings) as ledger:
         found = relays.find_relays(RelayTable(ledger), since, until, zone)
     found = relays.choose(found, only=options.only, sort=options.sort, limit=options.limit)
-    print(relays.format_relays(found, options.format, zone))
+    print(relays.format_relays(found, options.format, zone, width()))
 
 
 def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,6 +49,11 @@ def tell(sentence: str) -> None:
     """Print a sentence for the operator on standard error; do nothing where that is unwritable."""
     with suppress(OSError):
         print(f"dane-mailgraph: {printable(sentence)}", file=sys.stderr, flush=True)
+
+
+def width() -> int | None:
+    """Return the characters in a line of the terminal; None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def printable(text: str) -> str:
