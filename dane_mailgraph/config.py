@@ -21,7 +21,7 @@ _LINE = re.compile(r"[^\n\0]*")
 
 COUNTERS = ("run", "collect", "import", "demo")
 PAINTERS = ("render", "demo")
-READERS = ("", "report", "relays", "check", "metrics")
+READERS = ("", "report", "relays", "check", "summary", "metrics")
 """Verbs that only ask the store; the empty one is the command without a verb."""
 
 
@@ -203,7 +203,7 @@ SETTINGS = (
         "NAME",
         "name of the mail server on page, pictures and messages; empty: the system's",
         _text,
-        (*PAINTERS, "check"),
+        (*PAINTERS, "check", "summary"),
     ),
     Setting(
         "language",
@@ -211,7 +211,7 @@ SETTINGS = (
         "LANGUAGE",
         f"language of page, pictures and messages: {' or '.join(languages())}",
         language,
-        (*PAINTERS, "check"),
+        (*PAINTERS, "check", "summary"),
         languages(),
     ),
     Setting(
@@ -238,7 +238,7 @@ SETTINGS = (
         "NAMES",
         "conditions to accept: NAME or NAME:SUBJECT, as failing:mx.example.org",
         _names,
-        ("", "check", *PAINTERS),
+        ("", "check", "summary", *PAINTERS),
     ),
     Setting(
         "tell",

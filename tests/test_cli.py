@@ -40,6 +40,7 @@ VERBS = [
     "report",
     "relays",
     "check",
+    "summary",
     "metrics",
     "explain",
     "doctor",

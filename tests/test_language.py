@@ -14,6 +14,7 @@ import dane_mailgraph
 from dane_mailgraph.answer import unprotected
 from dane_mailgraph.answer.conditions import CONDITIONS
 from dane_mailgraph.answer.figures import figures
+from dane_mailgraph.answer.summary import LINES
 from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
 from dane_mailgraph.postfix_warnings import WARNINGS
@@ -59,6 +60,9 @@ def texts_of_the_program() -> Iterator[str]:
     yield from (each.meaning for each in WARNINGS)
     yield from (row.next_step for row in CONDITIONS)
     yield from (row.number for row in CONDITIONS if row.number)
+    yield from (line.title for line in LINES)
+    yield from ("Servers that lost authentication",)
+    yield from ("Servers that are authenticated now and never were before",)
     yield from (
         "per minute",
         "per hour",

@@ -39,6 +39,7 @@ __all__ = [
     "relays",
     "report",
     "silence_accepted",
+    "summary",
     "trial_message",
     "unprotected",
     "without_names",

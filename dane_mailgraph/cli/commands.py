@@ -125,6 +125,19 @@ def check(settings: Config, options: argparse.Namespace) -> int:
     return found.level
 
 
+def summary(settings: Config, options: argparse.Namespace) -> None:
+    """Print the last whole week or month as a text to mail."""
+    from ..answer import summary
+
+    now, zone, language = int(time.time()), settings.time_zone, settings.language
+    with app.open_ledger(settings) as ledger:
+        found = app.judge(settings, ledger, now, language=language)
+        rrd = app.open_rrd(settings, ledger)
+        written = summary.summarize(rrd, ledger, now, options.period, zone, found)
+    text = summary.as_text(written, settings.host or app.hostname(), zone, language)
+    print("\n".join(map(printable, text.split("\n"))))
+
+
 def relays(settings: Config, options: argparse.Namespace) -> None:
     """Print one row a relay, of the whole days that a range touches."""
     from ..answer import relays

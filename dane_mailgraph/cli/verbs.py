@@ -201,6 +201,19 @@ VERBS: dict[str, Verb] = {
         error_status=3,
         bare="tell",
     ),
+    "summary": Verb(
+        "print the last whole week or month as a text to mail, with its change",
+        commands.summary,
+        (
+            _option(
+                "--period",
+                choices=("week", "month"),
+                default="week",
+                metavar="PERIOD",
+                help="week or month (default: week)",
+            ),
+        ),
+    ),
     "metrics": Verb("print counts and states in the Prometheus text format", commands.metrics),
     "explain": Verb(
         "read log lines and say of each what it counts as, or why it does not count",
