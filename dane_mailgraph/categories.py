@@ -261,6 +261,12 @@ CATEGORIES: tuple[Category, ...] = tuple(row for family in FAMILIES.values() for
 
 BY_KEY: dict[str, Category] = {row.key: row for row in CATEGORIES}
 
+TOLD_BY_FIELD = (BY_KEY["deliveries.dane"], BY_KEY["deliveries.half_dane"])
+"""What only the field `tls` of Postfix 3.11 tells: unknown, not 0, where no delivery carried it."""
+
+FIELD = "tls_field"
+"""The name under which the ledger remembers in which hours deliveries carried that field."""
+
 AUTHENTICATED_EVENTS = frozenset({BY_KEY["connections.verified"], BY_KEY["deliveries.half_dane"]})
 """What shows that a relay is authenticated. Half DANE has Trusted connections, so its deliveries
 tell; else connections do, because one may bring many recipients."""

@@ -7,10 +7,11 @@ from datetime import timezone
 from pathlib import Path
 
 import pytest
-from host import START, Host
+from host import START, Host, line, rfc3339
 from test_law import IGNORED, LATEST, SAMPLES, Sample, ids, samples
 
-from dane_mailgraph.categories import CATEGORIES
+from dane_mailgraph.answer.report import totals
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.forms import in_usual_form, usual
 from dane_mailgraph.peers import Relays
@@ -110,3 +111,41 @@ def test_an_interval_none_of_whose_lines_is_understood_is_unknown_and_not_zero(
     rows = list(host.rows())
     assert rows == [(START, 1), (START + 60, None), (START + 120, 1)]
     assert host.ledger.omitted()["not_understood"] == 2
+
+
+def test_omissions_and_read_seconds_are_of_the_range_that_is_asked_for(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.write(host.line(host.now).replace(" mx1 ", " mx1 x y "))
+    host.now += 2 * 3600
+    host.write(host.line(host.now))
+    host.collect()
+    host.now += 120
+    host.collect()
+
+    before = totals(host.store.rrd, host.ledger, START, START + 3600)
+    after = totals(host.store.rrd, host.ledger, START + 7200, START + 7260)
+    whole = totals(host.store.rrd, host.ledger, START, START + 7260)
+    assert [each.omitted["not_understood"] for each in (before, after, whole)] == [1, 0, 1]
+    assert (before.observed, after.observed) == (3600 - 60, 60)
+
+
+SENT = (
+    "2131521E14B: to=<u@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, "
+    "delays=0.1/0/0.9/0.2, {tls}dsn=2.0.0, status=sent (250 ok)"
+)
+
+
+@pytest.mark.parametrize(
+    ("tls", "dane", "half_dane"), [("", None, None), ("tls=may, ", 0, 0), ("tls=dane, ", 1, 0)]
+)
+def test_dane_is_unknown_where_no_delivery_says_its_level(
+    tmp_path: Path, tls: str, dane: int | None, half_dane: int | None
+) -> None:
+    host = Host(tmp_path)
+    host.write(line(rfc3339(host.now), SENT.format(tls=tls)))
+    host.now += 120
+    host.collect()
+
+    found = totals(host.store.rrd, host.ledger, START, START + 120).totals
+    keys = ("deliveries.dane", "deliveries.half_dane")
+    assert tuple(found[BY_KEY[key]] for key in keys) == (dane, half_dane)

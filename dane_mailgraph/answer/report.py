@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, FAMILIES, WHOLE, Category
+from ..categories import CATEGORIES, FAMILIES, TOLD_BY_FIELD, WHOLE, Category
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, Row, State, WarningCount, together
@@ -91,11 +91,19 @@ def _totals(rrd: RRD, ledger: Ledger, since: int, until: int, archive: int) -> R
             "or ask with --since for no earlier time."
         )
     whole = together(rows)
+    counts = dict(zip(CATEGORIES, whole.counts, strict=True))
     return Report(
         *(since, until, archive, last, whole.observed),
-        dict(zip(CATEGORIES, whole.counts, strict=True)),
+        counts if ledger.had_field(since, until) else _without_field(counts),
         _omitted(ledger, state, since, until),
     )
+
+
+def _without_field(counts: dict[Category, int | None]) -> dict[Category, int | None]:
+    """Return what is known of deliveries none of which carried the field `tls`."""
+    delivered = any(counts[each] for each in FAMILIES["deliveries"])
+    told = any(counts[each] for each in TOLD_BY_FIELD)
+    return counts | dict.fromkeys(TOLD_BY_FIELD) if delivered and not told else counts
 
 
 def _omitted(ledger: Ledger, state: State, since: int, until: int) -> dict[str, int]:
@@ -159,22 +167,26 @@ def _as_table(reports: Sequence[Report], zone: tzinfo | None, period: str) -> st
 
 
 def _plain(report: Report) -> dict[str, object]:
-    by_family = {
-        family: {row.name: report.totals[row] for row in rows} for family, rows in FAMILIES.items()
-    }
     about = report._asdict()
     del about["totals"], about["omitted"]
-    return about | by_family | {"omitted": report.omitted}
+    return about | _by_family(report) | {"omitted": report.omitted}
+
+
+def _by_family(report: Report) -> dict[str, dict[str, int | None]]:
+    return {
+        family: {row.name: report.totals[row] for row in rows} for family, rows in FAMILIES.items()
+    }
 
 
 def _as_csv(reports: Iterable[Report]) -> str:
-    """Write a line for each category; an unknown count is empty."""
+    """Write a line for each category and each omission; an unknown count is empty."""
     return csv_text(
         ("since", "until", "family", "category", "count"),
         (
-            (report.since, report.until, row.family, row.name, count)
+            (report.since, report.until, family, name, count)
             for report in reports
-            for row, count in report.totals.items()
+            for family, counts in (*_by_family(report).items(), ("omitted", report.omitted))
+            for name, count in counts.items()
         ),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
+from ..categories import FIELD
 from ..counts import Interval, connections, events
 from ..log import Clock, Source, WholeLines
 from ..omissions import NOTHING_OMITTED
@@ -239,13 +240,17 @@ class CountingRun:
 
     def _mark_not_understood(self, counted: set[int]) -> None:
         """Mark the intervals as lost of whose clients' lines none was understood."""
-        for start in sorted(self._tally.not_understood - counted):
-            self._ledger.mark_gap(Gap(start, start + self._rules.step))
+        for start, lines in sorted(self._tally.not_understood.items()):
+            self._hours[start - start % HOUR, "not_understood"] += lines
+            if start not in counted:
+                self._ledger.mark_gap(Gap(start, start + self._rules.step))
         self._tally.not_understood.clear()
 
     def _note_hours(self) -> None:
         """Put what is new of omissions and warnings into the hour of the newest line."""
         noted = self._omitted + Counter(self._tally.omitted)
+        noted[FIELD] = self._tally.with_field
+        del noted["not_understood"]  # of each of them the time is known
         noted.update({name: times for name, (times, _) in self._tally.warnings.items()})
         newest = self._now if self.newest is None else min(self.newest, self._now)
         for name, count in (noted - self._noted).items():

@@ -6,14 +6,14 @@ A label never holds a relay, a domain or an address: only the names of our table
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import tzinfo
 from typing import NamedTuple
 
 from .. import __version__
 from ..answer import lost_authentication
-from ..categories import CATEGORIES, Category
+from ..categories import CATEGORIES, TOLD_BY_FIELD, Category
 from ..errors import StoreError, reason
 from ..postfix_warnings import BY_NAME
 from ..store import Ledger, RelayTable, Row, totals
@@ -96,7 +96,10 @@ def current(ledger: Ledger, now: int, zone: tzinfo | None) -> Iterator[Sample]:
 def text(ledger: Ledger, now: int, zone: tzinfo | None) -> str:
     """Write all metrics in the Prometheus text format."""
     groups: dict[str, list[Sample]] = {}
-    for sample in (*counters(totals(ledger)), *current(ledger, now, zone)):
+    row = totals(ledger)
+    if not ledger.had_field(0, now + 1):
+        row = row._replace(counts=_without_field(row.counts))
+    for sample in (*counters(row), *current(ledger, now, zone)):
         groups.setdefault(sample.name, []).append(sample)
     lines = []
     for name, samples in groups.items():
@@ -104,6 +107,14 @@ def text(ledger: Ledger, now: int, zone: tzinfo | None) -> str:
         lines += [f"# HELP {PREFIX}{name} {HELP[name]}", f"# TYPE {PREFIX}{name} {kind}"]
         lines += [f"{PREFIX}{name}{_braces(each.labels)} {each.value}" for each in samples]
     return "\n".join(lines) + "\n"
+
+
+def _without_field(counts: Iterable[int | None]) -> tuple[int | None, ...]:
+    """Leave out what no delivery has told."""
+    return tuple(
+        (count or None) if category in TOLD_BY_FIELD else count
+        for category, count in zip(CATEGORIES, counts, strict=True)
+    )
 
 
 def _braces(labels: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from ..peers import Relays
 from ..times import MINUTE, day_of
 from . import handshake
 from .classify import Classifier
-from .clients import Clients, Fields, host_of, split_writer
+from .clients import ClientLine, Clients, Fields, host_of, split_writer
 from .days import OutcomesOfDay
 from .interruptions import interrupt, interruptions
 from .marks import Counted, Marks, Place
@@ -103,8 +103,10 @@ class Tally:
         self.first_new: int | None = None
         """When the first line of this log was written that had not been counted before."""
         self._omitted: Counter[str] = Counter()
-        self.not_understood: set[int] = set()
-        """Starts of the intervals in which a client's line has a head that is not understood."""
+        self.with_field = 0
+        """Pieces of log in which a delivery carried the field `tls`."""
+        self.not_understood: Counter[int] = Counter()
+        """Start of each interval -> how many of its clients' lines have an unknown head."""
 
     @property
     def omitted(self) -> Counter[str]:
@@ -162,13 +164,14 @@ class Tally:
         for times, text in map(handshake.unwrap, found.nameless):
             if handshake.summary(text):
                 self._omitted["nameless"] += times
+        self.with_field += any(map(_TLS_FIELD, found.lines))
         lost = self._count(found.lines, clock)
         for at in (heads.stamp_of(line, clock) for line in found.puzzling):
             if at is None:
                 lost += 1
             else:
                 self._omitted["not_understood"] += 1
-                self.not_understood.add(at - at % self._step)
+                self.not_understood[at - at % self._step] += 1
         return lost
 
     def _advance(self, at: int | None, clock: Clock) -> None:
@@ -306,6 +309,7 @@ class Tally:
 
 _STAMP_AND_WRITER = itemgetter(0, 1)
 _STAMP, _WRITER = itemgetter(0), itemgetter(1)
+_TLS_FIELD = itemgetter(ClientLine._fields.index("tls"))
 _COUNT_VECTOR = attrgetter("count_vector")
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..categories import CATEGORIES, Category
+from ..categories import CATEGORIES, FIELD, Category
 from ..counts import Interval
 from ..errors import BusyError, ConfigError, StoreError, reason
 from ..omissions import NOTHING_OMITTED
@@ -297,6 +297,10 @@ class Ledger:
                 until,
             )
         )
+
+    def had_field(self, since: int, until: int) -> bool:
+        """Whether deliveries of the hours that touch [since, until) carried the field `tls`."""
+        return FIELD in self.hours(since, until)
 
     def add_rhythm(self, days: Iterable[tuple[int, int, int]]) -> None:
         """Add days: a number like 20261124, its events, its longest pause in seconds."""
