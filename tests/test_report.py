@@ -243,7 +243,7 @@ def test_a_row_a_day_is_of_the_local_calendar_and_in_every_format(
     assert len(rows) == 4
     assert all(time.localtime(row["since"])[3:6] == (0, 0, 0) for row in rows[1:])
     lines = output(recent, capsys, *asked, "--format", "csv").splitlines()
-    assert len(lines) == 1 + 4 * len(CATEGORIES)
+    assert len(lines) == 1 + 4 * (len(CATEGORIES) + len(OMISSIONS))
     text = output(recent, capsys, *asked).splitlines()
     assert text[2].startswith(time.strftime("%Y-%m-%d", time.localtime(rows[0]["since"])))
     assert len(text) == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
@@ -167,15 +167,19 @@ def _as_table(reports: Sequence[Report], zone: tzinfo | None, period: str) -> st
 
 
 def _plain(report: Report) -> dict[str, object]:
-    about = report._asdict()
-    del about["totals"], about["omitted"]
-    return about | _by_family(report) | {"omitted": report.omitted}
-
-
-def _by_family(report: Report) -> dict[str, dict[str, int | None]]:
-    return {
+    by_family = {
         family: {row.name: report.totals[row] for row in rows} for family, rows in FAMILIES.items()
     }
+    about = report._asdict()
+    del about["totals"], about["omitted"]
+    return about | by_family | {"omitted": report.omitted}
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str, int | None]]:
+    for row, count in report.totals.items():
+        yield row.family, row.name, count
+    for name, lines in report.omitted.items():
+        yield "omitted", name, lines
 
 
 def _as_csv(reports: Iterable[Report]) -> str:
@@ -185,8 +189,7 @@ def _as_csv(reports: Iterable[Report]) -> str:
         (
             (report.since, report.until, family, name, count)
             for report in reports
-            for family, counts in (*_by_family(report).items(), ("omitted", report.omitted))
-            for name, count in counts.items()
+            for family, name, count in _rows(report)
         ),
     )
 
