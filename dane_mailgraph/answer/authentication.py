@@ -21,6 +21,9 @@ TOLD_FOR = 30 * DAY
 FORGOTTEN_AFTER = 35 * DAY
 """Seconds without a line after which a relay's loss is dropped."""
 
+_LOOKED_BACK = 150 * DAY
+"""Seconds of history that are read."""
+
 _MOST_DAYS = 60
 """Days of history that a relay is judged by: the newest on which it was seen."""
 
@@ -102,7 +105,8 @@ def lost_authentication(
     relays: RelayTable, now: int, zone: tzinfo | None
 ) -> tuple[LostAuthentication, ...]:
     """Return the relays that have lost authentication in the last 30 days, the latest first."""
-    return find_losses(relays.suspects(day_of(now - FORGOTTEN_AFTER, zone)), now)
+    since, history = (day_of(now - each, zone) for each in (FORGOTTEN_AFTER, _LOOKED_BACK))
+    return find_losses(relays.suspects(since, history), now)
 
 
 def find_losses(rows: Iterable[RelayDay], now: int) -> tuple[LostAuthentication, ...]:

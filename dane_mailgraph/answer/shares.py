@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from math import sqrt
 from typing import NamedTuple
 
@@ -70,7 +71,7 @@ def by_relay(rows: Iterable[tuple[str, int, int, int]]) -> Days:
 
 def fell(days: Days) -> Shift | None:
     """Return by how much the authenticated deliveries fell; None where they did not."""
-    sums = {count: _sums(days, count) for count in _WINDOWS}
+    sums = _sums(days)
     for each in map(_shift, _WINDOWS, sums.values()):
         if each.expected >= 3:
             if each.actual > _OVER * each.expected:
@@ -81,7 +82,7 @@ def fell(days: Days) -> Shift | None:
 
 def rose(days: Days) -> Shift | None:
     """Return by how much the deliveries of a kind rose; None where they did not."""
-    sums = {count: _sums(days, count) for count in _WINDOWS}
+    sums = _sums(days)
     for each in map(_shift, _WINDOWS, sums.values()):
         if each.deliveries >= 3:
             if each.actual - each.expected < _POINTS * each.deliveries:
@@ -90,18 +91,18 @@ def rose(days: Days) -> Shift | None:
     return _first(sums, sign=-1, part=0)
 
 
-def _sums(days: Days, count: int) -> list[_Sum]:
-    """Add up the newest days of each relay, and the 28 before."""
-    sums = []
+def _sums(days: Days) -> dict[int, list[_Sum]]:
+    """Add up the newest days of each relay, and the 28 before; number of days -> relays."""
+    sums: dict[int, list[_Sum]] = {count: [] for count in _WINDOWS}
     for of_relay in days.values():
-        n = x = n0 = x0 = 0
-        for ago, (deliveries, of_kind) in of_relay.items():
-            if ago < count:
-                n, x = n + deliveries, x + of_kind
-            elif ago < count + HISTORY:
-                n0, x0 = n0 + deliveries, x0 + of_kind
-        if n and n0 >= _LEAST_DELIVERIES:
-            sums.append(_Sum(n, x, n0, x0))
+        every = [of_relay.get(ago, (0, 0)) for ago in range(max(_WINDOWS) + HISTORY)]
+        n = list(accumulate((each for each, _ in every), initial=0))
+        x = list(accumulate((each for _, each in every), initial=0))
+        for count in _WINDOWS:
+            end = count + HISTORY
+            if n[count] and n[end] - n[count] >= _LEAST_DELIVERIES:
+                of_window = _Sum(n[count], x[count], n[end] - n[count], x[end] - x[count])
+                sums[count].append(of_window)
     return sums
 
 

@@ -191,16 +191,19 @@ class RelayTable:
         """Each relay's days from this one on, by relay and day."""
         return self._days("day >= ?", since)
 
-    def suspects(self, since: int) -> Iterator[RelayDay]:
-        """All days of the relays that were once authenticated, and not always from this day on."""
+    def suspects(self, since: int, history: int) -> Iterator[RelayDay]:
+        """The days of the relays that were once authenticated, and not always from `since` on.
+
+        Days before `history` are not looked at.
+        """
         good, bad = (
             " + ".join(sorted(each.data_source for each in some))
             for some in (AUTHENTICATED_EVENTS, UNAUTHENTICATED_EVENTS)
         )
         return self._days(
-            f"relay IN (SELECT relay FROM relays WHERE day >= ? AND {bad} > 0 "
-            f"INTERSECT SELECT relay FROM relays WHERE {good} > 0)",
-            since,
+            f"day >= ? AND relay IN (SELECT relay FROM relays WHERE day >= ? AND {bad} > 0 "
+            f"INTERSECT SELECT relay FROM relays WHERE day >= ? AND {good} > 0)",
+            *(history, since, history),
         )
 
     def failing(self, since: int, last_fail: int) -> Iterator[RelayDay]:
