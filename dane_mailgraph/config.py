@@ -238,7 +238,7 @@ SETTINGS = (
         "NAMES",
         "conditions to accept: NAME or NAME:SUBJECT, as failing:mx.example.org",
         _names,
-        ("", "check", "summary", *PAINTERS),
+        ("", "check", "summary", "metrics", *PAINTERS),
     ),
     Setting(
         "tell",

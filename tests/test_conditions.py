@@ -18,6 +18,7 @@ from dane_mailgraph.answer.shares import by_relay, fell, rose
 from dane_mailgraph.answer.silence import silence
 from dane_mailgraph.categories import BY_KEY
 from dane_mailgraph.counts import SinceGood
+from dane_mailgraph.fleet import metrics
 from dane_mailgraph.store import RelayDay
 
 DAY, HOUR, MINUTE = 86400, 3600, 60
@@ -296,6 +297,17 @@ def test_few_omissions_are_none(host: Host) -> None:
     host.now += DAY + HOUR
     log(host, TEXT)
     assert names(host) == []
+
+
+def test_metrics_say_the_level_of_each_condition_and_name_no_relay(host: Host) -> None:
+    log(host, TEXT)
+    log(host, OUR_OWN)
+    judgement = Judgement(tuple(found(host)), (LOST,))
+    text = metrics.text(host.ledger, host.now, judgement)
+
+    assert 'dane_mailgraph_condition{name="own_tls"} 2\n' in text
+    assert 'dane_mailgraph_condition{name="failing"} 0\n' in text
+    assert text.count("dane_mailgraph_condition{") == len(CONDITIONS)
 
 
 # ---- the table and what it says -------------------------------------------------------------

@@ -1,9 +1,9 @@
 """From store to answers."""
 
 from .attention import Unprotected, probe_command, unprotected
-from .authentication import lost_authentication
 from .conditions import (
     ALL_IS_WELL,
+    CONDITIONS,
     NAMES,
     Condition,
     Evidence,
@@ -18,6 +18,7 @@ from .telling import Message, after_telling, message, news, observe, trial_messa
 
 __all__ = [
     "ALL_IS_WELL",
+    "CONDITIONS",
     "NAMES",
     "Condition",
     "Evidence",
@@ -30,7 +31,6 @@ __all__ = [
     "check",
     "judge_conditions",
     "last_24_hours",
-    "lost_authentication",
     "message",
     "news",
     "observe",

@@ -198,7 +198,7 @@ def metrics(settings: Config, ledger: Ledger, now: int) -> str:
     """Return counts and states in the Prometheus text format."""
     from ..fleet import metrics  # most that count write no file of them
 
-    return metrics.text(ledger, now, settings.time_zone)
+    return metrics.text(ledger, now, judge(settings, ledger, now))
 
 
 def _publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
@@ -206,7 +206,9 @@ def _publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
     if settings.metrics_file:
         from ..fleet import metrics
 
-        metrics.write(settings.metrics_file, metrics.text(ledger, now, settings.time_zone))
+        metrics.write(
+            settings.metrics_file, metrics.text(ledger, now, judge(settings, ledger, now))
+        )
 
 
 # ---- what is new in the log -----------------------------------------------------------------

@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import tzinfo
 from typing import NamedTuple
 
 from .. import __version__
-from ..answer import lost_authentication
+from ..answer import CONDITIONS, Judgement
 from ..categories import CATEGORIES, TOLD_BY_FIELD, Category
 from ..errors import StoreError, reason
 from ..postfix_warnings import BY_NAME
@@ -46,6 +45,7 @@ HELP = {
     "counted_until_timestamp_seconds": "End of the newest interval in the counters.",
     "newest_line_timestamp_seconds": "When the newest line of the log was written.",
     "lost_authentication_relays": "Relays that lost authentication in the last 30 days.",
+    "condition": "0 where it does not hold, 1 warning, 2 critical; those accepted are 0.",
     "build_info": "The version of dane-mailgraph.",
 }
 """Name, without the prefix -> what it is. Names that end in `_total` are counters."""
@@ -76,7 +76,7 @@ def counters(row: Row) -> Iterator[Sample]:
             yield Sample(*metric_of(category), count)
 
 
-def current(ledger: Ledger, now: int, zone: tzinfo | None) -> Iterator[Sample]:
+def current(ledger: Ledger, found: Judgement) -> Iterator[Sample]:
     """Yield what is known only as it is now: gauges, and counters that have no intervals."""
     table, state = RelayTable(ledger), ledger.state
     warned = {each.name: each.times for each in table.warnings(0)}
@@ -88,18 +88,22 @@ def current(ledger: Ledger, now: int, zone: tzinfo | None) -> Iterator[Sample]:
         yield Sample("counted_until_timestamp_seconds", {}, state.rrd_until)
     if state.newest is not None:
         yield Sample("newest_line_timestamp_seconds", {}, state.newest)
-    lost = lost_authentication(table, now, zone)
-    yield Sample("lost_authentication_relays", {}, len(lost))
+    holding = (*found.conditions, *found.silenced)
+    lost = sum(each.name == "lost_authentication" for each in holding)
+    yield Sample("lost_authentication_relays", {}, lost)
+    for row in CONDITIONS:
+        levels = [int(each.level) for each in found.conditions if each.name == row.name]
+        yield Sample("condition", {"name": row.name}, max(levels, default=0))
     yield Sample("build_info", {"version": __version__}, 1)
 
 
-def text(ledger: Ledger, now: int, zone: tzinfo | None) -> str:
+def text(ledger: Ledger, now: int, found: Judgement) -> str:
     """Write all metrics in the Prometheus text format."""
     groups: dict[str, list[Sample]] = {}
     row = totals(ledger)
     if not ledger.had_field(0, now + 1):
         row = row._replace(counts=_without_field(row.counts))
-    for sample in (*counters(row), *current(ledger, now, zone)):
+    for sample in (*counters(row), *current(ledger, found)):
         groups.setdefault(sample.name, []).append(sample)
     lines = []
     for name, samples in groups.items():
