@@ -312,6 +312,49 @@ def test_lines_that_another_file_brought_first_do_not_count_again(host: Host) ->
     host.settles()
 
 
+@pytest.mark.parametrize("lost", [20_000, 19_951, 350, 1, 64_700])
+@pytest.mark.parametrize("zeros", [0, 1, 5000])
+@pytest.mark.parametrize("seen", [True, False], ids=["the cut was seen", "written on at once"])
+@pytest.mark.parametrize("later", [0, 300])
+def test_a_log_that_lost_its_end_in_a_power_cut_is_not_counted_again(
+    host: Host, lost: int, zeros: int, seen: bool, later: int
+) -> None:
+    host.connect(400)
+    host.collect()
+    size = host.log.stat().st_size
+    assert size > 64_700
+    os.truncate(host.log, size - lost)
+    os.truncate(host.log, size - lost + zeros)
+    host.now += 5
+    os.utime(host.log, (host.now, host.now))
+    if seen:
+        assert host.collect().gaps
+    host.connect(3)
+    step = host.collect()
+    host.now += later
+    host.connect(2)
+    host.collect()
+    host.restart()
+    host.connect()
+
+    assert step.counted == 3
+    assert step.gaps or seen
+    host.now += 3 * MINUTE
+    host.collect()
+    assert host.counted == dict(host.truth)
+
+
+def test_a_power_cut_between_two_lines_and_all_in_one_second(host: Host) -> None:
+    lines = [host.lines(at=START) for _ in range(400)]
+    host.write("".join(lines))
+    host.collect()
+    os.truncate(host.log, len("".join(lines[:300])))
+    host.connect(3)
+
+    assert host.collect().counted == 3
+    host.settles()
+
+
 def test_a_rotated_file_that_begins_later_than_the_log_is_imported_too(host: Host) -> None:
     host.connect(2, at=START)
     rotated = host.log.with_name("mail.log.1")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..log import Clock, Piece, Source
+from functools import partial
+
+from ..log import Clock, Piece, Source, forms, heads
 from ..postfix import Counted, Sessions, marks_of
 from ..store import Ledger, State
 from ..times import MINUTE
@@ -69,11 +71,15 @@ def _collect(
             newest = read_at if newest is None else newest
             known = max(newest, known_until(newest, read_at)) if places else None
             clock = Clock(rules.zone, piece.latest, previous=None if changed else known)
-            for _ in run.count_blocks(piece.blocks, clock, counted=counted):
+            again = counted
+            if piece.is_cut and not piece.go_on(partial(_time_of, clock), newest):
+                again = counted or Counted(marks_of(state.hosts))
+            for _ in run.count_blocks(piece.blocks, clock, counted=again):
                 pass
             newest_read = max(newest_read, run.newest or 0)
             if piece.lines_lost and known is not None:
-                run.mark_gap(known, min(now if run.first is None else run.first, now) + 1)
+                first = run.first_new if again else run.first
+                run.mark_gap(known, min(now if first is None else first, now) + 1)
             elif not places and run.first is not None:
                 run.mark_gap_before(run.first)
         if ledger.state.newest is not None:
@@ -85,6 +91,10 @@ def _collect(
         result = run.close()
     log.after_commit(pieces[-1].position)
     return result._replace(notices=tuple(each for piece in pieces for each in piece.notices))
+
+
+def _time_of(clock: Clock, line: bytes) -> int | None:
+    return heads.stamp_of(forms.usual(line), clock)
 
 
 def _is_due(state: State, step: int, now: int) -> bool:

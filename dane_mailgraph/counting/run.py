@@ -116,7 +116,7 @@ class CountingRun:
                 self._flush()
             yield block, end, blocks.consumed - end
         self._flush()
-        self._omitted["unreadable"] += blocks.long_lines
+        self._omitted["unreadable"] += blocks.long_lines + blocks.zeros
         self._read += blocks.consumed - before
         if self.newest is not None:
             state = self._ledger.state

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 LONGEST = 1 << 18
 """Bytes of a block. A longer line is skipped: Postfix cuts its text at 2000 (MSG_SYSLOG_RECLEN)."""
+
+
+_ZEROS = b"\0\0"
+"""UTF-16 holds single ones."""
+
+_RUN_OF_ZEROS = re.compile(rb"\0{2,}")
 
 
 class WholeLines(Protocol):
@@ -22,6 +29,10 @@ class WholeLines(Protocol):
     @property
     def long_lines(self) -> int:
         """Lines skipped for their length so far."""
+
+    @property
+    def zeros(self) -> int:
+        """Runs of zeros so far, which stand where lines were lost."""
 
     @property
     def follows_gap(self) -> bool:
@@ -52,6 +63,8 @@ class Blocks:
         """`consumed` ends inside a line that is longer than a block."""
         self.long_lines = 0
         """Lines skipped for their length so far."""
+        self.zeros = 0
+        """Runs of zeros so far, as a file system leaves them where it lost what was written."""
         self.unfinished = b""
         """What follows the last newline and was left unread."""
         self.follows_gap = follows_gap
@@ -62,6 +75,8 @@ class Blocks:
         view = memoryview(block)
         have = 0
         while got := self._readinto(view[have:]):
+            if block.find(_ZEROS, have, have + got) >= 0:
+                self._end_lines_at_zeros(block, have, have + got)
             have += got
             if self.in_long_line:
                 begin = block.find(b"\n", 0, have) + 1
@@ -84,6 +99,13 @@ class Blocks:
             yield block, have + 1
         else:
             self.unfinished = bytes(view[:have])
+
+    def _end_lines_at_zeros(self, block: bytearray, begin: int, end: int) -> None:
+        """Make runs of zeros empty lines, so that the line behind them is whole."""
+        runs = list(_RUN_OF_ZEROS.finditer(block, begin, end))
+        self.zeros += len(runs)
+        for run in runs:
+            block[run.start() : run.end()] = b"\n" * (run.end() - run.start())
 
     def _shift(self, view: memoryview, skipped: int, have: int) -> int:
         """Drop the first bytes of the buffer; how many it has then."""

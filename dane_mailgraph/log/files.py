@@ -176,6 +176,15 @@ class LogFile:
         self.begin = begin
         return True
 
+    def current_size(self) -> int:
+        """Return its bytes at this moment."""
+        return os.fstat(self._raw.fileno()).st_size
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """Return bytes of the file itself, wherever it is being read."""
+        with source_errors(self.name):
+            return os.pread(self._raw.fileno(), size, offset)
+
     @property
     def taken(self) -> int:
         """How many bytes of the file itself have been read."""

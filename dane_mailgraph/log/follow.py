@@ -16,7 +16,7 @@ from .files import Content, DamagedError, Head, LogFile, open_log, source_errors
 from .hint import OffsetFile
 from .order import TIME_LAG, Reading, Step, reading_order, readings
 from .piece import FilePiece
-from .position import LINGER, Bookmark, Position, bookmark
+from .position import LINGER, Bookmark, Position, bookmark, has_lost_its_end
 from .rotation import File, beside
 from .source import Look
 
@@ -91,6 +91,8 @@ class FollowedFile:
         self._offset_file = OffsetFile(self.path, state_dir)
         self._sight: _Sight | None = None
         """What was there when the files were opened."""
+        self._cut: dict[Position, Position] = {}
+        """Positions behind the end of a file that was cut -> its beginning."""
         self._last: tuple[_Sight, Bookmark, list[bool]] | None = None
         """The last reading: what was there, the bookmark after it, and what lingered."""
 
@@ -149,6 +151,7 @@ class FollowedFile:
                 return
             last = positions[-1]
             order, logs = self._settled(stack, positions, now, read_at)
+            last = self._cut.get(last, last)
             plan = readings(order, last, os.path.realpath(self.path), now)
             # Of a log without a whole line nothing was read: the line may go on in a new file.
             waiting = b"" if last.length else last.line_start.encode("latin-1")
@@ -159,7 +162,8 @@ class FollowedFile:
                 if log is None:
                     lost |= not step.was_rotated
                     continue
-                piece = FilePiece(log, reading, line_start, follows_gap=lost)
+                is_cut = reading.position is not None and reading.position in self._cut.values()
+                piece = FilePiece(log, reading, line_start, follows_gap=lost, is_cut=is_cut)
                 yield piece
                 line_start, lost = piece.unfinished_line() if reading.goes_on else b"", False
 
@@ -174,6 +178,7 @@ class FollowedFile:
         """Return the bookmark after these pieces have been read."""
         assert self._sight
         *rotated, live = read
+        positions = self._uncut(positions)
         new = {piece.reading.position: piece.position for piece in rotated}
         before = (
             [new.get(position, position) for position in positions[:-1]]
@@ -235,10 +240,11 @@ class FollowedFile:
     ) -> tuple[list[Step], list[LogFile | None]]:
         live = _Candidate(File(self.path, *sight.live, rotated=False, number=None))
         live_log = live.open(stack)
+        self._look_for_cuts(live_log, sight.beside, positions)
         order = reading_order(
             live,
             [_Candidate(each) for each in sight.beside],
-            positions,
+            self._uncut(positions),
             self._offset_file.rotated_path,
             read_at=read_at,
             now=now,
@@ -248,6 +254,33 @@ class FollowedFile:
             candidate = step.candidate
             logs.append(candidate.open(stack) if isinstance(candidate, _Candidate) else None)
         return order, [*logs, live_log]
+
+    def _look_for_cuts(self, live_log: LogFile, files: list[File], positions: Bookmark) -> None:
+        """Find the files that have lost their end; each is to be read from its beginning."""
+        self._cut = {}
+        paths = {each.inode: each for each in files if not each.compressed}
+        for position in positions:
+            file = paths.get(position.inode)
+            with suppress(SourceError), ExitStack() as stack:
+                if position.inode == live_log.inode.number:
+                    log = live_log
+                elif file and file.size != position.offset and not position.finished:
+                    log = stack.enter_context(open_log(file.path))
+                else:
+                    continue
+                if has_lost_its_end(log, position):
+                    self._cut[position] = position._replace(
+                        offset=0,
+                        **Head.of(log.begin)._asdict(),
+                        in_long_line=False,
+                        line_start="",
+                        stub=0,
+                        tail=0,
+                    )
+
+    def _uncut(self, positions: Bookmark) -> Bookmark:
+        """These positions, with the beginnings of files that were cut."""
+        return tuple(self._cut.get(each, each) for each in positions)
 
     def _rotated_before(self, live: Position, now: int) -> list[Position]:
         """Return the ends of the files that were rotated before the first reading.

@@ -72,7 +72,7 @@ class Position(NamedTuple):
 class _Blocks:
     """The lines of a piece: see `blocks.WholeLines`."""
 
-    long_lines = 0
+    long_lines = zeros = 0
 
     def __init__(self, lines: Iterator[bytes], alive: Callable[[], None]) -> None:
         """`lines` end with a newline and are shorter than a block, or are `_GAP`."""
@@ -101,6 +101,13 @@ class _Blocks:
 
 class JournalPiece:
     """The entries after a position."""
+
+    is_cut = False
+    """A journal begins anew where it was damaged."""
+
+    def go_on(self, time_of: Callable[[bytes], int | None], newest: int) -> bool:
+        """Return True: nothing of it is read again."""
+        return True
 
     def __init__(self, journal: Journal, after: Position | None, now: int) -> None:
         self.latest = now

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import SourceError
 from .blocks import Blocks
+from .cut import find_cut
 from .files import Head, LogFile
 from .forms import begins_line
 from .order import Reading
-from .position import Position
+from .position import Position, checksums
 from .prefixed import Prefixed
 
 
@@ -17,25 +18,40 @@ class FilePiece:
     """A file of the log, open to be read on from its position."""
 
     notices: Sequence[str] = ()
-    """What the operator is to know of the reading; nothing for a file."""
+    """What the operator is to know of the reading, in sentences."""
 
     def __init__(
-        self, log: LogFile, reading: Reading, line_start: bytes = b"", *, follows_gap: bool = False
+        self,
+        log: LogFile,
+        reading: Reading,
+        line_start: bytes = b"",
+        *,
+        follows_gap: bool = False,
+        is_cut: bool = False,
     ) -> None:
         """`line_start` is the start of its first line, from the end of the file before.
 
-        `follows_gap` says that lines before it cannot be found.
+        `follows_gap` says that lines before it cannot be found, `is_cut` that its own end was lost.
         """
+        self.is_cut = is_cut
+        """It is read again from its beginning, unless `go_on` finds where new lines begin."""
         self.reading = reading
         self.latest = reading.latest
         """When its last line can have been written, in epoch seconds."""
-        self.lines_lost = follows_gap
+        self.lines_lost = follows_gap or is_cut
         """Lines between the bookmark and this file cannot be found."""
         position = reading.position
         self._log = log
+        self._checksums = (position.stub, position.tail) if position else (0, 0)
         self._finished = reading.to_the_end and log.compressed
         self._offset = position.offset if position else 0
         log.skip(self._offset)
+        self._follows_gap = follows_gap or is_cut
+        if is_cut:
+            self.notices = (
+                f"{log.name} has lost its end, as in a power cut: counting goes on behind that; "
+                "look at the disk and at what the syslog daemon syncs.",
+            )
         self._line_start = line_start or (
             position.line_start.encode("latin-1") if position else b""
         )
@@ -45,8 +61,24 @@ class FilePiece:
             Prefixed(self._line_start, log).readinto,
             in_long_line=position.in_long_line if position else False,
             to_the_end=reading.to_the_end,
-            follows_gap=follows_gap,
+            follows_gap=self._follows_gap,
         )
+
+    def go_on(self, time_of: Callable[[bytes], int | None], newest: int) -> bool:
+        """Go to where new lines begin behind a torn one; return whether it was found.
+
+        Call it before reading; the lines that have been counted are from `newest` or older.
+        """
+        offset = find_cut(self._log, time_of, newest)
+        if offset is None:
+            return False
+        self._log.skip(offset)
+        self._offset = offset
+        self._line_start = b""
+        self.blocks = Blocks(
+            self._log.readinto, to_the_end=self.reading.to_the_end, follows_gap=True
+        )
+        return True
 
     def unfinished_line(self) -> bytes:
         """Finish it, and return the start of its last line, which goes on in the next file."""
@@ -55,7 +87,9 @@ class FilePiece:
 
     def check(self) -> None:
         """Raise SourceError where the file was truncated while it was read; call it after that."""
-        if not self._log.is_intact(self.position.offset):
+        offset = self.position.offset
+        self._checksums = checksums(self._log, offset)
+        if not self._log.is_intact(offset):
             raise SourceError(
                 f"{self._log.name} was truncated while it was read; the next reading counts it."
             )
@@ -78,4 +112,5 @@ class FilePiece:
             replaced_at,
             self._finished,
             self._log.inode.generation,
+            *self._checksums,
         )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, NamedTuple
 
-from .files import Content, Head
+from .files import Content, Head, LogFile
 from .inode import Inode
 
 LINGER = 3600
 """Seconds for which an unfinished last line of a rotated file may still be finished."""
+
+
+STUB = 64
+"""Bytes in which the first line's stamp, host and process stand."""
+
+TAIL = 256
+"""Bytes before the offset by which a log is recognized that was cut and written on."""
 
 
 class Position(NamedTuple):
@@ -31,6 +39,10 @@ class Position(NamedTuple):
     """It has been read to its end for good; it is kept so that it is not read again."""
     generation: int = 0
     """Of its inode: see `inode.Inode`."""
+    stub: int = 0
+    """Checksum of its first `STUB` bytes, or 0: it is recognized when little is left of it."""
+    tail: int = 0
+    """Checksum of the `TAIL` bytes before the offset, or 0."""
 
     @property
     def head(self) -> Head:
@@ -54,6 +66,29 @@ def bookmark(stored: Any) -> Bookmark:
 def is_at(content: Content, position: Position) -> bool:
     """Return whether a file is the very one of this position, whatever it holds now."""
     return content.inode.may_be(Inode(position.inode, position.generation))
+
+
+def checksums(log: LogFile, offset: int) -> tuple[int, int]:
+    """Return `stub` and `tail` of the position at this byte."""
+    if log.compressed or not log.is_regular or offset < TAIL:
+        return 0, 0
+    return zlib.crc32(log.begin[:STUB]), zlib.crc32(log.bytes_at(offset - TAIL, TAIL))
+
+
+def has_lost_its_end(log: LogFile, position: Position) -> bool:
+    """Return whether a log is the very one of this position, but what had been read is not there.
+
+    It is shorter, or goes on differently: it was cut, as by a power cut.
+    """
+    if not (position.tail and is_at(log.content, position)):
+        return False
+    begin = log.begin[: position.length]
+    is_same = (
+        position.head.begins(begin)
+        if len(begin) == position.length
+        else len(begin) >= STUB and zlib.crc32(begin[:STUB]) == position.stub
+    )
+    return is_same and checksums(log, position.offset)[1] != position.tail
 
 
 def holds(content: Content, position: Position) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .blocks import WholeLines
@@ -44,6 +44,16 @@ class Piece(Protocol):
     @property
     def position(self) -> Any:
         """How far it has been read by now."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it has lost its end, so that it is read again from its beginning."""
+
+    def go_on(self, time_of: Callable[[bytes], int | None], newest: int, /) -> bool:
+        """Go to where new lines begin in a piece that is cut; return whether that was found.
+
+        The lines that have been counted are from the epoch second `newest` or older.
+        """
 
 
 class Source(Protocol):
