@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +21,6 @@ _NAME = "dane-mailgraph"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.umask(0o022)  # a store and a page have the same modes, whoever made them
     open_streams()
     given = sys.argv[1:] if arguments is None else arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,8 +69,12 @@ def printable(text: str) -> str:
 def output_error(error: OSError) -> StoreError:
     """Return the error that says which file cannot be read or written.
 
-    Without a file name it is standard output.
+    Without a file name it is standard output. If its reader has gone away, end by SIGPIPE as other
+    programs do; elsewhere the signal is ignored, because messengers and servers go away too.
     """
+    if isinstance(error, BrokenPipeError) and not error.filename:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGPIPE)
     if error.filename:
         return StoreError(
             f"{error.filename} cannot be read or written: {reason(error)}; look at the file and "
