@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import quopri
 import re
 import subprocess
 import time
@@ -480,6 +481,53 @@ def test_the_timer_draws_at_low_priority(running: Box) -> None:
         "runuser", "-u", "nobody", "--", "cat", "/var/cache/dane-mailgraph/index.html"
     ).stdout.startswith("<!")
     assert "rror" not in running.journal(RENDER)
+
+
+MAILBOX = """
+import socketserver
+
+class Session(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"220 box\\r\\n")
+        while words := self.rfile.readline().strip():
+            if words.upper() == b"DATA":
+                self.wfile.write(b"354 go\\r\\n")
+                content = b"".join(iter(self.rfile.readline, b".\\r\\n"))
+                open("/run/mail", "wb").write(content)
+            self.wfile.write(b"250 ok\\r\\n")
+
+socketserver.TCPServer(("127.0.0.1", 2525), Session).serve_forever()
+"""
+
+
+def test_the_check_hands_its_mail_to_this_machine_and_reaches_no_log(running: Box) -> None:
+    conf, mail = running / "/etc/dane-mailgraph.conf", running / "/run/mail"
+    kept = conf.read_text()
+    conf.write_text("tell = mail:postmaster@example.org via 127.0.0.1:2525\n")
+    (running / "/usr/local/bin/mailbox.py").write_text(MAILBOX)
+    listener = "mailbox.service"
+    running.run(
+        "systemd-run", f"--unit={listener}", "/usr/bin/python3", "/usr/local/bin/mailbox.py"
+    )
+    with open(running / LOG, "a", encoding="ascii") as log:
+        log.write("no time in this line\n" * 2000)
+    connect(running)
+    counted(running, max(verified(running), 1))
+    drop_in(running, f"ExecStartPre=/bin/sh -xc 'cat {LOG}; echo $$?'", unit=CHECK)
+    try:
+        for _ in range(2):
+            running.run("systemctl", "start", CHECK, check=False)
+            said = running.journal(CHECK)
+            assert running.show(CHECK, "Result") == "success", said
+        until(mail.exists, f"no mail comes: {said}")
+        assert re.findall(r"^\d$", said, re.MULTILINE)[-1:] == ["1"], said
+    finally:
+        conf.write_text(kept)
+        running.run("systemctl", "stop", listener, check=False)
+    assert (
+        "lines of the last 24 hours were not counted"
+        in quopri.decodestring(mail.read_bytes()).decode()
+    )
 
 
 def test_who_draws_reads_the_counts_and_can_neither_change_them_nor_read_the_log(

@@ -7,6 +7,7 @@ import smtplib
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -15,7 +16,7 @@ from email.utils import formatdate, make_msgid
 from ..answer import Message
 from ..errors import TellError, reason
 from ..messenger import Messenger
-from .terminal import printable
+from .terminal import printable, tell
 
 _TIMEOUT = 60
 """Seconds."""
@@ -63,16 +64,36 @@ def _mail(to: Messenger, message: Message, host: str, now: int) -> None:
         mail["Date"], mail["Message-ID"] = formatdate(now), make_msgid(domain=domain)
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text, cte="quoted-printable")
-        with smtplib.SMTP(to.server, to.port, local_hostname=domain, timeout=_TIMEOUT) as smtp:
+        smtp = smtplib.SMTP(to.server, to.port, local_hostname=domain, timeout=_TIMEOUT)
+        try:
             refused = smtp.send_message(mail, sender.addr_spec, to.to)
+        finally:
+            # The mail is sent or not, whatever the server says to QUIT.
+            with suppress(OSError, smtplib.SMTPException):
+                smtp.quit()
     except (OSError, smtplib.SMTPException, ValueError) as error:
-        why = printable(" ".join(reason(error).split()))
+        why = printable(" ".join(_said(error).split()).rstrip("."))
         raise TellError(
             f"The mail to {', '.join(to.to)} cannot be handed to {place}: {why}; see whether "
             "Postfix listens there, and what it logs."
         ) from error
     if refused:
-        raise TellError(f"{place} refuses {', '.join(refused)}; look at `tell`.")
+        # An error would have the others told again by each check.
+        tell(f"{place} refuses mail to {', '.join(refused)}; look at the setting `tell`.")
+
+
+def _said(error: Exception) -> str:
+    """Return what the server answered, or the system says."""
+    answers: list[tuple[int, bytes | str]] = []
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        answers += error.recipients.values()
+    elif isinstance(error, smtplib.SMTPResponseException):
+        answers += [(error.smtp_code, error.smtp_error)]
+    texts = (
+        f"{code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"
+        for code, text in answers
+    )
+    return ", ".join(dict.fromkeys(texts)) or reason(error)
 
 
 def _domain(host: str) -> str:
