@@ -275,6 +275,9 @@ def test_many_that_are_lost_at_once_are_each_named_and_point_at_our_own_resolver
     assert [each.subject for each in lost] == [f"mx{n}.example.org" for n in range(6)]
     assert all(each.level is Level.CRITICAL for each in lost)
     assert all("your own resolver" in each.next_step for each in lost)
+    assert as_plugin(Judgement(tuple(lost)), {}).startswith(
+        "CRITICAL - Servers that are not authenticated any more: 6. Look at your own resolver"
+    )
 
 
 def test_an_rrd_that_is_gone_is_found(host: Host) -> None:
@@ -315,6 +318,24 @@ def test_metrics_say_the_level_of_each_condition_and_name_no_relay(host: Host) -
 
 def test_each_condition_has_one_row() -> None:
     assert len({row.name for row in CONDITIONS}) == len(CONDITIONS)
+
+
+def test_mail_that_goes_unencrypted_now_is_said_to(host: Host) -> None:
+    sent = (
+        "2CE5121E153: to=<s@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, "
+        "delays=0/0/1/0, tls=may:none, dsn=2.0.0, status=sent (250 ok)"
+    )
+    for _ in range(3):
+        log(host, *[TEXT] * 4)
+        host.now += DAY
+    for _ in range(4):
+        log(host, sent)
+        host.now += HOUR
+
+    (one,) = found(host, "lost_authentication")
+    assert one.level is Level.CRITICAL
+    assert one.text.startswith("Mail to mx.example.org has gone unencrypted since ")
+    assert "0 of 4 times it was authenticated; before, 12 of 12 on 3 days." in one.text
 
 
 LOST = Condition("failing", "a|b", Level.WARNING, START, "Mail to a|b\nfails.", "Look.")

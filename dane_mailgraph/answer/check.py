@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..categories import FAMILIES, HANDSHAKES
 from ..store import Ledger
 from ..times import DAY
-from .conditions import Judgement
+from .conditions import Judgement, condensed
 
 _TEXTS = 3
 """Conditions whose sentences stand in the one line."""
@@ -52,8 +52,9 @@ def as_json(found: Judgement, figures: Mapping[str, int]) -> str:
 def _text(found: Judgement) -> str:
     """Write what holds in one line, and how many more conditions hold."""
     if found.conditions:
-        texts = [each.text for each in found.conditions[:_TEXTS]]
-        more = len(found.conditions) - _TEXTS
+        conditions = condensed(found.conditions, _TEXTS)
+        texts = [each.text for each in conditions[:_TEXTS]]
+        more = len(conditions) - _TEXTS
         texts += [f"{more} more: see `dane-mailgraph`."] if more > 0 else []
     else:
         texts = ["All is well."]

@@ -308,20 +308,31 @@ def _lost_authentication(seen: Evidence) -> Iterator[_Finding]:
     failed, is_ours = {each.relay for each in seen.failing}, _most_are_lost(seen)
     for each in seen.lost:
         is_critical = is_ours or each.relay in failed or each.is_plaintext
+        values = {
+            "relay": each.relay,
+            "time": seen.time(each.since),
+            "good": seen.number(each.good),
+            "of": seen.number(each.of),
+            "good_before": seen.number(each.good_before),
+            "of_before": seen.number(each.of_before),
+            "days": seen.number(each.days),
+        }
+        if each.is_plaintext:
+            text = seen.say(
+                "Mail to {relay} has gone unencrypted since {time}: {good} of {of} times it was "
+                "authenticated; before, {good_before} of {of_before} on {days} days.",
+                **values,
+            )
+        else:
+            text = seen.say(
+                "{relay} has not been authenticated since {time}: {good} of {of} connections; "
+                "before, {good_before} of {of_before} on {days} days.",
+                **values,
+            )
         yield _Finding(
             Level.CRITICAL if is_critical else Level.WARNING,
             each.since,
-            seen.say(
-                "{relay} has not been authenticated since {time}: {good} of {of} connections; "
-                "before, {good_before} of {of_before} on {days} days.",
-                relay=each.relay,
-                time=seen.time(each.since),
-                good=seen.number(each.good),
-                of=seen.number(each.of),
-                good_before=seen.number(each.good_before),
-                of_before=seen.number(each.of_before),
-                days=seen.number(each.days),
-            ),
+            text,
             each.relay,
             _look_here_first(seen) if is_ours else None,
         )
@@ -504,6 +515,27 @@ class Judgement(NamedTuple):
 
 
 ALL_IS_WELL = Judgement(())
+
+
+def condensed(conditions: Iterable[Condition], most: int) -> list[Condition]:
+    """Return one condition, with their number, for more than `most` of one name; in English.
+
+    Where all of them have one next step, it is in the text.
+    """
+    by_name: dict[str, list[Condition]] = {}
+    for each in conditions:
+        by_name.setdefault(each.name, []).append(each)
+    result = []
+    for some in by_name.values():
+        if len(some) > most:
+            (one,) = without_names(some, ENGLISH)
+            steps = {each.next_step for each in some}
+            result.append(
+                one._replace(text=" ".join([one.text, *(steps if len(steps) == 1 else ())]))
+            )
+        else:
+            result += some
+    return result
 
 
 def without_names(conditions: Iterable[Condition], language: Language) -> tuple[Condition, ...]:
