@@ -13,7 +13,7 @@ from datetime import tzinfo
 
 from ..config import Config, as_file, load
 from ..counting import TOLERANCE, Result, remarks
-from ..errors import MailgraphError, StoreError, UsageError
+from ..errors import MailgraphError, SourceError, StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
 from ..omissions import OMISSIONS
 from ..store import RelayTable
@@ -73,7 +73,7 @@ def collect(settings: Config, options: argparse.Namespace) -> None:
             print(f"newest line {format_time(newest, settings.time_zone, seconds=True)}, {ago} ago")
 
 
-def import_(settings: Config, options: argparse.Namespace) -> None:
+def import_(settings: Config, options: argparse.Namespace) -> int:
     """Count whole logs, plain or compressed, in any order."""
     with app.lock(settings):
         count = app.rebuild if options.rebuild else app.import_logs
@@ -81,6 +81,9 @@ def import_(settings: Config, options: argparse.Namespace) -> None:
     for sentence in remarks(result, settings.time_zone):
         tell(sentence)
     print(_counted(result))
+    for refused in result.refused:
+        tell(f"{refused}.")
+    return SourceError.status if result.refused else 0
 
 
 def render(settings: Config, options: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from ..log import (
     heads,
     holds,
     is_at,
+    looks,
     open_log,
 )
 from ..postfix import Counted, marks_of
@@ -73,14 +74,22 @@ class Import:
                 for path, file in files
                 if not is_rrd(file.begin)
             ]
+            what_else = {part: _what_else(part) for part in parts}
+            parts = [part for part in parts if not what_else[part]]
             # Its name may be another file's before it is read: the open one is the log.
             self._live_log = next((log for _, log in files if self._live.is_at(log)), None)
             parts.sort(key=lambda part: (part.first, part.log is self._live_log, part.log.name))
             with self._ledger.transaction():
                 carried = [carry(path, self._ledger, self._rules.step, self._now) for path in rrds]
                 result = self._count_parts(parts)
+        for part in parts:
+            if part.log.begin and not part.is_of_postfix:
+                what_else[part] = looks.not_of_postfix(part.log.begin)
+        refused = tuple(f"{part.log.name} {what}" for part, what in what_else.items() if what)
         connections = sum(each.connections for each in carried)
-        return result._replace(counted=result.counted + connections, carried=tuple(carried))
+        return result._replace(
+            counted=result.counted + connections, carried=tuple(carried), refused=refused
+        )
 
     def _count_parts(self, parts: list[Part]) -> Result:
         run = CountingRun(self._ledger, self._rules, self._now)
@@ -94,7 +103,9 @@ class Import:
             if not run.continues(part.first):
                 run.forget_sessions()
             known = part.known(before, later)
+            part.is_of_postfix = known > 0
             for block, end, begin in self._blocks(part, known, run):
+                part.is_of_postfix = part.is_of_postfix or looks.holds_postfix(block, end)
                 for each in later:
                     each.look(part, run.newest, block, end, known + begin)
                 self._progress(logs)
@@ -116,6 +127,7 @@ class Import:
         if last and is_at(log.content, last) and holds(log.content, last):
             # The next reading of the live log counts what is behind it, even if it is renamed now.
             run.skip(Blocks(_limited(log.readinto, last.offset)), clock)
+            part.is_of_postfix = True
         elif not isinstance(live, FollowedFile) or log is not self._live_log:
             log.skip(known)
             blocks = Blocks(log.readinto, to_the_end=True)
@@ -157,6 +169,21 @@ class Import:
         clock = self._clock(log)
         times = (heads.stamp_of(forms.usual(line), clock) for line in log.begin.split(b"\n"))
         return next((at for at in times if at is not None), float("inf"))
+
+
+def _what_else(part: Part) -> str:
+    """Return what a file is that is no log of Postfix's, and what to do; nothing for a log.
+
+    A pipe can be read once, so it is known only when it has been counted.
+    """
+    log = part.log
+    what = looks.no_log(log.begin)
+    if what or not log.is_regular or not log.begin or part.path == "-":
+        return what
+    with open_log(part.path, named=True) as again:
+        blocks = Blocks(again.readinto, to_the_end=True)
+        is_of_postfix = any(looks.holds_postfix(block, end) for block, end in blocks)
+    return "" if is_of_postfix else looks.not_of_postfix(log.begin)
 
 
 def _limited(

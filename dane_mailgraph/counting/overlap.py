@@ -35,11 +35,13 @@ class Part:
         self.log, self.first = log, first
         self.newest: int | None = None
         """When its newest line was written; None before it is counted, or with no new line."""
+        self.is_of_postfix = False
+        """It holds a line of Postfix's."""
         self.size = 0
         """Bytes from its beginning that are counted, of it or of logs that it repeats."""
         host = _HOST.search(log.begin)
         self._host = host[1] if host else None
-        self._path = path
+        self.path = path
         again = log.is_regular and path != "-"
         self._line = log.begin[: log.begin.find(b"\n") + 1] if again else b""
         self._places: dict[Part, int] = {}
@@ -97,7 +99,7 @@ class Part:
         # If logs follow each other within a second, the earlier may hold the later's first line.
         if place is None or earlier.newest is None or earlier.newest <= self.first:
             return 0
-        return _same(earlier._path, place, earlier.size, self._path)
+        return _same(earlier.path, place, earlier.size, self.path)
 
     def overlap(self, before: list[Part], first: int | None) -> Overlap | None:
         """The longest stretch that is in an earlier log too; its own first new line is given."""

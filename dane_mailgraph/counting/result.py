@@ -32,6 +32,8 @@ class Result(NamedTuple):
     """Stretches of time that are in two imported logs of one host."""
     notices: tuple[str, ...] = ()
     """What the log itself says of the reading, in sentences."""
+    refused: tuple[str, ...] = ()
+    """Files that are no log of Postfix's, a sentence without its full stop each."""
     carried: tuple[Carried, ...] = ()
     """What mailgraph's RRDs brought; `counted` includes it."""
 

@@ -26,5 +26,6 @@ __all__ = [
     "heads",
     "holds",
     "is_at",
+    "looks",
     "open_log",
 ]
