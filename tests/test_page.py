@@ -23,7 +23,7 @@ from dane_mailgraph.site.page import html, icon, stylesheet
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.site.png import About
 from dane_mailgraph.site.status import Chapter, Image, Picture, Status
-from dane_mailgraph.store.relays import RelayCounts, WarningCount
+from dane_mailgraph.store.relays import OTHER, RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
 
 pytestmark = pytest.mark.slow
@@ -301,6 +301,13 @@ def test_what_needs_attention_comes_before_everything_else() -> None:
     assert "Nothing has been counted yet." in outline(last_update=None).text
 
 
+def test_servers_that_cannot_be_watched_are_said() -> None:
+    others = RelayCounts(OTHER, NOW - 9, NOW, {BY_KEY["deliveries.plaintext"]: 3})
+
+    assert "not watched" in outline(relays=(others,)).text
+    assert "not watched" not in outline(**EVERYTHING).text
+
+
 def test_the_first_second_of_all_is_a_time() -> None:
     assert "Counted up to 1970-01-01 01:00 CET" in outline(last_update=0, newest=0).text
 
@@ -334,7 +341,10 @@ def test_relays_are_named_only_where_the_setting_says_so() -> None:
 
 
 def test_a_page_without_anything_to_check_says_so() -> None:
-    assert "Needs attention All is well." in re.sub(r"\s+", " ", outline().text)
+    assert (
+        "Needs attention All is well. Judged at 2026-11-24 03:00 CET; valid until 2026"
+        in re.sub(r"\s+", " ", outline().text)
+    )
 
 
 def test_german_is_german() -> None:

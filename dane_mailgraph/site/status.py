@@ -17,11 +17,16 @@ from ..answer import (
 )
 from ..categories import FAMILIES
 from ..language import Language
-from ..store import RelayCounts, Series, Span, WarningCount
+from ..store import OTHER, RelayCounts, Series, Span, WarningCount
+from ..times import MINUTE
 from .drawing import Drawing
 
 LISTED_RELAYS = 50
 """Relays named in each list: a page is read, the ledger holds all of them."""
+
+
+VALID_FOR = 15 * MINUTE
+"""Seconds in which the page is drawn three times, by timer or cron."""
 
 
 class Image(NamedTuple):
@@ -78,6 +83,16 @@ class Status(NamedTuple):
     """Postfix's own."""
     names_relays: bool = False
     """Whether the page says to whom this server sends mail, or only to how many."""
+
+    @property
+    def valid_until(self) -> int:
+        """Epoch second after which a newer page should be there."""
+        return self.now + VALID_FOR
+
+    @property
+    def has_unwatched(self) -> bool:
+        """Whether there are relays of which no name is kept."""
+        return any(each.relay == OTHER for each in self.relays)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

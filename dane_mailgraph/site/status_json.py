@@ -22,6 +22,7 @@ def as_json(status: Status) -> str:
         "program": f"dane-mailgraph {status.version}",
         "host": status.host,
         "drawn": status.now,
+        "valid_until": status.valid_until,
         "last_update": status.last_update,
         "newest_line": status.newest,
         "level": status.judgement.level.word,
