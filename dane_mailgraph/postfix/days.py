@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..categories import (
     AUTHENTICATED_EVENTS,
@@ -33,7 +33,6 @@ class OutcomesOfDay:
         self._last: dict[Outcome, int] = {}
         self._first: dict[Outcome, int] = {}
         self._minutes: list[tuple[int, Sequence[Outcome]]] = []
-        self._counters: dict[int, Counter[Outcome]] = {}
 
     def add(self, minute: int, outcomes: Sequence[Outcome]) -> None:
         """Add the outcomes of a minute, named by its first second, later than those before."""
@@ -56,7 +55,12 @@ class OutcomesOfDay:
         for outcome in self._times:
             if outcome.relay:
                 by_relay[outcome.relay].append(outcome)
-        for relay, outcomes in by_relay.items():
+        since_good = (
+            self._since_good(by_relay.values(), *places) for places in (_AUTHENTICATION, _HANDOVER)
+        )
+        for (relay, outcomes), authentication, handover in zip(
+            by_relay.items(), *since_good, strict=True
+        ):
             counts = [0] * len(CATEGORIES)
             for outcome in outcomes:
                 for place in outcome.places:
@@ -74,41 +78,43 @@ class OutcomesOfDay:
                 max(self._last[each] for each in outcomes),
                 latest.protocol if latest else "",
                 latest.key_exchange if latest else "",
-                self._since_good(outcomes, *_AUTHENTICATION),
-                self._since_good(outcomes, *_HANDOVER),
+                authentication,
+                handover,
             )
 
     def _since_good(
-        self, outcomes: Iterable[Outcome], good: frozenset[int], bad: frozenset[int]
-    ) -> SinceGood:
-        """Return what came of a relay after its last good event; both are places."""
-        last = self._last
-        last_good = max(
-            (last[each] for each in outcomes if not good.isdisjoint(each.places)), default=0
-        )
-        bads = [each for each in outcomes if not bad.isdisjoint(each.places)]
-        if not bads:
-            return SinceGood(last_good)
-        last_bad = max(last[each] for each in bads)
-        if not last_good:
-            count = sum(self._times[each] * each.times for each in bads)
-            return SinceGood(0, count, min(self._first[each] for each in bads), last_bad)
-        count = first_bad = 0
-        for minute in self._minutes_after(last_good) if last_bad > last_good else ():
-            of_minute = self._in_minute(minute)
-            if in_minute := sum(of_minute[each] * each.times for each in bads):
-                count, first_bad = count + in_minute, self._minutes[minute][0]
-        return SinceGood(last_good, count, first_bad, last_bad)
+        self, relays: Iterable[Sequence[Outcome]], good: frozenset[int], bad: frozenset[int]
+    ) -> Iterator[SinceGood]:
+        """Iterate over what came of each relay after its last good event; both are places."""
+        last, ends, bads_of_relays = self._last, [], []
+        after: dict[Outcome, int] = {}
+        for outcomes in relays:
+            goods = [last[each] for each in outcomes if not good.isdisjoint(each.places)]
+            bads = [each for each in outcomes if not bad.isdisjoint(each.places)]
+            ends.append(max(goods, default=0))
+            bads_of_relays.append(bads)
+            after.update({each: ends[-1] for each in bads if last[each] > ends[-1] > 0})
+        counted = self._counted_after(after)
+        for last_good, bads in zip(ends, bads_of_relays, strict=True):
+            if last_good:
+                turns = {each: counted[each] for each in bads if each in counted}
+            else:
+                turns = {each: (self._times[each], self._first[each]) for each in bads}
+            yield SinceGood(
+                last_good,
+                sum(count * each.times for each, (count, _) in turns.items()),
+                min((first for _, first in turns.values()), default=0),
+                max((last[each] for each in bads), default=0),
+            )
 
-    def _minutes_after(self, at: int) -> Iterator[int]:
-        """Iterate over the places of the minutes after a time, the latest first."""
-        for place in range(len(self._minutes) - 1, -1, -1):
-            if self._minutes[place][0] <= at:
-                return
-            yield place
-
-    def _in_minute(self, place: int) -> Counter[Outcome]:
-        """Return how often each outcome was in a minute."""
-        if place not in self._counters:
-            self._counters[place] = Counter(self._minutes[place][1])
-        return self._counters[place]
+    def _counted_after(self, after: Mapping[Outcome, int]) -> dict[Outcome, tuple[int, int]]:
+        """Return how often each outcome came after its time, and in which minute first."""
+        counted: dict[Outcome, tuple[int, int]] = {}
+        begin = min(after.values(), default=0)
+        for minute, outcomes in reversed(self._minutes if after else ()):
+            if minute <= begin:
+                break
+            for each in outcomes:
+                if minute > after.get(each, minute):
+                    counted[each] = counted.get(each, (0, 0))[0] + 1, minute
+        return counted
