@@ -132,6 +132,16 @@ def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
     ]
 
 
+def test_systemd_hears_of_life_four_times_as_often_as_its_watchdog_barks(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "8000000")
+    clock = Time(0, 5)
+    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), clock)
+    alive = [b"WATCHDOG=1"] * 3
+    assert [systemd.recv(99) for _ in range(5)] == [b"READY=1", *alive, b"STOPPING=1"]
+
+
 def test_systemd_hears_of_a_reload_between_two_ticks(systemd: socket.socket) -> None:
     signals = iter((None, signal.SIGHUP, None, signal.SIGINT))
     done: list[str] = []

@@ -766,7 +766,8 @@ def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None
     left = box.says("find", *folders, "-name", "*dane*mailgraph*")
     ours = (SOURCE, "/run/systemd/system/", "/root/.cache/")
     outside = [each for each in left.splitlines() if not each.startswith(ours)]
-    data = ("/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph.conf")
+    kept = ("/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph.conf")
+    data = (*kept, NODE_EXPORTER)
     assert [each for each in outside if not each.startswith(data)] == []
     assert (box / "/var/lib/dane-mailgraph/ledger.sqlite").exists()
     assert make(box, "uninstall").stdout == said, "twice does no harm"

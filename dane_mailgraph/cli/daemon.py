@@ -16,7 +16,7 @@ GRID = 1
 """Seconds between two ticks; one that finds nothing new costs a stat(2)."""
 
 ALIVE = 10
-"""Seconds between two signs of life for systemd's watchdog, which waits for minutes."""
+"""Seconds between two signs of life for systemd's watchdog, at most."""
 
 PATIENCE = 60
 """Seconds for which a log may be missing: logrotate renames it first, then makes the new one."""
@@ -41,6 +41,12 @@ def notify_systemd(state: str) -> None:
 def notify_alive() -> None:
     """Tell systemd's watchdog that the work goes on."""
     notify_systemd("WATCHDOG=1")
+
+
+def _sign_of_life_every() -> float:
+    """Return the seconds between two signs of life: a quarter of what systemd waits at most."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    return min(ALIVE, int(microseconds) / 4e6) if microseconds.isdecimal() else ALIVE
 
 
 def block_signals() -> Callable[[float], int | None]:
@@ -107,7 +113,7 @@ def run(
     `reload` between two ticks.
     """
     notify_systemd("READY=1")
-    pause, alive_at = 0.0, -math.inf
+    pause, alive_at, patience = 0.0, -math.inf, _sign_of_life_every()
     while (received := wait_for_signal(pause)) not in _STOP:
         if received == signal.SIGHUP:
             notify_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -119,7 +125,7 @@ def run(
             report.well()
         except MailgraphError as error:
             report.trouble(error)
-        if not 0 <= clock() - alive_at < ALIVE:
+        if not 0 <= clock() - alive_at < patience:
             alive_at = clock()
             notify_alive()
         pause = GRID - clock() % GRID
