@@ -51,6 +51,24 @@ class DayCounts(NamedTuple):
     """Good: a delivery; bad: a failure."""
 
 
+class LineAhead(NamedTuple):
+    """What a line counts as that is stamped in the future."""
+
+    at: int
+    """The epoch second of its stamp."""
+    host: str
+    line: str
+    """Fingerprint that distinguishes it from others of its host and second."""
+    keys: tuple[str, ...]
+    """Of its categories."""
+    times: int
+    """How many lines it stands for."""
+    relay: str
+    protocol: str
+    key_exchange: str
+    warning: str
+
+
 _FAMILIES = ("connections", "deliveries", "failures")
 
 

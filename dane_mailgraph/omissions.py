@@ -23,7 +23,7 @@ class Omission(NamedTuple):
     """The same as a command, for `doctor`; empty where no count is missing."""
 
     def in_words(self, count: int) -> str:
-        """So many of them: `12 lines stamped in the future, counted nowhere`."""
+        """So many of them: `12 lines stamped in the future, not counted until then`."""
         return f"{count:,} {self.unit}{'' if count == 1 else 's'} {self.what}"
 
     def with_remedy(self, count: int) -> str:
@@ -75,7 +75,7 @@ OMISSIONS = (
     Omission(
         "future",
         "line",
-        "stamped in the future, counted nowhere",
+        "stamped in the future, not counted until then",
         "look at the clock and at time_zone",
         "timedatectl",
     ),

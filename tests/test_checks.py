@@ -603,7 +603,7 @@ CASES = {
         kept(omitted={"future": 12}),
         "left out",
         WARN,
-        "12 lines stamped in the future, counted nowhere",
+        "12 lines stamped in the future, not counted until then",
         "timedatectl",
     ),
     "no page": Case(

@@ -165,7 +165,7 @@ def a_broken_one(path: str) -> None:
         ledger.add(Interval(60 * n, counts(n)) for n in range(999))
     with open(path, "r+b") as file:
         file.seek(4096)
-        file.write(b"\xff" * 9999)
+        file.write(b"\xff" * 40000)
 
 
 FOREIGN = (

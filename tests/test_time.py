@@ -149,6 +149,77 @@ def test_a_stamp_in_the_future_is_reported_and_stops_nothing(tmp_path: Path) -> 
     host.settles()
 
 
+def test_a_line_of_the_future_counts_when_its_time_has_come(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.connect(1)
+    host.connect(3, at=host.now + 1800)
+    host.write(line(rfc3339(host.now + 40 * 86400)))
+    host.connect(2)
+    step = host.collect()
+    assert (step.counted, step.omitted["future"], host.ledger.omitted()["future"]) == (3, 4, 4)
+
+    for _ in range(8):
+        host.now += 300
+        host.restart()
+        host.connect(1)
+        host.collect()
+    assert host.ledger.omitted()["future"] == 1
+    host.settles()
+
+    host.now += 86400
+    assert host.collect().notices[0].startswith("Gave up 1 line stamped in the future")
+    assert host.ledger.omitted(for_good=True)["future"] == 1
+
+
+def test_what_is_logged_while_a_reading_takes_long_counts(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.connect(2)
+    host.connect(3, at=host.now + 170)
+    host.rules = host.rules._replace(clock=lambda: host.now + 180)
+
+    assert host.collect().counted == 5
+    host.now += 180
+    host.settles()
+
+
+def test_a_reader_whose_clock_is_an_hour_back_counts_all_in_the_end(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.connect(4)
+    host.collect()
+    host.now += 600
+    host.connect(5)
+    host.now -= 3600
+    host.restart()
+    host.collect()
+    host.now += 3600
+    host.connect(1)
+    host.collect()
+    host.settles()
+
+
+def test_no_more_than_a_thousand_lines_of_the_future_are_kept(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.connect(1)
+    host.connect(1000, at=host.now + 600)
+    host.write("".join(host.line(host.now + 660) for _ in range(7)))
+    host.collect()
+    assert host.ledger.omitted(for_good=True)["future"] == 7
+    host.now += 700
+    host.settles()
+
+
+def test_a_stream_that_is_imported_again_brings_its_future_once(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    stream = host.folder / "stream"
+    stream.write_text(host.lines(2) + host.lines(3, at=host.now + 1800))
+    for _ in range(3):
+        host.take(stream)
+        host.now += 700
+    host.touch()
+    host.take(stream)
+    host.settles()
+
+
 @pytest.mark.parametrize("jump", [-7200, 3 * 3600])
 def test_a_clock_that_jumps_loses_and_doubles_nothing(tmp_path: Path, jump: int) -> None:
     host = Host(tmp_path)

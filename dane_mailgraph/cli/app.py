@@ -182,7 +182,13 @@ def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Sourc
 def _rules(settings: Config) -> Rules:
     most, kept = settings.relays_per_day, settings.relays_days
     return Rules(
-        settings.step, settings.grace, settings.time_zone, settings.ignore_relays, most, kept
+        settings.step,
+        settings.grace,
+        settings.time_zone,
+        settings.ignore_relays,
+        most,
+        kept,
+        clock=lambda: int(time.time()),
     )
 
 

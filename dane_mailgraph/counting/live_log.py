@@ -51,9 +51,6 @@ def _collect(
     with ledger.transaction():
         # Without a bookmark nothing is known of the sessions before the first line.
         sessions = Sessions.load(state.sessions if places else None)
-        changed = not places or state.source != log.bookmark_key
-        elsewhere = marks_of(state.hosts if changed else state.counted_elsewhere)
-        counted = Counted(elsewhere) if changed or elsewhere else None
         run = CountingRun(
             ledger,
             rules,
@@ -61,6 +58,9 @@ def _collect(
             sessions=sessions,
             count_lines=count_lines,
         )
+        changed = not places or state.source != log.bookmark_key
+        elsewhere = marks_of(ledger.state.hosts if changed else state.counted_elsewhere)
+        counted = Counted(elsewhere) if changed or elsewhere else None
         pieces: list[Piece] = []
         newest_read = 0
         for piece in log.pieces(places, now, read_at):
@@ -73,7 +73,7 @@ def _collect(
             clock = Clock(rules.zone, piece.latest, previous=None if changed else known)
             again = counted
             if piece.is_cut and not piece.go_on(partial(_time_of, clock), newest):
-                again = counted or Counted(marks_of(state.hosts))
+                again = counted or Counted(marks_of(ledger.state.hosts))
             for _ in run.count_blocks(piece.blocks, clock, counted=again):
                 pass
             newest_read = max(newest_read, run.newest or 0)
@@ -90,7 +90,8 @@ def _collect(
         run.mark_read(log, log.bookmark_after(places, pieces, now), left)
         result = run.close()
     log.after_commit(pieces[-1].position)
-    return result._replace(notices=tuple(each for piece in pieces for each in piece.notices))
+    notices = (each for piece in pieces for each in piece.notices)
+    return result._replace(notices=(*notices, *result.notices))
 
 
 def _time_of(clock: Clock, line: bytes) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from ..log import Clock, Source, WholeLines
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
 from ..postfix import Counted, Mark, Marks, Overlap, Sessions, Tally
-from ..store import Gap, Ledger, RelayTable
+from ..store import MOST_AHEAD, Gap, KeptAhead, Ledger, RelayTable, load_ahead, save_ahead
 from ..times import DAY, HOUR, day_of
 from .result import Result
 from .rhythm import Rhythm
@@ -45,6 +45,8 @@ class Rules(NamedTuple):
     ignored: Relays
     relays_per_day: int = 1000
     relays_days: int = 400
+    clock: Callable[[], int] | None = None
+    """Says what time it is; None where it stands still."""
 
 
 CountedBlock = tuple[bytearray, int, int]
@@ -68,6 +70,10 @@ class CountingRun:
         self._sessions = sessions or Sessions()
         self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self._sessions)
         self._tally.marks = Marks(ledger.state.hosts)
+        self._ahead = load_ahead(ledger)
+        self._ahead_before = Counter((each.line.host, each.line.line) for each in self._ahead)
+        self._kept = self._given_up = 0
+        """Lines that wait for their time since this run, or do not any more."""
         self._repeats = False
         self._relays = RelayTable(ledger)
         self._count_lines = count_lines
@@ -78,6 +84,7 @@ class CountingRun:
         """The omissions and warnings that are in `_hours`."""
         self._hours: Counter[tuple[int, str]] = Counter()
         self._rhythm = Rhythm(ledger.state.last_event, rules.zone)
+        self._count_what_is_due()
 
     # ---- one log after the other ----
 
@@ -109,6 +116,7 @@ class CountingRun:
         for block, end in blocks:
             if blocks.follows_gap:
                 self.forget_sessions()
+            self._tally.latest_plausible = self._clock() + TOLERANCE
             self._tally.add_block(block, end, clock)
             if self._count_lines:
                 self._lines += block.count(b"\n", 0, end)
@@ -116,6 +124,7 @@ class CountingRun:
                 self._flush()
             yield block, end, blocks.consumed - end
         self._flush()
+        self._keep_ahead()
         self._omitted["unreadable"] += blocks.long_lines + blocks.zeros
         self._read += blocks.consumed - before
         if self.newest is not None:
@@ -194,13 +203,53 @@ class CountingRun:
             )
         )
 
+    # ---- lines of the future ----
+
+    def _clock(self) -> int:
+        """What time it is now: reading may take long."""
+        return self._rules.clock() if self._rules.clock else self._now
+
+    def _count_what_is_due(self) -> None:
+        """Count the lines ahead whose time has come; give up those that are kept for a day."""
+        due = [each for each in self._ahead if each.line.at <= self._now + TOLERANCE]
+        old = [each for each in self._ahead if each not in due and self._now - each.read_at > DAY]
+        self._ahead = [each for each in self._ahead if each not in due and each not in old]
+        self._given_up = sum(each.line.times for each in old)
+        state = self._ledger.state
+        if due and state.begin is None:
+            first = min(each.line.at for each in due)
+            self._ledger.save(state._replace(begin=first - first % self._rules.step))
+        for each in due:
+            self._tally.count_ahead(each.line)
+        if due or old:
+            self._flush()
+            save_ahead(self._ledger, self._ahead)
+            state = self._ledger.state
+            self._ledger.save(state._replace(hosts=self._tally.marks.marks()))
+
+    def _keep_ahead(self) -> None:
+        """Keep the lines of the future that were read now, as many as there is room for."""
+        for line in self._tally.ahead:
+            place = line.host, line.line
+            if self._repeats and self._ahead_before[place]:
+                self._ahead_before[place] -= 1
+                self._omitted["skipped"] += line.times
+                continue
+            self._omitted["future"] += line.times
+            if len(self._ahead) < MOST_AHEAD:
+                self._ahead.append(KeptAhead(self._now, line))
+                self._kept += line.times
+        if self._tally.ahead:
+            save_ahead(self._ledger, self._ahead)
+        self._tally.ahead.clear()
+
     # ---- into the ledger ----
 
     @property
     def counted_nothing(self) -> bool:
         """Whether nothing in what was read so far is to be kept."""
         omitted = self._omitted.total() + self._tally.omitted.total()
-        return not (self._counted or self._recipients or self._gaps or omitted)
+        return not (self._counted or self._recipients or self._gaps or omitted or self._given_up)
 
     def close(self) -> Result:
         """Write what is left into the ledger, and return what was done."""
@@ -209,7 +258,8 @@ class CountingRun:
         self._relays.add_warnings(self._tally.warnings)
         kept_since = self._now - self._rules.relays_days * DAY
         self._relays.prune(day_of(kept_since, self._rules.zone))
-        self._ledger.omit(self._omitted)
+        future = self._omitted["future"] - self._kept + self._given_up
+        self._ledger.omit({**self._omitted, "future": future})
         self._ledger.add_hours(self._hours, kept_since)
         pruned = self._ledger.state.pruned_before or 0
         self._ledger.add_rhythm(self._rhythm.days(lambda *pause: self._was_read(pruned, *pause)))
@@ -225,6 +275,16 @@ class CountingRun:
             self._recipients,
             NOTHING_OMITTED | self._omitted,
             tuple(self._gaps),
+            notices=self._notices(),
+        )
+
+    def _notices(self) -> tuple[str, ...]:
+        if not self._given_up:
+            return ()
+        return (
+            f"Gave up {self._given_up:,} line{'s' if self._given_up > 1 else ''} stamped in the "
+            "future: a day after the reading their time had not come; "
+            "look at the clock and at time_zone.",
         )
 
     def _flush(self) -> None:

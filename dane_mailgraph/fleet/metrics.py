@@ -82,7 +82,7 @@ def current(ledger: Ledger, found: Judgement) -> Iterator[Sample]:
     warned = {each.name: each.times for each in table.warnings(0)}
     for name in BY_NAME:
         yield Sample("postfix_warnings_total", {"warning": name}, warned.get(name, 0))
-    for name, count in ledger.omitted().items():
+    for name, count in ledger.omitted(for_good=True).items():
         yield Sample("omitted_lines_total", {"reason": name}, count)
     if state.rrd_until is not None:
         yield Sample("counted_until_timestamp_seconds", {}, state.rrd_until)

@@ -12,6 +12,8 @@ from enum import Enum, auto
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from ..counts import LineAhead
+
 MOST_HOSTS = 1000
 """Hosts that are remembered; those whose newest line is oldest are forgotten."""
 
@@ -71,6 +73,14 @@ class Marks:
         self._growing = {
             host.encode("latin-1"): _Growing(mark) for host, mark in marks_of(saved).items()
         }
+
+    def add_ahead(self, line: LineAhead) -> None:
+        """Note that a line is counted whose time has come."""
+        host = line.host.encode("latin-1")
+        self.add(host, line.at, line.at, [])
+        mark = self._growing[host]
+        if mark.newest == line.at:
+            mark.fingerprints += (line.line,)
 
     def add(self, host: bytes, first: int, newest: int, lines: list[Any]) -> None:
         """Note that a host's lines from `first` to `newest` are counted; `lines` are the latter."""

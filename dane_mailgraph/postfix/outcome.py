@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from ..categories import BY_KEY, CATEGORIES
+from ..counts import LineAhead
 from .handshake import Summary
 
 
@@ -55,3 +57,12 @@ class Outcome:
         self.key_exchange = summary.key_exchange if summary else ""
         self.warning = warning
         """A key of `postfix_warnings.BY_NAME`, or empty."""
+
+    @classmethod
+    def of(cls, line: LineAhead) -> Outcome:
+        """Make it anew from what was kept of a line; a category that is gone counts nothing."""
+        keys = [BY_KEY[each] for each in line.keys if each in BY_KEY]
+        places = tuple(map(CATEGORIES.index, keys))
+        outcome = cls(places, line.relay, "", line.times, warning=line.warning)
+        outcome.protocol, outcome.key_exchange = line.protocol, line.key_exchange
+        return outcome

@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
-from ..counts import DayCounts, Interval, events
+from ..counts import DayCounts, Interval, LineAhead
 from ..log import Clock, forms, heads
 from ..peers import Relays
 from ..times import MINUTE, day_of
@@ -24,7 +24,7 @@ from .classify import Classifier
 from .clients import ClientLine, Clients, Fields, host_of, split_writer
 from .days import OutcomesOfDay
 from .interruptions import interrupt, interruptions
-from .marks import Counted, Marks, Place
+from .marks import Counted, Marks, Place, fingerprint
 from .outcome import CountVector, Outcome
 from .sessions import Sessions
 
@@ -77,11 +77,12 @@ class Tally:
     ) -> None:
         """`step` is the length of an interval in seconds.
 
-        Lines stamped after the epoch second `latest_plausible` are counted nowhere.
+        Lines stamped after the epoch second `latest_plausible` are put into `ahead`.
         """
         self._step = step
         self._grain = math.gcd(step, MINUTE)
-        self._latest_plausible = latest_plausible
+        self.latest_plausible = latest_plausible
+        self.ahead: list[LineAhead] = []
         self._clients = Clients()
         self._sessions = sessions or Sessions()
         self._classifier = Classifier(ignored, self._sessions)
@@ -176,7 +177,7 @@ class Tally:
 
     def _advance(self, at: int | None, clock: Clock) -> None:
         """Note that a line was written at this epoch second."""
-        if at is not None and at <= self._latest_plausible:
+        if at is not None and at <= self.latest_plausible:
             clock.advance(at)
             self.first = at if self.first is None else self.first
             self.newest = at if self.newest is None else max(self.newest, at)
@@ -197,8 +198,8 @@ class Tally:
                 moment = stamp, offset
                 at = times[moment] = clock.read(stamp, offset)
                 self._advance(at, clock)
-            if at is None:
-                lost += self._count_without_time(name, run)
+            if at is None or at > self.latest_plausible:
+                lost += self._put_aside(name, run, at)
                 continue
             service = self._sessions.service(name)
             outcomes = self._outcomes[at - at % self._grain]
@@ -228,7 +229,7 @@ class Tally:
         for host, ours in by_host.items():
             offsets = {split_writer(each)[0] for each, its in hosts.items() if its == host}
             read = {each: times.get(each) for each in product(set(map(_STAMP, ours)), offsets)}
-            plausible = [at for at in read.values() if at and at <= self._latest_plausible]
+            plausible = [at for at in read.values() if at and at <= self.latest_plausible]
             if plausible:
                 first, newest = min(plausible), max(plausible)
                 stamps = {stamp for (stamp, _), at in read.items() if at == newest}
@@ -254,6 +255,37 @@ class Tally:
                 self._omitted[omission] += outcome.times if outcome.places else 0
         return [line for line, each in zip(lines, omissions, strict=True) if not each]
 
+    def _put_aside(self, name: bytes, run: Iterable[Fields], at: int | None) -> int:
+        """Keep lines of the future; return how many without a time would count, had they one."""
+        if at is None:
+            return self._count_without_time(name, run)
+        service, host = self._sessions.service(name), host_of(name).decode("latin-1")
+        for line in run:
+            outcome = self._classifier.outcome(service, line, at)
+            if outcome.places:
+                keys = tuple(CATEGORIES[place].key for place in outcome.places)
+                relay, protocol = outcome.relay, outcome.protocol
+                self.ahead.append(
+                    LineAhead(
+                        at,
+                        host,
+                        fingerprint(line),
+                        keys,
+                        outcome.times,
+                        relay,
+                        protocol,
+                        outcome.key_exchange,
+                        outcome.warning,
+                    )
+                )
+        return 0
+
+    def count_ahead(self, line: LineAhead) -> None:
+        """Count a line that was put aside and whose time has come."""
+        self._outcomes[line.at - line.at % self._grain].append(Outcome.of(line))
+        self._outcome_count += 1
+        self.marks.add_ahead(line)
+
     def _count_without_time(self, name: bytes, lines: Iterable[Fields]) -> int:
         """Return how many lines would count; they say nothing of sessions, as they have no time."""
         service = self._timeless.sessions.service(name)
@@ -277,8 +309,7 @@ class Tally:
         for minute, outcomes in sorted(self._outcomes.items(), key=itemgetter(0)):
             start = minute - minute % self._step
             vectors[start].update(map(_COUNT_VECTOR, outcomes))
-            if start <= self._latest_plausible:
-                days[day_of(minute, zone)].add(minute, outcomes)
+            days[day_of(minute, zone)].add(minute, outcomes)
         self._outcomes.clear()
         self._outcome_count = 0
         self._made_before = self._classifier.made
@@ -296,9 +327,7 @@ class Tally:
             for vector, lines in of_interval.items():
                 for place in vector.places:
                     counts[place] += vector.times * lines
-            if start > self._latest_plausible:
-                self._omitted["future"] += events(counts)
-            elif any(counts):
+            if any(counts):
                 intervals.append(Interval(start, tuple(counts)))
         return intervals
 

@@ -1,5 +1,6 @@
 """What is kept: the ledger, the RRD, and how one follows the other."""
 
+from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
 from .ledger import Gap, Ledger
 from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
@@ -11,10 +12,12 @@ from .totals import totals
 
 __all__ = [
     "KEPT",
+    "MOST_AHEAD",
     "OTHER",
     "RRD",
     "SPANS",
     "Gap",
+    "KeptAhead",
     "Ledger",
     "RelayCounts",
     "RelayDay",
@@ -28,9 +31,11 @@ __all__ = [
     "WarningCount",
     "described",
     "gathered",
+    "load_ahead",
     "load_told",
     "rates",
     "replace",
+    "save_ahead",
     "save_told",
     "together",
     "totals",

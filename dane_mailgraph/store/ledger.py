@@ -51,6 +51,9 @@ _TABLES = {
     "last INTEGER NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, held INTEGER NOT NULL, "
     "missed INTEGER NOT NULL, told_at INTEGER, told_level INTEGER NOT NULL, over_at INTEGER, "
     "PRIMARY KEY (name, subject)) WITHOUT ROWID",
+    "ahead": "(read_at INTEGER NOT NULL, at INTEGER NOT NULL, host TEXT NOT NULL, "
+    "line TEXT NOT NULL, keys TEXT NOT NULL, times INTEGER NOT NULL, relay TEXT NOT NULL, "
+    "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, warning TEXT NOT NULL)",
 }
 """The tables as they are made; `intervals` and `relays` gain a column for each category."""
 
@@ -271,11 +274,16 @@ class Ledger:
             [(name, count) for name, count in counts.items() if count],
         )
 
-    def omitted(self) -> dict[str, int]:
-        """Name of each of the `OMISSIONS` -> how many there have been since counting began."""
+    def omitted(self, *, for_good: bool = False) -> dict[str, int]:
+        """Name of each of the `OMISSIONS` -> how many there have been since counting began.
+
+        With `for_good`, without lines whose time may yet come: that number never falls.
+        """
         with _translated(self.path):
             rows = self._db.execute("SELECT name, count FROM omissions").fetchall()
-        return NOTHING_OMITTED | dict(rows)
+            ahead = self._db.execute("SELECT coalesce(sum(times), 0) FROM ahead").fetchone()[0]
+        counts = NOTHING_OMITTED | dict(rows)
+        return counts if for_good else counts | {"future": counts["future"] + ahead}
 
     # ---- by hour and by day ----
 
