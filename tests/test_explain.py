@@ -184,7 +184,7 @@ def test_text_is_a_line_a_line_that_no_log_can_use_to_command_the_terminal(
 
     assert command_line.main(["explain", "--config", os.devnull, str(log)]) == 0
     out = capsys.readouterr().out
-    assert [each.split()[0] for each in out.split("\n")[:-1]] == ["1", "2", "3"]
+    assert [each.split()[0] for each in out.split("\n")[:-1]] == ["1", "2", "3", "lines"]
     assert all(each.isprintable() for each in out.split("\n"))
     assert "connections.trusted protocols.tlsv1_3" in out
 
@@ -257,3 +257,27 @@ def test_what_is_explained_is_what_import_counts(
     assert {each.key: report[each.family][each.name] or 0 for each in CATEGORIES} == {
         each.key: sums[each.key] for each in CATEGORIES
     }
+
+
+def test_text_leaves_other_programs_out_and_ends_in_a_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "lines.log"
+    log.write_text(
+        line(f"Trusted {TLS}")
+        + "\n"
+        + line(f"Trusted {TLS}").replace(" mail ", " mail x y ")
+        + "\n"
+        + line("connect from x[192.0.2.1]", "postfix/smtpd")
+        + "\n# a remark\n"
+    )
+    command = ["explain", "--config", os.devnull, str(log)]
+
+    assert command_line.main(command) == 0
+    *shown, summary = capsys.readouterr().out.splitlines()
+    assert [each.split()[0] for each in shown] == ["1", "2"]
+    assert summary == (
+        "lines 4: 1 count, 0 count nowhere, 2 of other programs, 1 omitted (not_understood 1)"
+    )
+    assert command_line.main([*command, "--all"]) == 0
+    assert capsys.readouterr().out.count("\n") == 5

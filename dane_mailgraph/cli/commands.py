@@ -172,15 +172,24 @@ def explain(settings: Config, options: argparse.Namespace) -> None:
     with open_log(options.file, named=True) as log:
         latest = int(log.status.st_mtime) if log.is_regular else int(time.time())
         horizon = int(time.time()) + TOLERANCE
+        summary, as_json = explanation.Summary(), options.format == "json"
         for each in explanation.explain(
             _lines(log), Clock(zone, latest), settings.ignore_relays, horizon
         ):
-            as_json = options.format == "json"
-            shown = explanation.as_json(each) if as_json else explanation.as_text(each, zone)
-            try:
-                print("\n".join(map(printable, shown.split("\n"))), flush=not log.is_regular)
-            except OSError as error:  # here, because it would be taken for an error of the log
-                raise output_error(error) from error
+            summary.add(each)
+            if as_json or options.all or each.kind != explanation.OTHERS:
+                shown = explanation.as_json(each) if as_json else explanation.as_text(each, zone)
+                _print_now(shown, at_once=not log.is_regular)
+        if not as_json:
+            _print_now(summary.as_text(), at_once=True)
+
+
+def _print_now(text: str, *, at_once: bool) -> None:
+    """Print lines while a log is open, whose errors must not be taken for those of the output."""
+    try:
+        print("\n".join(map(printable, text.split("\n"))), flush=at_once)
+    except OSError as error:
+        raise output_error(error) from error
 
 
 def doctor(settings: Config, options: argparse.Namespace) -> int:

@@ -226,6 +226,7 @@ VERBS: dict[str, Verb] = {
                 default="-",
                 help="a log (default: standard input)",
             ),
+            _option("--all", action="store_true", help="show the lines of other programs too"),
             _format("text", "json"),
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import NamedTuple
@@ -17,6 +18,9 @@ from .interruptions import interrupt, interruptions
 from .outcome import Outcome
 from .posttls_finger import PREFIX, Finger, Verdict, is_part_of_chain
 from .sessions import Sessions
+
+OTHERS = "others"
+"""The kind of a line that another program wrote: there are many of them, and none is omitted."""
 
 
 class Explained(NamedTuple):
@@ -32,6 +36,8 @@ class Explained(NamedTuple):
     """`family.name` of each category that it adds to."""
     note: str
     """For a person: what it is, or why it counts nowhere."""
+    kind: str = ""
+    """The omission that it is, or `OTHERS`; else empty."""
     verdict: Verdict | None = None
     """What the output of posttls-finger says together; with the last line of a run."""
 
@@ -52,24 +58,23 @@ def explain(
         yield from fingers.end()
         if len(line) >= LONGEST:
             note = "far too long to be a line of Postfix's, so it is passed over"
-            yield Explained(number, None, None, (), note)
+            yield Explained(number, None, None, (), note, "unreadable")
             continue
         written, line = line, forms.usual(line)
         entry = heads.entry(line, clock)
         program = entry.program or None if entry else None
         if entry is None or entry.at is None:
-            note = _why_unreadable(written)
-            yield Explained(number, None, program, (), note)
+            yield Explained(number, None, program, (), *_why_no_entry(written, line, clock))
         elif latest_plausible is not None and entry.at > latest_plausible:
             note = "stamped in the future; look at the clock and at time_zone"
-            yield Explained(number, entry.at, program, (), note)
+            yield Explained(number, entry.at, program, (), note, "future")
         else:
             clock.advance(entry.at)
             outcome = _outcome(bytearray(line), classifier, entry.at)
             places = outcome.places if outcome else ()
             counts = tuple(CATEGORIES[place].key for place in places)
-            note = outcome.note if outcome else _note(entry, is_puzzling(line))
-            yield Explained(number, entry.at, program, counts, note)
+            kind, note = ("", outcome.note) if outcome else _why_no_client(entry, line)
+            yield Explained(number, entry.at, program, counts, note, kind)
     yield from fingers.end()
 
 
@@ -140,26 +145,39 @@ def _why_unreadable(line: bytes) -> str:
     return f"its head holds no readable time and program; it must be {HEAD}"
 
 
-def _note(entry: heads.Entry, is_puzzling: bool) -> str:
-    if is_puzzling:
-        return f"a client's line by its words, but not by its head, which must be {HEAD}"
+def _why_no_entry(written: bytes, line: bytes, clock: Clock) -> tuple[str, str]:
+    """Return the note and the kind of a line, as written and in its usual form, without a head."""
+    if not written or written.startswith(b"#"):
+        return _why_unreadable(written), OTHERS
+    if is_puzzling(line) and heads.stamp_of(line, clock) is not None:
+        return _PUZZLING, "not_understood"
+    return _why_unreadable(written), "unreadable"
+
+
+_PUZZLING = f"a client's line by its words, but not by its head, which must be {HEAD}"
+
+
+def _why_no_client(entry: heads.Entry, line: bytes) -> tuple[str, str]:
+    """Return the kind and the note of a line that is not understood as one of a client's."""
+    if is_puzzling(line):
+        return "not_understood", _PUZZLING
     if not entry.named or entry.program == "postfix":
-        return (
+        return "nameless", (
             "the program's name is cut off its tag, as rsyslog's RFC 5424 format does; log in the "
             "format RSYSLOG_FileFormat"
         )
     if entry.program not in ("smtp", "lmtp"):
-        return f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"
-    return "its tag is not Postfix's, which is NAME/smtp[PROCESS ID]: and one space"
+        note = f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"
+        return OTHERS, note
+    return "", "its tag is not Postfix's, which is NAME/smtp[PROCESS ID]: and one space"
 
 
 def as_json(explained: Explained) -> str:
     """Return one JSON object, as `explain --format json` prints it."""
     fields = explained._asdict()
-    if explained.verdict:
-        return json.dumps(fields | {"verdict": explained.verdict.as_dict()})
-    del fields["verdict"]
-    return json.dumps(fields)
+    del fields["kind"], fields["verdict"]
+    verdict = {"verdict": explained.verdict.as_dict()} if explained.verdict else {}
+    return json.dumps(fields | verdict)
 
 
 def as_text(explained: Explained, zone: tzinfo | None = None) -> str:
@@ -167,3 +185,30 @@ def as_text(explained: Explained, zone: tzinfo | None = None) -> str:
     line = f"{explained.line:>6}  {' '.join(explained.counts) or '-':<60}  {explained.note}"
     verdict = explained.verdict.as_lines(zone) if explained.verdict else []
     return "\n".join([line, *(f"        {each}" for each in verdict)])
+
+
+class Summary:
+    """How many lines were explained, how many count, and how many are omitted."""
+
+    def __init__(self) -> None:
+        self._lines = self._counting = 0
+        self._kinds: Counter[str] = Counter()
+
+    def add(self, explained: Explained) -> None:
+        """Add a line."""
+        self._lines += 1
+        self._counting += bool(explained.counts)
+        if explained.kind:
+            self._kinds[explained.kind] += 1
+
+    def as_text(self) -> str:
+        """Return it as a sentence; it ends in the omissions by name, where there are any."""
+        others = self._kinds[OTHERS]
+        omitted = {name: n for name, n in sorted(self._kinds.items()) if name != OTHERS and n}
+        silent = self._lines - self._counting - others - sum(omitted.values())
+        by_name = ", ".join(f"{name} {n:,}" for name, n in omitted.items())
+        return (
+            f"lines {self._lines:,}: {self._counting:,} count, {silent:,} count nowhere, "
+            f"{others:,} of other programs, {sum(omitted.values()):,} omitted"
+            + (f" ({by_name})" if by_name else "")
+        )
