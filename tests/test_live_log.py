@@ -355,6 +355,22 @@ def test_a_power_cut_between_two_lines_and_all_in_one_second(host: Host) -> None
     host.settles()
 
 
+@pytest.mark.parametrize("is_stale", [True, False])
+def test_a_plain_file_hides_no_packed_one_of_other_content(host: Host, is_stale: bool) -> None:
+    host.connect(2)
+    host.collect()
+    host.now += MINUTE
+    host.connect(3)
+    rotated = host.rename()
+    kept = rotated.read_bytes()
+    pack(rotated, ".gz")
+    rotated.write_bytes(line(rfc3339(START - 9000)).encode() if is_stale else kept)
+    old = START - 9000 if is_stale else host.now
+    os.utime(rotated, (old, old))
+    host.connect(1)
+    host.settles()
+
+
 def test_a_rotated_file_that_begins_later_than_the_log_is_imported_too(host: Host) -> None:
     host.connect(2, at=START)
     rotated = host.log.with_name("mail.log.1")

@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
-from .files import source_errors
+from ..errors import SourceError
+from .files import open_log, source_errors
 
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
 
@@ -66,11 +67,23 @@ def beside(log: str, earlier: Iterable[str], inodes: Collection[int]) -> list[Fi
                     if stat.S_ISREG(status.st_mode):
                         state = status.st_ino, status.st_size, status.st_mtime_ns
                         files.append(File(path, *state, rotated, number))
-    # `.1` and the `.1.gz` that is just being made of it are one file.
     paths = {each.path for each in files}
-    return sorted(
-        each for each in files if not each.compressed or _COMPRESSED.sub("", each.path) not in paths
-    )
+    return sorted(each for each in files if not (each.compressed and _repeats(each.path, paths)))
+
+
+def _repeats(packed: str, paths: Collection[str]) -> bool:
+    """Return whether `.1.gz` is made of the `.1` beside it, perhaps just now.
+
+    When compression is switched on, logrotate leaves a `.2` of another time beside `.2.gz`.
+    """
+    plain = _COMPRESSED.sub("", packed)
+    if plain not in paths:
+        return False
+    try:
+        with open_log(packed) as one, open_log(plain) as other:
+            return other.begin.startswith(one.begin)
+    except SourceError:  # it is not whole yet
+        return True
 
 
 def _entries(bases: tuple[str, ...], inodes: Collection[int]) -> Iterator[tuple[str, int]]:
