@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+TLSPROXY = "tlsproxy"
+"""The warning after which a handshake fails for a reason of our own."""
+
 
 class PostfixWarning(NamedTuple):
     """A warning that Postfix logs."""
@@ -85,6 +88,27 @@ WARNINGS = (
         "client TLS configuration problem",
         "your own TLS policy for a destination is wrong, so mail to it waits: "
         "look at smtp_tls_policy_maps",
+    ),
+    _warning(
+        "tlsa_usage",
+        r"\S+ ",
+        "unsupported TLSA certificate usage",
+        "a server publishes a TLSA record of usage 0 or 1, which does not work for mail: "
+        "tell its postmaster",
+    ),
+    _warning(
+        TLSPROXY,
+        "",
+        "connect to private/tlsproxy service",
+        "connections that may be reused get no TLS, so mail to their servers waits: "
+        "let master.cf have the service tlsproxy",
+    ),
+    _warning(
+        "tlsrpt",
+        "",
+        "Could not report TLS handshake result to tlsrpt library",
+        "TLS reports to others lack sessions: see whether what collects them listens at "
+        "`postconf smtp_tlsrpt_socket_name`",
     ),
 )
 

@@ -14,6 +14,8 @@ from .sessions import PLAINTEXT, UNKNOWN, Service, Session, Sessions
 REMEMBERED = 4000
 """Texts and relays whose outcomes are remembered: a busy server repeats itself."""
 
+HANDSHAKE, LOCAL = BY_KEY["failures.handshake"], BY_KEY["failures.local"]
+
 _PLACES = {category: place for place, category in enumerate(CATEGORIES)}
 
 _OF_LABEL = delivery.UNAUTHENTICATED | {"Verified": BY_KEY["deliveries.verified"]}
@@ -102,6 +104,8 @@ class Classifier:
             note = f"{outcome.note}, counted {times} times"
             return self._outcome(outcome.relay, note, times, outcome.places)
         if warning := postfix_warnings.warning_in(said):
+            if warning.name == postfix_warnings.TLSPROXY:
+                service.note_no_tlsproxy(pid, at)
             note = f"a warning, counted as such: {warning.meaning}"
             return self._outcome("", note, times, (), warning.name)
         return self._nothing(_why_not(said))
@@ -179,7 +183,8 @@ class Classifier:
             outcome = session.outcomes[said.tls] = self._sent(relay, category)
             return outcome
         if said.status in delivery.FAILED:
-            return self._failed(relay, said)
+            local = service.lacks_tlsproxy(pid, said.delays, at)
+            return self._failed(relay, said, without_tlsproxy=local)
         return self._nothing("the probe of an address, not a delivery")
 
     def _category_without_session(self, service: Service, said: Delivery, at: int) -> Category:
@@ -198,10 +203,12 @@ class Classifier:
             relay.by_category[category] = outcome
         return outcome
 
-    def _failed(self, relay: _RelayOutcomes, said: Delivery) -> Outcome:
+    def _failed(self, relay: _RelayOutcomes, said: Delivery, *, without_tlsproxy: bool) -> Outcome:
         category = delivery.failure_category(said.reason)
         if category is None:
             return self._refused
+        if without_tlsproxy and category is HANDSHAKE:
+            category = LOCAL
         name = relay.name or delivery.server_looked_up(said.reason)
         if not name and said.domain:
             name = f"@{said.domain}"

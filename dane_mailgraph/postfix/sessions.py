@@ -70,6 +70,7 @@ class Service:
         "reloaded",
         "session_by_pid",
         "tlsproxy",
+        "without_tlsproxy",
     )
 
     def __init__(
@@ -93,6 +94,8 @@ class Service:
         """When Postfix was reloaded last, perhaps with another `smtp_tls_loglevel`."""
         self.quotes_addresses = quotes_addresses
         """Addresses are quoted for sure (Postfix 3.5), so that none of them looks like a field."""
+        self.without_tlsproxy: dict[bytes, int] = {}
+        """PID -> when it found no tlsproxy to make its handshake, of the last half hour."""
         self.logs_conn_use = False
         """The field `conn_use` has been seen, with which every Postfix marks a further use."""
 
@@ -155,6 +158,25 @@ class Service:
                 return None
             self.session_by_pid[pid] = session, opened, queue_id
         return session
+
+    def note_no_tlsproxy(self, pid: bytes, at: int) -> None:
+        """Note that a process found no tlsproxy at this second."""
+        if len(self.without_tlsproxy) >= _SERVICES:
+            self.forget_tlsproxy(at)
+        self.without_tlsproxy[pid] = at
+
+    def forget_tlsproxy(self, now: int) -> None:
+        """Forget who found no tlsproxy longer than a request ago."""
+        oldest = now - LONGEST_REQUEST - SLACK
+        self.without_tlsproxy = {
+            pid: at for pid, at in self.without_tlsproxy.items() if at >= oldest
+        }
+
+    def lacks_tlsproxy(self, pid: bytes, delays: bytes | None, at: int) -> bool:
+        """Return whether the request that ends at this second found no tlsproxy."""
+        noted = self.without_tlsproxy.get(pid)
+        took = min(seconds(delays), LONGEST_REQUEST)
+        return noted is not None and noted >= at - took - SLACK
 
     def note_conn_use(self) -> None:
         """Note that a delivery has the field `conn_use`."""
@@ -351,7 +373,7 @@ class Sessions:
             "complete_since": self.complete_since,
             "started": [_text(name) for name in self._started],
             "quoting": [_text(name) for name in self._quoting],
-            "services": [_dump(service) for service in self._services.values()],
+            "services": [_dump(service, now) for service in self._services.values()],
             "reloads": [(_text(name), at) for name, at in self._reloads.items()],
             "tlsproxies": [
                 (_text(host), [(_text(place), count) for place, count in silent.items()])
@@ -383,6 +405,9 @@ class Sessions:
         service.deliveries_since_tls = dumped["deliveries_since_tls"]
         service.logs_conn_use = dumped["logs_conn_use"]
         service.reloaded = dumped.get("reloaded")
+        service.without_tlsproxy = {
+            _bytes(pid): at for pid, at in dumped.get("without_tlsproxy", ())
+        }
         for pid, relay, category, reused, at, queue_id in dumped["sessions"]:
             session = Session(_bytes(relay), BY_KEY[category], reused)
             service.session_by_pid[_bytes(pid)] = session, at, _bytes(queue_id)
@@ -391,13 +416,15 @@ class Sessions:
 _NO_SESSION: OpenSession = Session(b"", UNKNOWN, False), 0, b""
 
 
-def _dump(service: Service) -> dict[str, Any]:
+def _dump(service: Service, now: int) -> dict[str, Any]:
+    service.forget_tlsproxy(now)
     return {
         "name": _text(service.name),
         "deliveries_since_tls": service.deliveries_since_tls,
         "logs_conn_use": service.logs_conn_use,
         "quotes_addresses": service.quotes_addresses,
         "reloaded": service.reloaded,
+        "without_tlsproxy": [(_text(pid), at) for pid, at in service.without_tlsproxy.items()],
         "sessions": [
             (
                 _text(pid),
