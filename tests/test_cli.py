@@ -191,6 +191,17 @@ def test_import_counts_and_says_what_it_skipped(home: Home) -> None:
     assert home.verified() == 7
 
 
+def test_import_says_that_smtp_tls_loglevel_is_probably_0(home: Home) -> None:
+    sent = "2CE5121E153: to=<s@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, "
+    sent += "delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok)"
+    log = home.folder / "silent.log"
+    log.write_text(f"2026-11-24T00:06:00Z mail postfix/smtp[7]: {sent}\n", encoding="ascii")
+
+    assert b"smtp_tls_loglevel is probably 0" in home.run("import", log).stderr
+    log.write_bytes(log.read_bytes() + connections(1))
+    assert b"smtp_tls_loglevel" not in home.run("import", "--rebuild", log).stderr
+
+
 def test_import_rebuild_makes_a_fresh_store(home: Home) -> None:
     older = home.folder / "mail.log.1"
     older.write_bytes(connections(4, ago=7200))

@@ -30,6 +30,11 @@ from .overlap import JOINT, Part
 from .result import Result
 from .run import CountedBlock, CountingRun, Rules, known_until
 
+_NO_HANDSHAKE = (
+    "No TLS handshake is logged where recipients are, so smtp_tls_loglevel is probably 0 and what "
+    "went over TLS stays unknown; `postconf -e smtp_tls_loglevel=1`, then `postfix reload`."
+)
+
 Progress = Callable[[list[LogFile]], None]
 """Is called after each block with all the logs, which know how far they have been read."""
 
@@ -87,8 +92,12 @@ class Import:
                 what_else[part] = looks.not_of_postfix(part.log.begin)
         refused = tuple(f"{part.log.name} {what}" for part, what in what_else.items() if what)
         connections = sum(each.connections for each in carried)
+        silent = result.recipients and not result.counted and not result.omitted["skipped"]
         return result._replace(
-            counted=result.counted + connections, carried=tuple(carried), refused=refused
+            counted=result.counted + connections,
+            carried=tuple(carried),
+            refused=refused,
+            notices=(*result.notices, _NO_HANDSHAKE) if silent else result.notices,
         )
 
     def _count_parts(self, parts: list[Part]) -> Result:
