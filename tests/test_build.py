@@ -390,7 +390,7 @@ def test_what_a_killed_painter_left_does_not_disturb(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == SMALL
 
 
-def test_a_full_disk_is_said_and_leaves_the_old_files_whole(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_files_whole(tmp_path: Path) -> None:
     build.publish(SMALL, str(tmp_path))
     with full_disk(1000), pytest.raises(StoreError, match=r"cannot be written: .*; look at"):
         build.publish({name: content.upper() * 2 for name, content in SMALL.items()}, str(tmp_path))
@@ -399,7 +399,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_files_whole(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("where", ["file", "file/www", "/proc/www"])
-def test_a_folder_that_cannot_be_is_said(where: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_is_reported(where: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(StoreError, match="cannot be written: ") as caught:
@@ -408,7 +408,7 @@ def test_a_folder_that_cannot_be_is_said(where: str, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_a_folder_in_a_files_place_is_said_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_a_folder_in_a_files_place_is_reported_and_nothing_is_left_behind(tmp_path: Path) -> None:
     (tmp_path / "b.png").mkdir()
 
     with pytest.raises(StoreError, match="Is a directory"):

@@ -177,7 +177,7 @@ def service(name: str, **overrides: str) -> Service:
     return Service(name, "unix", "smtp", False, overrides)
 
 
-def test_where_all_is_well_nothing_is_said() -> None:
+def test_where_all_is_well_nothing_is_reported() -> None:
     assert wrong(HEALTHY) == []
     assert {each.check for each in diagnose(HEALTHY)} >= {
         "postfix",
@@ -749,7 +749,7 @@ def test_before_the_first_interval_is_over_there_is_no_rrd_yet() -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_one_thing_that_is_wrong_is_said_alone(case: Case) -> None:
+def test_one_thing_that_is_wrong_is_reported_alone(case: Case) -> None:
     (found,) = wrong(case.facts)
 
     assert (found.check, found.verdict, found.found) == (case.check, case.verdict, case.found)

@@ -915,7 +915,7 @@ runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
         ("dns", "doctor", "apt install python3-dnspython"),
     ],
 )
-def test_what_is_not_installed_is_said_with_what_installs_it(
+def test_what_is_not_installed_is_reported_with_what_installs_it(
     missing: str, verb: str, mends: str, home: Home
 ) -> None:
     home.done("collect")

@@ -320,7 +320,7 @@ def test_each_condition_has_one_row() -> None:
     assert len({row.name for row in CONDITIONS}) == len(CONDITIONS)
 
 
-def test_mail_that_goes_unencrypted_now_is_said_to(host: Host) -> None:
+def test_mail_that_goes_unencrypted_now_is_reported_to(host: Host) -> None:
     sent = (
         "2CE5121E153: to=<s@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, "
         "delays=0/0/1/0, tls=may:none, dsn=2.0.0, status=sent (250 ok)"

@@ -170,7 +170,7 @@ def test_an_abstract_socket_is_heard_too(monkeypatch: pytest.MonkeyPatch) -> Non
         assert listening.recv(99) == b"READY=1"
 
 
-def test_without_systemd_nothing_is_said(
+def test_without_systemd_nothing_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
@@ -305,7 +305,7 @@ def test_sighup_reads_the_configuration_again(running: Running) -> None:
     assert (running.folder / "elsewhere" / "ledger.sqlite").exists()
 
 
-def test_a_wrong_configuration_is_said_and_the_one_of_before_stays(running: Running) -> None:
+def test_a_wrong_configuration_is_reported_and_the_one_of_before_stays(running: Running) -> None:
     running.write("grace = soon", state="elsewhere")
 
     said = running.reload()

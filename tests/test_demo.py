@@ -83,7 +83,7 @@ def test_what_is_no_demos_is_refused_and_left_alone(
     assert theirs.read_text() == "precious"
 
 
-def test_a_folder_that_cannot_be_made_is_said(
+def test_a_folder_that_cannot_be_made_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")

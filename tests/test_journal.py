@@ -350,7 +350,7 @@ def test_a_journal_without_a_line_of_postfix_waits_for_the_first(host: Journald)
     host.settles()
 
 
-def test_messages_that_journald_suppressed_are_said(host: Journald) -> None:
+def test_messages_that_journald_suppressed_are_reported(host: Journald) -> None:
     fields = {
         "_UID": "0",
         "_TRANSPORT": "driver",
@@ -386,7 +386,7 @@ def refused(host: Journald) -> str:
     return str(caught.value)
 
 
-def test_a_journalctl_that_fails_is_said_in_one_sentence_and_nothing_is_counted(
+def test_a_journalctl_that_fails_is_reported_in_one_sentence_and_nothing_is_counted(
     host: Journald,
 ) -> None:
     host.connect(2000)
@@ -403,7 +403,7 @@ def test_a_journalctl_that_fails_is_said_in_one_sentence_and_nothing_is_counted(
     host.settles()
 
 
-def test_a_bookmark_that_is_no_cursor_is_said_and_counting_goes_on_when_it_is_forgotten(
+def test_a_bookmark_that_is_no_cursor_is_reported_and_counting_goes_on_when_it_is_forgotten(
     host: Journald,
 ) -> None:
     host.connect(3)
@@ -452,7 +452,7 @@ def test_a_machine_without_a_journal_is_told_so(host: Journald) -> None:
     assert refused(host).startswith("No journal of the system is in ")
 
 
-def test_what_is_no_json_is_said(
+def test_what_is_no_json_is_reported(
     host: Journald, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     other = tmp_path / "bin" / "journalctl"

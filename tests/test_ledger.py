@@ -206,7 +206,7 @@ def test_a_reader_makes_no_ledger(there: bool, path: str) -> None:
     assert not there or not os.path.getsize(path)
 
 
-def test_a_ledger_that_cannot_be_written_is_said_so_and_can_be_read(tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_written_is_reported_and_can_be_read(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(

@@ -113,7 +113,7 @@ def test_a_log_of_nothing_says_so(text: str, tmp_path: Path) -> None:
     assert (said.newest, said.connections, said.trouble) == (None, 0, "")
 
 
-def test_a_log_that_cannot_be_read_is_said_as_the_counter_says_it(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_is_reported_as_the_counter_says_it(tmp_path: Path) -> None:
     relays = Relays("")
     os.mkfifo(tmp_path / "pipe")
 

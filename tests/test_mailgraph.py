@@ -222,7 +222,7 @@ def test_rows_unknown_to_mailgraph_stay_unknown(tmp_path: Path) -> None:
     assert found.in_words(timezone.utc).endswith("; 392 min in between are unknown.")
 
 
-def test_before_the_first_and_behind_the_last_known_row_nothing_is_said(tmp_path: Path) -> None:
+def test_before_the_first_and_behind_the_last_known_row_nothing_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "old.rrd"
     truth = fed(path, 960)
     end = BEGIN + 960 * 60
@@ -368,7 +368,7 @@ def of_another_machine(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut, packed, of_another_machine])
-def test_an_rrd_that_rrdtool_cannot_read_is_said_in_a_sentence(
+def test_an_rrd_that_rrdtool_cannot_read_is_reported_in_a_sentence(
     harm: Callable[[Path], None], tmp_path: Path
 ) -> None:
     path = tmp_path / "old.rrd"

@@ -174,7 +174,7 @@ def test_the_file_is_replaced_for_all_to_read_and_no_link_is_followed(
     assert values(file.read_text(encoding="ascii")) == values(capsys.readouterr().out)
 
 
-def test_a_file_that_cannot_be_written_is_said_and_nothing_uncounted(
+def test_a_file_that_cannot_be_written_is_reported_and_nothing_uncounted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_log(tmp_path)

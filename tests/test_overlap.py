@@ -77,7 +77,9 @@ def test_a_log_that_is_followed_may_be_shorter_than_its_copy(host: Host) -> None
     assert host.take(put(host, "copy", lines), host.log).counted == 100
 
 
-def test_the_same_traffic_in_two_formats_is_said_with_both_names_and_the_time(host: Host) -> None:
+def test_the_same_traffic_in_two_formats_is_reported_with_both_names_and_the_time(
+    host: Host,
+) -> None:
     old = put(host, "old", [line(yearless(START + second)) for second in range(100)])
     new = put(host, "new", [line(rfc3339(START + second)) for second in range(50, 150)])
     host.now += 300

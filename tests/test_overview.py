@@ -54,7 +54,7 @@ def test_what_is_older_than_24_hours_is_not_in_the_figures(host: Host) -> None:
     assert "connections          2  Verified 100%" in screen(host)
 
 
-def test_counting_that_stands_still_is_said(host: Host) -> None:
+def test_counting_that_stands_still_is_reported(host: Host) -> None:
     log(host, TEXT)
     host.now += 1200
 
@@ -63,7 +63,7 @@ def test_counting_that_stands_still_is_said(host: Host) -> None:
     )
 
 
-def test_a_log_that_is_silent_is_said(host: Host) -> None:
+def test_a_log_that_is_silent_is_reported(host: Host) -> None:
     for _ in range(20):
         log(host, TEXT)
         host.now += DAY // 2 - 120
@@ -73,7 +73,7 @@ def test_a_log_that_is_silent_is_said(host: Host) -> None:
     assert "WARNING: The log has been silent for" in complaints(host)
 
 
-def test_a_relay_that_lost_authentication_is_said(host: Host) -> None:
+def test_a_relay_that_lost_authentication_is_reported(host: Host) -> None:
     for number in range(13):
         log(host, *[TEXT if number < 12 else TEXT.replace("Verified", "Untrusted")] * 2)
         host.now += DAY // 2 - 120
@@ -83,7 +83,7 @@ def test_a_relay_that_lost_authentication_is_said(host: Host) -> None:
     assert "- WARNING: mx.example.org has not been authenticated since" in complaints(host)
 
 
-def test_a_warning_of_postfix_is_said_for_a_day(host: Host) -> None:
+def test_a_warning_of_postfix_is_reported_for_a_day(host: Host) -> None:
     log(host, TEXT)
     log(host, "warning: DNSSEC validation may be unavailable")
 
@@ -93,7 +93,7 @@ def test_a_warning_of_postfix_is_said_for_a_day(host: Host) -> None:
     assert screen(host)[0] == "All is well."
 
 
-def test_a_warning_that_is_no_condition_is_said_too(host: Host) -> None:
+def test_a_warning_that_is_no_condition_is_reported_too(host: Host) -> None:
     log(host, TEXT, *["warning: DANE TLSA lookup problem: x"] * 2)
 
     lines = screen(host)
@@ -116,7 +116,7 @@ def test_of_hundreds_of_one_kind_five_are_listed(host: Host) -> None:
     )
 
 
-def test_lines_that_could_not_be_counted_are_said_and_late_ones_are_not(host: Host) -> None:
+def test_lines_that_could_not_be_counted_are_reported_and_late_ones_are_not(host: Host) -> None:
     log(host, TEXT)
     host.write(line(rfc3339(host.now - 600)))
     log(host, TEXT)

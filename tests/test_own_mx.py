@@ -195,7 +195,7 @@ def test_another_name_and_a_date_that_is_past_are_seen(authority: Authority) -> 
     assert (second.named, second.anchors) == (True, (False, False))
 
 
-def test_files_that_cannot_be_read_or_hold_nothing_are_said(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_or_hold_nothing_are_reported(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing\n")
     (tmp_path / "broken.pem").write_text(
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -309,7 +309,7 @@ def test_the_port_submissions_speaks_tls_at_once(
 
 
 @needs("unbound", "ldns-keygen", "ldns-signzone")
-def test_a_server_that_does_not_answer_is_said(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     port = free_port(socket.SOCK_STREAM)
     with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns:
         mx = own_mx.look(Target(NAME, port), [], HERE, dns)

@@ -72,7 +72,7 @@ def test_an_rrd_that_tells_something_else_than_the_ledger_is_found(counted: Host
     assert (looked(counted).compared, looked(counted).differing) == (5, 0)
 
 
-def test_a_damaged_rrd_is_said(counted: Host) -> None:
+def test_a_damaged_rrd_is_reported(counted: Host) -> None:
     Path(counted.store.rrd.path).write_bytes(b"not an RRD")
 
     assert looked(counted).rrd_trouble.startswith(f"{counted.store.rrd.path} is no RRD; ")
@@ -89,20 +89,20 @@ def test_a_damaged_rrd_is_said(counted: Host) -> None:
     )
 
 
-def test_a_truncated_rrd_is_said(counted: Host) -> None:
+def test_a_truncated_rrd_is_reported(counted: Host) -> None:
     os.truncate(counted.store.rrd.path, 3000)
 
     assert "outbound.rrd" in looked(counted).rrd_trouble
 
 
-def test_a_ledger_that_is_none_is_said(counted: Host) -> None:
+def test_a_ledger_that_is_none_is_reported(counted: Host) -> None:
     Path(counted.ledger.path).write_bytes(b"nonsense" * 1000)
 
     assert looked(counted).ledger_trouble.startswith(counted.ledger.path)
     assert looked(counted).last == counted.store.rrd.last
 
 
-def test_nothing_yet_is_said(tmp_path: Path) -> None:
+def test_nothing_yet_is_reported(tmp_path: Path) -> None:
     found = own_state.look(
         str(tmp_path / "log"), str(tmp_path / "state"), str(tmp_path / "www"), 60
     )

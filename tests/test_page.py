@@ -301,7 +301,7 @@ def test_what_needs_attention_comes_before_everything_else() -> None:
     assert "Nothing has been counted yet." in outline(last_update=None).text
 
 
-def test_servers_that_cannot_be_watched_are_said() -> None:
+def test_servers_that_cannot_be_watched_are_reported() -> None:
     others = RelayCounts(OTHER, NOW - 9, NOW, {BY_KEY["deliveries.plaintext"]: 3})
 
     assert "not watched" in outline(relays=(others,)).text

@@ -439,7 +439,7 @@ def test_what_only_a_lost_rrd_knew_is_never_left_out_in_silence(
     )
 
 
-def test_an_rrd_that_ends_before_the_ledger_begins_is_said_too(forgetful: Host) -> None:
+def test_an_rrd_that_ends_before_the_ledger_begins_is_reported_too(forgetful: Host) -> None:
     path = os.path.join(forgetful.state, "outbound.rrd")
     lost(forgetful)
     with Ledger(os.path.join(forgetful.state, "ledger.sqlite"), writable=False) as ledger:
@@ -599,7 +599,7 @@ def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None
     ],
     ids=lambda text: text[:20],
 )  # fmt: skip
-def test_what_is_no_time_is_said_in_a_sentence(text: str) -> None:
+def test_what_is_no_time_is_reported_in_a_sentence(text: str) -> None:
     with pytest.raises(UsageError, match=r" is not a time; write 2026-11-24, .*\.$") as caught:
         moment(text, NOW, BERLIN)
     assert caught.value.status == 2

@@ -101,7 +101,7 @@ def test_the_next_server_is_asked_where_one_does_not_know(port: int) -> None:
     assert resolver.look_up("mail.example.test", "A", resolv, port).records == ("192.0.2.1",)
 
 
-def test_nobody_there_is_said() -> None:
+def test_nobody_there_is_reported() -> None:
     answer = resolver.ask(".", "NS", "127.0.0.1", free_port())
 
     assert (answer.code, answer.known, answer.secure) == ("", False, False)
@@ -109,7 +109,7 @@ def test_nobody_there_is_said() -> None:
 
 
 @pytest.mark.parametrize("server", ["ns.example.test", "", "999.1.1.1"])
-def test_a_server_that_is_no_address_is_said(server: str) -> None:
+def test_a_server_that_is_no_address_is_reported(server: str) -> None:
     answer = resolver.ask(".", "NS", server)
 
     assert (answer.known, answer.server) == (False, server)

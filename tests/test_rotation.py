@@ -642,7 +642,7 @@ def test_a_rotated_file_that_is_cut_or_garbage_is_lost_and_does_not_stop_the_cou
     assert host.counted == dict(host.truth)
 
 
-def test_what_may_not_be_read_is_said_and_not_taken_for_lost(host: Host) -> None:
+def test_what_may_not_be_read_is_reported_and_not_taken_for_lost(host: Host) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
     followed(host).connect(5)

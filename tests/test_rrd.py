@@ -50,7 +50,7 @@ def test_a_long_range_is_given_in_rows_of_the_archive_and_never_fewer(path: str)
     assert len(rates(path, "AVERAGE", 60, BEGIN + 660 - 60 * 1000, BEGIN + 660, ("other",))) == 1000
 
 
-def test_what_an_unfinished_row_has_gathered_is_said_by_every_binding(path: str) -> None:
+def test_what_an_unfinished_row_has_gathered_is_reported_by_every_binding(path: str) -> None:
     fine, coarse = gathered(path)
 
     assert all(math.isnan(each) or each == 0 for each in fine)

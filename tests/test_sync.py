@@ -582,7 +582,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_full_disk_is_said_once_and_everything_is_counted_when_there_is_room(
+def test_a_full_disk_is_reported_once_and_everything_is_counted_when_there_is_room(
     begun: bool, small_disk: Path, tmp_path: Path
 ) -> None:
     history = torture.Lived(tmp_path, 1, step=60, grace=0)

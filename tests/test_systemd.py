@@ -665,7 +665,9 @@ def test_the_journal_is_counted_exactly_through_kills_rotations_and_restarts(
     assert " is lost" not in journaled.journal(SERVICE)
 
 
-def test_a_journal_that_was_vacuumed_before_it_was_read_is_said_to_be_lost(journaled: Box) -> None:
+def test_a_journal_that_was_vacuumed_before_it_was_read_is_reported_to_be_lost(
+    journaled: Box,
+) -> None:
     say(journaled, 4)
     counted(journaled, 4)
     journaled.run("systemctl", "stop", SERVICE)
@@ -678,7 +680,7 @@ def test_a_journal_that_was_vacuumed_before_it_was_read_is_said_to_be_lost(journ
     assert " is lost, so that time is unknown" in journaled.journal(SERVICE)
 
 
-def test_messages_that_journald_suppressed_are_said(journaled: Box) -> None:
+def test_messages_that_journald_suppressed_are_reported(journaled: Box) -> None:
     run = ("systemd-run", "--quiet", "--wait", "--property=User=postfix", "--unit=chatty")
     journaled.run(*run, "/usr/bin/python3", "-c", SAY, "200", f"Verified {TEXT}")
     time.sleep(1.2)  # RateLimitIntervalSec

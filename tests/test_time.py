@@ -37,7 +37,7 @@ def test_new_year_is_passed_while_following(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("year", [None, 2021])
-def test_an_old_log_is_of_the_year_of_its_file_or_the_one_that_is_said(
+def test_an_old_log_is_of_the_year_of_its_file_or_the_one_that_is_reported(
     tmp_path: Path, year: int | None
 ) -> None:
     host = Host(tmp_path)

@@ -305,7 +305,7 @@ def test_a_damaged_file_is_66(
     )
 
 
-def test_a_machine_without_openssl_is_said(
+def test_a_machine_without_openssl_is_reported(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, path = authority.issue("without")
