@@ -253,7 +253,7 @@ def test_a_row_a_day_is_of_the_local_calendar_and_in_every_format(
 def test_omissions_are_those_of_the_range(tmp_path: Path) -> None:
     here = counted(tmp_path, [(NOW - 40 * DAY, 0), (NOW - 600, 0)], 60)
     log = tmp_path / "bad.log"
-    log.write_text("no time in this line\n" * 7)
+    log.write_text("no time postfix/qmgr[1]: in this line\n" * 7)
     assert command_line.main(["import", *here.options, str(log)]) == 0
 
     assert here.report(NOW - 41 * DAY, NOW + DAY).omitted["unreadable"] == 7
