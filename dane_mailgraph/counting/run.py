@@ -292,11 +292,14 @@ class CountingRun:
         state = self._ledger.state
         if self.first is not None and state.begin is None:
             self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
-        intervals, days = self._tally.drain(self._rules.zone)
+        intervals, days = self._tally.drain(self._rules.zone, self._kept_as)
         self._ledger.add(self._due(intervals))
         self._mark_not_understood({each.start for each in intervals})
         self._note_hours()
         self._relays.add(days, self._rules.relays_per_day)
+
+    def _kept_as(self, day: int, relay: str) -> str:
+        return self._relays.kept_as(day, relay, self._rules.relays_per_day)
 
     def _mark_not_understood(self, counted: set[int]) -> None:
         """Mark the intervals as lost of whose clients' lines none was understood."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..categories import (
     AUTHENTICATED_EVENTS,
@@ -23,6 +23,10 @@ def _places(categories: Iterable[Category]) -> frozenset[int]:
 
 _AUTHENTICATION = _places(AUTHENTICATED_EVENTS), _places(UNAUTHENTICATED_EVENTS)
 _HANDOVER = _places(DELIVERIES), _places(FAILURES)
+
+
+KeptAs = Callable[[int, str], str]
+"""Day and relay -> under which name the relay is kept."""
 
 
 class OutcomesOfDay:
@@ -49,12 +53,15 @@ class OutcomesOfDay:
             if outcome.warning:
                 yield outcome.warning, times * outcome.times, self._last[outcome]
 
-    def relays(self, day: int) -> Iterator[DayCounts]:
-        """Iterate over what was counted of each relay; `day` is a number like 20261124."""
+    def relays(self, day: int, kept_as: KeptAs | None = None) -> Iterator[DayCounts]:
+        """Iterate over what was counted of each relay; `day` is a number like 20261124.
+
+        Relays that are kept as one are counted as one: there may be hundreds of thousands.
+        """
         by_relay: defaultdict[str, list[Outcome]] = defaultdict(list)
         for outcome in self._times:
-            if outcome.relay:
-                by_relay[outcome.relay].append(outcome)
+            if relay := outcome.relay:
+                by_relay[kept_as(day, relay) if kept_as else relay].append(outcome)
         since_good = (
             self._since_good(by_relay.values(), *places) for places in (_AUTHENTICATION, _HANDOVER)
         )

@@ -22,7 +22,7 @@ from ..times import MINUTE, day_of
 from . import handshake
 from .classify import Classifier
 from .clients import ClientLine, Clients, Fields, host_of, split_writer
-from .days import OutcomesOfDay
+from .days import KeptAs, OutcomesOfDay
 from .interruptions import interrupt, interruptions
 from .marks import Counted, Marks, Place, fingerprint
 from .outcome import CountVector, Outcome
@@ -302,7 +302,9 @@ class Tally:
             or self._classifier.made - self._made_before >= _MOST_DIFFERENT
         )
 
-    def drain(self, zone: tzinfo | None) -> tuple[list[Interval], list[DayCounts]]:
+    def drain(
+        self, zone: tzinfo | None, kept_as: KeptAs | None = None
+    ) -> tuple[list[Interval], list[DayCounts]]:
         """Return and forget the counts: intervals in order, and relays by the days of a zone."""
         vectors: defaultdict[int, Counter[CountVector]] = defaultdict(Counter)
         days: defaultdict[int, OutcomesOfDay] = defaultdict(OutcomesOfDay)
@@ -317,7 +319,7 @@ class Tally:
             for name, times, last in of_day.warnings():
                 before, latest = self.warnings.get(name, (0, last))
                 self.warnings[name] = before + times, max(latest, last)
-        relays = [each for day, of_day in days.items() for each in of_day.relays(day)]
+        relays = [each for day, of_day in days.items() for each in of_day.relays(day, kept_as)]
         return self._intervals(vectors), relays
 
     def _intervals(self, vectors: Mapping[int, Counter[CountVector]]) -> list[Interval]:

@@ -126,7 +126,7 @@ class RelayTable:
             rows = [
                 (
                     each.day,
-                    self._row(each, most),
+                    self.kept_as(each.day, each.relay, most),
                     *(each.first, each.last, each.protocol, each.key_exchange),
                     *(*each.authentication, *each.handover),
                     *(each.counts[place] for place in _PLACES),
@@ -135,17 +135,17 @@ class RelayTable:
             ]
             self._ledger.write(_ADD, rows)
 
-    def _row(self, relay_day: DayCounts, most: int) -> str:
-        """The relay under which this is kept."""
-        known = self._known.get(relay_day.day)
+    def kept_as(self, day: int, relay: str, most: int) -> str:
+        """The relay under which a relay of a day is kept, which is one of them from now on."""
+        known = self._known.get(day)
         if known is None:
-            found = self._ledger.read("SELECT relay FROM relays WHERE day = ?", relay_day.day)
-            known = self._known[relay_day.day] = {relay for (relay,) in found}
-        if relay_day.relay not in known:
+            found = self._ledger.read("SELECT relay FROM relays WHERE day = ?", day)
+            known = self._known[day] = {each for (each,) in found}
+        if relay not in known:
             if len(known) - (OTHER in known) >= most:
                 return OTHER
-            known.add(relay_day.relay)
-        return relay_day.relay
+            known.add(relay)
+        return relay
 
     def add_warnings(self, warnings: Mapping[str, tuple[int, int]]) -> None:
         """Add warnings: name -> how often, and when last."""
