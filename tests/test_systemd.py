@@ -321,6 +321,19 @@ def test_the_service_is_ready_and_counts_what_is_logged(running: Box) -> None:
     counted(running, before + 3)
 
 
+def test_what_root_types_leaves_the_store_to_the_service(running: Box) -> None:
+    before = max(verified(running), 0)
+    running.run("systemctl", "stop", SERVICE)
+    connect(running, 2)
+    running.run("dane-mailgraph", "collect")
+    running.run("dane-mailgraph", "render")
+    folders = ("/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph")
+    assert running.says("find", *folders, "!", "-user", "dane-mailgraph") == ""
+    running.run("systemctl", "start", SERVICE)
+    connect(running, 3)
+    counted(running, before + 5)
+
+
 def test_a_log_that_is_rotated_is_followed(running: Box) -> None:
     before = max(verified(running), 0)
     connect(running, 2)

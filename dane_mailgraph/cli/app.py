@@ -28,6 +28,7 @@ from ..counting import Import, Pace, Result, Rules, collect, remarks
 from ..errors import BusyError, ConfigError, MailgraphError, StoreError, reason
 from ..language import ENGLISH, Language
 from ..log import FollowedFile, Source
+from ..privileges import act_as_caller, act_as_owner_of
 from ..store import RRD, Ledger, Store, load_told, replace, save_told, unused
 from .terminal import progress, tell
 
@@ -49,6 +50,7 @@ def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]
     """
     state_dir = settings.state_dir
     path = os.path.join(state_dir, "lock")
+    act_as_owner_of(state_dir)
     try:
         if make:
             os.makedirs(state_dir, mode=0o750, exist_ok=True)
@@ -73,6 +75,7 @@ def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]
 
 def open_ledger(settings: Config) -> Ledger:
     """Open the ledger to read it; raises StoreError where nothing has been counted yet."""
+    act_as_owner_of(settings.state_dir)
     return Ledger(_ledger(settings), writable=False)
 
 
@@ -437,4 +440,6 @@ def draw(settings: Config, now: int) -> str:
     else:
         rrd, recent = Store(settings.state_dir, settings.step).rrd, build.Recent()
     site = build.build(rrd, now, look, recent, present)
+    act_as_caller()
+    act_as_owner_of(settings.output_dir)
     return build.publish(site.files, settings.output_dir)

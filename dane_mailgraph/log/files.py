@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from ..errors import MissingError, SourceError, reason
+from ..privileges import as_caller
 from .inode import Inode
 from .prefixed import Prefixed, Readable
 
@@ -211,9 +212,11 @@ def open_log(path: str, *, named: bool = False) -> Iterator[LogFile]:
         if path == "-":
             yield LogFile("standard input", cast(Any, sys.stdin.buffer).raw)
             return
-        _check_kind(path, os.stat(path).st_mode, named=named)
-        # What replaces it just now must not hang us: opening a pipe waits for its writer.
-        with open(path, "rb", buffering=0, opener=None if named else _at_once) as raw:
+        with as_caller():
+            _check_kind(path, os.stat(path).st_mode, named=named)
+            # What replaces it just now must not hang us: opening a pipe waits for its writer.
+            opened = open(path, "rb", buffering=0, opener=None if named else _at_once)  # noqa: SIM115
+        with opened as raw:
             _check_kind(path, os.fstat(raw.fileno()).st_mode, named=named)
             yield LogFile(path, raw)
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..errors import SourceError
+from ..privileges import as_caller
 from .files import Content, DamagedError, Head, LogFile, open_log, source_errors
 from .hint import OffsetFile
 from .order import TIME_LAG, Reading, Step, reading_order, readings
@@ -34,7 +35,8 @@ class _State(NamedTuple):
 
     @classmethod
     def of(cls, path: str) -> _State:
-        status = os.stat(path)
+        with as_caller():
+            status = os.stat(path)
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
@@ -103,7 +105,8 @@ class FollowedFile:
     def is_at(self, log: LogFile) -> bool:
         """Return whether an open file is the log."""
         try:
-            return os.path.samestat(os.stat(self.path), log.status)
+            with as_caller():
+                return os.path.samestat(os.stat(self.path), log.status)
         except OSError:
             return False
 

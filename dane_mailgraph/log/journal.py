@@ -24,6 +24,7 @@ from glob import glob
 from typing import IO, Any, NamedTuple
 
 from ..errors import SourceError, reason
+from ..privileges import as_caller
 from ..times import format_time
 from .blocks import LONGEST
 from .files import LogFile
@@ -287,18 +288,19 @@ def _journalctl(*arguments: str, whole: bool = True) -> Iterator[Iterator[bytes]
     )
     with tempfile.TemporaryFile() as complaints:
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                env={
-                    **os.environ,
-                    "LC_ALL": "C",
-                    "SYSTEMD_COLORS": "0",
-                    "SYSTEMD_LOG_LEVEL": "notice",
-                },
-            )
+            with as_caller():
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=complaints,
+                    env={
+                        **os.environ,
+                        "LC_ALL": "C",
+                        "SYSTEMD_COLORS": "0",
+                        "SYSTEMD_LOG_LEVEL": "notice",
+                    },
+                )
         except OSError as error:
             raise SourceError(
                 f"journalctl cannot be started: {reason(error)}; "
@@ -342,6 +344,7 @@ def _source_error(message: str, status: int) -> SourceError:
     )
 
 
+@as_caller()
 def _files() -> _Files:
     """Return the files of the system's journal, as they are now."""
     found = []

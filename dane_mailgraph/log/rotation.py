@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import SourceError
+from ..privileges import as_caller
 from .files import open_log, source_errors
 
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
@@ -55,7 +56,7 @@ def beside(log: str, earlier: Iterable[str], inodes: Collection[int]) -> list[Fi
     itself = {log, os.path.realpath(log)}
     bases = tuple(dict.fromkeys((log, os.path.realpath(log), *earlier)))
     files = []
-    with source_errors(log):
+    with source_errors(log), as_caller():
         for path, inode in _entries(bases, inodes):
             if path in itself:
                 continue

@@ -1,0 +1,77 @@
+"""Root acts as the user whose folder it works in, and as root only where it opens a log.
+
+Else what root makes in a service's state_dir is root's, and the service can count no more; and
+whoever owns the folder could lead root's hand elsewhere by a symbolic link.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import StoreError
+
+_CODE = os.path.dirname(__file__), os.path.dirname(os.__file__), sysconfig.get_path("platlib")
+"""Where modules are that may be loaded later."""
+
+
+def act_as_owner_of(folder: str) -> None:
+    """Where root works in another user's folder, act as that user from now on, with its groups.
+
+    Of a folder that is not there yet, the nearest one above it counts. Raises StoreError where that
+    user cannot read the program itself.
+    """
+    if os.geteuid() != 0:
+        return
+    status = os.stat(_existing(os.path.abspath(folder)))
+    if status.st_uid == 0:
+        return
+    uid, gid = status.st_uid, status.st_gid
+    groups, name = [gid], str(uid)
+    try:
+        account = pwd.getpwuid(uid)
+    except KeyError:
+        pass
+    else:
+        gid, name = account.pw_gid, account.pw_name
+        groups = os.getgrouplist(name, gid)
+    code = [each for each in _CODE if os.path.isdir(each)]
+    os.setgroups(groups)
+    os.setegid(gid)
+    os.seteuid(uid)
+    for needed in code:
+        if not os.access(needed, os.R_OK | os.X_OK, effective_ids=True):
+            os.seteuid(0)
+            raise StoreError(
+                f"{folder} belongs to {name}, who may not read {needed}; "
+                f"install dane-mailgraph where {name} may, or run it as {name}."
+            )
+
+
+def act_as_caller() -> None:
+    """Act as the user who called the program again."""
+    if os.geteuid() != os.getuid():  # units forbid the call
+        os.seteuid(os.getuid())
+
+
+@contextmanager
+def as_caller() -> Iterator[None]:
+    """Open a log as the user who called the program; root may open what the owner may not."""
+    acting = os.geteuid()
+    if acting == os.getuid():
+        yield
+        return
+    os.seteuid(os.getuid())
+    try:
+        yield
+    finally:
+        os.seteuid(acting)
+
+
+def _existing(path: str) -> str:
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return path
