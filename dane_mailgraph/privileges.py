@@ -18,6 +18,10 @@ _CODE = os.path.dirname(__file__), os.path.dirname(os.__file__), sysconfig.get_p
 """Where modules are that may be loaded later."""
 
 
+_root: list[tuple[int, list[int]]] = []
+"""Group and groups of root, where root acts as another user now."""
+
+
 def act_as_owner_of(folder: str) -> None:
     """Where root works in another user's folder, act as that user from now on, with its groups.
 
@@ -39,12 +43,13 @@ def act_as_owner_of(folder: str) -> None:
         gid, name = account.pw_gid, account.pw_name
         groups = os.getgrouplist(name, gid)
     code = [each for each in _CODE if os.path.isdir(each)]
+    _root.append((os.getegid(), os.getgroups()))
     os.setgroups(groups)
     os.setegid(gid)
     os.seteuid(uid)
     for needed in code:
         if not os.access(needed, os.R_OK | os.X_OK, effective_ids=True):
-            os.seteuid(0)
+            act_as_caller()
             raise StoreError(
                 f"{folder} belongs to {name}, who may not read {needed}; "
                 f"install dane-mailgraph where {name} may, or run it as {name}."
@@ -52,19 +57,22 @@ def act_as_owner_of(folder: str) -> None:
 
 
 def act_as_caller() -> None:
-    """Act as the user who called the program again."""
-    if os.geteuid() != os.getuid():  # units forbid the call
-        os.seteuid(os.getuid())
+    """Act as the user who called the program again; nothing to do where that never changed."""
+    if _root:
+        gid, groups = _root.pop()
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
 
 
 @contextmanager
 def as_caller() -> Iterator[None]:
     """Open a log as the user who called the program; root may open what the owner may not."""
     acting = os.geteuid()
-    if acting == os.getuid():
+    if not _root:
         yield
         return
-    os.seteuid(os.getuid())
+    os.seteuid(0)
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from host import START, TEXT, VERIFIED, Host, line, pack, rfc3339
@@ -23,6 +23,7 @@ from dane_mailgraph.answer.report import totals
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.counting import Import, remarks
+from dane_mailgraph.errors import StoreError
 from dane_mailgraph.log import FollowedFile, LogFile
 
 pytestmark = pytest.mark.slow
@@ -545,3 +546,43 @@ def test_rebuild_counts_anew_and_keeps_the_old_store(
         == 0
     )
     assert json.loads(capsys.readouterr().out)["connections"]["verified"] == 9
+
+
+def test_an_rrd_that_was_written_into_the_future_is_made_anew_and_later_lines_count(
+    host: Host,
+) -> None:
+    host.connect(3)
+    host.settles()
+    ahead = host.now + 300 * 86400
+    values = ":".join(["0"] * len(host.store.rrd.facts().sources))  # type: ignore[union-attr]
+    host.store.rrd.update(iter([f"{ahead - ahead % 60}:{values}"]))
+
+    (notice,) = host.store.reconcile(host.ledger, host.now)
+    assert "ends in the future: made anew" in notice
+    host.connect(2)
+    host.settles()
+
+
+@pytest.mark.parametrize("name", ["hosts", "sessions", "counted_elsewhere"])
+@pytest.mark.parametrize("value", [[1], "x", {"a": 1}, 7])
+def test_nonsense_in_the_ledger_is_a_sentence(host: Host, name: str, value: Any) -> None:
+    host.connect(3)
+    host.collect()
+    with host.ledger.transaction():
+        host.ledger.save(host.ledger.state._replace(**{name: value}))
+    host.restart()
+    host.connect(1)
+
+    with pytest.raises(StoreError, match="cannot be understood"):
+        host.collect()
+
+
+@pytest.mark.parametrize("value", [[1], "x", {"a": 1}, 7, [["x"]]])
+def test_a_bookmark_of_nonsense_is_a_sentence(host: Host, value: object) -> None:
+    host.connect(3)
+    host.collect()
+    with host.ledger.transaction():
+        host.ledger.set_bookmark(host.follower.bookmark_key, value)
+
+    with pytest.raises(StoreError, match="cannot be understood"):
+        host.collect()

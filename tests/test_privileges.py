@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from host import TEXT, line, rfc3339
 
+from dane_mailgraph.site.build import publish
+
 NOBODY = 65534
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
@@ -69,3 +71,17 @@ def test_a_symbolic_link_leads_root_no_further_than_its_owner(folder: Path) -> N
         assert run(folder, "import", str(folder / "mail.log")).returncode == 74
         assert [each.name for each in (folder / "victim").iterdir()] == ["file"]
         link.unlink()
+
+
+def test_what_is_drawn_follows_no_symbolic_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("keep")
+    victim.chmod(0o600)
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "status.json.new").symlink_to(victim)
+
+    publish({"status.json": b"{}"}, str(tmp_path / "www"))
+
+    assert (tmp_path / "www" / "status.json").read_bytes() == b"{}"
+    assert not (tmp_path / "www" / "status.json").is_symlink()
+    assert (victim.read_text(), victim.stat().st_mode & 0o777) == ("keep", 0o600)

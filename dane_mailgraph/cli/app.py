@@ -54,7 +54,7 @@ def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]
     try:
         if make:
             os.makedirs(state_dir, mode=0o750, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise StoreError(
             f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that "
@@ -195,8 +195,8 @@ def _rules(settings: Config) -> Rules:
     )
 
 
-def _reconcile(store: Store, ledger: Ledger) -> None:
-    for notice in store.reconcile(ledger):
+def _reconcile(store: Store, ledger: Ledger, now: int) -> None:
+    for notice in store.reconcile(ledger, now):
         tell(notice)
 
 
@@ -261,7 +261,7 @@ class Counter:
         """
         trouble: StoreError | None = None
         try:
-            _reconcile(self._store, self._ledger)
+            _reconcile(self._store, self._ledger, now)
         except StoreError as error:
             trouble = error
         seen = self._log.look()
@@ -384,7 +384,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
             )
     replace(fresh, path)
     with _writing(settings) as ledger:
-        _reconcile(store, ledger)
+        _reconcile(store, ledger, int(time.time()))
         store.follow(ledger, int(time.time()), settings.grace)
         _publish_metrics(settings, ledger, int(time.time()))
     return result
@@ -396,7 +396,7 @@ def _import_into(
     now = int(time.time())
     store = Store(settings.state_dir, settings.step)
     if follow:
-        _reconcile(store, ledger)
+        _reconcile(store, ledger, now)
     live = _source(settings)
     run = Import(live, ledger, _rules(settings), now, year=year, progress=progress())
     result = run.count(paths)

@@ -102,7 +102,8 @@ class Import:
 
     def _count_parts(self, parts: list[Part]) -> Result:
         run = CountingRun(self._ledger, self._rules, self._now)
-        self._counted = Counted(marks_of(self._ledger.state.hosts))
+        with self._ledger.understood():
+            self._counted = Counted(marks_of(self._ledger.state.hosts))
         live_newest = self._ledger.state.newest
         logs = [part.log for part in parts]
         overlaps = []
@@ -165,7 +166,8 @@ class Import:
         live = self._live
         if not isinstance(live, FollowedFile):
             return None
-        bookmark = live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
+        with self._ledger.understood():
+            bookmark = live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
         return bookmark[-1] if bookmark else None
 
     def _clock(self, log: LogFile) -> Clock:

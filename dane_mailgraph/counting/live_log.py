@@ -43,7 +43,11 @@ def collect(
 def _collect(
     log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool, patient: bool
 ) -> Result:
-    places, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
+    with ledger.understood():
+        places, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
+        Sessions.load(state.sessions)
+        marks_of(state.hosts)
+        marks_of(state.counted_elsewhere)
     read_at = now if state.read_at is None else state.read_at
     is_due = _is_due(state, rules.step, now)
     if not is_due and log.is_unchanged(places, now):

@@ -241,7 +241,10 @@ def publish(files: Mapping[str, bytes], output_dir: str) -> str:
 def _write(path: str, content: bytes) -> None:
     new = f"{path}.new"
     try:
-        with open(new, "wb") as file:
+        with suppress(FileNotFoundError):
+            os.unlink(new)  # a link too, which must not be followed
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with open(descriptor, "wb") as file:
             os.fchmod(file.fileno(), 0o644)
             file.write(content)
             file.flush()

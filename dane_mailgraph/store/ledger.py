@@ -387,6 +387,17 @@ class Ledger:
         )
         self._stored = self._state
 
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Read a value of the state or a bookmark inside; raises StoreError for nonsense."""
+        try:
+            yield
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+            raise StoreError(
+                f"{self.path} cannot be understood: {reason(error)}; "
+                "move it away or restore it from a backup."
+            ) from error
+
     def bookmark(self, log: str) -> Any:
         """How far this log has been read, as its `Source` keeps it; None before it was read."""
         with _translated(self.path):

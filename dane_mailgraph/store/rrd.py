@@ -390,7 +390,10 @@ def _call(function: str, path: str, *arguments: str) -> Any:
     while True:
         try:
             return getattr(rrdtool, function)(*given)
-        except (rrdtool.OperationalError, rrdtool.ProgrammingError) as error:
+        except (
+            *(rrdtool.OperationalError, rrdtool.ProgrammingError),
+            *(SystemError, OverflowError, ValueError),  # of damaged files
+        ) as error:
             said = str(error)
             if "could not lock" in said and time.monotonic() < deadline:
                 time.sleep(0.01)

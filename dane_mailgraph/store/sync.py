@@ -55,13 +55,16 @@ class Store:
         self.snapshot = RRD(self.rrd.path + ".snapshot", step)
         self._making = os.path.join(state_dir, "making")
 
-    def reconcile(self, ledger: Ledger) -> list[str]:
+    def reconcile(self, ledger: Ledger, now: int | None = None) -> list[str]:
         """Make RRD and ledger agree, whatever happened to either.
+
+        An RRD that ends a day after `now` was written by somebody else: it is made anew.
 
         Returns a sentence for each thing out of the ordinary. Raises StoreError where no repair is
         sure to be right.
         """
-        situation, why = self._situation(ledger.state)
+        horizon = None if now is None else now + DAY
+        situation, why = self._situation(ledger.state, horizon)
         match situation:
             case Situation.LEDGER_IS_NEW:
                 self._restart_from_new_ledger(ledger)
@@ -73,10 +76,10 @@ class Store:
                 return [self._remake_lost(ledger, why)]
             case Situation.RRD_LACKS_SOURCES:
                 replace(self._copied(self.rrd).path, self.rrd.path)
-                return self.reconcile(ledger)
+                return self.reconcile(ledger, now)
         return []
 
-    def _situation(self, state: State) -> tuple[Situation, str]:
+    def _situation(self, state: State, horizon: int | None) -> tuple[Situation, str]:
         """The situation, and what is wrong with the RRD; raises StoreError if it is not ours."""
         if state.rebuilt:
             return Situation.LEDGER_IS_NEW, ""
@@ -86,6 +89,8 @@ class Store:
         last, until, update_to = facts.last if facts else 0, state.rrd_until, state.rrd_update_to
         if last == until and update_to is None:
             return Situation.IN_STEP, ""
+        if horizon is not None and last > horizon and until is not None:
+            return Situation.RRD_IS_LOST, "ends in the future"
         if self.snapshot.whole_until() > (until or 0) or last > max(until or 0, update_to or 0):
             return Situation.RRD_IS_AHEAD, ""
         if until is None:
