@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median, quantiles
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
 
 from dane_mailgraph.answer.authentication import find_losses
 from dane_mailgraph.answer.shares import by_relay, fell, rose
@@ -37,31 +38,31 @@ OFFICE = np.array([0.1] * 7 + [1.5] * 11 + [0.3] * 6)
 class Hours(NamedTuple):
     """What was counted of one relay, hour by hour."""
 
-    good: np.ndarray
-    bad: np.ndarray
+    good: NDArray[Any]
+    bad: NDArray[Any]
 
 
-def rates(per_day: float, relays: int) -> np.ndarray:
+def rates(per_day: float, relays: int) -> NDArray[Any]:
     """Return mails a day of each relay, by Zipf's law."""
     weights = 1 / np.arange(1, relays + 1)
-    shares: np.ndarray = per_day * weights / weights.sum()
+    shares: NDArray[Any] = per_day * weights / weights.sum()
     return shares
 
 
-def events(random: Generator, rate: float, days: int) -> np.ndarray:
+def events(random: Generator, rate: float, days: int) -> NDArray[Any]:
     """Return the number of events of each hour: office hours, and little at weekends."""
     week = np.array([1.2] * 5 + [0.5] * 2)
     profile = np.repeat(week[np.arange(days) % 7], 24) * np.tile(OFFICE / OFFICE.mean(), days)
-    count: np.ndarray = random.poisson(rate / 24 * profile)
+    count: NDArray[Any] = random.poisson(rate / 24 * profile)
     return count
 
 
-def split(count: np.ndarray, is_bad: np.ndarray) -> Hours:
+def split(count: NDArray[Any], is_bad: NDArray[Any]) -> Hours:
     """Return hours that are bad as a whole, and good ones."""
     return Hours(np.where(is_bad, 0, count), np.where(is_bad, count, 0))
 
 
-def outages(random: Generator, days: int) -> np.ndarray:
+def outages(random: Generator, days: int) -> NDArray[Any]:
     """Return the hours in which our own resolver is off: four times a year, up to three hours."""
     off = np.zeros(days * 24, dtype=bool)
     for at in random.integers(0, days * 24 - 3, max(1, 4 * days // 365)):
@@ -115,7 +116,7 @@ class Days:
         )
 
     @staticmethod
-    def _at(day: int, hour: int | np.signedinteger, minute: int) -> int:
+    def _at(day: int, hour: int | np.integer[Any], minute: int) -> int:
         return START + day * DAY + int(hour) * HOUR + minute * MINUTE
 
 
@@ -237,11 +238,11 @@ def silences(random: Generator) -> None:
 class Traffic(NamedTuple):
     """Deliveries of each day to each relay, and once a week a newsletter to strangers."""
 
-    table: np.ndarray
+    table: NDArray[Any]
     strangers: int
 
     def rows(
-        self, day: int, kind: np.ndarray, broken: int = 10**9
+        self, day: int, kind: NDArray[Any], broken: int = 10**9
     ) -> Iterator[tuple[str, int, int, int]]:
         """Return what the judgement of a day sees; from `broken` on nothing is of the kind."""
         for ago in range(36):
