@@ -260,7 +260,7 @@ def test_a_mail_is_sent_once_and_says_what_and_whence(run: Run, mailbox: Mailbox
     ((sender, recipients, content),) = mailbox.mails
     mail = message_from_bytes(content, policy=policy.default)
     assert "<dane-mailgraph@mail.example.org>" in sender
-    assert [each.split()[1] for each in recipients] == ["TO:<postmaster@example.org>"]
+    assert [each.split()[1].lower() for each in recipients] == ["to:<postmaster@example.org>"]
     assert mail["Subject"].startswith("mail.example.org: Critical: 9 of 10 lines")
     assert (mail["To"], mail["Auto-Submitted"]) == ("postmaster@example.org", "auto-generated")
     assert mail["From"] == "dane-mailgraph <dane-mailgraph@mail.example.org>"
