@@ -65,14 +65,14 @@ def run(command: list[str], status: tuple[int, ...] = (0,)) -> Run:
 
 
 def mismatches(truth: dict[str, Any], report: dict[str, Any]) -> list[str]:
-    """What the report says otherwise than the truth."""
+    """What the report says otherwise than the truth; what it does not know is none of it."""
     found = []
     for family, expected in truth["counts"].items():
         reported = report[family]
         found += [
             f"{family}.{name}: {reported.get(name)} reported, {count} right"
             for name, count in expected.items()
-            if reported.get(name) != count
+            if (reported.get(name) or 0) != count
         ]
     return found
 
