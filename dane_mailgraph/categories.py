@@ -1,7 +1,7 @@
 """Table 1: the families and categories we count.
 
 A new category is one new row. The order of the rows is the order of the data sources in the RRD, of
-the columns in the ledger, of the legends and of the stacks (bottom to top = good to bad).
+the columns in the ledger and of the legends.
 """
 
 from __future__ import annotations
@@ -47,20 +47,19 @@ def _family(family: str, *rows: _Row) -> tuple[Category, ...]:
     return tuple(Category(family, *row) for row in rows)
 
 
-# A colour on a white and on a dark background. Green is authenticated, red is plaintext. Neighbours
-# in a stack differ for every reader and on grey paper: by CIE76 at least 19 under deuteranopia and
-# protanopia, by at least 13 in lightness (L*); tests/test_palette.py simulates both.
-GREEN = "#00795C", "#0E9A73"
-MINT = "#86D5C0", "#9FE8D4"
-BLUE = "#4A98DB", "#6CB6F8"
-NAVY = "#2F5D9E", "#4C74C4"
-YELLOW = "#F2C618", "#F9D85E"
-ORANGE = "#EA8A3E", "#EC8438"
-RED = "#C9252D", "#F0504A"
-CRIMSON = "#A3121D", "#D2302E"
-VIOLET = "#7F5AA8", "#9573C6"
-LILAC = "#D2BFEC", "#E0D3F7"
-GREY = "#A6ABB3", "#BDC4CC"
+# The scale of protection, good to bad: a colour on a white and on a dark background, the same in
+# all pictures. Green is authenticated, red is in the clear. A category may be absent, so any two
+# can touch: by CIE76 they are at least 18 apart for every reader, in lightness (L*, grey paper) at
+# least 6, those in sequence 12.5; each has 3:1 to its ground. tests/test_palette.py holds it.
+DANE = "#003D30", "#BDFFEF"
+AUTHENTICATED = "#2B8241", "#6EB99C"
+HALF_DANE = "#042F00", "#78E807"
+TRUSTED = "#094EB0", "#186EFF"
+UNTRUSTED = "#CA850D", "#FCDE7C"
+ANONYMOUS = "#603071", "#C57CE6"
+ENCRYPTED = "#0C1939", "#8FC5D3"
+PLAINTEXT = "#C80003", "#F54752"
+NOT_TOLD = "#818386", "#606870"
 
 CONNECTIONS = _family(
     "connections",
@@ -68,7 +67,7 @@ CONNECTIONS = _family(
         "verified",
         "verified",
         "Verified",
-        *GREEN,
+        *AUTHENTICATED,
         "the certificate matched TLSA records (DANE), or a name that policy requires",
         Authentication.PROVEN,
     ),
@@ -76,7 +75,7 @@ CONNECTIONS = _family(
         "trusted",
         "trusted",
         "Trusted",
-        *BLUE,
+        *TRUSTED,
         "the chain ends in a trusted CA; the name was not checked",
         Authentication.MISSING,
     ),
@@ -84,7 +83,7 @@ CONNECTIONS = _family(
         "untrusted",
         "untrusted",
         "Untrusted",
-        *YELLOW,
+        *UNTRUSTED,
         "encrypted, but the certificate is not from a trusted CA",
         Authentication.MISSING,
     ),
@@ -92,7 +91,7 @@ CONNECTIONS = _family(
         "anonymous",
         "anonymous",
         "Anonymous",
-        *VIOLET,
+        *ANONYMOUS,
         "encrypted, without a certificate",
         Authentication.MISSING,
     ),
@@ -100,7 +99,7 @@ CONNECTIONS = _family(
         "reused",
         "reused",
         "reused",
-        *GREY,
+        *NOT_TOLD,
         "another delivery over an open connection",
     ),
 )
@@ -110,20 +109,20 @@ HANDSHAKES = tuple(row for row in CONNECTIONS if row.name != "reused")
 
 PROTOCOLS = _family(
     "protocols",
-    ("tlsv1_3", "tlsv1_3", "TLSv1.3", *GREEN, "TLS 1.3 (RFC 8446)"),
-    ("tlsv1_2", "tlsv1_2", "TLSv1.2", *BLUE, "TLS 1.2 (RFC 5246)"),
-    ("tlsv1_1", "tlsv1_1", "TLSv1.1", *YELLOW, "TLS 1.1, deprecated (RFC 8996)"),
-    ("tlsv1", "tlsv1", "TLSv1", *ORANGE, "TLS 1.0, deprecated (RFC 8996)"),
-    ("sslv3", "sslv3", "SSLv3", *CRIMSON, "SSL 3.0, broken (RFC 7568)"),
+    ("tlsv1_3", "tlsv1_3", "TLSv1.3", *DANE, "TLS 1.3 (RFC 8446)"),
+    ("tlsv1_2", "tlsv1_2", "TLSv1.2", *TRUSTED, "TLS 1.2 (RFC 5246)"),
+    ("tlsv1_1", "tlsv1_1", "TLSv1.1", *UNTRUSTED, "TLS 1.1, deprecated (RFC 8996)"),
+    ("tlsv1", "tlsv1", "TLSv1", *ENCRYPTED, "TLS 1.0, deprecated (RFC 8996)"),
+    ("sslv3", "sslv3", "SSLv3", *PLAINTEXT, "SSL 3.0, broken (RFC 7568)"),
 )
 
 KEY_EXCHANGE = _family(
     "key_exchange",
-    ("post_quantum", "kx_post_quantum", "post-quantum", *GREEN, "a hybrid with ML-KEM or Kyber"),
-    ("ecdh", "kx_ecdh", "ECDH", *BLUE, "elliptic curve Diffie-Hellman"),
-    ("dh", "kx_dh", "DH", *YELLOW, "finite field Diffie-Hellman"),
-    ("rsa", "kx_rsa", "RSA", *VIOLET, "RSA key transport, no forward secrecy"),
-    ("unknown", "kx_unknown", "unknown", *GREY, "the log line does not name it"),
+    ("post_quantum", "kx_post_quantum", "post-quantum", *DANE, "a hybrid with ML-KEM or Kyber"),
+    ("ecdh", "kx_ecdh", "ECDH", *TRUSTED, "elliptic curve Diffie-Hellman"),
+    ("dh", "kx_dh", "DH", *UNTRUSTED, "finite field Diffie-Hellman"),
+    ("rsa", "kx_rsa", "RSA", *ANONYMOUS, "RSA key transport, no forward secrecy"),
+    ("unknown", "kx_unknown", "unknown", *NOT_TOLD, "the log line does not name it"),
 )
 
 DELIVERIES = _family(
@@ -132,7 +131,7 @@ DELIVERIES = _family(
         "dane",
         "sent_dane",
         "DANE",
-        *GREEN,
+        *DANE,
         "the server was authenticated by DANE (logged by Postfix 3.11 and later)",
         Authentication.PROVEN,
     ),
@@ -140,7 +139,7 @@ DELIVERIES = _family(
         "half_dane",
         "sent_half_dane",
         "half DANE",
-        *MINT,
+        *HALF_DANE,
         "TLSA records matched, but the MX lookup was not secure",
         Authentication.PROVEN,
     ),
@@ -148,31 +147,31 @@ DELIVERIES = _family(
         "verified",
         "sent_verified",
         "verified",
-        *BLUE,
+        *AUTHENTICATED,
         "the server was authenticated, by DANE, a CA or a fingerprint",
         Authentication.PROVEN,
     ),
     (
         "trusted",
         "sent_trusted",
-        "trusted",
-        *NAVY,
+        "Trusted",
+        *TRUSTED,
         "over TLS; the chain ends in a trusted CA, the name was not checked",
         Authentication.MISSING,
     ),
     (
         "untrusted",
         "sent_untrusted",
-        "untrusted",
-        *YELLOW,
+        "Untrusted",
+        *UNTRUSTED,
         "over TLS; the certificate is not from a trusted CA",
         Authentication.MISSING,
     ),
     (
         "anonymous",
         "sent_anonymous",
-        "anonymous",
-        *VIOLET,
+        "Anonymous",
+        *ANONYMOUS,
         "over TLS, without a certificate",
         Authentication.MISSING,
     ),
@@ -180,12 +179,19 @@ DELIVERIES = _family(
         "encrypted",
         "sent_encrypted",
         "encrypted",
-        *LILAC,
+        *ENCRYPTED,
         "over TLS without authentication; the log does not show the session",
         Authentication.MISSING,
     ),
-    ("plaintext", "sent_plaintext", "plaintext", *RED, "not encrypted", Authentication.MISSING),
-    ("unknown", "sent_unknown", "unknown", *GREY, "the log does not show how"),
+    (
+        "plaintext",
+        "sent_plaintext",
+        "plaintext",
+        *PLAINTEXT,
+        "not encrypted",
+        Authentication.MISSING,
+    ),
+    ("unknown", "sent_unknown", "unknown", *NOT_TOLD, "the log does not show how"),
 )
 
 FAILURES = _family(
@@ -194,7 +200,7 @@ FAILURES = _family(
         "certificate",
         "fail_certificate",
         "certificate",
-        *RED,
+        *PLAINTEXT,
         "the server certificate failed verification",
         Authentication.MISSING,
     ),
@@ -202,7 +208,7 @@ FAILURES = _family(
         "dane_lookup",
         "fail_dane_lookup",
         "TLSA lookup",
-        *LILAC,
+        *UNTRUSTED,
         "the lookup of TLSA records failed",
         Authentication.DOUBTFUL,
     ),
@@ -210,7 +216,7 @@ FAILURES = _family(
         "dane_required",
         "fail_dane_required",
         "DANE missing",
-        *BLUE,
+        *ANONYMOUS,
         "policy requires DANE, and the server has no usable TLSA records",
         Authentication.MISSING,
     ),
@@ -218,7 +224,7 @@ FAILURES = _family(
         "starttls",
         "fail_starttls",
         "STARTTLS",
-        *YELLOW,
+        *ENCRYPTED,
         "policy requires TLS, and the server did not offer it, or refused",
         Authentication.MISSING,
     ),
@@ -226,7 +232,7 @@ FAILURES = _family(
         "handshake",
         "fail_handshake",
         "handshake",
-        *ORANGE,
+        *TRUSTED,
         "the TLS handshake failed",
         Authentication.DOUBTFUL,
     ),
@@ -234,14 +240,14 @@ FAILURES = _family(
         "requiretls",
         "fail_requiretls",
         "REQUIRETLS",
-        *NAVY,
+        *HALF_DANE,
         "the sender requires TLS that the server cannot guarantee (RFC 8689)",
     ),
     (
         "local",
         "fail_local",
         "our own TLS",
-        *GREY,
+        *NOT_TOLD,
         "our own TLS does not work: check its configuration",
     ),
 )

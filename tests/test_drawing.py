@@ -258,14 +258,36 @@ def test_the_sum_of_unknown_is_unknown() -> None:
     assert drawing(STACK, [NONE]).legend()[-1] == ("all", DASH, "", DASH, "")
 
 
-def test_a_category_that_is_unknown_among_known_ones_has_no_share() -> None:
-    assert [row.share for row in drawing(STACK, [(1, 1, None, None)]).legend()] == [
-        "50.0%",
-        "50.0%",
-        DASH,
-        DASH,
-        "",
+def test_a_category_that_is_unknown_among_known_ones_is_not_shown() -> None:
+    shown = drawing(STACK, [(1, 1, None, None)])
+
+    assert [row.name for row in shown.rows] == ["verified", "trusted"]
+    assert [row.share for row in shown.legend()] == ["50.0%", "50.0%", ""]
+    assert [edges[0] for edges in shown.tops()] == [1, 2]
+    assert len(drawing(STACK, [NONE]).rows) == 4
+
+
+def deliveries(**counts: int | None) -> Drawing:
+    """A picture of deliveries, of which these are counted; None is unknown."""
+    graph = next(each for each in GRAPHS if each.slug == "deliveries")
+    shown = Series(
+        NOW - HOUR,
+        HOUR,
+        {row: (counts.get(row.name, 0),) for row in graph.categories},
+        dict.fromkeys(graph.categories, 1.0),
+        reached=NOW,
+    )
+    return Drawing(graph, SHORT, shown, LIGHT, "mail.example.org", BERLIN, ENGLISH)
+
+
+def test_where_the_log_does_not_tell_dane_there_is_only_authenticated() -> None:
+    old = deliveries(dane=None, half_dane=None, verified=3)
+    new = deliveries(verified=3)
+
+    assert [line.label for line in old.legend()] == [
+        *("authenticated", "Trusted", "Untrusted", "Anonymous", "plaintext", "unknown", "all")
     ]
+    assert [line.label for line in new.legend()][:4] == ["DANE", "verified", "half DANE", "Trusted"]
 
 
 def test_the_numbers_of_a_column_have_equally_many_decimals() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.answer import Condition, Judgement, Level
 from dane_mailgraph.answer.figures import figures
-from dane_mailgraph.categories import BY_KEY, CATEGORIES, Category
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, TOLD_BY_FIELD, Category
 from dane_mailgraph.language import ENGLISH, Language, language
 from dane_mailgraph.site.drawing import Drawing
 from dane_mailgraph.site.graphs import GRAPHS
@@ -345,6 +345,31 @@ def test_a_page_without_anything_to_check_says_so() -> None:
         "Needs attention All is well. Judged at 2026-11-24 03:00 CET; valid until 2026"
         in re.sub(r"\s+", " ", outline().text)
     )
+
+
+def test_where_the_log_does_not_tell_dane_the_page_says_why_and_shows_no_row_of_it() -> None:
+    old = SERIES._replace(counts=SERIES.counts | dict.fromkeys(TOLD_BY_FIELD, (None,)))
+    chapters = tuple(
+        Chapter(
+            chapter.span,
+            old,
+            tuple(
+                Picture(
+                    *(
+                        image._replace(drawing=image.drawing._replace(series=old))
+                        for image in picture
+                    )
+                )
+                for picture in chapter.pictures
+            ),
+        )
+        for chapter in CHAPTERS["en"]
+    )
+    found = outline(chapters=chapters)
+
+    assert "before version 3.11, Postfix does not log which" in found.text
+    assert not {"DANE", "half DANE"} & {row[0] for row in found.rows}
+    assert "before version 3.11" not in outline().text
 
 
 def test_german_is_german() -> None:

@@ -18,6 +18,7 @@ from ..answer import (
     last_24_hours,
     silence_accepted,
 )
+from ..categories import TOLD_BY_FIELD
 from ..errors import StoreError, reason
 from ..language import ENGLISH, Language
 from ..store import RRD, SPANS, Ledger, RelayCounts, RelayTable, Series, Span, WarningCount
@@ -58,6 +59,8 @@ class Recent(NamedTuple):
     relays: tuple[RelayCounts, ...] = ()
     judgement: Judgement = ALL_IS_WELL
     warnings: tuple[WarningCount, ...] = ()
+    without_field: frozenset[str] = frozenset()
+    """Names of the spans in which no delivery carried the field `tls` of Postfix 3.11."""
 
 
 _NOTHING = Recent()
@@ -82,6 +85,9 @@ def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
         relays=tuple(relays.totals(first, day_of(now, zone))),
         judgement=silence_accepted(holding, look.accepted),
         warnings=tuple(relays.warnings(since)),
+        without_field=frozenset(
+            span.name for span in SPANS if not ledger.had_field(now - span.seconds, now)
+        ),
     )
 
 
@@ -126,7 +132,11 @@ def build(
 def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
     """Return everything the site shows, before anything is painted."""
     last = rrd.last
-    series = {span: _series(rrd, span, now, last) for span in SPANS}
+    series = {
+        span: _without_field(each) if span.name in recent.without_field else each
+        for span in SPANS
+        for each in (_series(rrd, span, now, last),)
+    }
     graphs = [graph for graph in GRAPHS if graph.always or _has_counts(graph, series[SPANS[-1]])]
     return Status(
         host=look.host,
@@ -164,6 +174,14 @@ def _series(rrd: RRD, span: Span, now: int, last: int | None) -> Series:
     series = rrd.series(span, at)
     has_begun = any(n is not None for column in series.counts.values() for n in column)
     return series if has_begun else rrd.series(span, last)
+
+
+def _without_field(series: Series) -> Series:
+    """Return a series whose log did not tell DANE from other authentication."""
+    if any(series.total(row) for row in TOLD_BY_FIELD):
+        return series
+    unknown = (None,) * len(series.counts[TOLD_BY_FIELD[0]])
+    return series._replace(counts=series.counts | dict.fromkeys(TOLD_BY_FIELD, unknown))
 
 
 def _has_counts(graph: Graph, series: Series) -> bool:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from operator import truediv
 from typing import NamedTuple
 
+from ..categories import TOLD_BY_FIELD, Category
 from ..language import UNKNOWN, Language
 from ..store import Series, Span
 from ..times import DAY, HOUR, MINUTE, format_time, local
@@ -110,12 +111,25 @@ class Drawing(NamedTuple):
         return any(n is not None for row in self.graph.categories for n in self.series.counts[row])
 
     @property
+    def rows(self) -> tuple[Category, ...]:
+        """The categories that could be counted here, bottom to top; all of them without data."""
+        rows = self.graph.categories
+        known = tuple(row for row in rows if any(n is not None for n in self.series.counts[row]))
+        if not tells_dane(self.series):
+            known = tuple(
+                row for row in known if row.key != "deliveries.encrypted" or self.series.total(row)
+            )
+        return known or rows
+
+    def label(self, row: Category) -> str:
+        """Return the name of a category in the language of the picture."""
+        return self.language.say(label(row, with_dane=tells_dane(self.series)))
+
+    @property
     def unit(self) -> Unit:
         """The shortest unit in which the highest rate is at least 1."""
         first = max(0, (self.window.start - self.series.start) // self.series.step)
-        columns = [
-            [n or 0 for n in self.series.counts[row][first:]] for row in self.graph.categories
-        ]
+        columns = [[n or 0 for n in self.series.counts[row][first:]] for row in self.rows]
         sums = map(sum, zip(*columns, strict=True))
         top = max(map(truediv, sums, list(_observed(self))[first:]), default=0)
         return next((unit for unit in UNITS if top * unit.seconds >= 1), UNITS[-1 if top else 0])
@@ -137,7 +151,7 @@ class Drawing(NamedTuple):
                 self.graph.style
             ]
             edges.append(tuple(sum(known[: i + 1]) * factor for i in range(len(known))))
-        return tuple(zip(*edges, strict=True)) if edges else ((),) * len(self.graph.categories)
+        return tuple(zip(*edges, strict=True)) if edges else ((),) * len(self.rows)
 
     def gaps(self) -> tuple[Range, ...]:
         """Return where in the window the counts are unknown."""
@@ -158,7 +172,7 @@ class Drawing(NamedTuple):
 
     def legend(self) -> tuple[Line, ...]:
         """Return the rows of the legend: one for each category, and one for all of them."""
-        rows, series, language = self.graph.categories, self.series, self.language
+        rows, series, language = self.rows, self.series, self.language
         totals = tuple(series.total(row) for row in rows)
         rates = tuple(series.per_minute(row) for row in rows)
         unit = self.unit.seconds
@@ -166,7 +180,7 @@ class Drawing(NamedTuple):
         whole = _sum(totals)
         shares = tuple(total / whole if total is not None and whole else None for total in totals)
         lines = zip(
-            (*(language.say(row.label) for row in rows), language.say("all")),
+            (*map(self.label, rows), language.say("all")),
             (language.number(total) for total in (*totals, whole)),
             (*(language.percent(share) for share in shares), ""),
             numbers((*averages, _sum(averages)), language),
@@ -195,6 +209,16 @@ class Drawing(NamedTuple):
         given = (renderer, self.graph, self.span, self.theme, self.host, self.language.code, times)
         values = repr((given, series.start, series.step, series.observed, counts))
         return sha256(values.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def tells_dane(series: Series) -> bool:
+    """Return whether the log could tell DANE from other authentication."""
+    return any(n is not None for row in TOLD_BY_FIELD for n in series.counts.get(row, ()))
+
+
+def label(row: Category, *, with_dane: bool) -> str:
+    """Return the English name of a category in a log that tells DANE, or does not."""
+    return row.label if with_dane or row.key != "deliveries.verified" else "authenticated"
 
 
 def per_bucket(seconds: int, language: Language) -> str:
@@ -252,7 +276,7 @@ def _sum(values: tuple[float | None, ...]) -> float | None:
 
 
 def _buckets(drawing: Drawing) -> Iterator[tuple[int | None, ...]]:
-    return zip(*(drawing.series.counts[row] for row in drawing.graph.categories), strict=True)
+    return zip(*(drawing.series.counts[row] for row in drawing.rows), strict=True)
 
 
 def _observed(drawing: Drawing) -> Iterator[int]:

@@ -20,6 +20,22 @@ class Graph(NamedTuple):
     """Whether it is drawn even if nothing was ever counted for it."""
 
 
+_GOOD_TO_BAD = (
+    "dane",
+    "verified",
+    "half_dane",
+    "trusted",
+    "untrusted",
+    "anonymous",
+    "encrypted",
+    "plaintext",
+    "unknown",
+)
+"""The scale of protection, by the names of deliveries."""
+
+_BY_PROTECTION = tuple(sorted(DELIVERIES, key=lambda row: _GOOD_TO_BAD.index(row.name)))
+
+
 GRAPHS = (
     Graph("connections", "Outbound TLS connections", HANDSHAKES, "stack", always=True),
     Graph(
@@ -29,8 +45,8 @@ GRAPHS = (
         "share",
         always=True,
     ),
-    Graph("deliveries", "Deliveries", DELIVERIES, "stack"),
-    Graph("deliveries-share", "Deliveries, in percent", DELIVERIES, "share"),
+    Graph("deliveries", "Deliveries", _BY_PROTECTION, "stack"),
+    Graph("deliveries-share", "Deliveries, in percent", _BY_PROTECTION, "share"),
     Graph("failures", "Failed for TLS or DANE", FAILURES, "bars"),
     Graph("protocols", "TLS versions, in percent", PROTOCOLS, "share"),
     Graph("key-exchange", "Key exchange, in percent", KEY_EXCHANGE, "share"),

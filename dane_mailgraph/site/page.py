@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ..answer import Figure, probe_command
-from ..categories import CATEGORIES, FAMILIES
+from ..categories import CATEGORIES
 from ..times import format_time, local
 from .drawing import ZOOM
 from .png import About
@@ -56,7 +56,7 @@ def html(status: Status, sizes: Mapping[str, About]) -> str:
         counts=lambda relay: counts_in_words(relay, status.language),
         command=probe_command,
         listed=LISTED_RELAYS,
-        glossary=[(title, FAMILIES[family]) for family, title in FAMILY_TITLES.items()],
+        glossary=[(title, status.words(family)) for family, title in FAMILY_TITLES.items()],
     )
 
 

@@ -40,6 +40,9 @@ LABEL, TOTAL, SHARE, AVERAGE, MAXIMUM = LEFT + 19, LEFT + 270, LEFT + 352, LEFT 
 LEAST_HEIGHT = 1.25
 """CSS pixels of the smallest area: a single plaintext delivery must be visible."""
 
+_SEAM, _SEAMED = 0.5, 3
+"""CSS pixels of the line between two areas, and of the lowest area that has one."""
+
 _GRID_LINE = 0.5
 """CSS pixels."""
 
@@ -67,7 +70,7 @@ class Anchor(NamedTuple):
 
 def height(drawing: Drawing) -> int:
     """Return the height of the picture in CSS pixels."""
-    return TABLE + (len(drawing.graph.categories) + 1) * LINE + FOOT
+    return TABLE + (len(drawing.rows) + 1) * LINE + FOOT
 
 
 def draw(drawing: Drawing) -> bytes:
@@ -269,13 +272,23 @@ def _draw_areas(
         (_x(max(window.start, start), window), _x(start + series.step, window)) for start in starts
     ]
     draw_category = _draw_bars if drawing.graph.style == "bars" else _draw_area
-    for number, row in reversed(list(enumerate(drawing.graph.categories))):
-        steps = [
-            (left, right, BOTTOM - PLOT * bucket[number] / top)
-            for (left, right), bucket in zip(places, edges, strict=True)
-            if left < right
-        ]
-        draw_category(canvas, steps, drawing.theme.colour(row))
+    for number, row in reversed(list(enumerate(drawing.rows))):
+        steps, below_seam = [], []
+        for (left, right), bucket in zip(places, edges, strict=True):
+            if left < right:
+                y = BOTTOM - PLOT * bucket[number] / top
+                seam = _SEAM if _has_seam(bucket, number, PLOT / top) else 0
+                steps.append((left, right, y))
+                below_seam.append((left, right, y + seam))
+        if steps != below_seam:
+            draw_category(canvas, steps, drawing.theme.background)
+        draw_category(canvas, below_seam, drawing.theme.colour(row))
+
+
+def _has_seam(bucket: tuple[float, ...], number: int, pixels: float) -> bool:
+    """Return whether an area is high enough for a line between it and one above it."""
+    height = bucket[number] - (bucket[number - 1] if number else 0)
+    return height * pixels > _SEAMED and bucket[-1] > bucket[number]
 
 
 def _draw_bars(canvas: Canvas, steps: list[tuple[float, float, float]], colour: str) -> None:
@@ -298,7 +311,7 @@ def _draw_legend(canvas: Canvas, drawing: Drawing) -> None:
     theme = drawing.theme
     _draw_line(canvas, TABLE, drawing.heading(), theme.muted)
     y = TABLE
-    for row, line in zip((*drawing.graph.categories, None), drawing.legend(), strict=True):
+    for row, line in zip((*drawing.rows, None), drawing.legend(), strict=True):
         y += LINE
         if row:
             canvas.rectangle(_swatch(LEFT, y), theme.colour(row))

@@ -82,7 +82,7 @@ def _axes(drawing: Drawing) -> list[str]:
 
 def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
     """Return the definition of `SOURCE_`, the height of each category, and the gaps."""
-    rows, bucket = drawing.graph.categories, drawing.series.step
+    rows, bucket = drawing.rows, drawing.series.step
     # The row of a day exists only after the day; rows of hours show today as well.
     archive = HOUR if bucket % HOUR == 0 else step
     file = path.replace("\\", "\\\\").replace(":", "\\:")
@@ -122,7 +122,7 @@ def _legend(drawing: Drawing) -> list[str]:
     """Return the stacked areas with their lines of the legend."""
     *lines, all_of_them = drawing.legend()
     found = [f"COMMENT:{_escaped(' ' * 2 + _columns(drawing.heading()))}\\l"]
-    for i, (row, line) in enumerate(zip(drawing.graph.categories, lines, strict=True)):
+    for i, (row, line) in enumerate(zip(drawing.rows, lines, strict=True)):
         colour, text = drawing.theme.colour(row), _escaped(_columns(line))
         if drawing.has_data:
             found.append(f"AREA:{row.data_source}_{colour}:{text}\\l" + ":STACK" * bool(i))

@@ -15,11 +15,11 @@ from ..answer import (
     unprotected,
     without_names,
 )
-from ..categories import FAMILIES
+from ..categories import DELIVERIES, FAMILIES, TOLD_BY_FIELD, Category
 from ..language import Language
 from ..store import OTHER, RelayCounts, Series, Span, WarningCount
 from ..times import MINUTE
-from .drawing import Drawing
+from .drawing import Drawing, label, tells_dane
 
 LISTED_RELAYS = 50
 """Relays named in each list: a page is read, the ledger holds all of them."""
@@ -60,6 +60,12 @@ class Chapter(NamedTuple):
     span: Span
     series: Series
     pictures: tuple[Picture, ...]
+
+    @property
+    def lacks_dane(self) -> bool:
+        """Whether there are deliveries of which the log does not tell DANE from a CA."""
+        has_deliveries = any(self.series.total(row) for row in DELIVERIES)
+        return has_deliveries and not tells_dane(self.series)
 
 
 class Status(NamedTuple):
@@ -111,6 +117,21 @@ class Status(NamedTuple):
     def unprotected(self) -> tuple[Unprotected, ...]:
         """The relays that are not protected, the worst first; empty groups are left out."""
         return tuple(group for group in unprotected(self.relays) if group.relays)
+
+    @property
+    def tells_dane(self) -> bool:
+        """Whether the log told DANE from other authentication in any span, or nothing is known."""
+        return not any(chapter.lacks_dane for chapter in self.chapters) or any(
+            tells_dane(chapter.series) for chapter in self.chapters
+        )
+
+    def words(self, family: str) -> tuple[tuple[Category, str], ...]:
+        """Return the categories of a family that can occur here, with their names."""
+        return tuple(
+            (row, self.language.say(label(row, with_dane=self.tells_dane)))
+            for row in FAMILIES[family]
+            if self.tells_dane or row not in TOLD_BY_FIELD
+        )
 
     def images(self) -> Iterator[Image]:
         """Iterate over all pictures in both themes."""
