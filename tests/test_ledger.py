@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import BusyError, ConfigError, MailgraphError, StoreError
 from dane_mailgraph.store.ledger import Gap, Ledger
-from dane_mailgraph.store.state import State
+from dane_mailgraph.store.state import TIMES, State
 
 
 def counts(number: int) -> tuple[int, ...]:
@@ -95,7 +96,18 @@ def test_what_is_remembered_is_there_after_opening_again(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("newest", '"yesterday"'), ("read_until", "1.5"), ("begin", "true"), ("rebuilt", "1")],
+    [
+        ("newest", '"yesterday"'),
+        ("read_until", "1.5"),
+        ("begin", "true"),
+        ("rebuilt", "1"),
+        ("step", "7"),
+        ("step", "-60"),
+        ("step", "0"),
+        ("newest", "-1"),
+        ("rrd_until", "]"),
+        ("rrd_until", f"1{'0' * 30}"),
+    ],
 )
 def test_a_state_of_the_wrong_type_is_an_error_in_a_sentence(
     name: str, value: str, path: str
@@ -108,6 +120,43 @@ def test_a_state_of_the_wrong_type_is_an_error_in_a_sentence(
         with pytest.raises(StoreError, match=f"cannot be understood: {name} is ") as said:
             _ = ledger.state
         assert said.value.status == 74
+
+
+NOW = 1_700_006_400
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 2_000_000_000 // 60 * 60) for name in State._fields if name in TIMES),
+        ("rrd_until", NOW - 59),
+    ],
+)
+def test_a_time_that_cannot_be_is_an_error_in_a_sentence(name: str, value: Any, path: str) -> None:
+    with Ledger(path, writable=True) as ledger:
+        ledger.agree(60)
+        with ledger.transaction():
+            ledger.save(State(step=60, begin=NOW - 600, rrd_until=NOW + 60, newest=NOW + 100))
+        ledger.check_times(NOW)
+        with ledger.transaction():
+            ledger.save(ledger.state._replace(**{name: value}))
+    with (
+        Ledger(path, writable=True) as ledger,
+        pytest.raises(StoreError, match=f"cannot be believed: {name} is "),
+    ):
+        ledger.check_times(NOW)
+
+
+def test_a_bookmark_that_is_no_json_is_an_error_in_a_sentence(path: str) -> None:
+    with Ledger(path, writable=True):
+        pass
+    with closing(sqlite3.connect(path)) as ours, ours:
+        ours.execute("INSERT INTO bookmarks VALUES ('mail.log', '[[1, 2')")
+    with (
+        Ledger(path, writable=False) as ledger,
+        pytest.raises(StoreError, match="cannot be understood"),
+    ):
+        ledger.bookmark("mail.log")
 
 
 def test_a_reader_sees_the_state_that_was_committed_last(path: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rrdtool
@@ -327,6 +330,97 @@ def test_a_damaged_rrd_is_made_anew_exactly_and_kept_aside(
     assert_holds(tmp_path, found | {end: counts(9)}, end + 60)
 
 
+SEEDS = 40
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[int, Any]]]:
+    """A store with a snapshot that is a day older than its RRD, and what it must hold."""
+    folder = tmp_path_factory.mktemp("stored")
+    with torture.small_archives():
+        found = filled(folder, 2000)
+        more = {BEGIN + 60 * n: counts(n) for n in range(2000, 2800)}
+        with writing(folder) as (ledger, store):
+            count(ledger, more, BEGIN + 60 * 2800)
+            store.follow(ledger, BEGIN + 60 * 2800 + 10, 10)
+    yield folder, found | more
+
+
+def damage(path: Path, chance: random.Random) -> None:
+    """Put random bytes anywhere, or into the head, which is read first."""
+    size = path.stat().st_size
+    until = chance.choice((size, size, 500, 20_000))
+    with open(path, "r+b") as file:
+        for _ in range(chance.choice((1, 8, 100))):
+            file.seek(chance.randrange(until))
+            file.write(chance.randbytes(chance.choice((1, 8))))
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_random_bytes_in_the_rrd_change_no_number(
+    seed: int, stored: tuple[Path, dict[int, Any]], tmp_path: Path
+) -> None:
+    kept, found = stored
+    folder, end = tmp_path / "state", BEGIN + 60 * 2800
+    shutil.copytree(kept, folder)
+    with writing(folder) as (ledger, store):
+        assert not store.reconcile(ledger, end), "the copy is not damaged"
+    rrd = folder / "outbound.rrd"
+    damage(rrd, random.Random(seed))
+    before = rrd.read_bytes()
+    is_changed = before != (kept / "outbound.rrd").read_bytes()
+    with suppress(StoreError):  # of a reader that comes first
+        list(Store(str(folder), 60).rrd.finest(BEGIN))
+    with writing(folder) as (ledger, store):
+        said = store.reconcile(ledger, end)
+        assert len(said) == is_changed
+        assert not store.reconcile(ledger, end), "it is said once"
+        count(ledger, {end: counts(9)}, end + 60)
+        write(ledger, store, end + 60)
+    if is_changed:
+        assert Path(f"{rrd}.aside-1").read_bytes() == before
+    assert_holds(folder, found | {end: counts(9)}, end + 60)
+
+
+def test_bytes_that_changed_without_a_trace_are_found_by_the_daily_comparison(
+    stored: tuple[Path, dict[int, Any]], tmp_path: Path
+) -> None:
+    kept, found = stored
+    folder, end = tmp_path / "state", BEGIN + 60 * 2800
+    shutil.copytree(kept, folder)
+    with writing(folder) as (ledger, store):
+        store.reconcile(ledger, end)
+        with open(store.rrd.path, "r+b") as file:
+            file.seek(-1000, os.SEEK_END)
+            file.write(b"nonsense")
+        with ledger.transaction():  # as if the disk had changed them
+            at = os.stat(store.rrd.path).st_ctime_ns
+            ledger.save(ledger.state._replace(rrd_changed_at=at))
+        assert not store.reconcile(ledger, end)
+        (said,) = store.take_snapshot(ledger, end + 2 * DAY)
+        assert "held other numbers than were counted: made anew" in said
+        assert not store.take_snapshot(ledger, end + 4 * DAY)
+    assert_holds(folder, found, end)
+
+
+@pytest.mark.parametrize("at", [200, 20_000, -5000, -3])
+def test_a_damaged_snapshot_is_not_used_and_renewed(
+    at: int, stored: tuple[Path, dict[int, Any]], tmp_path: Path
+) -> None:
+    kept, found = stored
+    folder, end = tmp_path / "state", BEGIN + 60 * 2800
+    shutil.copytree(kept, folder)
+    with writing(folder) as (ledger, store):
+        with open(store.snapshot.path, "r+b") as file:
+            file.seek(at, os.SEEK_SET if at > 0 else os.SEEK_END)
+            file.write(b"\xee")
+        assert not store.reconcile(ledger, end)
+        assert not store.take_snapshot(ledger, end + 2 * DAY)
+        os.unlink(store.rrd.path)
+        store.reconcile(ledger, end)
+    assert_holds(folder, found, end)
+
+
 def test_a_damaged_rrd_that_cannot_be_made_anew_stays_where_it_is(tmp_path: Path) -> None:
     with writing(tmp_path) as (ledger, store):
         for day in range(1, 7):
@@ -439,6 +533,27 @@ def test_a_step_other_than_the_ledgers_is_refused_before_anything_is_counted(
     history.step = 60
     history.must("collect")
     assert total(history.state / "outbound.rrd", "verified") == 1
+
+
+@pytest.mark.parametrize("name", ["rrd_until", "read_until", "newest", "step", "source"])
+def test_a_ledger_of_nonsense_is_a_sentence_and_counts_nothing_twice(
+    name: str, tmp_path: Path
+) -> None:
+    history = torture.Lived(tmp_path, 1, step=60, grace=0)
+    history.log.write_text(f"{stamp(-200)} mail postfix/smtp[1]: {LINE}\n")
+    history.must("collect")
+    ledger, kept = history.state / "ledger.sqlite", tmp_path / "kept"
+    shutil.copyfile(ledger, kept)
+    with closing(sqlite3.connect(ledger)) as ours, ours:
+        ours.execute("UPDATE state SET value = '2000000040' WHERE name = ?", (name,))
+    log_now(history)
+    for verb in ("collect", "import"):
+        done = command(history, verb, *([str(history.log)] if verb == "import" else []))
+        assert (done.returncode, done.stderr.count("\n")) == (74, 1), done.stderr
+        assert str(ledger) in done.stderr
+    shutil.copyfile(kept, ledger)
+    history.must("collect")
+    assert counted(history) == 2
 
 
 # ---- others at work ---------------------------------------------------------------------------

@@ -160,6 +160,7 @@ def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
     path = path or _ledger(settings)
     new = not os.path.exists(path)
     with Ledger(path, writable=True) as ledger:
+        ledger.check_times(int(time.time()))
         ledger.agree(settings.step)
         try:
             yield ledger
@@ -273,7 +274,8 @@ class Counter:
         if trouble:
             raise trouble
         written = self._store.follow(self._ledger, now, self._rules.grace)
-        self._store.take_snapshot(self._ledger, now)
+        for sentence in self._store.take_snapshot(self._ledger, now):
+            tell(sentence)
         if written or self._metrics_are_due:
             self._metrics_are_due = True
             _publish_metrics(self._settings, self._ledger, now)

@@ -305,7 +305,7 @@ class CountingRun:
         """Mark the intervals as lost of whose clients' lines none was understood."""
         for start, lines in sorted(self._tally.not_understood.items()):
             self._hours[start - start % HOUR, "not_understood"] += lines
-            if start not in counted:
+            if start not in counted and start >= (self._ledger.state.rrd_until or 0):
                 self._ledger.mark_gap(Gap(start, start + self._rules.step))
         self._tally.not_understood.clear()
 

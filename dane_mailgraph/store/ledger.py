@@ -163,6 +163,14 @@ class Ledger:
             with self.transaction():
                 self.save(kept._replace(step=step))
 
+    def check_times(self, now: int) -> None:
+        """Raise StoreError where a time of the state cannot be."""
+        if what := self.state.nonsense(now):
+            raise StoreError(
+                f"{self.path} cannot be believed: {what}; set the clock, "
+                "or move the ledger away or restore it from a backup."
+            )
+
     def __enter__(self) -> Ledger:
         return self
 
@@ -402,7 +410,8 @@ class Ledger:
         """How far this log has been read, as its `Source` keeps it; None before it was read."""
         with _translated(self.path):
             row = self._db.execute("SELECT value FROM bookmarks WHERE log = ?", (log,)).fetchone()
-        return json.loads(row[0]) if row else None
+        with self.understood():
+            return json.loads(row[0]) if row else None
 
     def set_bookmark(self, log: str, value: Any) -> None:
         """Remember how far this log has been read, a value for JSON; inside a transaction."""

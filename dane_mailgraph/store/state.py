@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ..times import DAY, HOUR
+
 
 class State(NamedTuple):
     """How far everything is. Times are epoch seconds; None where there is none yet."""
@@ -36,6 +38,8 @@ class State(NamedTuple):
     """Up to when an update of the RRD is writing them now, or was when its writer was killed."""
     rrd_changed_since: int | None = None
     """Intervals from here on have changed since the RRD got them: it must be made anew."""
+    rrd_changed_at: int | None = None
+    """When its file was changed last, by us; nanoseconds."""
     snapshot_until: int | None = None
     """Up to when they stood in the RRD when its snapshot was made."""
     snapshot_at: int | None = None
@@ -46,6 +50,18 @@ class State(NamedTuple):
     """Start of the newest interval in which something was counted."""
     rebuilt: bool = False
     """The ledger was made anew from the logs; the RRD of the one before it must go."""
+
+    def nonsense(self, now: int) -> str:
+        """A value that cannot be, with its name; empty where all of them can."""
+        for name in TIMES:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if value > now + DAY:
+                return f"{name} is {value}, and it is {now} now"
+            if name in _BOUNDARIES and self.step and value % self.step:
+                return f"{name} is {value}, which is no start of an interval"
+        return ""
 
     @property
     def log_was_read(self) -> bool:
@@ -68,6 +84,18 @@ class State(NamedTuple):
         return cls(**{name: _value(name, texts[name]) for name in cls._fields if name in texts})
 
 
+_BOUNDARIES = ("begin", "read_until", "rrd_until", "rrd_update_to")
+
+_NEVER = 1 << 37
+"""The year 6325: what is later cannot be written as a date."""
+
+TIMES = (
+    *_BOUNDARIES,
+    *("newest", "read_at", "already_counted_until", "rrd_changed_since"),
+    *("snapshot_until", "snapshot_at", "pruned_before", "last_event"),
+)
+"""Fields that are epoch seconds."""
+
 _TYPES = {
     "sessions": None,
     "hosts": None,
@@ -79,8 +107,15 @@ _TYPES = {
 
 
 def _value(name: str, text: str) -> Any:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is {text[:40]}") from error
     wanted = _TYPES.get(name, int)
     if wanted and value is not None and type(value) is not wanted:
         raise ValueError(f"{name} is {text[:40]}")
+    if name in TIMES and value is not None and not 0 <= value < _NEVER:
+        raise ValueError(f"{name} is {value}")
+    if name == "step" and value is not None and (not 1 <= value <= HOUR or HOUR % value):
+        raise ValueError(f"{name} is {value}")
     return value

@@ -3,6 +3,9 @@
 `rrdtool.update` is not atomic: a writer that is killed can leave an RRD that opens fine and is
 silently wrong. So the ledger names before each update what it will write, and after it what it
 wrote. An RRD found in between is replaced by its snapshot, and the ledger is written onto that.
+
+The same is made beside an RRD that somebody else has touched, and beside every RRD once a day.
+Where the two differ the RRD is damaged, and is replaced.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..times import DAY
 from .ledger import Gap, Ledger
-from .rrd import RRD, SOURCES, DamagedError, Facts
+from .rrd import RRD, SOURCES, DamagedError, Facts, ForeignError
+from .seal import copied, is_whole, seal
 from .series import together
 from .state import State
 from .totals import add_to_totals, closed, replace_totals
@@ -27,6 +31,8 @@ _RETAINED = 8 * DAY
 
 _TORN = "was torn when its writer was stopped"
 
+_OTHER = "held other numbers than were counted"
+
 
 class Situation(Enum):
     """How RRD and ledger stand to each other when a writer begins."""
@@ -35,6 +41,8 @@ class Situation(Enum):
     """The ledger has written nothing, and there is no RRD."""
     IN_STEP = auto()
     """Both end at the same time."""
+    TOUCHED = auto()
+    """They do, and somebody else has written to the RRD, or put another file in its place."""
     LEDGER_IS_NEW = auto()
     """The ledger was made anew from the logs, and the RRD is that of the one before it."""
     RRD_IS_AHEAD = auto()
@@ -54,6 +62,8 @@ class Store:
         self.rrd = RRD(os.path.join(state_dir, "outbound.rrd"), step)
         self.snapshot = RRD(self.rrd.path + ".snapshot", step)
         self._making = os.path.join(state_dir, "making")
+        self._kept: tuple[int, int] | None = None
+        """When the snapshot was changed last, and up to when it was found to be written."""
 
     def reconcile(self, ledger: Ledger, now: int | None = None) -> list[str]:
         """Make RRD and ledger agree, whatever happened to either.
@@ -68,6 +78,8 @@ class Store:
         match situation:
             case Situation.LEDGER_IS_NEW:
                 self._restart_from_new_ledger(ledger)
+            case Situation.TOUCHED:
+                return self._healed(ledger)
             case Situation.RRD_IS_AHEAD:
                 return [self._trust_rrd(ledger)]
             case Situation.UPDATE_WAS_CUT_OFF:
@@ -75,7 +87,7 @@ class Store:
             case Situation.RRD_IS_LOST:
                 return [self._remake_lost(ledger, why)]
             case Situation.RRD_LACKS_SOURCES:
-                replace(self._copied(self.rrd).path, self.rrd.path)
+                self._complete(ledger)
                 return self.reconcile(ledger, now)
         return []
 
@@ -88,10 +100,13 @@ class Store:
             return Situation.RRD_LACKS_SOURCES, ""
         last, until, update_to = facts.last if facts else 0, state.rrd_until, state.rrd_update_to
         if last == until and update_to is None:
-            return Situation.IN_STEP, ""
+            untouched = self._changed_at() == state.rrd_changed_at
+            return Situation.IN_STEP if untouched else Situation.TOUCHED, ""
         if horizon is not None and last > horizon and until is not None:
             return Situation.RRD_IS_LOST, "ends in the future"
-        if self.snapshot.whole_until() > (until or 0) or last > max(until or 0, update_to or 0):
+        if last % self.rrd.step and until is not None:
+            return Situation.RRD_IS_LOST, _OTHER
+        if self._kept_until() > (until or 0) or last > max(until or 0, update_to or 0):
             return Situation.RRD_IS_AHEAD, ""
         if until is None:
             return Situation.NOTHING_WRITTEN, ""
@@ -107,6 +122,10 @@ class Store:
             if state.rrd_until is None:  # it may not be ours
                 raise
             return None, error.why if state.rrd_update_to is None else _TORN
+        except ForeignError:
+            if state.rrd_until is None or not self._is_as_long_as_ours(state):
+                raise
+            return None, "is damaged"
         return facts, "was older than the ledger" if facts else "was gone"
 
     def follow(self, ledger: Ledger, now: int, grace: int) -> int:
@@ -122,20 +141,25 @@ class Store:
         if (
             state.rrd_until is not None
             and state.pruned_before is not None
-            and not state.pruned_before <= self.snapshot.whole_until() <= state.rrd_until
+            and not state.pruned_before <= self._kept_until() <= state.rrd_until
         ):
             self._renew_snapshot()  # without one an update that is cut off could not be mended
         with ledger.transaction():
             ledger.save(ledger.state._replace(rrd_update_to=until))
         if state.rrd_until is None:
             fresh = self._created(state.begin)
-            _write(fresh, ledger, start, until)
+            fresh.update(_values(ledger, start, until, fresh.step))
             replace(fresh.path, self.rrd.path)
         else:
-            _write(self.rrd, ledger, start, until)
+            self.rrd.update(_values(ledger, start, until, self.rrd.step))
+            _sync(self.rrd.path)
         with ledger.transaction():
             add_to_totals(ledger, closed(ledger, start, until, self.rrd.step))
-            ledger.save(ledger.state._replace(rrd_until=until, rrd_update_to=None))
+            ledger.save(
+                ledger.state._replace(
+                    rrd_until=until, rrd_update_to=None, rrd_changed_at=self._changed_at()
+                )
+            )
         return (until - start) // self.rrd.step
 
     def _follow_changes(self, ledger: Ledger) -> None:
@@ -144,51 +168,130 @@ class Store:
         if changed is None:
             return
         self._remake(ledger, "lacks what an older log has brought")
-        if self.snapshot.whole_until() > changed:
+        if self._kept_until() > changed:
             self._renew_snapshot()
         with ledger.transaction():
             ledger.save(ledger.state._replace(rrd_changed_since=None))
 
-    def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> None:
-        """Copy the RRD once a day, so that the ledger may drop what both hold."""
+    def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> list[str]:
+        """Keep a copy of the RRD once a day, so that the ledger may drop what both hold.
+
+        The copy is made from the one before it and the ledger, and the RRD must be the same.
+        Returns a sentence where it was not.
+        """
         state = ledger.state
         until, taken = state.rrd_until, state.snapshot_at
         if until is None or (taken is not None and 0 <= now - taken < every):
-            return
+            return []
         if taken is None and state.begin is not None and until - state.begin < every:
-            return  # the ledger still holds everything
-        self._renew_snapshot()
+            return []  # the ledger still holds everything
+        said = []
+        if (state.pruned_before or 0) <= self._kept_until() <= until and self._kept_until():
+            fresh = self._remade(ledger, _OTHER)
+            if fresh.checksum() != self.rrd.checksum():
+                said = [self._put_into_place(ledger, fresh, _OTHER)]
+                fresh = self._copied(self.rrd)
+        else:  # the first one: years may have been imported
+            fresh = self._copied(self.rrd)
+        self._keep(fresh)
         with ledger.transaction():
             ledger.save(ledger.state._replace(snapshot_until=until, snapshot_at=now))
             if state.snapshot_until is not None:
                 ledger.prune(min(state.snapshot_until, until - _RETAINED))
+        return said
 
     def _renew_snapshot(self) -> None:
-        if not self.snapshot.whole_until():
+        self._keep(self._copied(self.rrd))
+
+    def _keep(self, fresh: RRD) -> None:
+        """Let this be the snapshot."""
+        if not self._kept_until():
             _aside(self.snapshot.path)
-        replace(self._copied(self.rrd).path, self.snapshot.path)
+        seal(fresh.path)
+        replace(fresh.path, self.snapshot.path)
 
-    def _remake(self, ledger: Ledger, why: str, *, keep: bool = False) -> str:
-        """Put a correct RRD into place: an older copy or a new one, brought up to date.
+    def _kept_until(self) -> int:
+        """Up to when the snapshot is written; 0 where it is missing or damaged."""
+        try:
+            changed_at = os.stat(self.snapshot.path).st_ctime_ns
+        except OSError:
+            return 0
+        if self._kept is None or self._kept[0] != changed_at:
+            whole = is_whole(self.snapshot.path)
+            self._kept = changed_at, self.snapshot.whole_until() if whole else 0
+        return self._kept[1]
 
-        With `keep`, keep the file that was there, and return its new name; empty without one.
-        """
-        fresh, start = self._base(ledger, why)
-        _write(fresh, ledger, start, ledger.state.rrd_until or start)
-        aside = _aside(self.rrd.path) if keep else ""
-        replace(fresh.path, self.rrd.path)
+    def _changed_at(self) -> int | None:
+        """When the RRD was changed last, in nanoseconds; nobody can make that look older."""
+        try:
+            return os.stat(self.rrd.path).st_ctime_ns
+        except OSError:
+            return None
+
+    def _complete(self, ledger: Ledger) -> None:
+        """Add the data sources of this version to an older one's RRD."""
+        in_step = self.rrd.whole_until() == ledger.state.rrd_until
+        replace(self._copied(self.rrd).path, self.rrd.path)
+        if in_step and ledger.state.rrd_update_to is None:
+            self._renew_snapshot()  # an older one would make zeros of what was not looked for
+            self._note_place(ledger)
+
+    def _note_place(self, ledger: Ledger) -> None:
+        """Remember that the RRD is as the ledger says."""
         with ledger.transaction():
-            ledger.save(ledger.state._replace(rrd_update_to=None))
-        return aside
+            ledger.save(
+                ledger.state._replace(rrd_update_to=None, rrd_changed_at=self._changed_at())
+            )
+
+    # ---- making it anew ----
+
+    def _healed(self, ledger: Ledger) -> list[str]:
+        """Compare the RRD with what snapshot and ledger make, and replace it if it differs.
+
+        Returns a sentence then.
+        """
+        try:
+            fresh = self._remade(ledger, _OTHER)
+        except StoreError:  # there is nothing to compare it with
+            self._note_place(ledger)
+            return []
+        if fresh.checksum() != self.rrd.checksum():
+            return [self._put_into_place(ledger, fresh, _OTHER)]
+        os.unlink(fresh.path)
+        self._note_place(ledger)
+        return []
+
+    def _remade(self, ledger: Ledger, why: str) -> RRD:
+        """A correct RRD: an older copy or a new one, brought up to date."""
+        fresh, start = self._base(ledger, why)
+        fresh.update(_values(ledger, start, ledger.state.rrd_until or start, fresh.step))
+        return fresh
+
+    def _remake(self, ledger: Ledger, why: str) -> None:
+        """Put a correct RRD into place."""
+        replace(self._remade(ledger, why).path, self.rrd.path)
+        self._note_place(ledger)
 
     def _remake_lost(self, ledger: Ledger, why: str) -> str:
-        """Make the RRD anew and return a sentence of it."""
-        aside = self._remake(ledger, why, keep=True)
+        """Make the RRD anew, keep the one that was there, and return a sentence of it."""
+        return self._put_into_place(ledger, self._remade(ledger, why), why)
+
+    def _put_into_place(self, ledger: Ledger, fresh: RRD, why: str) -> str:
+        aside = _aside(self.rrd.path)
+        replace(fresh.path, self.rrd.path)
+        self._note_place(ledger)
         old = f"; what stood there is now {aside}, delete it when you do not want it back"
         return (
             f"{self.rrd.path} {why}: made anew from what is kept beside it, nothing is lost"
             f"{old if aside else ''}."
         )
+
+    def _is_as_long_as_ours(self, state: State) -> bool:
+        """Whether the RRD is of the length that ours has; else it may be somebody's."""
+        ours = self._created(state.begin or 0)
+        same = os.path.getsize(ours.path) == os.path.getsize(self.rrd.path)
+        os.unlink(ours.path)
+        return same
 
     def _base(self, ledger: Ledger, why: str) -> tuple[RRD, int]:
         """A copy or a new RRD, which the ledger can bring up to date, and its end so far."""
@@ -197,7 +300,7 @@ class Store:
         if state.rrd_changed_since is not None:
             until = min(until, state.rrd_changed_since)
         since = begin if pruned is None else pruned
-        if since <= (kept := self.snapshot.whole_until()) <= until:
+        if since <= (kept := self._kept_until()) <= until:
             return self._copied(self.snapshot), kept
         if pruned is None:
             return self._created(begin), begin
@@ -212,7 +315,7 @@ class Store:
 
     def _trust_rrd(self, ledger: Ledger) -> str:
         """Take what RRD or snapshot hold beyond the ledger as counted; return a sentence."""
-        last, kept = self.rrd.whole_until(), self.snapshot.whole_until()
+        last, kept = self.rrd.whole_until(), self._kept_until()
         if kept > last:
             _aside(self.rrd.path)
             replace(self._copied(self.snapshot).path, self.rrd.path)
@@ -229,6 +332,7 @@ class Store:
                     read_until=max(newest, state.read_until or newest),
                     rrd_until=newest,
                     rrd_update_to=None,
+                    rrd_changed_at=self._changed_at(),
                     already_counted_until=newest,
                     snapshot_until=newest,
                 )
@@ -267,9 +371,8 @@ class Store:
         """A copy, with the data sources of this version."""
         fresh = self._fresh()
         try:
-            with open(rrd.path, "rb") as source, open(fresh.path, "wb") as file:
-                while block := source.read(1 << 20):
-                    file.write(block)
+            with open(fresh.path, "wb") as file:
+                file.writelines(copied(rrd.path))
         except OSError as error:
             with suppress(OSError):
                 os.unlink(fresh.path)
@@ -279,11 +382,6 @@ class Store:
             ) from error
         fresh.complete()
         return fresh
-
-
-def _write(rrd: RRD, ledger: Ledger, start: int, until: int) -> None:
-    rrd.update(_values(ledger, start, until, rrd.step))
-    _sync(rrd.path)
 
 
 def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
