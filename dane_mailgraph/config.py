@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
@@ -13,6 +14,9 @@ from .messenger import Messenger, heartbeat, messenger
 from .peers import Relays
 
 FILE = "/etc/dane-mailgraph.conf"
+
+FOLDER = "/etc/dane-mailgraph"
+"""Of files NAME.conf, where one machine counts for many: each has its folders and its `host`."""
 
 PREFIX = "DANE_MAILGRAPH_"
 
@@ -179,6 +183,14 @@ SETTINGS = (
         (*COUNTERS, "explain", "doctor"),
     ),
     Setting(
+        "only_hosts",
+        "",
+        "HOSTS",
+        "of a log of many hosts only the lines of these count, as it names them; empty: all",
+        _names,
+        ("run", "collect", "import", "explain"),
+    ),
+    Setting(
         "relays_per_day",
         "1000",
         "N",
@@ -269,6 +281,7 @@ class Config(NamedTuple):
     grace: int
     time_zone: tzinfo | None
     ignore_relays: Relays
+    only_hosts: frozenset[str]
     relays_per_day: int
     relays_days: int
     metrics_file: str
@@ -295,6 +308,7 @@ def load(
     Raises:
         ConfigError: The file cannot be read, or a value is wrong.
     """
+    own = _own_defaults(path or FILE)
     given = {
         name: (text, f"in {path or FILE}, line {line}")
         for name, (text, line) in _file(path).items()
@@ -310,7 +324,9 @@ def load(
             given[setting.name] = text, f"on the command line ({setting.option})"
     values, texts = {}, {}
     for setting in SETTINGS:
-        text, where = given.get(setting.name, (setting.default, "by default"))
+        text, where = given.get(
+            setting.name, (own.get(setting.name, setting.default), "by default")
+        )
         texts[setting.name] = text = text.strip()
         try:
             if not _LINE.fullmatch(text):
@@ -322,6 +338,20 @@ def load(
                 f"{setting.name} = {text} {where} is wrong: {error}{hint}."
             ) from error
     return Config(**values, texts=texts)
+
+
+def _own_defaults(path: str) -> dict[str, str]:
+    """Return the defaults of a file in FOLDER, which are others than those of the table."""
+    folder, name = os.path.split(os.path.abspath(path))
+    if folder != FOLDER or not name.endswith(".conf"):
+        return {}
+    name = name.removesuffix(".conf")
+    folders = {
+        each.name: f"{each.default}/{name}"
+        for each in SETTINGS
+        if each.name in ("state_dir", "output_dir")
+    }
+    return {**folders, "host": name}
 
 
 def _file(path: str | None) -> dict[str, tuple[str, int]]:

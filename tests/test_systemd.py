@@ -23,6 +23,7 @@ SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER = (
     "dane-mailgraph-check.service",
     "dane-mailgraph-check.timer",
 )
+UNITS = (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER)
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
 LOG = "/var/log/mail.log"
 NODE_EXPORTER = "/var/lib/prometheus/node-exporter"
@@ -219,7 +220,8 @@ def test_the_units_are_clean_where_they_are_installed(box: Box, installed: str) 
         "systemd-analyze",
         "verify",
         "--man=yes",
-        *(f"/etc/systemd/system/{unit}" for unit in (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER)),
+        *(f"/etc/systemd/system/{unit}" for unit in UNITS),
+        *(f"/etc/systemd/system/{of_host(unit, 'mx1')}" for unit in UNITS),
     )
 
     assert (done.stdout, done.stderr) == ("", "")
@@ -613,6 +615,53 @@ def test_what_is_taken_away_is_out_of_reach(running: Box) -> None:
     }
 
 
+# ---- one machine that counts for many --------------------------------------------------------
+
+
+def of_host(unit: str, name: str) -> str:
+    """The unit that does for one host what another does for the machine."""
+    return unit.replace(".", f"@{name}.")
+
+
+def test_hosts_of_a_central_log_are_counted_and_drawn_apart_beside_each_other(
+    box: Box, installed: str
+) -> None:
+    central, folder = box / "/var/log/central.log", box / "/etc/dane-mailgraph"
+    box.run("install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", "/var/log/central.log")
+    names = {"mx1": 3, "mx2": 5}
+    services = [of_host(SERVICE, name) for name in names]
+    for name in names:
+        (folder / f"{name}.conf").write_text(
+            f"log = /var/log/central.log\nonly_hosts = {name}\ntell = command:/bin/true\n"
+        )
+    box.run("systemctl", "enable", "--now", *services)
+    try:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+        with open(central, "a", encoding="ascii") as log:
+            for name, times in names.items():
+                log.write(f"{stamp} {name} postfix/smtp[7]: Verified {TEXT}\n" * times)
+
+        def found(name: str) -> int:
+            conf = ("--config", f"/etc/dane-mailgraph/{name}.conf")
+            done = box.run("dane-mailgraph", *conf, "report", "--format", "csv", check=False)
+            rows = [line for line in done.stdout.splitlines() if ",connections,verified," in line]
+            return int(rows[0].rpartition(",")[2] or 0) if rows else -1
+
+        for name, times in names.items():
+            until(lambda name=name, times=times: found(name) >= times, f"{name} is not counted")  # type: ignore[misc]
+            assert found(name) == times
+            box.run("systemctl", "start", of_host(RENDER, name))
+            page = (box / f"/var/cache/dane-mailgraph/{name}/index.html").read_text()
+            assert name in page
+            assert box.run("systemctl", "start", of_host(CHECK, name), check=False).returncode == 0
+        owners = box.says("stat", "-c", "%U %a", "/var/lib/dane-mailgraph/mx1")
+        assert owners == "dane-mailgraph 750"
+        make(box, "install")
+        assert [box.show(each, "ActiveState") for each in services] == ["active", "active"]
+    finally:
+        box.run("systemctl", "disable", "--now", *services)
+
+
 # ---- the journal ----------------------------------------------------------------------------
 
 SAY = """
@@ -767,7 +816,7 @@ def test_the_lines_of_cron_do_the_same_where_no_systemd_runs(box: Box, installed
 
 def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None:
     drop_in(box, "ExecStart=", "ExecStart=/bin/false", unit=RENDER)
-    box.run("systemctl", "enable", "--now", SERVICE, TIMER)
+    box.run("systemctl", "enable", "--now", SERVICE, TIMER, of_host(SERVICE, "mx1"))
     box.run("systemctl", "start", RENDER, check=False)
     until(lambda: box.show(RENDER, "ActiveState") == "failed", "it does not fail")
     said = make(box, "uninstall").stdout
@@ -784,7 +833,7 @@ def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None
     left = box.says("find", *folders, "-name", "*dane*mailgraph*")
     ours = (SOURCE, "/run/systemd/system/", "/root/.cache/")
     outside = [each for each in left.splitlines() if not each.startswith(ours)]
-    kept = ("/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph.conf")
+    kept = ("/var/lib/dane-mailgraph", "/var/cache/dane-mailgraph", "/etc/dane-mailgraph")
     data = (*kept, NODE_EXPORTER)
     assert [each for each in outside if not each.startswith(data)] == []
     assert (box / "/var/lib/dane-mailgraph/ledger.sqlite").exists()

@@ -9,6 +9,11 @@ command=$prefix/bin/dane-mailgraph link=/usr/local/bin/dane-mailgraph cron=/etc/
 fish=fish/vendor_completions.d/dane-mailgraph.fish
 units='dane-mailgraph.service dane-mailgraph-render.service dane-mailgraph-render.timer
     dane-mailgraph-check.service dane-mailgraph-check.timer'
+# For one host of many, whose settings are in $conf_folder/NAME.conf: the same units, as templates.
+conf_folder=/etc/dane-mailgraph
+template() {
+    echo "${1%.*}@.${1##*.}"
+}
 umask 022
 
 die() {
@@ -39,19 +44,25 @@ if [ "$what" = uninstall ]; then
         # A unit that has failed would stay, as not-found.
         # shellcheck disable=SC2086
         systemctl reset-failed $units 2>/dev/null || true
+        for unit in $units; do
+            systemctl --quiet disable "$(template "$unit")" 2>/dev/null || true
+            systemctl stop "${unit%.*}@*.${unit##*.}" 2>/dev/null || true
+            systemctl reset-failed "${unit%.*}@*.${unit##*.}" 2>/dev/null || true
+        done
     fi
     for unit in $units; do
-        rm -f "/etc/systemd/system/$unit"
+        rm -f "/etc/systemd/system/$unit" "/etc/systemd/system/$(template "$unit")"
     done
     if systemd_runs; then
         systemctl daemon-reload
     fi
-    rm -f "$cron" /var/lib/systemd/timers/stamp-dane-mailgraph-render.timer /var/lib/systemd/timers/stamp-dane-mailgraph-check.timer "$share/man/man8/dane-mailgraph.8" "$share/man/man5/dane-mailgraph.conf.5" \
+    rm -f "$cron" /var/lib/systemd/timers/stamp-dane-mailgraph-render.timer /var/lib/systemd/timers/stamp-dane-mailgraph-check.timer \
+        /var/lib/systemd/timers/stamp-dane-mailgraph-*@*.timer "$share/man/man8/dane-mailgraph.8" "$share/man/man5/dane-mailgraph.conf.5" \
         "$share/bash-completion/completions/dane-mailgraph" "$share/zsh/site-functions/_dane-mailgraph" \
         "$share/$fish" /etc/fish/completions/dane-mailgraph.fish
     [ "$(readlink "$link")" != "$command" ] || rm -f "$link"
     rm -rf "$prefix"
-    echo "Removed. Left are the counts in /var/lib/dane-mailgraph, the pages in /var/cache/dane-mailgraph, $conf and the user $user."
+    echo "Removed. Left are the counts in /var/lib/dane-mailgraph, the pages in /var/cache/dane-mailgraph, $conf, $conf_folder and the user $user."
     exit
 fi
 
@@ -85,6 +96,7 @@ for folder in /var/cache/dane-mailgraph /var/cache/dane-mailgraph-matplotlib; do
     [ -d "$folder" ] || install -d -m 755 -o "$user" -g "$group" "$folder"
 done
 
+mkdir -p "$conf_folder"
 if ! [ -e "$conf" ]; then
     env -i PATH="$PATH" "$command" config --config /dev/null >"$conf.new"
     mv "$conf.new" "$conf"
@@ -98,6 +110,12 @@ put() {
 }
 for unit in $units; do
     put "systemd/$unit" "/etc/systemd/system/$unit"
+    sed -e "s|^\(ExecStart=.*/bin/dane-mailgraph\) |\1 --config $conf_folder/%i.conf |" \
+        -e '/^Description=/s|$| (%i)|' \
+        -e 's|^After=dane-mailgraph\.service|After=dane-mailgraph@%i.service|' \
+        -e 's|^\(\(State\|Cache\)Directory=dane-mailgraph\)\>|\1/%i|' \
+        "/etc/systemd/system/$unit" >"/etc/systemd/system/$(template "$unit").new"
+    mv "/etc/systemd/system/$(template "$unit").new" "/etc/systemd/system/$(template "$unit")"
 done
 # cron takes no file with a dot in its name, so the new one does no harm meanwhile.
 [ ! -d /etc/cron.d ] || put cron/dane-mailgraph "$cron"
@@ -116,7 +134,7 @@ fi
 # What runs with its older configuration goes on.
 log=$(env -i PATH="$PATH" "$command" config) || die "It is installed in $prefix but would not start: mend what is said above, then run make install again."
 if systemd_runs; then
-    systemctl try-restart dane-mailgraph.service || echo 'The service did not start again: see systemctl status dane-mailgraph.'
+    systemctl try-restart dane-mailgraph.service 'dane-mailgraph@*.service' || echo 'The service did not start again: see systemctl status dane-mailgraph.'
 fi
 
 echo "Installed in $prefix; its settings are in $conf."

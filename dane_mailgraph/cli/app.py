@@ -27,7 +27,7 @@ from ..config import Config
 from ..counting import Import, Pace, Result, Rules, collect, remarks
 from ..errors import BusyError, ConfigError, MailgraphError, StoreError, reason
 from ..language import ENGLISH, Language
-from ..log import FollowedFile, Source
+from ..log import FollowedFile, Source, forms
 from ..privileges import act_as_caller, act_as_owner_of
 from ..store import RRD, Ledger, Store, load_told, replace, save_told, unused
 from .terminal import progress, tell
@@ -193,7 +193,13 @@ def _rules(settings: Config) -> Rules:
         most,
         kept,
         clock=lambda: int(time.time()),
+        hosts=only_hosts(settings),
     )
+
+
+def only_hosts(settings: Config) -> forms.Hosts | None:
+    """Return those whose lines count; None for all."""
+    return forms.Hosts(settings.only_hosts) if settings.only_hosts else None
 
 
 def _reconcile(store: Store, ledger: Ledger, now: int) -> None:

@@ -174,7 +174,11 @@ def explain(settings: Config, options: argparse.Namespace) -> None:
         horizon = int(time.time()) + TOLERANCE
         summary, as_json = explanation.Summary(), options.format == "json"
         for each in explanation.explain(
-            _lines(log), Clock(zone, latest), settings.ignore_relays, horizon
+            _lines(log),
+            Clock(zone, latest),
+            settings.ignore_relays,
+            horizon,
+            app.only_hosts(settings),
         ):
             summary.add(each)
             if as_json or options.all or each.kind != explanation.OTHERS:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..categories import FIELD
 from ..counts import Interval, connections, events
-from ..log import Clock, Source, WholeLines
+from ..log import Clock, Source, WholeLines, forms
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
 from ..postfix import Counted, Mark, Marks, Overlap, Sessions, Tally
@@ -47,6 +47,8 @@ class Rules(NamedTuple):
     relays_days: int = 400
     clock: Callable[[], int] | None = None
     """Says what time it is; None where it stands still."""
+    hosts: forms.Hosts | None = None
+    """Those whose lines count; None for all."""
 
 
 CountedBlock = tuple[bytearray, int, int]
@@ -68,7 +70,7 @@ class CountingRun:
         """Count with these sessions open; with `count_lines` count all lines, too."""
         self._ledger, self._rules, self._now = ledger, rules, now
         self._sessions = sessions or Sessions()
-        self._tally = Tally(rules.step, rules.ignored, now + TOLERANCE, self._sessions)
+        self._tally = self._new_tally(self._sessions)
         self._tally.marks = Marks(ledger.state.hosts)
         self._ahead = load_ahead(ledger)
         self._ahead_before = Counter((each.line.host, each.line.line) for each in self._ahead)
@@ -85,6 +87,10 @@ class CountingRun:
         self._hours: Counter[tuple[int, str]] = Counter()
         self._rhythm = Rhythm(ledger.state.last_event, rules.zone)
         self._count_what_is_due()
+
+    def _new_tally(self, sessions: Sessions) -> Tally:
+        rules, horizon = self._rules, self._now + TOLERANCE
+        return Tally(rules.step, rules.ignored, horizon, sessions, rules.hosts)
 
     # ---- one log after the other ----
 
@@ -140,7 +146,7 @@ class CountingRun:
 
     def skip(self, blocks: WholeLines, clock: Clock) -> None:
         """Read what has been counted before, to say how much it is."""
-        past = Tally(self._rules.step, self._rules.ignored, self._now + TOLERANCE)
+        past = self._new_tally(Sessions())
         for block, end in blocks:
             past.add_block(block, end, clock)
             self._omitted["skipped"] += sum(events(each.counts) for each in past.intervals())

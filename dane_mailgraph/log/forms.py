@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -29,16 +29,18 @@ _WITHOUT_PID = rf"{heads.NAME}[a-z]+:[ ]"
 _CARRIER = r"(?:docker|dockerd|podman|conmon|containerd|[0-9a-f]{12})(?:/\S+)?"
 """The tag of a line that a host's syslog has caught from a container."""
 
-_USUAL = heads.compiled(
-    rf"""
-    ^(?: {_STAMP}\ (?!{_PRIORITY}\ ){heads.HOST}
-         \ (?!{_CARRIER}(?:\[\d+\])?:\ {_STAMP}\ |{_WITHOUT_PID})
-         [^\s:\[\]|=<>{{}}"]+ (?:\[[^\]\s]*\])? :
-       | <\d{{1,3}}>1\ {_STAMP}\ \S+\ \S+\ \S+\ \S+\ [-[]
-       | \#
-       | $ )
+
+def _head(host: str) -> str:
+    """Return the pattern of the head of a line in the usual form that this host wrote."""
+    return rf"""
+        (?: {_STAMP}\ (?!{_PRIORITY}\ ){host}
+            \ (?!{_CARRIER}(?:\[\d+\])?:\ {_STAMP}\ |{_WITHOUT_PID})
+            [^\s:\[\]|=<>{{}}"]+ (?:\[[^\]\s]*\])? :
+          | <\d{{1,3}}>1\ {_STAMP}\ {host}\ \S+\ \S+\ \S+\ [-[] )
     """
-)
+
+
+_USUAL = heads.compiled(rf"^(?: {_head(heads.HOST)} | \# | $ )")
 
 _Change = bytes | Callable[["re.Match[bytes]"], bytes]
 
@@ -190,3 +192,48 @@ def in_usual_form(block: bytearray, end: int) -> tuple[bytearray, int]:
     lines = bytes(block[:end]).split(b"\n")
     changed = bytearray(b"\n".join(map(usual, lines)))
     return changed, len(changed)
+
+
+# ---- hosts ----------------------------------------------------------------------------------
+
+
+class Hosts:
+    """Those of whose lines a log of many hosts is read, and no others.
+
+    A name without a dot is that of a host in whatever domain. A line that names no host is of none
+    of them; one whose head is not understood may be of any.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """`names` are what stands in the log, in either case."""
+        words = [
+            re.escape(name) + ("" if "." in name else r"(?:\.[^\s]*)?") for name in sorted(names)
+        ]
+        ours = f"(?i:{'|'.join(words)})"
+        others = rf"(?!{ours}\ ){heads.HOST}"
+        # Alternatives that are always met at the beginning of a line: re runs through them in C.
+        self._runs = heads.compiled(
+            rf"((?:{_head(ours)}.*\n?)+) | (?:{_head(others)}.*\n?)+ | (.+\n? | \n)"
+        )
+        self._line = heads.compiled(rf"(?:<\d{{1,3}}>1\ )?{_STAMP}\ (?:({ours})\ |(?=\S*\ ))")
+
+    def lines(self, block: bytearray, end: int) -> tuple[bytearray, int]:
+        """Return a block of their lines among `block[:end]`, and its end."""
+        kept = bytearray(
+            b"".join(
+                [
+                    ours or (self._odd(odd) if odd else b"")
+                    for ours, odd in self._runs.findall(block, 0, end)
+                ]
+            )
+        )
+        return kept, len(kept)
+
+    def _odd(self, line: bytes) -> bytes:
+        text = usual(line.rstrip(b"\n"))
+        return text + b"\n" if self.wrote(text) else b""
+
+    def wrote(self, line: bytes) -> bool:
+        """Return whether a line in the usual form is, or may be, of one of them."""
+        head = self._line.match(line)
+        return head is None or head[1] is not None

@@ -43,11 +43,16 @@ class Explained(NamedTuple):
 
 
 def explain(
-    lines: Iterable[bytes], clock: Clock, ignored: Relays, latest_plausible: int | None = None
+    lines: Iterable[bytes],
+    clock: Clock,
+    ignored: Relays,
+    latest_plausible: int | None = None,
+    hosts: forms.Hosts | None = None,
 ) -> Iterator[Explained]:
     """Explain lines of a log, by the functions that count them, and of posttls-finger, in order.
 
-    Lines stamped after the epoch second `latest_plausible` are counted nowhere.
+    Lines stamped after the epoch second `latest_plausible`, and those of all but `hosts`, are
+    counted nowhere.
     """
     classifier = Classifier(ignored, Sessions())
     fingers = _Fingers()
@@ -63,6 +68,11 @@ def explain(
         written, line = line, forms.usual(line)
         entry = heads.entry(line, clock)
         program = entry.program or None if entry else None
+        if hosts and not hosts.wrote(line):
+            at = heads.stamp_of(line, clock)
+            note = "written by a host that only_hosts does not name"
+            yield Explained(number, at, program, (), note, OTHERS)
+            continue
         if entry is None or entry.at is None:
             yield Explained(number, None, program, (), *_why_no_entry(written, line, clock))
         elif latest_plausible is not None and entry.at > latest_plausible:

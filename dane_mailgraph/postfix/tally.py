@@ -73,12 +73,18 @@ class Tally:
     """Adds up what the lines of a log count as, block by block, until the counts are drained."""
 
     def __init__(
-        self, step: int, ignored: Relays, latest_plausible: int, sessions: Sessions | None = None
+        self,
+        step: int,
+        ignored: Relays,
+        latest_plausible: int,
+        sessions: Sessions | None = None,
+        hosts: forms.Hosts | None = None,
     ) -> None:
-        """`step` is the length of an interval in seconds.
+        """`step` is the length of an interval in seconds; lines of all but `hosts` are passed over.
 
         Lines stamped after the epoch second `latest_plausible` are put into `ahead`.
         """
+        self._hosts = hosts
         self._step = step
         self._grain = math.gcd(step, MINUTE)
         self.latest_plausible = latest_plausible
@@ -130,6 +136,10 @@ class Tally:
         where each line says in which pass of a repeated hour the next one is.
         """
         block, end = forms.in_usual_form(block, end)
+        if self._hosts:
+            block, end = self._hosts.lines(block, end)
+            if not end:
+                return
         readable = [at for at in _first_and_last(block, end, clock) if at is not None]
         if readable and self._sessions.complete_since is None:
             self._sessions.begin(readable[0])
