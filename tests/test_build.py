@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import resource
 import time
@@ -21,10 +22,12 @@ from dane_mailgraph.errors import StoreError
 from dane_mailgraph.language import language
 from dane_mailgraph.site import build
 from dane_mailgraph.site.build import Look
+from dane_mailgraph.site.graphs import GRAPHS
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.relays import RelayCounts
+from dane_mailgraph.store.series import SPANS
 from dane_mailgraph.store.sync import Store
-from dane_mailgraph.times import HOUR
+from dane_mailgraph.times import DAY, HOUR
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +37,9 @@ TLS = (
     "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
 )
 LOOK = Look("mail.example.org")
+
+ALL = 2 * len(SPANS) * len(GRAPHS)
+"""Pictures of a site."""
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +157,12 @@ def test_the_page_comes_last_and_refers_to_every_file_and_to_nothing_else(
     *others, last = files
 
     assert last == build.PAGE == "index.html"
-    assert References(files[last]).found == set(others)
+    unseen = {"deliveries", "deliveries-share", "failures"}
+    assert References(files[last]).found == {
+        name
+        for name in others
+        if name.partition("-")[2].removesuffix(".png").removesuffix("-dark") not in unseen
+    }
     assert all(
         files[name].startswith(b"\x89PNG\r\n\x1a\n") for name in others if name.endswith(".png")
     )
@@ -181,14 +192,17 @@ def test_the_page_says_what_was_counted_and_where(files: Mapping[str, bytes]) ->
     }
 
 
-def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: Mapping[str, bytes]) -> None:
-    drawn = {
+def test_a_graph_of_which_nothing_was_ever_counted_has_its_files_and_is_not_on_the_page(
+    files: Mapping[str, bytes],
+) -> None:
+    shown = {
         name.removeprefix("day-")
-        for name in files
+        for name in References(files["index.html"]).found
         if name.startswith("day-") and not name.endswith("-dark.png")
     }
 
-    assert drawn == {
+    assert {f"{span.name}-{graph.slug}.png" for span in SPANS for graph in GRAPHS} <= set(files)
+    assert shown == {
         "connections.png",
         "connections-share.png",
         "protocols.png",
@@ -197,13 +211,11 @@ def test_a_graph_of_which_nothing_was_ever_counted_is_not_drawn(files: Mapping[s
 
 
 @pytest.mark.parametrize("renderer", ["matplotlib", "rrdtool"])
-def test_a_store_of_nothing_has_its_page_and_the_pictures_of_connections(
-    renderer: str, tmp_path: Path
-) -> None:
+def test_a_store_of_nothing_has_its_page_and_all_pictures(renderer: str, tmp_path: Path) -> None:
     rrd = Store(str(tmp_path / "nowhere"), 60).rrd
     empty = build.build(rrd, NOW, LOOK._replace(renderer=renderer)).files
 
-    assert len([name for name in empty if name.endswith(".png")]) == 16
+    assert len([name for name in empty if name.endswith(".png")]) == ALL
     assert "Nothing has been counted yet" in empty[build.PAGE].decode()
     assert "smtp_tls_loglevel" in empty[build.PAGE].decode()
     assert not (tmp_path / "nowhere").exists()
@@ -227,7 +239,7 @@ def test_a_picture_whose_newest_pixel_is_the_same_is_not_drawn_again_and_its_fil
     growing: Growing,
 ) -> None:
     growing.count(BEGIN + 7 * HOUR + 120)
-    assert len(growing.render()) == 32
+    assert len(growing.render()) == ALL
     before = {path.name: path.stat().st_mtime_ns for path in growing.www.iterdir()}
     growing.count(BEGIN + 7 * HOUR + 540)
 
@@ -298,10 +310,24 @@ def test_a_counter_that_stands_still_leaves_a_gap_that_grows(growing: Growing) -
 
     assert growing.render(now=BEGIN + HOUR + 15 * 60) == []
     assert growing.render(now=BEGIN + HOUR + 30 * 60) == sorted(
-        f"day-{name}{theme}.png"
-        for name in ("connections", "connections-share", "deliveries", "deliveries-share")
-        for theme in ("", "-dark")
+        f"day-{graph.slug}{theme}.png" for graph in GRAPHS for theme in ("", "-dark")
     )
+
+
+def test_all_files_of_a_busy_server_have_two_megabytes_at_most(growing: Growing) -> None:
+    chance = random.Random(1)
+    begin = BEGIN - 366 * DAY
+    with growing.ledger.transaction():
+        growing.ledger.add(
+            Interval(at, tuple(chance.randrange(100) for _ in CATEGORIES))
+            for at in (*range(begin, BEGIN - DAY, HOUR), *range(BEGIN - DAY, BEGIN, 600))
+        )
+        growing.ledger.save(growing.ledger.state._replace(begin=begin, read_until=BEGIN))
+    growing.store.reconcile(growing.ledger)
+    growing.store.follow(growing.ledger, BEGIN + 60, 10)
+    growing.render()
+
+    assert sum(path.stat().st_size for path in growing.www.iterdir()) <= 2_000_000
 
 
 def test_the_first_minutes_are_drawn_at_once(growing: Growing) -> None:
@@ -321,7 +347,7 @@ def test_every_step_and_every_renderer_makes_a_site(
     with growing.ledger:
         growing.count(BEGIN + 2 * HOUR)
 
-        assert len(growing.render(look=LOOK._replace(renderer=renderer))) == 32
+        assert len(growing.render(look=LOOK._replace(renderer=renderer))) == ALL
         assert growing.render(look=LOOK._replace(renderer=renderer)) == []
 
 

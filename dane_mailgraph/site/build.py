@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
 from types import MappingProxyType
@@ -137,7 +137,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
         for span in SPANS
         for each in (_series(rrd, span, now, last),)
     }
-    graphs = [graph for graph in GRAPHS if graph.always or _has_counts(graph, series[SPANS[-1]])]
+    shown = {graph for graph in GRAPHS if graph.always or _has_counts(graph, series[SPANS[-1]])}
     return Status(
         host=look.host,
         now=now,
@@ -148,11 +148,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
         newest=recent.newest,
         figures=last_24_hours(rrd, last or now - now % rrd.step),
         chapters=tuple(
-            Chapter(
-                span,
-                series[span],
-                tuple(_picture(graph, span, series[span], look) for graph in graphs),
-            )
+            Chapter(span, series[span], *_pictures(span, series[span], look, shown))
             for span in SPANS
         ),
         relays=recent.relays,
@@ -186,6 +182,18 @@ def _without_field(series: Series) -> Series:
 
 def _has_counts(graph: Graph, series: Series) -> bool:
     return any(series.total(row) for row in graph.categories)
+
+
+def _pictures(
+    span: Span, series: Series, look: Look, shown: Container[Graph]
+) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
+    """Return the pictures of a span that the page shows, and the others."""
+    pictures = [(graph in shown, _picture(graph, span, series, look)) for graph in GRAPHS]
+    on_page, others = (
+        tuple(picture for is_shown, picture in pictures if is_shown == wanted)
+        for wanted in (True, False)
+    )
+    return on_page, others
 
 
 def _picture(graph: Graph, span: Span, series: Series, look: Look) -> Picture:

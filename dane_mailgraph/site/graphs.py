@@ -17,7 +17,7 @@ class Graph(NamedTuple):
     style: Literal["stack", "share", "bars"]
     """`stack`: rates; `share`: parts of 100 %; `bars`: counts in each bucket, for what is rare."""
     always: bool = False
-    """Whether it is drawn even if nothing was ever counted for it."""
+    """Whether the page shows it even if nothing was ever counted for it; the file is there."""
 
 
 _GOOD_TO_BAD = (

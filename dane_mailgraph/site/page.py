@@ -19,9 +19,6 @@ from .drawing import ZOOM
 from .png import About
 from .status import LISTED_RELAYS, Status, counts_in_words
 
-REFRESH = 300
-"""Seconds after which a browser loads the page again."""
-
 FAMILY_TITLES = {
     "connections": "Connections",
     "deliveries": "Deliveries",
@@ -43,7 +40,6 @@ def html(status: Status, sizes: Mapping[str, About]) -> str:
     """
     return _template().render(
         status=status,
-        refresh=REFRESH,
         style=sha256(stylesheet().encode()).hexdigest()[:8],
         zoom=ZOOM,
         sizes=sizes,

@@ -1,8 +1,7 @@
 """PNG files, encoded fast and with the identity of what they show.
 
-The format is that of ISO/IEC 15948. An encoder that tries filters takes four times as long for flat
-colours, and its files are larger (measured: 22 ms and 89 kB, here 6 ms and 75 kB, for 1280 x 872
-pixels).
+The format is that of ISO/IEC 15948. With a palette a picture is a fifth of the size; filters make
+flat colours larger.
 """
 
 from __future__ import annotations
@@ -16,8 +15,11 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_END = 33
 """Bytes of the signature and of the first chunk, IHDR: length, type, 13 bytes, checksum."""
 
-_COMPRESSION = 4
-"""zlib level: fast rather than small."""
+_COMPRESSION = 7
+"""zlib level: 8 takes twice the time for a tenth less."""
+
+MOST_COLOURS = 256
+"""Colours of a palette at most."""
 
 _KEYWORD = b"Identity\0"
 
@@ -37,10 +39,19 @@ class About(NamedTuple):
 
 def encoded(width: int, height: int, rows: bytes) -> bytes:
     """Return the file of an image of 8 bit RGB; each row of `rows` is a 0 and its pixels."""
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return _file(width, height, 2, b"", rows)
+
+
+def indexed(width: int, height: int, palette: bytes, rows: bytes) -> bytes:
+    """Return the file of an image with a palette of RGB; each row is a 0 and numbers of colours."""
+    return _file(width, height, 3, _chunk(b"PLTE", palette), rows)
+
+
+def _file(width: int, height: int, kind: int, palette: bytes, rows: bytes) -> bytes:
     return (
         _SIGNATURE
-        + _chunk(b"IHDR", head)
+        + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+        + palette
         + _chunk(b"IDAT", zlib.compress(rows, _COMPRESSION))
         + _chunk(b"IEND", b"")
     )

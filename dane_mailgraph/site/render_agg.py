@@ -19,7 +19,7 @@ import numpy
 from .axis import axis_end, scale, ticks
 from .drawing import PLOT, WIDTH, ZOOM, Drawing, Line, Range, printable, visible
 from .palette import Theme
-from .png import encoded
+from .png import MOST_COLOURS, encoded, indexed
 
 # matplotlib complains at each start of a home directory that it cannot write; it cleans up after
 # itself the directory that it uses instead.
@@ -163,9 +163,21 @@ class Canvas:
     def png(self) -> bytes:
         """Return the image as a file."""
         height, width, _ = self._pixels.shape
-        rows = numpy.zeros((height, 1 + 3 * width), numpy.uint8)
-        rows[:, 1:].reshape(height, width, 3)[...] = self._pixels
-        return encoded(width, height, rows.tobytes())
+        # Red is the lowest byte of a pixel, alpha the highest.
+        whole = numpy.asarray(self._renderer.buffer_rgba()).view("<u4")[..., 0] & 0xFFFFFF
+        is_used = numpy.zeros(1 << 24, bool)
+        is_used[whole] = True
+        colours = numpy.flatnonzero(is_used)
+        if len(colours) > MOST_COLOURS:
+            rows = numpy.zeros((height, 1 + 3 * width), numpy.uint8)
+            rows[:, 1:].reshape(height, width, 3)[...] = self._pixels
+            return encoded(width, height, rows.tobytes())
+        numbers = numpy.zeros(1 << 24, numpy.uint8)
+        numbers[colours] = numpy.arange(len(colours))
+        rows = numpy.zeros((height, 1 + width), numpy.uint8)
+        rows[:, 1:] = numbers[whole]
+        palette = colours.astype("<u4").view(numpy.uint8).reshape(-1, 4)[:, :3]
+        return indexed(width, height, palette.tobytes(), rows.tobytes())
 
 
 class Word(NamedTuple):
@@ -179,6 +191,10 @@ class Word(NamedTuple):
     """The part of each pixel that it covers, from 0 to 1; an array of rows."""
 
 
+_SHADES = 15
+"""Steps from no ink to full ink: few enough for all colours of a picture to fit a palette."""
+
+
 @lru_cache(maxsize=2000)
 def _rendered(text: str, font: Font) -> Word:
     properties = FontProperties(
@@ -189,8 +205,8 @@ def _rendered(text: str, font: Font) -> Word:
     width: float = renderer.get_text_width_height_descent(text, properties, ismath=False)[0]
     ascent = 3 * font.size * ZOOM // 2
     renderer.draw_text(renderer.new_gc(), _MARGIN, ascent, text, properties, 0)
-    ink = numpy.asarray(renderer.buffer_rgba())[:, : math.ceil(width) + 2 * _MARGIN, 3:] / 255
-    return Word(width / ZOOM, ascent, ink)
+    alpha = numpy.asarray(renderer.buffer_rgba())[:, : math.ceil(width) + 2 * _MARGIN, 3:]
+    return Word(width / ZOOM, ascent, numpy.rint(alpha / 255 * _SHADES) / _SHADES)
 
 
 # ---- the parts of a picture -----------------------------------------------------------------
@@ -303,8 +319,13 @@ def _draw_area(canvas: Canvas, steps: list[tuple[float, float, float]], colour: 
     """Draw the area below each run of (left, right, top) whose tops are known."""
     for is_unknown, run in groupby(steps, lambda step: math.isnan(step[2])):
         if not is_unknown:
-            edge = [corner for left, right, y in run for corner in ((left, y), (right, y))]
+            edge = [(_snapped(x), _snapped(y)) for left, right, y in run for x in (left, right)]
             canvas.area([(edge[0][0], BOTTOM), *edge, (edge[-1][0], BOTTOM)], colour)
+
+
+def _snapped(place: float) -> float:
+    """Move a place to a whole pixel of the file: edges between pixels are more colours."""
+    return round(place * ZOOM) / ZOOM
 
 
 def _draw_legend(canvas: Canvas, drawing: Drawing) -> None:

@@ -60,6 +60,9 @@ class Chapter(NamedTuple):
     span: Span
     series: Series
     pictures: tuple[Picture, ...]
+    """On the page."""
+    others: tuple[Picture, ...] = ()
+    """For pages that embed them: nothing was counted for them yet."""
 
     @property
     def lacks_dane(self) -> bool:
@@ -136,7 +139,7 @@ class Status(NamedTuple):
     def images(self) -> Iterator[Image]:
         """Iterate over all pictures in both themes."""
         for chapter in self.chapters:
-            for picture in chapter.pictures:
+            for picture in (*chapter.pictures, *chapter.others):
                 yield from picture
 
 
