@@ -9,7 +9,9 @@ import random
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections import Counter
+from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -250,6 +252,21 @@ def test_what_is_older_than_the_first_line_is_too_old_and_what_is_newer_counts(h
     assert (step.counted, step.omitted["skipped"], step.omitted["too_old"]) == (2, 0, 1)
     assert any("--rebuild" in said for said in remarks(step, host.zone))
     host.agrees()
+
+
+@pytest.mark.parametrize("how", ["collect", "import"])
+@pytest.mark.parametrize("year", [1970, 2000])
+def test_lines_from_before_the_clock_was_set_begin_nothing(how: str, year: int, host: Host) -> None:
+    boot = int(datetime(year, 1, 1, tzinfo=timezone.utc).timestamp())
+    host.write(host.line(boot + 3) + host.line(boot + 70) + host.lines(3))
+    host.now += HOUR
+    began = time.process_time()
+    step = host.collect() if how == "collect" else host.take(host.log)
+
+    assert time.process_time() - began < 2
+    assert (step.counted, step.omitted["unreadable"]) == (3, 2)
+    assert host.ledger.state.begin == START
+    host.settles()
 
 
 def test_a_stream_that_is_imported_again_and_again_counts_once(host: Host) -> None:

@@ -141,6 +141,39 @@ def test_quiet_is_zero_and_what_was_not_read_is_unknown(tmp_path: Path) -> None:
     assert store.rrd.rows(HOUR, BEGIN, BEGIN + HOUR)[0].observed == 3600 - 540
 
 
+def test_a_log_of_scattered_days_is_exact_and_costs_no_time_by_its_years(tmp_path: Path) -> None:
+    days = (0, 1, 3, 40, 41, 399, 400, 3000, 3300)
+    found = {BEGIN + DAY * day + 60 * n: counts(day + n + 1) for day in days for n in (0, 1, 700)}
+    until = BEGIN + DAY * 4000 + 120
+    with writing(tmp_path) as (ledger, store):
+        count(ledger, found, until)
+        began = time.process_time()
+        store.follow(ledger, until + 10, 10)
+        assert time.process_time() - began < 2, "half a minute if it went interval by interval"
+        assert not store.reconcile(ledger)
+        with open(store.rrd.path, "r+b") as file:
+            file.seek(-9, os.SEEK_END)
+            file.write(b"x")
+        assert len(store.reconcile(ledger)) == 1
+    assert_holds(tmp_path, found, until)
+
+
+def test_long_gaps_are_unknown_to_their_edges(tmp_path: Path) -> None:
+    gap = Gap(BEGIN + 40 * DAY, BEGIN + 200 * DAY + 600)
+    until = BEGIN + 300 * DAY
+    with writing(tmp_path) as (ledger, store):
+        count(ledger, {BEGIN: counts(1), BEGIN + 100 * DAY: counts(2)}, until, (gap,))
+        store.follow(ledger, until + 10, 10)
+        rows = store.rrd.rows(DAY, BEGIN - BEGIN % DAY, until - until % DAY)
+        assert [row.observed // 60 for row in rows[:2]] == [19 * 60, 24 * 60]
+        observed = [row.observed // 60 for row in rows[39:42] + rows[199:203]]
+        assert observed == [24 * 60, 5 * 60, 0, 0, 24 * 60 - 310, 24 * 60, 24 * 60]
+        assert rows[100].observed == 60, "what was counted is known, even in a gap"
+        assert sum(row.observed for row in rows) == 60 + (until - until % DAY - BEGIN) - (
+            gap.until - gap.start
+        )
+
+
 def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,9 @@ _MONTHS = {
     name: 1 + n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 }
 
-_YEAR_2000 = 946684800
-"""Epoch second; an earlier stamp is of a machine that does not know the time yet."""
+_YEAR_2005 = 1104537600
+"""Epoch second. In that year Postfix learned TLS: an earlier stamp, as the 2000-01-01 of a machine
+without a clock, is of one that does not know the time yet."""
 _REMEMBERED_MINUTES = 60
 """Minutes whose epoch second is remembered: lines of a few of them stand mixed."""
 _OUT_OF_ORDER = 31 * DAY
@@ -81,7 +82,7 @@ class Clock:
                 self._minutes.clear()
             if not self._ambiguous:
                 self._minutes[minute] = begins
-        if not _YEAR_2000 <= begins < YEAR_9999:
+        if not _YEAR_2005 <= begins < YEAR_9999:
             return None
         return begins + min(int(stamp[-2:]), 59)
 

@@ -223,6 +223,22 @@ class Ledger:
             ):
                 yield row[0], row[1:]
 
+    def silences(self, start: int, until: int, seconds: int) -> list[tuple[int, int]]:
+        """The stretches of [start, until) of at least so many seconds in which nothing counted.
+
+        Each begins behind the start of an interval, the first one at `start`.
+        """
+        rows = self.read(
+            "SELECT * FROM (SELECT start, lead(start, 1, ?2) OVER (ORDER BY start) AS next "
+            "FROM intervals WHERE start >= ?1 AND start < ?2) WHERE next - start >= ?3",
+            *(start, until, seconds),
+        )
+        ((first,),) = self.read(
+            "SELECT coalesce(min(start), ?2) FROM intervals WHERE start >= ?1 AND start < ?2",
+            *(start, until),
+        )
+        return [*([(start, first)] if first - start >= seconds else []), *rows]
+
     @property
     def newest(self) -> int | None:
         """Start of the newest interval in which something was counted."""

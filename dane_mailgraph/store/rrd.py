@@ -226,6 +226,18 @@ class RRD:
         if batch:
             _call("update", self.path, *template, *batch)
 
+    def update_at_once(self, start: int, until: int, *, observed: bool) -> None:
+        """Write [start, until) without any count, in one update instead of one for each step."""
+        steps = (until - start) // self.step
+        self._tune(until - start + self.step)
+        zeros = ["0"] * (len(SOURCES) - 1)
+        self.update([":".join((str(until), *zeros, str(steps if observed else 0)))])
+        self._tune(2 * self.step)
+
+    def _tune(self, longest: int) -> None:
+        """Set for how many seconds one update may speak."""
+        _call("tune", self.path, *(f"--heartbeat={source}:{longest}" for source in SOURCES))
+
     # ---- reading ----
 
     @property

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum, auto
 from itertools import chain
+from typing import NamedTuple
 
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
@@ -28,6 +29,9 @@ from .totals import add_to_totals, closed, replace_totals
 
 _RETAINED = 8 * DAY
 """Seconds of intervals that the ledger keeps beyond its snapshot: for an older snapshot or RRD."""
+
+_LONG = 31 * DAY
+"""Seconds of silence of which not each interval is written for itself."""
 
 _TORN = "was torn when its writer was stopped"
 
@@ -148,10 +152,10 @@ class Store:
             ledger.save(ledger.state._replace(rrd_update_to=until))
         if state.rrd_until is None:
             fresh = self._created(state.begin)
-            fresh.update(_values(ledger, start, until, fresh.step))
+            _write(fresh, ledger, start, until)
             replace(fresh.path, self.rrd.path)
         else:
-            self.rrd.update(_values(ledger, start, until, self.rrd.step))
+            _write(self.rrd, ledger, start, until)
             _sync(self.rrd.path)
         with ledger.transaction():
             add_to_totals(ledger, closed(ledger, start, until, self.rrd.step))
@@ -264,7 +268,7 @@ class Store:
     def _remade(self, ledger: Ledger, why: str) -> RRD:
         """A correct RRD: an older copy or a new one, brought up to date."""
         fresh, start = self._base(ledger, why)
-        fresh.update(_values(ledger, start, ledger.state.rrd_until or start, fresh.step))
+        _write(fresh, ledger, start, ledger.state.rrd_until or start)
         return fresh
 
     def _remake(self, ledger: Ledger, why: str) -> None:
@@ -382,6 +386,38 @@ class Store:
             ) from error
         fresh.complete()
         return fresh
+
+
+def _write(rrd: RRD, ledger: Ledger, start: int, until: int) -> None:
+    """Write each interval of [start, until); of long silence whole days at once."""
+    at = start
+    for silence in _silences(ledger, start, until):
+        rrd.update(_values(ledger, at, silence.start, rrd.step))
+        rrd.update_at_once(silence.start, silence.until, observed=silence.observed)
+        at = silence.until
+    rrd.update(_values(ledger, at, until, rrd.step))
+
+
+class _Silence(NamedTuple):
+    """Whole days of UTC in which nothing was counted, all of them observed or none."""
+
+    start: int
+    until: int
+    observed: bool
+
+
+def _silences(ledger: Ledger, start: int, until: int) -> Iterator[_Silence]:
+    """The long ones, in order: a log of few days costs time by its lines, not by its years."""
+    if until - start < _LONG:
+        return
+    gaps = ledger.gaps(start, until)
+    edges = sorted({edge for gap in gaps for edge in gap})
+    for begin, end in ledger.silences(start, until, _LONG):
+        inner = [edge for edge in edges if begin < edge < end]
+        for first, last in zip((begin, *inner), (*inner, end), strict=True):
+            first, last = -(-(first + 1) // DAY) * DAY, last // DAY * DAY
+            if last - first >= _LONG:
+                yield _Silence(first, last, _observed(gaps, first) == "1")
 
 
 def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
