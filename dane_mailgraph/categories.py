@@ -252,12 +252,37 @@ FAILURES = _family(
     ),
 )
 
+INBOUND = _family(
+    "inbound",
+    ("tls", "in_tls", "over TLS", *ENCRYPTED, "a message that came over TLS"),
+    (
+        "plaintext",
+        "in_plaintext",
+        "plaintext",
+        *PLAINTEXT,
+        "a message that came in the clear",
+    ),
+)
+
+INBOUND_PROTOCOLS = tuple(
+    row._replace(family="inbound_protocols", data_source=f"in_{row.data_source}")
+    for row in PROTOCOLS
+)
+
+INBOUND_KEY_EXCHANGE = tuple(
+    row._replace(family="inbound_key_exchange", data_source=f"in_{row.data_source}")
+    for row in KEY_EXCHANGE
+)
+
 FAMILIES: dict[str, tuple[Category, ...]] = {
     "connections": CONNECTIONS,
     "protocols": PROTOCOLS,
     "key_exchange": KEY_EXCHANGE,
     "deliveries": DELIVERIES,
     "failures": FAILURES,
+    "inbound": INBOUND,
+    "inbound_protocols": INBOUND_PROTOCOLS,
+    "inbound_key_exchange": INBOUND_KEY_EXCHANGE,
 }
 
 WHOLE: dict[str, tuple[Category, ...]] = FAMILIES | {"connections": HANDSHAKES}

@@ -191,6 +191,14 @@ SETTINGS = (
         ("run", "collect", "import", "explain"),
     ),
     Setting(
+        "ignore_clients",
+        "127.0.0.0/8 ::1 unix",
+        "CLIENTS",
+        "clients that are local: networks, hosts, .domains; `unix`: sockets",
+        _relays,
+        (*COUNTERS, "explain"),
+    ),
+    Setting(
         "relays_per_day",
         "1000",
         "N",
@@ -282,6 +290,7 @@ class Config(NamedTuple):
     time_zone: tzinfo | None
     ignore_relays: Relays
     only_hosts: frozenset[str]
+    ignore_clients: Relays
     relays_per_day: int
     relays_days: int
     metrics_file: str

@@ -70,6 +70,7 @@ class LineAhead(NamedTuple):
 
 
 _FAMILIES = ("connections", "deliveries", "failures")
+_INBOUND = ("inbound", "inbound_protocols")
 
 
 def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) -> int:
@@ -77,6 +78,16 @@ def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) ->
     return sum(
         n or 0 for n, each in zip(counts, CATEGORIES, strict=True) if each.family in families
     )
+
+
+def inbound_events(counts: Sequence[int | None]) -> int:
+    """Return how many messages and handshakes of clients these counts are of."""
+    return events(counts, _INBOUND)
+
+
+def received(counts: Sequence[int | None]) -> int:
+    """Return how many messages came in."""
+    return events(counts, ("inbound",))
 
 
 def connections(counts: Sequence[int | None]) -> int:

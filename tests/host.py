@@ -77,7 +77,8 @@ class Host:
         self.log.parent.mkdir(parents=True)
         self.state = folder / "state"
         self.state.mkdir()
-        self.rules = Rules(step, grace, zone, Relays("127.0.0.0/8 unix"))
+        local = Relays("127.0.0.0/8 unix")
+        self.rules = Rules(step, grace, zone, local, local)
         self.truth: Counter[int] = Counter()
         self.steps: list[Result] = []
         self._serial = 0

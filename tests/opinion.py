@@ -53,7 +53,7 @@ def number(text: bytes, length: int) -> bool:
 
 
 class Said(NamedTuple):
-    """What a client wrote."""
+    """What a client or the server wrote."""
 
     at: int
     host: bytes
@@ -137,8 +137,8 @@ def after_structured_data(rest: bytes) -> bytes | None:
 
 
 def client(name: bytes) -> bool:
-    """A syslog_name, a slash, and the program smtp or lmtp."""
-    return name.endswith((b"/smtp", b"/lmtp")) and all(
+    """A syslog_name, a slash, and the program smtp, lmtp or smtpd."""
+    return name.endswith((b"/smtp", b"/lmtp", b"/smtpd")) and all(
         c > 32 and c not in (0x5B, 0x7F) for c in name
     )
 
@@ -364,6 +364,58 @@ def by_cipher(name: str) -> str:
     return "rsa" if carried and len(words) > 1 else "unknown"
 
 
+# ---- what comes in --------------------------------------------------------------------------
+
+COMMANDS = b"helo ehlo starttls xclient xforward auth mail rcpt data bdat rset noop vrfy etrn quit"
+
+
+def received(said: Said) -> Opinion:
+    """What a line of the server counts as."""
+    if b"submission" in said.name or b"smtps" in said.name:
+        return NOTHING
+    times, text = unwrapped(said.text)
+    label, _, rest = text.partition(b" ")
+    rest = rest if label in LABELS else text
+    if rest.startswith(b"TLS connection established from "):
+        return handshake(rest.removeprefix(b"TLS connection established from "), times)
+    if not text.startswith(b"disconnect from "):
+        return NOTHING
+    client, _, rest = text.removeprefix(b"disconnect from ").partition(b"]")
+    if "[" not in client.decode("latin-1") or local(client.partition(b"[")[2].decode("latin-1")):
+        return NOTHING
+    words = rest.split(b" ")
+    if words[0] and not (words[0][:1] == b":" and only(words[0][1:], DIGITS)):
+        return NOTHING
+    counters = dict.fromkeys([*COMMANDS.split(), b"commands"], 0)
+    for word in words[1:]:
+        name, _, value = word.partition(b"=")
+        good, slash, tried = value.partition(b"/")
+        if not (good and only(good + tried, DIGITS) and bool(slash) == bool(tried)):
+            return NOTHING
+        counters[name] = int(good)
+    if not words[-1].startswith(b"commands=") or counters[b"auth"]:
+        return NOTHING
+    messages = counters[b"data"]
+    if counters[b"bdat"]:
+        messages = messages + 1 if counters[b"mail"] == messages + 1 else 0
+    how = "tls" if counters[b"starttls"] else "plaintext"
+    return Opinion((f"inbound.{how}",), messages * times) if messages else NOTHING
+
+
+def handshake(rest: bytes, times: int) -> Opinion:
+    """What follows `established from`: the client, its port, the server's name, and the session."""
+    client, _, rest = rest.partition(b"]")
+    name, _, session_of = rest.partition(b": ")
+    words = name.split(b" ")
+    port = not words[0] or (words[0][:1] == b":" and only(words[0][1:], DIGITS))
+    if not port or len(words) not in (1, 3) or (len(words) == 3 and words[1] != b"to"):
+        return NOTHING
+    found = session(b"Trusted", False, b"x[192.0.2.1]: " + session_of)
+    if found is None or local(client.partition(b"[")[2].decode("latin-1")):
+        return NOTHING
+    return Opinion(tuple(f"inbound_{key}" for key in found.keys[1:]), times)
+
+
 # ---- recipients -----------------------------------------------------------------------------
 
 SHORT = b"0123456789ABCDEF"
@@ -547,6 +599,8 @@ def reference(line: bytes) -> Opinion:
     said = said_in(line)
     if said is None:
         return NOTHING
+    if said.name.endswith(b"/smtpd"):
+        return received(said)
     times, text = unwrapped(said.text)
     if announced := summary(text):
         return Opinion(announced.keys, times) if announced.outbound else NOTHING

@@ -28,6 +28,7 @@ OTHER = {
     "grace": "30",
     "time_zone": "Europe/Berlin",
     "ignore_relays": "10.0.0.0/8 unix",
+    "ignore_clients": "10.0.0.0/8 unix",
     "metrics_file": "/srv/metrics.prom",
     "host": "mail.example.org",
     "language": "de",
@@ -50,6 +51,7 @@ THIRD = {
     "grace": "5",
     "time_zone": "UTC",
     "ignore_relays": "",
+    "ignore_clients": "",
     "metrics_file": "/other.prom",
     "host": "mail.example.net",
     "language": "en",
@@ -288,7 +290,10 @@ def test_what_is_printed_gives_the_same_configuration_again(
     again = load(written(tmp_path, as_file(first)), {}, {})
 
     assert again.texts == first.texts
-    assert again._replace(ignore_relays=first.ignore_relays) == first
+    assert (
+        again._replace(ignore_relays=first.ignore_relays, ignore_clients=first.ignore_clients)
+        == first
+    )
     assert as_file(again) == as_file(first)
 
 

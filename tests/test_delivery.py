@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import delivery
 from dane_mailgraph.postfix.classify import Classifier
-from dane_mailgraph.postfix.clients import ClientLine
+from dane_mailgraph.postfix.lines import ClientLine
 from dane_mailgraph.postfix.sessions import Sessions
 
 RELAY = "mx.example.org[192.0.2.10]:25"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from dane_mailgraph.categories import CATEGORIES, FAMILIES
 from dane_mailgraph.peers import Relay, Relays
 from dane_mailgraph.postfix.classify import Classifier
-from dane_mailgraph.postfix.clients import ClientLine
 from dane_mailgraph.postfix.handshake import Summary, categories, summary, unwrap
+from dane_mailgraph.postfix.lines import ClientLine
 from dane_mailgraph.postfix.sessions import Sessions
 
 DEFAULT = Relays("127.0.0.0/8 ::1 unix")

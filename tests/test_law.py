@@ -26,7 +26,7 @@ from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.forms import usual
 from dane_mailgraph.peers import Relays
-from dane_mailgraph.postfix import classify, clients, delivery, handshake
+from dane_mailgraph.postfix import classify, delivery, handshake, lines
 from dane_mailgraph.postfix.explanation import explain
 from dane_mailgraph.postfix.tally import Tally
 
@@ -41,8 +41,8 @@ LATEST = 1795485600  # 2026-11-24T02:00Z: all samples are of March 2026
 EVER = 1 << 40
 UTC = timezone.utc
 
-THEMES = """ciphers deliveries established failures heads hostile old-postfix relays repeated stamps
-    tags tls13-tails"""
+THEMES = """ciphers deliveries established failures heads hostile inbound old-postfix relays
+    repeated stamps tags tls13-tails"""
 
 
 class Sample(NamedTuple):
@@ -174,9 +174,14 @@ def test_every_annotation_names_known_categories_one_of_each_family() -> None:
     for each in COUNTING:
         families = [BY_KEY[key].family for key in each.keys]
 
-        assert families in (list(FAMILIES)[:3], ["connections"], ["deliveries"], ["failures"]), (
-            each.where
-        )
+        assert families in (
+            list(FAMILIES)[:3],
+            ["connections"],
+            ["deliveries"],
+            ["failures"],
+            ["inbound"],
+            list(FAMILIES)[-2:],
+        ), each.where
         assert (each.keys == ("connections.reused",)) == (families == ["connections"]), each.where
 
 
@@ -436,9 +441,9 @@ def beginnings() -> list[tuple[str, str]]:
     session = handshake._SUMMARY.pattern.decode()
     found = [("session", session[: session.index("(?P<label>")])]
     for name, pattern, text in (
-        ("line", clients._LINE, delivery.TEXT),
-        ("rfc5424", clients._RFC5424, delivery.TEXT),
-        ("nameless", clients._NAMELESS, "(.*)"),
+        ("line", lines._patterns(lines.CLIENT).line, delivery.TEXT),
+        ("rfc5424", lines._patterns(lines.CLIENT).rfc5424, delivery.TEXT),
+        ("nameless", lines._NAMELESS, "(.*)"),
     ):
         head = pattern.pattern.decode().removesuffix(f"{text}$")
         assert head.startswith("^") and not head.endswith("$"), name

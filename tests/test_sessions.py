@@ -15,8 +15,8 @@ from dane_mailgraph.categories import BY_KEY
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import sessions
 from dane_mailgraph.postfix.classify import Classifier
-from dane_mailgraph.postfix.clients import ClientLine
 from dane_mailgraph.postfix.delivery import Delivery
+from dane_mailgraph.postfix.lines import ClientLine
 from dane_mailgraph.postfix.sessions import (
     LONGEST_REQUEST,
     PLAINTEXT_IN_A_ROW,

@@ -196,7 +196,7 @@ def _as_csv(reports: Iterable[Report]) -> str:
 
 def _as_text(report: Report, zone: tzinfo | None, remarks: list[str]) -> str:
     since, until = (_format_time(at, zone) for at in (report.since, report.until))
-    lines = [f"Outbound TLS of Postfix, {since} to {until}", ""]
+    lines = [f"TLS of Postfix, {since} to {until}", ""]
     for family, rows in FAMILIES.items():
         whole = sum(report.totals[row] or 0 for row in WHOLE[family])
         lines.append(family.replace("_", " "))

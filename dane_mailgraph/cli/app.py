@@ -190,6 +190,7 @@ def _rules(settings: Config) -> Rules:
         settings.grace,
         settings.time_zone,
         settings.ignore_relays,
+        settings.ignore_clients,
         most,
         kept,
         clock=lambda: int(time.time()),
@@ -384,7 +385,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
         os.link(path, aside)
         if settings.metrics_file:
             tell("The totals of `metrics` begin anew: whoever collects them sees a counter reset.")
-        if not result.counted and not result.recipients:
+        if not (result.counted or result.recipients or result.received):
             tell(
                 f"Nothing in these logs counts, so the new store is empty; the old one is kept as "
                 f"{aside} and the like: give those files their names back, or rebuild from other "

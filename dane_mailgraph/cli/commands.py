@@ -179,6 +179,7 @@ def explain(settings: Config, options: argparse.Namespace) -> None:
             settings.ignore_relays,
             horizon,
             app.only_hosts(settings),
+            settings.ignore_clients,
         ):
             summary.add(each)
             if as_json or options.all or each.kind != explanation.OTHERS:
@@ -265,8 +266,15 @@ def _lines(log: LogFile) -> Iterator[bytes]:
 
 def _counted(result: Result) -> str:
     counted = f"counted {_many(result.counted, 'connection')}"
-    if result.recipients:
-        counted += f" and {_many(result.recipients, 'recipient')}"
+    also = [
+        _many(count, unit)
+        for count, unit in (
+            (result.recipients, "recipient"),
+            (result.received, "received message"),
+        )
+        if count
+    ]
+    counted = " and ".join([", ".join([counted, *also[:-1]]), *also[-1:]])
     expected = (
         each.in_words(count)
         for each in OMISSIONS

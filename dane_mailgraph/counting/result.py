@@ -24,6 +24,8 @@ class Result(NamedTuple):
     """Connections, new and reused."""
     recipients: int = 0
     """Deliveries, and failures for a TLS or DANE reason."""
+    received: int = 0
+    """Messages that came in."""
     omitted: Mapping[str, int] = NOTHING_OMITTED
     """Name of each of the `OMISSIONS` -> how many lines."""
     gaps: tuple[Gap, ...] = ()

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from ..categories import FIELD
-from ..counts import Interval, connections, events
+from ..counts import Interval, connections, events, inbound_events, received
 from ..log import Clock, Source, WholeLines, forms
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
@@ -43,6 +43,7 @@ class Rules(NamedTuple):
     grace: int
     zone: tzinfo | None
     ignored: Relays
+    ignored_clients: Relays
     relays_per_day: int = 1000
     relays_days: int = 400
     clock: Callable[[], int] | None = None
@@ -80,7 +81,9 @@ class CountingRun:
         self._relays = RelayTable(ledger)
         self._count_lines = count_lines
         self._omitted: Counter[str] = Counter()
-        self._counted = self._recipients = self._read = self._lines = 0
+        self._counted = self._recipients = self._received = self._read = self._lines = 0
+        self._inbound = 0
+        """Messages and handshakes of clients."""
         self._gaps: list[Gap] = []
         self._noted: Counter[str] = Counter()
         """The omissions and warnings that are in `_hours`."""
@@ -88,9 +91,11 @@ class CountingRun:
         self._rhythm = Rhythm(ledger.state.last_event, rules.zone)
         self._count_what_is_due()
 
-    def _new_tally(self, sessions: Sessions) -> Tally:
+    def _new_tally(self, sessions: Sessions | None = None) -> Tally:
         rules, horizon = self._rules, self._now + TOLERANCE
-        return Tally(rules.step, rules.ignored, horizon, sessions, rules.hosts)
+        return Tally(
+            rules.step, rules.ignored, horizon, sessions, rules.hosts, rules.ignored_clients
+        )
 
     # ---- one log after the other ----
 
@@ -146,10 +151,12 @@ class CountingRun:
 
     def skip(self, blocks: WholeLines, clock: Clock) -> None:
         """Read what has been counted before, to say how much it is."""
-        past = self._new_tally(Sessions())
+        past = self._new_tally()
         for block, end in blocks:
             past.add_block(block, end, clock)
-            self._omitted["skipped"] += sum(events(each.counts) for each in past.intervals())
+            self._omitted["skipped"] += sum(
+                events(each.counts) + inbound_events(each.counts) for each in past.intervals()
+            )
 
     def finish_log(self) -> None:
         """Mark a whole log as read up to its newest line."""
@@ -255,7 +262,14 @@ class CountingRun:
     def counted_nothing(self) -> bool:
         """Whether nothing in what was read so far is to be kept."""
         omitted = self._omitted.total() + self._tally.omitted.total()
-        return not (self._counted or self._recipients or self._gaps or omitted or self._given_up)
+        return not (
+            self._counted
+            or self._recipients
+            or self._inbound
+            or self._gaps
+            or omitted
+            or self._given_up
+        )
 
     def close(self) -> Result:
         """Write what is left into the ledger, and return what was done."""
@@ -279,6 +293,7 @@ class CountingRun:
             self._lines,
             self._counted,
             self._recipients,
+            self._received,
             NOTHING_OMITTED | self._omitted,
             tuple(self._gaps),
             notices=self._notices(),
@@ -337,13 +352,15 @@ class CountingRun:
         """
         oldest = self._ledger.state.rrd_until or self._ledger.state.begin or 0
         for start, counts in intervals:
-            lines = events(counts)
-            self._rhythm.add(start, lines)
+            lines, inbound = events(counts), inbound_events(counts)
+            self._rhythm.add(start, lines + inbound)
             self._counted += connections(counts)
             self._recipients += lines - connections(counts)
+            self._received += received(counts)
+            self._inbound += inbound
             if start < oldest and self._repeats:
                 self._ledger.mark_changed(start)
             elif start < oldest:
-                self._omitted["late"] += lines
+                self._omitted["late"] += lines + inbound
                 start = oldest
             yield Interval(start, counts)

@@ -27,6 +27,9 @@ FAMILY_METRICS = {
     "key_exchange": ("key_exchange_connections_total", "key_exchange"),
     "deliveries": ("deliveries_total", "security"),
     "failures": ("failures_total", "reason"),
+    "inbound": ("inbound_messages_total", "security"),
+    "inbound_protocols": ("inbound_protocol_sessions_total", "protocol"),
+    "inbound_key_exchange": ("inbound_key_exchange_sessions_total", "key_exchange"),
 }
 """Family -> the name of its counter, and of the label that holds the category."""
 
@@ -39,6 +42,9 @@ HELP = {
     "key_exchange_connections_total": "TLS handshakes by key exchange.",
     "deliveries_total": "Recipients whose mail was handed over, by security of the session.",
     "failures_total": "Recipients deferred or bounced for a TLS or DANE reason.",
+    "inbound_messages_total": "Messages of other servers that Postfix accepted.",
+    "inbound_protocol_sessions_total": "TLS handshakes of Postfix's server by protocol.",
+    "inbound_key_exchange_sessions_total": "TLS handshakes of Postfix's server by key exchange.",
     OBSERVED: "Seconds whose log was read.",
     "postfix_warnings_total": "Warnings of Postfix about its own TLS or DANE.",
     "omitted_lines_total": "Lines that were not counted as they should have been.",

@@ -6,8 +6,8 @@ from .. import postfix_warnings
 from ..categories import BY_KEY, CATEGORIES, Category
 from ..peers import Relay, Relays
 from . import delivery, handshake
-from .clients import ClientLine, Fields
 from .delivery import Delivery
+from .lines import ClientLine, Fields
 from .outcome import Outcome
 from .sessions import PLAINTEXT, UNKNOWN, Service, Session, Sessions
 
@@ -47,6 +47,10 @@ class Classifier:
         """Outcomes that were made: one for each thing that a line may say of a relay."""
         self.illegible = 0
         """Lines about a recipient that cannot be read for sure: counted as unknown or nowhere."""
+
+    def service(self, name: bytes) -> Service:
+        """Return the service of this name: host and tag."""
+        return self.sessions.service(name)
 
     def outcome(self, service: Service, fields: Fields, at: int) -> Outcome:
         """Return the same as `outcome_in_full`, and sooner for the usual line.

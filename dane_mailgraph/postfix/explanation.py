@@ -13,10 +13,11 @@ from ..categories import CATEGORIES
 from ..log import LONGEST, Clock, forms, heads
 from ..peers import Relays
 from .classify import Classifier
-from .clients import ClientLine, is_puzzling, parse, split_writer
 from .interruptions import interrupt, interruptions
-from .outcome import Outcome
+from .lines import CLIENT, KINDS, SERVER, ClientLine, Kind, is_puzzling, parse, split_writer
+from .outcome import Judge, Outcome
 from .posttls_finger import PREFIX, Finger, Verdict, is_part_of_chain
+from .reception import CONNECTED, Reception
 from .sessions import Sessions
 
 OTHERS = "others"
@@ -48,13 +49,18 @@ def explain(
     ignored: Relays,
     latest_plausible: int | None = None,
     hosts: forms.Hosts | None = None,
+    ignored_clients: Relays | None = None,
 ) -> Iterator[Explained]:
     """Explain lines of a log, by the functions that count them, and of posttls-finger, in order.
 
     Lines stamped after the epoch second `latest_plausible`, and those of all but `hosts`, are
     counted nowhere.
     """
-    classifier = Classifier(ignored, Sessions())
+    sessions = Sessions()
+    judges = (
+        (CLIENT, Classifier(ignored, sessions)),
+        (SERVER, Reception(ignored_clients or ignored, sessions.servers)),
+    )
     fingers = _Fingers()
     for number, line in enumerate(lines, 1):
         if fingers.wrote(line):
@@ -80,10 +86,10 @@ def explain(
             yield Explained(number, entry.at, program, (), note, "future")
         else:
             clock.advance(entry.at)
-            outcome = _outcome(bytearray(line), classifier, entry.at)
+            outcome = _outcome(bytearray(line), judges, sessions, entry.at)
             places = outcome.places if outcome else ()
             counts = tuple(CATEGORIES[place].key for place in places)
-            kind, note = ("", outcome.note) if outcome else _why_no_client(entry, line)
+            kind, note = _kind_and_note(outcome) if outcome else _why_no_client(entry, line)
             yield Explained(number, entry.at, program, counts, note, kind)
     yield from fingers.end()
 
@@ -123,20 +129,25 @@ def _decoded(line: bytes) -> str:
     return line.rstrip(b"\r").decode("ascii", "backslashreplace")
 
 
-def _outcome(line: bytearray, classifier: Classifier, at: int) -> Outcome | None:
-    """Return what a line counts as; None where no client wrote it."""
-    sessions = classifier.sessions
+_Judges = tuple[tuple[Kind, Judge], ...]
+
+
+def _outcome(line: bytearray, judges: _Judges, sessions: Sessions, at: int) -> Outcome | None:
+    """Return what a line counts as; None where neither a client nor a server wrote it."""
     if sessions.complete_since is None:
         sessions.begin(at)
     for each in interruptions(line, len(line)):
         interrupt(sessions, each, at)
-    for fields in map(ClientLine._make, parse([bytes(line)]).lines):
-        _, name = split_writer(fields.writer)
-        outcome = classifier.outcome(sessions.service(name), fields, at)
-        sessions.prune(at)
-        return outcome
+    for kind, judge in judges:
+        for fields in parse([bytes(line)], kind).lines:
+            _, name = split_writer(fields[_WRITER], kind.rest)
+            outcome = judge.outcome(judge.service(name), fields, at)
+            sessions.prune(at)
+            return outcome
     return None
 
+
+_WRITER = ClientLine._fields.index("writer")
 
 HEAD = "a time, the host, and NAME/smtp[PROCESS ID]: with one space behind it"
 """What the head of a client's line must look like."""
@@ -159,25 +170,37 @@ def _why_no_entry(written: bytes, line: bytes, clock: Clock) -> tuple[str, str]:
     """Return the note and the kind of a line, as written and in its usual form, without a head."""
     if not written or written.startswith(b"#"):
         return _why_unreadable(written), OTHERS
-    if is_puzzling(line) and heads.stamp_of(line, clock) is not None:
+    if _is_puzzling(line) and heads.stamp_of(line, clock) is not None:
         return _PUZZLING, "not_understood"
     return _why_unreadable(written), "unreadable"
 
 
-_PUZZLING = f"a client's line by its words, but not by its head, which must be {HEAD}"
+_PUZZLING = (
+    f"a line of Postfix's client or server by its words, but not by its head, which must be {HEAD}"
+)
+
+
+def _kind_and_note(outcome: Outcome) -> tuple[str, str]:
+    return OTHERS if outcome is CONNECTED else "", outcome.note
+
+
+def _is_puzzling(line: bytes) -> bool:
+    return any(is_puzzling(line, kind) for kind in KINDS)
 
 
 def _why_no_client(entry: heads.Entry, line: bytes) -> tuple[str, str]:
     """Return the kind and the note of a line that is not understood as one of a client's."""
-    if is_puzzling(line):
+    if _is_puzzling(line):
         return "not_understood", _PUZZLING
     if not entry.named or entry.program == "postfix":
         return "nameless", (
             "the program's name is cut off its tag, as rsyslog's RFC 5424 format does; log in the "
             "format RSYSLOG_FileFormat"
         )
+    if entry.program == "smtpd":
+        return OTHERS, "written by smtpd, but neither the end of a connection nor a handshake"
     if entry.program not in ("smtp", "lmtp"):
-        note = f"written by {entry.program or 'nobody'}, not by Postfix's clients smtp and lmtp"
+        note = f"written by {entry.program or 'nobody'}, not by Postfix's smtp, lmtp or smtpd"
         return OTHERS, note
     return "", "its tag is not Postfix's, which is NAME/smtp[PROCESS ID]: and one space"
 

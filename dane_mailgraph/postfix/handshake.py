@@ -36,21 +36,34 @@ def unwrap(text: bytes) -> tuple[int, bytes]:
     return int(match["times"]), match["repeated"]
 
 
+_TLS = rb"""
+    (?P<protocol> SSLv3 | TLSv1 (?: \.[123] )? )               # SSL_get_version(3)
+    \ with\ cipher\ (?P<cipher> \S+ )\ \(\d+/\d+\ bits\)
+    (?: \ key-exchange\ (?P<group> \S+ )                        # TLS 1.3, Postfix 3.4 and later
+        (?: \ \( [^)]* \) )? )?
+    (?: \ [^\n]* )?                                             # signatures, digests: any names
+"""
+
 _SUMMARY = re.compile(
     rb"""
     (?P<label> Verified | Trusted | Untrusted | Anonymous )     # tls_log_summary() in tls_misc.c
     \ TLS\ connection\ (?P<verb> established | reused )\ to[ ]
     (?P<relay>"""
     + RELAY
-    + rb""")
-    :\ (?P<protocol> SSLv3 | TLSv1 (?: \.[123] )? )             # SSL_get_version(3)
-    \ with\ cipher\ (?P<cipher> \S+ )\ \(\d+/\d+\ bits\)
-    (?: \ key-exchange\ (?P<group> \S+ )                        # TLS 1.3, Postfix 3.4 and later
-        (?: \ \( [^)]* \) )? )?
-    (?: \ [^\n]* )?                                             # signatures, digests: any names
-    """,
+    + rb"""):\ """
+    + _TLS,
     re.VERBOSE,
 )
+
+_FROM_CLIENT = re.compile(rb"(?: :\d{1,5} )? (?: \ to\ \S+ )? :\ " + _TLS, re.VERBOSE)
+
+
+class Handshake(NamedTuple):
+    """What a summary line says of a handshake."""
+
+    protocol: str
+    key_exchange: str
+    """A category of the family `key_exchange`."""
 
 
 class Summary(NamedTuple):
@@ -74,16 +87,26 @@ def summary(text: bytes) -> Summary | None:
     match = _SUMMARY.fullmatch(text)
     if match is None:
         return None
+    return Summary(
+        match["label"].decode(), match["verb"] == b"reused", match["relay"], *_handshake(match)
+    )
+
+
+def from_client(said: bytes) -> Handshake | None:
+    """Read what follows the client in the summary line of `smtpd`; None for any other text.
+
+    Its port may follow (smtpd_client_port_logging), and the server's name (SNI, Postfix 3.4).
+    """
+    match = _FROM_CLIENT.fullmatch(said)
+    return None if match is None else _handshake(match)
+
+
+def _handshake(match: re.Match[bytes]) -> Handshake:
     protocol, cipher, group = (
         (match[name] or b"").decode("ascii", "replace") for name in ("protocol", "cipher", "group")
     )
-    return Summary(
-        label=match["label"].decode(),
-        reused=match["verb"] == b"reused",
-        relay=match["relay"],
-        protocol=protocol,
-        key_exchange=_of_group(group) if protocol == "TLSv1.3" else _of_cipher(cipher),
-    )
+    key_exchange = _of_group(group) if protocol == "TLSv1.3" else _of_cipher(cipher)
+    return Handshake(protocol, key_exchange)
 
 
 _SUMMARY_BEGIN = re.compile(rb"(?:[A-Z][a-z]+ )?TLS connection (established|reused) to ")
@@ -150,8 +173,16 @@ def categories(summary: Summary) -> tuple[Category, ...]:
     """Return what a session counts as: one category of each family, or `reused` alone."""
     if summary.reused:
         return (BY_KEY["connections.reused"],)
+    return (BY_KEY[f"connections.{summary.label.lower()}"], *_categories(summary))
+
+
+def inbound_categories(handshake: Handshake) -> tuple[Category, ...]:
+    """Return what a client's handshake with `smtpd` counts as: one category of each family."""
+    return _categories(handshake, "inbound_")
+
+
+def _categories(said: Summary | Handshake, direction: str = "") -> tuple[Category, ...]:
     return (
-        BY_KEY[f"connections.{summary.label.lower()}"],
-        BY_KEY[f"protocols.{summary.protocol.lower().replace('.', '_')}"],
-        BY_KEY[f"key_exchange.{summary.key_exchange}"],
+        BY_KEY[f"{direction}protocols.{said.protocol.lower().replace('.', '_')}"],
+        BY_KEY[f"{direction}key_exchange.{said.key_exchange}"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, Protocol
 
 from ..categories import BY_KEY, CATEGORIES
 from ..counts import LineAhead
@@ -66,3 +67,18 @@ class Outcome:
         outcome = cls(places, line.relay, "", line.times, warning=line.warning)
         outcome.protocol, outcome.key_exchange = line.protocol, line.key_exchange
         return outcome
+
+
+class Judge(Protocol):
+    """Says what the lines of one kind count as: a `Classifier` or a `Reception`."""
+
+    made: int
+    """Outcomes that were made."""
+    illegible: int
+    """Lines that do not tell what should be counted."""
+
+    def service(self, name: bytes) -> Any:
+        """Return the service of this name: host and tag."""
+
+    def outcome(self, service: Any, fields: tuple[bytes, ...], at: int) -> Outcome:
+        """Return what a line counts as that a process of this service wrote at this second."""

@@ -17,6 +17,7 @@ from ..categories import BY_KEY, Category
 from ..log import forms
 from .delivery import Delivery
 from .outcome import Outcome
+from .reception import Servers
 
 PLAINTEXT, UNKNOWN = BY_KEY["deliveries.plaintext"], BY_KEY["deliveries.unknown"]
 
@@ -232,11 +233,14 @@ class Sessions:
         """Host -> `Service.tlsproxy` of its services."""
         self._reloads: dict[bytes, int] = {}
         """Beginning of the names of services -> when their Postfix was reloaded last."""
+        self.servers = Servers()
+        """What the server has logged of clients that are connected."""
         self._most = _SESSIONS
 
     def begin(self, at: int) -> None:
         """Forget all sessions: lines from before this epoch second are missing."""
         self.complete_since, self._started = at, ()
+        self.servers.forget()
         for service in self._services.values():
             service.session_by_pid.clear()
 
@@ -252,6 +256,7 @@ class Sessions:
         """
         self._started = _with(self._started, name)
         self._quoting = _with(self._quoting, name)[: None if quotes_addresses else -1]
+        self.servers.forget(name)
         for service in self._services.values():
             if service.name.startswith(name):
                 service.restart(
@@ -374,6 +379,7 @@ class Sessions:
             "started": [_text(name) for name in self._started],
             "quoting": [_text(name) for name in self._quoting],
             "services": [_dump(service, now) for service in self._services.values()],
+            "servers": self.servers.dump(),
             "reloads": [(_text(name), at) for name, at in self._reloads.items()],
             "tlsproxies": [
                 (_text(host), [(_text(place), count) for place, count in silent.items()])
@@ -394,6 +400,7 @@ class Sessions:
                 _bytes(host): {_bytes(place): count for place, count in silent}
                 for host, silent in dumped.get("tlsproxies", ())
             }
+            made.servers = Servers(dumped.get("servers"))
             made._reloads = {_bytes(name): at for name, at in dumped.get("reloads", ())}
             for each in dumped["services"]:
                 made._load(each)

@@ -1,14 +1,14 @@
 """Blocks of a log become counts of intervals and of relays.
 
-This is where the time of an import goes: `Clients.lines` finds the lines of clients, `Tally._count`
-walks through them, and `Classifier.outcome` says what each counts as.
+This is where the time of an import goes: `Lines.lines` finds the lines of clients and servers,
+`Tally._count` walks through them, and `Classifier.outcome` says what each counts as.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timezone, tzinfo
 from itertools import groupby, product
 from operator import attrgetter, itemgetter
@@ -19,13 +19,14 @@ from ..counts import DayCounts, Interval, LineAhead
 from ..log import Clock, forms, heads
 from ..peers import Relays
 from ..times import MINUTE, day_of
-from . import handshake
+from . import handshake, reception
 from .classify import Classifier
-from .clients import ClientLine, Clients, Fields, host_of, split_writer
 from .days import KeptAs, OutcomesOfDay
 from .interruptions import interrupt, interruptions
+from .lines import CLIENT, SERVER, ClientLine, Fields, Kind, Lines, host_of, split_writer
 from .marks import Counted, Marks, Place, fingerprint
-from .outcome import CountVector, Outcome
+from .outcome import CountVector, Judge, Outcome
+from .reception import Reception, Servers
 from .sessions import Sessions
 
 MOST_INTERVALS = 4000
@@ -69,6 +70,18 @@ class Overlap(NamedTuple):
         return [new] * len(lines) if new else None
 
 
+class _Reader(NamedTuple):
+    """How the lines of one kind are found, and what they count as."""
+
+    kind: Kind
+    lines: Lines
+    judge: Judge
+    timeless: Judge
+    """Judges lines without a time, which say nothing of those behind them."""
+    counts: Callable[[bytes], object]
+    """Says whether a text counts whose program's name was cut off."""
+
+
 class Tally:
     """Adds up what the lines of a log count as, block by block, until the counts are drained."""
 
@@ -79,8 +92,11 @@ class Tally:
         latest_plausible: int,
         sessions: Sessions | None = None,
         hosts: forms.Hosts | None = None,
+        ignored_clients: Relays | None = None,
     ) -> None:
         """`step` is the length of an interval in seconds; lines of all but `hosts` are passed over.
+
+        The same are `ignored` as clients where no others are given.
 
         Lines stamped after the epoch second `latest_plausible` are put into `ahead`.
         """
@@ -89,15 +105,31 @@ class Tally:
         self._grain = math.gcd(step, MINUTE)
         self.latest_plausible = latest_plausible
         self.ahead: list[LineAhead] = []
-        self._clients = Clients()
         self._sessions = sessions or Sessions()
         self._classifier = Classifier(ignored, self._sessions)
-        self._timeless = Classifier(ignored, Sessions())
+        clients = ignored if ignored_clients is None else ignored_clients
+        self._reception = Reception(clients, self._sessions.servers)
+        self._readers = (
+            _Reader(
+                CLIENT,
+                Lines(CLIENT),
+                self._classifier,
+                Classifier(ignored, Sessions()),
+                handshake.summary,
+            ),
+            _Reader(
+                SERVER,
+                Lines(SERVER),
+                self._reception,
+                Reception(clients, Servers()),
+                reception.counts,
+            ),
+        )
         self._outcomes: defaultdict[int, list[Outcome]] = defaultdict(list)
         """First second of each minute, or of a part of it -> what its lines count as."""
         self._outcome_count = 0
         self._made_before = 0
-        """`Classifier.made` when the counts were drained last."""
+        """`_made` when the counts were drained last."""
         self.marks = Marks()
         """Up to which line each host is counted."""
         self._overlap: Overlap | None = None
@@ -118,7 +150,7 @@ class Tally:
     @property
     def omitted(self) -> Counter[str]:
         """How many lines were left out so far, by the names of `OMISSIONS`."""
-        illegible = self._classifier.illegible + self._timeless.illegible
+        illegible = sum(each.judge.illegible + each.timeless.illegible for each in self._readers)
         return self._omitted + Counter(illegible=illegible)
 
     def start_log(self, overlap: Overlap | None = None) -> None:
@@ -161,22 +193,24 @@ class Tally:
         self._advance(first, clock)
         lost = begin = 0
         for each in interruptions(block, end):
-            lost += self._add_clients(block[begin : each.begin], each.begin - begin, clock)
+            lost += self._add_part(block[begin : each.begin], each.begin - begin, clock)
             begin = each.begin
             interrupt(self._sessions, each, clock.read(each.stamp, each.offset))
-        lost += self._add_clients(block[begin:end] if begin else block, end - begin, clock)
+        lost += self._add_part(block[begin:end] if begin else block, end - begin, clock)
         self._advance(last, clock)
         return lost
 
-    def _add_clients(self, block: bytearray, end: int, clock: Clock) -> int:
-        if not end:
-            return 0
-        found = self._clients.lines(block, end)
+    def _add_part(self, block: bytearray, end: int, clock: Clock) -> int:
+        return sum(self._add_kind(each, block, end, clock) for each in self._readers) if end else 0
+
+    def _add_kind(self, reader: _Reader, block: bytearray, end: int, clock: Clock) -> int:
+        found = reader.lines.lines(block, end)
         for times, text in map(handshake.unwrap, found.nameless):
-            if handshake.summary(text):
+            if reader.counts(text):
                 self._omitted["nameless"] += times
-        self.with_field += any(map(_TLS_FIELD, found.lines))
-        lost = self._count(found.lines, clock)
+        if reader.kind is CLIENT:
+            self.with_field += any(map(_TLS_FIELD, found.lines))
+        lost = self._count(reader, found.lines, clock)
         for at in (heads.stamp_of(line, clock) for line in found.puzzling):
             if at is None:
                 lost += 1
@@ -194,26 +228,26 @@ class Tally:
 
     # ---- lines ----
 
-    def _count(self, lines: list[Fields], clock: Clock) -> int:
-        """Add clients' lines; return how many would count, had they a readable time."""
+    def _count(self, reader: _Reader, lines: list[Fields], clock: Clock) -> int:
+        """Add the lines of a kind; return how many would count, had they a readable time."""
         lost = 0
         at: int | None = None
         moment: tuple[bytes, bytes] | None = None
         times: dict[tuple[bytes, bytes], int | None] = {}
         overlap, sifted = self._overlap, list[Fields]()
-        outcome_of = self._classifier.outcome
+        service_of, outcome_of, rest = reader.judge.service, reader.judge.outcome, reader.kind.rest
         for (stamp, writer), run in groupby(lines, _STAMP_AND_WRITER):
-            offset, name = split_writer(writer)
+            offset, name = split_writer(writer, rest)
             if moment != (stamp, offset):
                 moment = stamp, offset
                 at = times[moment] = clock.read(stamp, offset)
                 self._advance(at, clock)
             if at is None or at > self.latest_plausible:
-                lost += self._put_aside(name, run, at)
+                lost += self._put_aside(reader, name, run, at)
                 continue
-            service = self._sessions.service(name)
+            service = service_of(name)
             outcomes = self._outcomes[at - at % self._grain]
-            new = self._sift(name, run, at) if overlap else run  # noqa: B031 - only one of them
+            new = self._sift(reader, name, run, at) if overlap else run  # noqa: B031 - only one of them
             if overlap:
                 sifted += new
             for line in new:
@@ -251,27 +285,30 @@ class Tally:
                 self.marks.add(host, first, newest, latest)
                 self.first_new = first if self.first_new is None else self.first_new
 
-    def _sift(self, name: bytes, run: Iterable[Fields], at: int) -> list[Fields]:
+    def _sift(self, reader: _Reader, name: bytes, run: Iterable[Fields], at: int) -> list[Fields]:
         """Return the lines that are new; tell the sessions of the others, and count these."""
         assert self._overlap
         lines = list(run)
         omissions = self._overlap.omissions(host_of(name), at, at - at % self._step, lines)
         if omissions is None:
             return lines
-        service = self._sessions.service(name)
+        service = reader.judge.service(name)
         for line, omission in zip(lines, omissions, strict=True):
             if omission:
-                outcome = self._classifier.outcome(service, line, at)
+                outcome = reader.judge.outcome(service, line, at)
                 self._omitted[omission] += outcome.times if outcome.places else 0
         return [line for line, each in zip(lines, omissions, strict=True) if not each]
 
-    def _put_aside(self, name: bytes, run: Iterable[Fields], at: int | None) -> int:
+    def _put_aside(
+        self, reader: _Reader, name: bytes, run: Iterable[Fields], at: int | None
+    ) -> int:
         """Keep lines of the future; return how many without a time would count, had they one."""
         if at is None:
-            return self._count_without_time(name, run)
-        service, host = self._sessions.service(name), host_of(name).decode("latin-1")
+            service = reader.timeless.service(name)
+            return sum(bool(reader.timeless.outcome(service, line, 0).places) for line in run)
+        service, host = reader.judge.service(name), host_of(name).decode("latin-1")
         for line in run:
-            outcome = self._classifier.outcome(service, line, at)
+            outcome = reader.judge.outcome(service, line, at)
             if outcome.places:
                 keys = tuple(CATEGORIES[place].key for place in outcome.places)
                 relay, protocol = outcome.relay, outcome.protocol
@@ -296,12 +333,11 @@ class Tally:
         self._outcome_count += 1
         self.marks.add_ahead(line)
 
-    def _count_without_time(self, name: bytes, lines: Iterable[Fields]) -> int:
-        """Return how many lines would count; they say nothing of sessions, as they have no time."""
-        service = self._timeless.sessions.service(name)
-        return sum(bool(self._timeless.outcome(service, line, 0).places) for line in lines)
-
     # ---- counts ----
+
+    @property
+    def _made(self) -> int:
+        return sum(each.judge.made for each in self._readers)
 
     @property
     def should_flush(self) -> bool:
@@ -309,7 +345,7 @@ class Tally:
         return (
             len(self._outcomes) >= MOST_INTERVALS
             or self._outcome_count >= _MOST_OUTCOMES
-            or self._classifier.made - self._made_before >= _MOST_DIFFERENT
+            or self._made - self._made_before >= _MOST_DIFFERENT
         )
 
     def drain(
@@ -324,7 +360,7 @@ class Tally:
             days[day_of(minute, zone)].add(minute, outcomes)
         self._outcomes.clear()
         self._outcome_count = 0
-        self._made_before = self._classifier.made
+        self._made_before = self._made
         for of_day in days.values():
             for name, times, last in of_day.warnings():
                 before, latest = self.warnings.get(name, (0, last))

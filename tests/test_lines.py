@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from dane_mailgraph.log.blocks import LONGEST, Blocks
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.heads import entry, lines_with, stamp_of
-from dane_mailgraph.postfix.clients import (
-    CLIENTS,
+from dane_mailgraph.postfix.interruptions import interruptions
+from dane_mailgraph.postfix.lines import (
+    CLIENT,
     MANY,
     ClientLine,
-    Clients,
+    Lines,
     parse,
     split_writer,
 )
-from dane_mailgraph.postfix.interruptions import interruptions
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -38,7 +38,7 @@ def epoch(text: str) -> int:
 
 def client_lines(*lines: bytearray) -> list[tuple[bytes, ...]]:
     """Stamp, offset, service, PID and text of each."""
-    found = map(ClientLine._make, parse([bytes(line) for line in lines]).lines)
+    found = map(ClientLine._make, parse([bytes(line) for line in lines], CLIENT).lines)
     return [(each.stamp, *split_writer(each.writer), each.pid, each.text) for each in found]
 
 
@@ -300,7 +300,7 @@ def test_a_cut_tag_makes_a_nameless_line() -> None:
     cut = b"<22>1 2026-11-24T00:06:58.1+01:00 mail postfix 101 - -  text"
     whole = b"<22>1 2026-11-24T00:06:58.1+01:00 mail postfix/smtp 101 - -  text"
 
-    found, nameless, _ = parse([cut, whole])
+    found, nameless, _ = parse([cut, whole], CLIENT)
 
     assert nameless == [b"text"]
     assert len(found) == 1
@@ -696,11 +696,13 @@ LINES = st.one_of(
 def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(
     before: list[bytes], lines: list[bytes]
 ) -> None:
-    clients, filler = Clients(), b"x" * MANY
+    clients, filler = Lines(CLIENT), b"x" * MANY
     for each in ([*before, filler], [filler, *lines]):
         block = bytearray(b"\n".join(each).replace(b"\n\n", b"\n") + b"\n")
         found, *_ = clients.lines(block, len(block))
-        expected, *_ = parse([bytes(line) for line in lines_with(CLIENTS, block, len(block))])
+        expected, *_ = parse(
+            [bytes(line) for line in lines_with(CLIENT.sign, block, len(block))], CLIENT
+        )
 
         assert found == expected
 
@@ -712,7 +714,7 @@ def test_lines_with_heads_that_were_met_before_are_found_by_one_search() -> None
         for stamp in stamps
         for tag in (b"postfix/smtp", b"postfix/lmtp", b"out/smtp")
     ]
-    clients, block = Clients(), bytearray(b"".join(lines) + b"x" * MANY + b"\n")
+    clients, block = Lines(CLIENT), bytearray(b"".join(lines) + b"x" * MANY + b"\n")
     clients.lines(block, len(block))
 
     assert clients._search is not None
@@ -724,7 +726,7 @@ def test_a_log_of_very_many_hosts_is_read_line_by_line() -> None:
     block = bytearray(
         b"".join(b"Nov 24 00:06:58 mx%d postfix/smtp[101]: text\n" % n for n in range(2000))
     )
-    clients = Clients()
+    clients = Lines(CLIENT)
 
     assert [len(clients.lines(block, len(block))[0]) for _ in range(2)] == [2000, 2000]
     assert clients._search is None
@@ -736,7 +738,7 @@ MASTER = (
     b"2026-11-24T00:06:58+01:00 mx1 postfix/master[1]: daemon started -- version 3.7.11, "
     b"configuration /etc/postfix\n"
 )
-CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
+OF_CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
 
 
 @pytest.mark.parametrize(
@@ -747,8 +749,8 @@ CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
             MASTER + MASTER.replace(b"postfix/master", b"postfix-out/master"),
             [b"mx1 postfix/", b"mx1 postfix-out/"],
         ),
-        (MASTER + CLIENT, [b"mx1 postfix/"]),
-        (CLIENT + MASTER, [b"mx1 postfix/"]),
+        (MASTER + OF_CLIENT, [b"mx1 postfix/"]),
+        (OF_CLIENT + MASTER, [b"mx1 postfix/"]),
         (b"", []),
         (MASTER.replace(b"daemon started --", b"reload --"), [b"mx1 postfix/"]),
         (MASTER.replace(b"master[", b"smtpd["), []),
@@ -760,11 +762,13 @@ CLIENT = b"2026-11-24T00:06:59+01:00 mx1 postfix/smtp[101]: text\n"
 def test_a_start_or_reload_of_postfix_has_the_name_of_its_instance(
     block: bytes, expected: list[bytes]
 ) -> None:
-    found = interruptions(bytearray(CLIENT + block), len(CLIENT + block))
+    found = interruptions(bytearray(OF_CLIENT + block), len(OF_CLIENT + block))
 
     assert [each.instance for each in found] == expected
     assert all(
-        block[each.begin - len(CLIENT) :].startswith(MASTER[:4]) or b"Nov" in block or b"<" in block
+        block[each.begin - len(OF_CLIENT) :].startswith(MASTER[:4])
+        or b"Nov" in block
+        or b"<" in block
         for each in found
     )
 
