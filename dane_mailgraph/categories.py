@@ -6,6 +6,7 @@ the columns in the ledger and of the legends.
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -33,6 +34,11 @@ class Category(NamedTuple):
     """Colour on a dark background, #rrggbb."""
     meaning: str
     authentication: Authentication = Authentication.UNKNOWN
+
+    @property
+    def is_inbound(self) -> bool:
+        """Whether it is about what comes in."""
+        return self.family.startswith("inbound")
 
     @property
     def key(self) -> str:
@@ -295,8 +301,42 @@ BY_KEY: dict[str, Category] = {row.key: row for row in CATEGORIES}
 TOLD_BY_FIELD = (BY_KEY["deliveries.dane"], BY_KEY["deliveries.half_dane"])
 """What only the field `tls` of Postfix 3.11 tells: unknown, not 0, where no delivery carried it."""
 
-FIELD = "tls_field"
-"""The name under which the ledger remembers in which hours deliveries carried that field."""
+FIELD, HANDSHAKES_IN, NO_COUNTERS = "tls_field", "inbound_handshakes", "without_counters"
+"""Names under which the ledger remembers what the log told in an hour: deliveries carried that
+field; handshakes of clients were logged; connections ended without a word of their messages."""
+
+
+class Telling(NamedTuple):
+    """Categories that not every log tells: unknown, not 0, where it did not."""
+
+    categories: tuple[Category, ...]
+    shown_by: str = ""
+    """What an hour must hold for them to be told, where one of `events` was counted."""
+    events: tuple[Category, ...] = ()
+    denied_by: str = ""
+    """What an hour holds if they are not told."""
+
+
+TELLING = (
+    Telling(TOLD_BY_FIELD, FIELD, DELIVERIES),
+    Telling((*INBOUND_PROTOCOLS, *INBOUND_KEY_EXCHANGE), HANDSHAKES_IN, INBOUND),
+    Telling(INBOUND, denied_by=NO_COUNTERS),
+)
+
+
+def untold(hours: Container[str], counts: Mapping[Category, int | None]) -> set[Category]:
+    """Return what the log did not tell in a range; `hours` holds what those of the range hold."""
+    return {
+        category
+        for each in TELLING
+        if not any(counts[category] for category in each.categories)
+        and (
+            each.denied_by in hours
+            or (each.shown_by not in hours and any(counts[event] for event in each.events))
+        )
+        for category in each.categories
+    }
+
 
 AUTHENTICATED_EVENTS = frozenset({BY_KEY["connections.verified"], BY_KEY["deliveries.half_dane"]})
 """What shows that a relay is authenticated. Half DANE has Trusted connections, so its deliveries

@@ -9,11 +9,11 @@ from .categories import CATEGORIES
 
 
 class Interval(NamedTuple):
-    """The counts of one step, in the order of `CATEGORIES`."""
+    """The counts of one step, in the order of `CATEGORIES`; None is unknown."""
 
     start: int
     """Epoch second, a multiple of the step."""
-    counts: tuple[int, ...]
+    counts: tuple[int | None, ...]
 
 
 class SinceGood(NamedTuple):

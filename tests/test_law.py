@@ -104,7 +104,7 @@ def tallied(data: bytes, step: int = 1) -> Counter[str]:
     counts: Counter[str] = Counter()
     for interval in tally.intervals():
         for each, count in zip(CATEGORIES, interval.counts, strict=True):
-            counts[each.key] += count
+            counts[each.key] += count or 0
     return +counts
 
 

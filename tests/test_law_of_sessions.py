@@ -52,7 +52,9 @@ def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
             data = bytearray(b"".join(line + b"\n" for line in poll[begin : begin + blocks]))
             tally.add_block(data, len(data), clock)
         intervals, days = tally.drain(UTC)
-        sums = [sum(each.counts[place] for each in intervals) for place in range(len(CATEGORIES))]
+        sums = [
+            sum(each.counts[place] or 0 for each in intervals) for place in range(len(CATEGORIES))
+        ]
         counts.update({each.key: count for each, count in zip(CATEGORIES, sums, strict=True)})
         if clock.previous is not None:
             kept = json.dumps(sessions.dump(clock.previous))

@@ -302,7 +302,7 @@ def test_a_cut_tag_makes_a_nameless_line() -> None:
 
     found, nameless, _ = parse([cut, whole], CLIENT)
 
-    assert nameless == [b"text"]
+    assert nameless == [(b"2026-11-24T00:06:58", b"+01:00", b"text")]
     assert len(found) == 1
     said = entry(cut, Clock(UTC, LATEST))
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import lzma
 from collections import Counter
-from datetime import timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from host import START as BEGIN
+from host import Host
 
-from dane_mailgraph.categories import CATEGORIES
+from dane_mailgraph.answer.report import totals
+from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import Sessions, Tally
@@ -42,7 +45,7 @@ def counted(
     for interval in tally.intervals():
         for category, count in zip(CATEGORIES, interval.counts, strict=True):
             if category.family == "inbound":
-                counts[category.name] += count
+                counts[category.name] += count or 0
     return +counts
 
 
@@ -125,3 +128,81 @@ def test_the_lab_got_as_many_messages_as_were_submitted() -> None:
 
     assert counts["inbound.tls"] == 266 + 6
     assert counts["inbound.plaintext"] == 70
+
+
+# ---- what a log does not tell ---------------------------------------------------------------
+
+
+def stamped(host: Host, text: str) -> str:
+    """One line of Postfix's, of now."""
+    at = datetime.fromtimestamp(host.now, host.zone).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{at} mx1 postfix/{text}\n"
+
+
+def report(host: Host, *texts: str) -> dict[str, int | None]:
+    """The totals of the hour in which these lines are logged, a minute apart."""
+    for text in texts:
+        host.write(stamped(host, text))
+        host.collect()
+        host.now += 60
+    host.now += 60
+    host.collect()
+    found = totals(host.store.rrd, host.ledger, BEGIN, BEGIN + 3600).totals
+    return {category.key: count for category, count in found.items()}
+
+
+def test_without_a_handshake_in_the_log_the_protocols_are_unknown(tmp_path: Path) -> None:
+    over_tls = CLEAR.replace("ehlo=1", "ehlo=2 starttls=1")
+    silent = report(Host(tmp_path / "silent"), over_tls)
+    telling = report(Host(tmp_path / "telling"), HANDSHAKE, over_tls)
+    quiet = report(Host(tmp_path / "quiet"), CONNECT)
+
+    assert (silent["inbound.tls"], silent["inbound_protocols.tlsv1_3"]) == (1, None)
+    assert silent["inbound_key_exchange.rsa"] is None
+    assert (telling["inbound.tls"], telling["inbound_protocols.tlsv1_2"]) == (1, 0)
+    assert quiet["inbound_protocols.tlsv1_3"] == 0
+
+
+def test_before_postfix_3_0_messages_are_unknown_and_not_zero(tmp_path: Path) -> None:
+    old = report(Host(tmp_path), "smtpd[9]: disconnect from mail.example.net[203.0.113.7]")
+
+    assert (old["inbound.tls"], old["inbound.plaintext"]) == (None, None)
+    assert old["connections.verified"] == 0
+
+
+TRUSTED = (
+    "smtp[101]: Trusted TLS connection established to mx.example.org[192.0.2.10]:25: "
+    "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+)
+
+
+@pytest.mark.parametrize(
+    "odd, usual, unknown, known",
+    [
+        (TRUSTED, CLEAR, "connections.trusted", "inbound.plaintext"),
+        (CLEAR, TRUSTED, "inbound.plaintext", "connections.trusted"),
+    ],
+)
+def test_each_direction_is_unknown_for_itself(
+    odd: str, usual: str, unknown: str, known: str, tmp_path: Path
+) -> None:
+    host = Host(tmp_path)
+    host.write(stamped(host, usual) + stamped(host, odd).replace(" mx1 ", " mx1 x y "))
+
+    found = report(host, "qmgr[1]: 4F1E2D3C4B5A: removed")
+
+    assert (found[unknown], found[known]) == (0, 1)
+    minute = totals(host.store.rrd, host.ledger, BEGIN, BEGIN + 60).totals
+    assert (minute[BY_KEY[unknown]], minute[BY_KEY[known]]) == (None, 1)
+    assert host.ledger.omitted()["not_understood"] == 1
+
+
+def test_what_is_left_out_is_told_of_the_hour_of_its_line(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.write(stamped(host, CLEAR.replace("commands=5", "")))
+    host.now += 5 * 3600
+    host.write(stamped(host, CLEAR))
+    host.collect()
+
+    assert host.ledger.hours(BEGIN, BEGIN + 3600)["illegible"] == 1
+    assert "illegible" not in host.ledger.hours(BEGIN + 3600, host.now + 60)

@@ -62,14 +62,14 @@ def counted(*blocks: bytes, step: int = 60, clock: Clock | None = None) -> list[
     return found.intervals()
 
 
-def verified(intervals: list[Interval]) -> list[tuple[str, int]]:
+def verified(intervals: list[Interval]) -> list[tuple[str, int | None]]:
     return [
         (datetime.fromtimestamp(each.start, UTC).strftime("%H:%M"), each.counts[0])
         for each in intervals
     ]
 
 
-def by_name(counts: tuple[int, ...]) -> dict[str, int]:
+def by_name(counts: tuple[int | None, ...]) -> dict[str, int]:
     return {each.key: count for each, count in zip(CATEGORIES, counts, strict=True) if count}
 
 

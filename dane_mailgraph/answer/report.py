@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, FAMILIES, TOLD_BY_FIELD, WHOLE, Category
+from ..categories import CATEGORIES, FAMILIES, WHOLE, Category, untold
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, Row, State, WarningCount, together
@@ -94,16 +94,9 @@ def _totals(rrd: RRD, ledger: Ledger, since: int, until: int, archive: int) -> R
     counts = dict(zip(CATEGORIES, whole.counts, strict=True))
     return Report(
         *(since, until, archive, last, whole.observed),
-        counts if ledger.had_field(since, until) else _without_field(counts),
+        counts | dict.fromkeys(untold(ledger.hours(since, until), counts)),
         _omitted(ledger, state, since, until),
     )
-
-
-def _without_field(counts: dict[Category, int | None]) -> dict[Category, int | None]:
-    """Return what is known of deliveries none of which carried the field `tls`."""
-    delivered = any(counts[each] for each in FAMILIES["deliveries"])
-    told = any(counts[each] for each in TOLD_BY_FIELD)
-    return counts | dict.fromkeys(TOLD_BY_FIELD) if delivered and not told else counts
 
 
 def _omitted(ledger: Ledger, state: State, since: int, until: int) -> dict[str, int]:

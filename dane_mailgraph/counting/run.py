@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from ..categories import FIELD
 from ..counts import Interval, connections, events, inbound_events, received
 from ..log import Clock, Source, WholeLines, forms
 from ..omissions import NOTHING_OMITTED
@@ -86,7 +85,7 @@ class CountingRun:
         """Messages and handshakes of clients."""
         self._gaps: list[Gap] = []
         self._noted: Counter[str] = Counter()
-        """The omissions and warnings that are in `_hours`."""
+        """Of our own omissions those that are in `_hours`."""
         self._hours: Counter[tuple[int, str]] = Counter()
         self._rhythm = Rhythm(ledger.state.last_event, rules.zone)
         self._count_what_is_due()
@@ -315,31 +314,26 @@ class CountingRun:
             self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
         intervals, days = self._tally.drain(self._rules.zone, self._kept_as)
         self._ledger.add(self._due(intervals))
-        self._mark_not_understood({each.start for each in intervals})
+        self._mark_lost()
         self._note_hours()
         self._relays.add(days, self._rules.relays_per_day)
 
     def _kept_as(self, day: int, relay: str) -> str:
         return self._relays.kept_as(day, relay, self._rules.relays_per_day)
 
-    def _mark_not_understood(self, counted: set[int]) -> None:
-        """Mark the intervals as lost of whose clients' lines none was understood."""
-        for start, lines in sorted(self._tally.not_understood.items()):
-            self._hours[start - start % HOUR, "not_understood"] += lines
-            if start not in counted and start >= (self._ledger.state.rrd_until or 0):
+    def _mark_lost(self) -> None:
+        """Mark the intervals as lost in which lines were not understood, and none was."""
+        for start in sorted(self._tally.lost):
+            if start >= (self._ledger.state.rrd_until or 0):
                 self._ledger.mark_gap(Gap(start, start + self._rules.step))
-        self._tally.not_understood.clear()
 
     def _note_hours(self) -> None:
-        """Put what is new of omissions and warnings into the hour of the newest line."""
-        noted = self._omitted + Counter(self._tally.omitted)
-        noted[FIELD] = self._tally.with_field
-        del noted["not_understood"]  # of each of them the time is known
-        noted.update({name: times for name, (times, _) in self._tally.warnings.items()})
+        """Take the notes of the tally; put our own new omissions into the newest hour."""
+        self._hours += self._tally.take_notes()
         newest = self._now if self.newest is None else min(self.newest, self._now)
-        for name, count in (noted - self._noted).items():
+        for name, count in (self._omitted - self._noted).items():
             self._hours[newest - newest % HOUR, name] += count
-        self._noted = noted
+        self._noted = Counter(self._omitted)
 
     def _was_read(self, pruned: int, start: int, until: int) -> bool:
         """Return whether the log of a pause was read; gaps before `pruned` are forgotten."""

@@ -6,13 +6,13 @@ A label never holds a relay, a domain or an address: only the names of our table
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from .. import __version__
 from ..answer import CONDITIONS, Judgement
-from ..categories import CATEGORIES, TOLD_BY_FIELD, Category
+from ..categories import CATEGORIES, FIELD, TOLD_BY_FIELD, Category, untold
 from ..errors import StoreError, reason
 from ..postfix_warnings import BY_NAME
 from ..store import Ledger, RelayTable, Row, totals
@@ -107,8 +107,13 @@ def text(ledger: Ledger, now: int, found: Judgement) -> str:
     """Write all metrics in the Prometheus text format."""
     groups: dict[str, list[Sample]] = {}
     row = totals(ledger)
-    if not ledger.had_field(0, now + 1):
-        row = row._replace(counts=_without_field(row.counts))
+    never = _never_told(ledger, row, now)
+    row = row._replace(
+        counts=tuple(
+            None if category in never else count
+            for category, count in zip(CATEGORIES, row.counts, strict=True)
+        )
+    )
     for sample in (*counters(row), *current(ledger, found)):
         groups.setdefault(sample.name, []).append(sample)
     lines = []
@@ -119,12 +124,11 @@ def text(ledger: Ledger, now: int, found: Judgement) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _without_field(counts: Iterable[int | None]) -> tuple[int | None, ...]:
-    """Leave out what no delivery has told."""
-    return tuple(
-        (count or None) if category in TOLD_BY_FIELD else count
-        for category, count in zip(CATEGORIES, counts, strict=True)
-    )
+def _never_told(ledger: Ledger, row: Row, now: int) -> set[Category]:
+    """Return the categories that no line of the log has told."""
+    hours, counts = ledger.hours(0, now + 1), dict(zip(CATEGORIES, row.counts, strict=True))
+    needs_field = () if FIELD in hours else TOLD_BY_FIELD
+    return untold(hours, counts) | {each for each in needs_field if not counts[each]}
 
 
 def _braces(labels: Mapping[str, str]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .. import postfix_warnings
-from ..categories import BY_KEY, CATEGORIES, Category
+from ..categories import BY_KEY, CATEGORIES, FIELD, Category
 from ..peers import Relay, Relays
+from ..times import HOUR
 from . import delivery, handshake
 from .delivery import Delivery
 from .lines import ClientLine, Fields
@@ -45,8 +48,9 @@ class Classifier:
         self._outcomes: dict[tuple[str, str, int, tuple[int, ...]], Outcome] = {}
         self.made = 0
         """Outcomes that were made: one for each thing that a line may say of a relay."""
-        self.illegible = 0
-        """Lines about a recipient that cannot be read for sure: counted as unknown or nowhere."""
+        self.noted: Counter[tuple[int, str]] = Counter()
+        """Hour and name -> how often; `illegible` are lines about a recipient that cannot be read
+        for sure: counted as unknown or nowhere."""
 
     def service(self, name: bytes) -> Service:
         """Return the service of this name: host and tag."""
@@ -66,6 +70,8 @@ class Classifier:
                 service.open(pid, session, at)
                 return outcome
             return self._of_text(service, pid, text, at)
+        if tls:
+            self.noted[at - at % HOUR, FIELD] = 1
         if tls and not service.quotes_addresses:
             pass  # the first field `tls` of a service
         elif relay in self._ignored_outcomes:
@@ -85,7 +91,7 @@ class Classifier:
             line.queue_id, line.relay, line.delays, line.tls, line.status
         )
         if said is None:
-            return self._illegible(service, line.pid, line.queue_id, _GARBLED)
+            return self._illegible(service, line.pid, line.queue_id, at, _GARBLED)
         if said.tls:
             service.note_tls_field()
         return self._of_delivery(service, line.pid, said, at)
@@ -151,7 +157,7 @@ class Classifier:
     ) -> Outcome:
         readings = delivery.readings(text)
         if not readings:
-            return self._illegible(service, pid, queue_id, _GARBLED)
+            return self._illegible(service, pid, queue_id, at, _GARBLED)
         # Where Postfix cuts a line, another way to read it may have been cut off.
         whole = len(text) < delivery.CUT
         if service.quotes_addresses or (len(readings) == 1 and whole):
@@ -161,17 +167,18 @@ class Classifier:
             categories = {delivery.category_by_tls(each.tls) for each in readings}
             category = categories.pop() if len(categories) == 1 and whole else None
             places = (_PLACES[category or UNKNOWN],)
-        return self._illegible(service, pid, queue_id, _AMBIGUOUS, places)
+        return self._illegible(service, pid, queue_id, at, _AMBIGUOUS, places)
 
     def _illegible(
         self,
         service: Service,
         pid: bytes,
         queue_id: bytes,
+        at: int,
         note: str,
         places: tuple[int, ...] = (),
     ) -> Outcome:
-        self.illegible += 1
+        self.noted[at - at % HOUR, "illegible"] += 1
         service.claim(pid, queue_id)
         return self._outcome("", note, 1, places)
 

@@ -125,8 +125,9 @@ class Found(NamedTuple):
 
     lines: list[Fields]
     """In order, but those of RFC 5424 come last."""
-    nameless: list[bytes]
-    """Texts of lines whose tag has lost the program's name, so that only `postfix` is left."""
+    nameless: list[tuple[bytes, bytes, bytes]]
+    """Stamp, offset and text of lines whose tag has lost the program's name, so that only `postfix`
+    is left."""
     puzzling: list[bytes]
     """Lines that are of this kind by their words, but not by their heads."""
 
@@ -273,8 +274,7 @@ def parse(lines: list[bytes], kind: Kind) -> Found:
     odd = [line for line in lines if not patterns.line.match(line)]
     rfc5424 = b"\n".join([line for line in odd if line.startswith(b"<")])
     found += patterns.rfc5424.findall(rfc5424)
-    nameless = [texts[-1] for texts in _NAMELESS.findall(rfc5424)]
-    nameless += [texts[-1] for texts in _CUT.findall(b"\n".join(odd))]
+    nameless = _NAMELESS.findall(rfc5424) + _CUT.findall(b"\n".join(odd))
     return Found(found, nameless, [line for line in odd if is_puzzling(line, kind)])
 
 

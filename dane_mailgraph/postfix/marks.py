@@ -131,6 +131,10 @@ class Counted:
             return Place.NEWEST
         return Place.BEFORE if at < known.mark.first else Place.AMONG
 
+    def has_any_among(self, at: int) -> bool:
+        """Return whether this second lies among what is counted of some host."""
+        return any(known.mark.first <= at < known.mark.newest for known in self._known.values())
+
     def take(self, host: bytes, line: Line) -> bool:
         """Return whether a line of the newest second is counted; each is found once."""
         known = self._hosts[host]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -74,8 +75,9 @@ class Judge(Protocol):
 
     made: int
     """Outcomes that were made."""
-    illegible: int
-    """Lines that do not tell what should be counted."""
+    noted: Counter[tuple[int, str]]
+    """Hour and name of what is kept of its lines beside the counts -> how often: omissions, and
+    what `categories.TELLING` names."""
 
     def service(self, name: bytes) -> Any:
         """Return the service of this name: host and tag."""

@@ -8,11 +8,13 @@ over TLS, but for ports where TLS comes first (`smtpd_tls_wrappermode`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
-from ..categories import BY_KEY, CATEGORIES
+from ..categories import BY_KEY, CATEGORIES, HANDSHAKES_IN, NO_COUNTERS
 from ..log import forms
 from ..peers import Relay, Relays
+from ..times import HOUR
 from . import handshake
 from .outcome import Outcome
 
@@ -117,10 +119,9 @@ class Reception:
         self._ended: dict[tuple[bytes, bool], Outcome] = {}
         self.made = 0
         """Outcomes that were made."""
-        self.illegible = 0
-        """Ends of connections that do not say how many messages came."""
-        self.without_counters = 0
-        """Those of Postfix before 3.0, which say nothing but the client."""
+        self.noted: Counter[tuple[int, str]] = Counter()
+        """Hour and name -> how often; `illegible` are ends of connections that do not say how many
+        messages came."""
 
     def service(self, name: bytes) -> Server:
         """Return the service of this name: host and tag."""
@@ -143,9 +144,9 @@ class Reception:
             over_tls = server.handshakes.pop(pid, None) is not None
             outcome = self._ended.get((said, over_tls)) or self._of_end(said, over_tls)
             if outcome is _ILLEGIBLE:
-                self.illegible += 1
+                self.noted[at - at % HOUR, "illegible"] += 1
             elif outcome is _WITHOUT_COUNTERS:
-                self.without_counters += 1
+                self.noted[at - at % HOUR, NO_COUNTERS] = 1
             return outcome
         if verb == REPEATED:
             return self._of_repeat(server, fields, at)
@@ -153,6 +154,7 @@ class Reception:
             if len(server.handshakes) >= _MOST_HANDSHAKES:
                 del server.handshakes[next(iter(server.handshakes))]
             server.handshakes[pid] = at
+        self.noted[at - at % HOUR, HANDSHAKES_IN] = 1
         return self._handshakes.get(said) or self._of_handshake(said)
 
     def _ignores(self, client: bytes) -> bool:

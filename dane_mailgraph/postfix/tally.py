@@ -17,13 +17,14 @@ from typing import NamedTuple
 from ..categories import CATEGORIES
 from ..counts import DayCounts, Interval, LineAhead
 from ..log import Clock, forms, heads
+from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
-from ..times import MINUTE, day_of
+from ..times import HOUR, MINUTE, day_of
 from . import handshake, reception
 from .classify import Classifier
 from .days import KeptAs, OutcomesOfDay
 from .interruptions import interrupt, interruptions
-from .lines import CLIENT, SERVER, ClientLine, Fields, Kind, Lines, host_of, split_writer
+from .lines import CLIENT, SERVER, Fields, Kind, Lines, host_of, split_writer
 from .marks import Counted, Marks, Place, fingerprint
 from .outcome import CountVector, Judge, Outcome
 from .reception import Reception, Servers
@@ -141,17 +142,42 @@ class Tally:
         """When the latest line was written of those that were looked at."""
         self.first_new: int | None = None
         """When the first line of this log was written that had not been counted before."""
+        self._noted: Counter[tuple[int, str]] = Counter()
+        """Hour and name of what is kept beside the counts, as in `Judge.noted`."""
         self._omitted: Counter[str] = Counter()
-        self.with_field = 0
-        """Pieces of log in which a delivery carried the field `tls`."""
-        self.not_understood: Counter[int] = Counter()
-        """Start of each interval -> how many of its clients' lines have an unknown head."""
+        """The omissions among the notes that were taken."""
+        self.not_understood: Counter[tuple[int, Kind]] = Counter()
+        """Start of each interval, and kind -> how many of its lines have an unknown head."""
+        self.lost: set[int] = set()
+        """Starts of drained intervals in which lines were not understood, and none was."""
 
     @property
     def omitted(self) -> Counter[str]:
         """How many lines were left out so far, by the names of `OMISSIONS`."""
-        illegible = sum(each.judge.illegible + each.timeless.illegible for each in self._readers)
-        return self._omitted + Counter(illegible=illegible)
+        return self._omitted + _omissions(self._notes())
+
+    def _notes(self) -> Counter[tuple[int, str]]:
+        judges = [judge for each in self._readers for judge in (each.judge, each.timeless)]
+        return sum((judge.noted for judge in judges), self._noted)
+
+    def take_notes(self) -> Counter[tuple[int, str]]:
+        """Return and forget what is kept of the log beside the counts: hour and name -> how often.
+
+        They are omissions, Postfix's warnings, and what `categories.TELLING` names.
+        """
+        notes = self._notes()
+        self._omitted += _omissions(notes)
+        for each in self._readers:
+            each.judge.noted.clear()
+            each.timeless.noted.clear()
+        self._noted.clear()
+        return notes
+
+    def _note(self, name: str, at: int | None, times: int = 1) -> None:
+        """Note lines of this second, or of the newest line where they have no readable time."""
+        if at is None:
+            at = self.latest_plausible if self.newest is None else self.newest
+        self._noted[at - at % HOUR, name] += times
 
     def start_log(self, overlap: Overlap | None = None) -> None:
         """Begin with another log, which may say again what has been counted before."""
@@ -176,7 +202,7 @@ class Tally:
         if readable and self._sessions.complete_since is None:
             self._sessions.begin(readable[0])
         if len(readable) < 2:
-            self._omitted["unreadable"] += _count_timeless(block, end, clock)
+            self._note("unreadable", None, _count_timeless(block, end, clock))
         if readable and clock.crosses_a_fold(min(readable), max(readable)):
             lost = sum(
                 self._add(line, len(line), clock)
@@ -185,7 +211,7 @@ class Tally:
         else:
             lost = self._add(block, end, clock)
         if len(readable) == 2:
-            self._omitted["unreadable"] += lost
+            self._note("unreadable", None, lost)
 
     def _add(self, block: bytearray, end: int, clock: Clock) -> int:
         """Add the lines of a block; return how many clients' lines would count, had they a time."""
@@ -205,19 +231,23 @@ class Tally:
 
     def _add_kind(self, reader: _Reader, block: bytearray, end: int, clock: Clock) -> int:
         found = reader.lines.lines(block, end)
-        for times, text in map(handshake.unwrap, found.nameless):
-            if reader.counts(text):
-                self._omitted["nameless"] += times
-        if reader.kind is CLIENT:
-            self.with_field += any(map(_TLS_FIELD, found.lines))
+        for stamp, offset, text in found.nameless:
+            times, said = handshake.unwrap(text)
+            if reader.counts(said):
+                self._note("nameless", clock.read(stamp, offset), times)
         lost = self._count(reader, found.lines, clock)
         for at in (heads.stamp_of(line, clock) for line in found.puzzling):
             if at is None:
                 lost += 1
-            else:
-                self._omitted["not_understood"] += 1
-                self.not_understood[at - at % self._step] += 1
+            elif not self._was_counted(at):
+                self._note("not_understood", at)
+                self.not_understood[at - at % self._step, reader.kind] += 1
         return lost
+
+    def _was_counted(self, at: int) -> bool:
+        """Return whether a line of this second, whose host is not understood, was read before."""
+        counted = self._overlap and self._overlap.counted
+        return bool(counted and counted.has_any_among(at))
 
     def _advance(self, at: int | None, clock: Clock) -> None:
         """Note that a line was written at this epoch second."""
@@ -296,7 +326,8 @@ class Tally:
         for line, omission in zip(lines, omissions, strict=True):
             if omission:
                 outcome = reader.judge.outcome(service, line, at)
-                self._omitted[omission] += outcome.times if outcome.places else 0
+                if outcome.places:
+                    self._note(omission, at, outcome.times)
         return [line for line, each in zip(lines, omissions, strict=True) if not each]
 
     def _put_aside(
@@ -304,8 +335,8 @@ class Tally:
     ) -> int:
         """Keep lines of the future; return how many without a time would count, had they one."""
         if at is None:
-            service = reader.timeless.service(name)
-            return sum(bool(reader.timeless.outcome(service, line, 0).places) for line in run)
+            service, now = reader.timeless.service(name), self.newest or 0
+            return sum(bool(reader.timeless.outcome(service, line, now).places) for line in run)
         service, host = reader.judge.service(name), host_of(name).decode("latin-1")
         for line in run:
             outcome = reader.judge.outcome(service, line, at)
@@ -365,8 +396,21 @@ class Tally:
             for name, times, last in of_day.warnings():
                 before, latest = self.warnings.get(name, (0, last))
                 self.warnings[name] = before + times, max(latest, last)
+                self._note(name, last, times)
         relays = [each for day, of_day in days.items() for each in of_day.relays(day, kept_as)]
-        return self._intervals(vectors), relays
+        intervals = [self._doubted(each) for each in self._intervals(vectors)]
+        self.lost = {start for start, _ in self.not_understood} - {each.start for each in intervals}
+        self.not_understood.clear()
+        return intervals, relays
+
+    def _doubted(self, interval: Interval) -> Interval:
+        """Return an interval in which a kind of lines is unknown of which none was understood."""
+        counts = interval.counts
+        for kind, places in _PLACES:
+            understood = any(counts[place] for place in places)
+            if self.not_understood[interval.start, kind] and not understood:
+                counts = tuple(None if at in places else n for at, n in enumerate(counts))
+        return Interval(interval.start, counts)
 
     def _intervals(self, vectors: Mapping[int, Counter[CountVector]]) -> list[Interval]:
         intervals = []
@@ -384,9 +428,24 @@ class Tally:
         return self.drain(timezone.utc)[0]
 
 
+_PLACES = tuple(
+    (kind, {at for at, row in enumerate(CATEGORIES) if row.is_inbound == (kind is SERVER)})
+    for kind in (CLIENT, SERVER)
+)
+"""The positions in `CATEGORIES` of what each kind of lines counts as."""
+
+
+def _omissions(notes: Counter[tuple[int, str]]) -> Counter[str]:
+    """Return the omissions among what is noted."""
+    found: Counter[str] = Counter()
+    for (_, name), times in notes.items():
+        if name in NOTHING_OMITTED:
+            found[name] += times
+    return found
+
+
 _STAMP_AND_WRITER = itemgetter(0, 1)
 _STAMP, _WRITER = itemgetter(0), itemgetter(1)
-_TLS_FIELD = itemgetter(ClientLine._fields.index("tls"))
 _COUNT_VECTOR = attrgetter("count_vector")
 
 
