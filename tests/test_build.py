@@ -411,6 +411,7 @@ def test_pictures_stand_before_the_page_that_shows_them(tmp_path: Path) -> None:
 
 def test_what_a_killed_painter_left_does_not_disturb(tmp_path: Path) -> None:
     (tmp_path / "a.png.new").write_bytes(b"half")
+    os.utime(tmp_path / "a.png.new", (1, 1))
     build.publish(SMALL, str(tmp_path))
 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == SMALL

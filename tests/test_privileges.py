@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from host import TEXT, line, rfc3339
+from torture import ended, fork
 
-from dane_mailgraph.site.build import publish
+from dane_mailgraph.cli.demo import prepare
+from dane_mailgraph.errors import StoreError
+from dane_mailgraph.site.build import present_pictures, publish
 
 NOBODY = 65534
 
@@ -36,10 +43,13 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
+def options(folder: Path) -> list[str]:
+    names = {"config": "/dev/null", "state-dir": folder / "state", "output-dir": folder / "www"}
+    return [f"--{name}={value}" for name, value in {**names, "log": folder / "mail.log"}.items()]
+
+
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    options = ["--config", "/dev/null", "--state-dir", str(folder / "state")]
-    options += ["--output-dir", str(folder / "www"), "--log", str(folder / "mail.log")]
-    command = [sys.executable, "-m", "dane_mailgraph", *arguments, *options]
+    command = [sys.executable, "-m", "dane_mailgraph", *arguments, *options(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if "may not read" in done.stderr:
         assert done.returncode == 74
@@ -73,12 +83,119 @@ def test_a_symbolic_link_leads_root_no_further_than_its_owner(folder: Path) -> N
         link.unlink()
 
 
+NAMES = (
+    *("lock", "ledger.sqlite", "ledger.sqlite-journal", "ledger.sqlite.new", "mail.log.offset"),
+    *("outbound.rrd", "outbound.rrd.snapshot", "making", "making/outbound.rrd"),
+)
+"""What a verb opens in state_dir."""
+
+READ = ("ledger.sqlite", "outbound.rrd")
+"""What `render` opens of it."""
+
+
+def everything_below(folder: Path) -> list[tuple[str, bytes, int, int]]:
+    return [
+        (
+            each.name,
+            each.read_bytes() if each.is_file() else b"",
+            each.stat().st_mode,
+            each.stat().st_mtime_ns,
+        )
+        for each in sorted([folder, *folder.rglob("*")])
+    ]
+
+
+@pytest.mark.disk
+@pytest.mark.parametrize("target", ["file", "nothing", "."])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_file_of_state_dir_is_opened_through_a_symbolic_link(
+    name: str, target: str, tmp_path: Path
+) -> None:
+    state, victim = tmp_path / "state", tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("keep")
+    (victim / "outbound.rrd").write_text("keep")
+    (tmp_path / "www").mkdir()
+    now = int(time.time())
+    log = tmp_path / "mail.log"
+    log.write_text(line(rfc3339(now - 3600), TEXT))
+    said = tmp_path / "said"
+    assert ended(fork(["collect", *options(tmp_path)], said, now=now)) == 0, said.read_text()
+    kept = tmp_path / "kept"
+    shutil.copytree(state, kept)
+    verbs = (["collect"], ["import", "--rebuild", str(log)], ["report"], ["check"])
+    for verb in (*verbs, ["render", "--renderer=rrdtool"])[: 5 if name in READ else 4]:
+        shutil.rmtree(state)
+        shutil.copytree(kept, state)
+        link = state / name
+        if name == "outbound.rrd.snapshot" or verb[0] == "import":
+            (state / "outbound.rrd").unlink()  # so that it must be made
+        if link.is_dir():
+            link.rmdir()
+        else:
+            link.unlink(missing_ok=True)
+        link.symlink_to(victim / target)
+        with log.open("a") as file:
+            file.write(line(rfc3339(now - 60), TEXT))
+        before = everything_below(victim)
+        said.unlink(missing_ok=True)
+        ended(fork([*verb, *options(tmp_path)], said, now=now))
+        assert "Traceback" not in said.read_text()
+        assert everything_below(victim) == before, verb
+
+
+@pytest.mark.disk
+def test_demo_leaves_what_a_symbolic_link_leads_to(tmp_path: Path) -> None:
+    victim, state = tmp_path / "victim", tmp_path / "state"
+    for folder in (victim, state):
+        folder.mkdir()
+    (victim / "file").write_text("keep")
+    before = everything_below(victim)
+    for name, target in (("demo", "nothing"), ("../log", "file"), ("a.png", "file"), ("b", ".")):
+        (state / name).symlink_to(victim / target)
+        with suppress(StoreError):
+            prepare(str(state), str(tmp_path / "log"), 1_700_000_000)
+        assert everything_below(victim) == before
+        (state / name).unlink(missing_ok=True)
+
+
+def test_two_that_draw_at_once_do_not_meet_and_leave_nothing_behind(tmp_path: Path) -> None:
+    www = tmp_path / "www"
+    content = {f"{name}.html": name.encode() * 100_000 for name in "abc"}
+    with ThreadPoolExecutor() as pool:
+        assert len(set(pool.map(lambda _: publish(content, str(www)), range(40)))) == 1
+
+    assert {each.name: each.read_bytes() for each in www.iterdir()} == content
+
+
+def test_what_a_killed_writer_has_left_is_deleted_later(tmp_path: Path) -> None:
+    old, new, theirs = (tmp_path / name for name in ("a.png.12ab.new", "b.png.12ab.new", "news"))
+    for each in (old, new, theirs):
+        each.touch()
+    os.utime(old, (1, 1))
+    os.utime(theirs, (1, 1))
+
+    publish({"status.json": b"{}"}, str(tmp_path))
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == [new.name, "news", "status.json"]
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_a_picture_that_is_no_file_is_not_read(what: str, tmp_path: Path) -> None:
+    if what == "link":
+        (tmp_path / "a.png").symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "a.png")
+
+    assert present_pictures(str(tmp_path)) == {}
+
+
 def test_what_is_drawn_follows_no_symbolic_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("keep")
     victim.chmod(0o600)
     (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "status.json.new").symlink_to(victim)
+    (tmp_path / "www" / "status.json").symlink_to(victim)
 
     publish({"status.json": b"{}"}, str(tmp_path / "www"))
 

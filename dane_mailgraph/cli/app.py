@@ -68,7 +68,9 @@ def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]
                 f"{state_dir} is being written by another dane-mailgraph; "
                 "let it work, or stop it (`systemctl stop dane-mailgraph`)."
             ) from error
-        yield lambda: os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(descriptor))
+        yield (
+            lambda: os.path.exists(path) and os.path.samestat(os.lstat(path), os.fstat(descriptor))
+        )
     finally:
         os.close(descriptor)
 
@@ -382,7 +384,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
         with suppress(StoreError), open_ledger(settings):
             pass
         aside = unused(path + ".aside")
-        os.link(path, aside)
+        os.link(path, aside, follow_symlinks=False)
         if settings.metrics_file:
             tell("The totals of `metrics` begin anew: whoever collects them sees a counter reset.")
         if not (result.counted or result.recipients or result.received):

@@ -12,6 +12,7 @@ from math import cos, pi
 from pathlib import Path
 
 from ..errors import StoreError, reason
+from ..files import no_link
 from ..times import DAY, MINUTE
 
 MARK = "demo"
@@ -44,13 +45,14 @@ def prepare(state_dir: str, log: str, now: int) -> None:
     The caller has it locked. Raises StoreError where the folder cannot be written.
     """
     try:
-        Path(state_dir, MARK).touch()
+        with open(os.path.join(state_dir, MARK), "a", encoding="ascii", opener=no_link):
+            pass
         for each in Path(state_dir).iterdir():
-            if each.is_dir():
+            if each.is_dir() and not each.is_symlink():
                 shutil.rmtree(each)
             elif each.name not in (MARK, LOCK):
                 each.unlink()
-        with open(log, "w", encoding="ascii") as file:
+        with open(log, "w", encoding="ascii", opener=no_link) as file:
             file.writelines(traffic(now))
     except OSError as error:
         raise StoreError(

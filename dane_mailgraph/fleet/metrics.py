@@ -5,15 +5,14 @@ A label never holds a relay, a domain or an address: only the names of our table
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 from .. import __version__
 from ..answer import CONDITIONS, Judgement
 from ..categories import CATEGORIES, FIELD, TOLD_BY_FIELD, Category, untold
 from ..errors import StoreError, reason
+from ..files import write_anew
 from ..postfix_warnings import BY_NAME
 from ..store import Ledger, RelayTable, Row, totals
 
@@ -141,20 +140,9 @@ def write(path: str, content: str) -> None:
 
     Raises StoreError.
     """
-    new = f"{path}.new"
     try:
-        with suppress(FileNotFoundError):
-            os.unlink(new)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        write_anew(path, content.encode())
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(new)
         raise StoreError(
             f"metrics_file {path} cannot be written: {reason(error)}; let the user that counts "
             "write into its folder, and name that folder in ReadWritePaths= of the unit."

@@ -13,6 +13,7 @@ from contextlib import redirect_stderr, suppress
 from pygtail.core import Pygtail
 
 from ..errors import StoreError, reason
+from ..files import no_link
 from .position import Position
 
 
@@ -41,7 +42,7 @@ class OffsetFile:
     def write(self, position: Position) -> None:
         """Write a position; raises StoreError."""
         try:
-            with open(self._path, "w", encoding="ascii") as file:
+            with open(self._path, "w", encoding="ascii", opener=no_link) as file:
                 file.write(f"{position.inode}\n{position.offset}\n")
         except OSError as error:
             raise StoreError(

@@ -20,6 +20,7 @@ from ..answer import (
 )
 from ..categories import TOLD_BY_FIELD
 from ..errors import StoreError, reason
+from ..files import delete_unfinished, no_link, write_anew
 from ..language import ENGLISH, Language
 from ..store import RRD, SPANS, Ledger, RelayCounts, RelayTable, Series, Span, WarningCount
 from ..times import DAY, day_of
@@ -238,7 +239,7 @@ def present_pictures(output_dir: str) -> dict[str, About]:
             if name.endswith(".png"):
                 with (
                     suppress(OSError, ValueError),
-                    open(os.path.join(output_dir, name), "rb") as file,
+                    open(os.path.join(output_dir, name), "rb", opener=no_link) as file,
                 ):
                     found[name] = about(file.read(HEAD))
     return found
@@ -251,32 +252,15 @@ def publish(files: Mapping[str, bytes], output_dir: str) -> str:
     another user.
     """
     try:
-        if not os.path.isdir(output_dir):
+        with suppress(FileExistsError):  # two may draw at once
             os.makedirs(output_dir)
             os.chmod(output_dir, 0o755)
+        delete_unfinished(output_dir)
         for name, content in files.items():
-            _write(os.path.join(output_dir, name), content)
+            write_anew(os.path.join(output_dir, name), content)
     except OSError as error:
         raise StoreError(
             f"{output_dir} cannot be written: {reason(error)}; "
             "look at its permissions and at the free space."
         ) from error
     return os.path.join(output_dir, PAGE)
-
-
-def _write(path: str, content: bytes) -> None:
-    new = f"{path}.new"
-    try:
-        with suppress(FileNotFoundError):
-            os.unlink(new)  # a link too, which must not be followed
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(new)
-        raise

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ..categories import CATEGORIES, FIELD, Category
 from ..counts import Interval
 from ..errors import BusyError, ConfigError, StoreError, reason
+from ..files import refuse_link
 from ..omissions import NOTHING_OMITTED
 from ..times import HOUR
 from .state import State
@@ -82,6 +83,7 @@ class Ledger:
         with _translated(path):
             if not writable:
                 _must_be_there(path)
+            _must_be_no_link(path)
             quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
             uri = f"file:{quoted}?mode={'rwc' if writable else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
@@ -470,6 +472,16 @@ def _must_be_there(path: str) -> None:
             else "look at its permissions"
         )
         raise StoreError(f"{path} cannot be read: {reason(error)}; {step}.") from error
+
+
+def _must_be_no_link(path: str) -> None:
+    try:
+        refuse_link(path)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {reason(error)}; put the file itself there, "
+            "or make the whole folder a link."
+        ) from error
 
 
 def _nothing_yet(path: str) -> StoreError:

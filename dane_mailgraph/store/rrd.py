@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
+from ..files import no_link
 from ..times import DAY, HOUR, MINUTE
 from .series import ARCHIVES, PEAKS, UNKNOWN, Row, Series, Span, together
 
@@ -74,7 +75,7 @@ class RRD:
     def facts(self, *, writing: bool = False) -> Facts | None:
         """What it says of itself, None without a file; raises StoreError if it is not ours."""
         try:
-            with open(self.path, "r+b" if writing else "rb") as file:
+            with open(self.path, "r+b" if writing else "rb", opener=no_link) as file:
                 magic, status = file.read(4), os.fstat(file.fileno())
         except FileNotFoundError:
             return None
@@ -139,7 +140,7 @@ class RRD:
         librrd begins each archive at a random row, so the rows are taken in their order of time.
         """
         try:
-            with open(self.path, "rb") as file:
+            with open(self.path, "rb", opener=no_link) as file:
                 checksum = 0
                 for begin, end in self._in_order(file):
                     file.seek(begin)

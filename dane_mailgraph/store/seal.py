@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ..errors import StoreError, reason
+from ..files import no_link
 
 _SEAL = struct.Struct(">12sI")
 _NAME = b"\nsnapshot of"
@@ -22,7 +23,7 @@ _BLOCK = 1 << 18
 def seal(path: str) -> None:
     """Append the seal; raises StoreError."""
     try:
-        with open(path, "r+b") as file:
+        with open(path, "r+b", opener=no_link) as file:
             checksum = 0
             while block := file.read(_BLOCK):
                 checksum = zlib.crc32(block, checksum)
@@ -36,7 +37,7 @@ def seal(path: str) -> None:
 def is_whole(path: str) -> bool:
     """Whether no byte has changed; a file without a seal is taken as whole."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=no_link) as file:
             end, wanted = _end(file)
             checksum = 0
             for block in _blocks(file, end):
@@ -48,7 +49,7 @@ def is_whole(path: str) -> bool:
 
 def copied(path: str) -> Iterator[bytes]:
     """Yield the file without its seal; raises OSError."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=no_link) as file:
         yield from _blocks(file, _end(file)[0])
 
 

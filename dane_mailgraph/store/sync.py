@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
+from ..files import empty_folder, no_link
 from ..times import DAY
 from .ledger import Gap, Ledger
 from .rrd import RRD, SOURCES, DamagedError, Facts, ForeignError
@@ -217,7 +218,7 @@ class Store:
     def _kept_until(self) -> int:
         """Up to when the snapshot is written; 0 where it is missing or damaged."""
         try:
-            changed_at = os.stat(self.snapshot.path).st_ctime_ns
+            changed_at = os.lstat(self.snapshot.path).st_ctime_ns
         except OSError:
             return 0
         if self._kept is None or self._kept[0] != changed_at:
@@ -228,7 +229,7 @@ class Store:
     def _changed_at(self) -> int | None:
         """When the RRD was changed last, in nanoseconds; nobody can make that look older."""
         try:
-            return os.stat(self.rrd.path).st_ctime_ns
+            return os.lstat(self.rrd.path).st_ctime_ns
         except OSError:
             return None
 
@@ -357,9 +358,7 @@ class Store:
     def _fresh(self) -> RRD:
         """The file in which an RRD is made; deletes what a killed writer left there."""
         try:
-            os.makedirs(self._making, exist_ok=True)
-            for each in os.listdir(self._making):  # rrdtool makes files beside its own, too
-                os.unlink(os.path.join(self._making, each))
+            empty_folder(self._making)  # rrdtool makes files beside its own, too
         except OSError as error:
             raise StoreError(
                 f"{self._making} cannot be written: {reason(error)}; look at its permissions."
@@ -375,7 +374,7 @@ class Store:
         """A copy, with the data sources of this version."""
         fresh = self._fresh()
         try:
-            with open(fresh.path, "wb") as file:
+            with open(fresh.path, "wb", opener=no_link) as file:
                 file.writelines(copied(rrd.path))
         except OSError as error:
             with suppress(OSError):
@@ -466,7 +465,8 @@ def unused(path: str) -> str:
 def _sync(path: str, *, whole: bool = False) -> None:
     """Make a file durable; `whole` is one that was written from its beginning to its end."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        link = 0 if os.path.isdir(path) else os.O_NOFOLLOW
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | link)
         try:
             os.fsync(descriptor)
             if whole:
