@@ -280,6 +280,43 @@ INBOUND_KEY_EXCHANGE = tuple(
     for row in KEY_EXCHANGE
 )
 
+REACH = _family(
+    "reach",
+    (
+        "dane",
+        "reach_dane",
+        "DANE",
+        *DANE,
+        "others reached us, and our server was authenticated by DANE",
+        Authentication.PROVEN,
+    ),
+    (
+        "mta_sts",
+        "reach_mta_sts",
+        "MTA-STS",
+        *AUTHENTICATED,
+        "others reached us, and our server was authenticated by MTA-STS",
+        Authentication.PROVEN,
+    ),
+    (
+        "no_policy",
+        "reach_no_policy",
+        "no policy",
+        *ANONYMOUS,
+        "others reached us over TLS, and found no policy to authenticate our server by",
+        Authentication.MISSING,
+    ),
+    (
+        "failed",
+        "reach_failed",
+        "failed",
+        *PLAINTEXT,
+        "others did not reach us as the policy requires",
+        Authentication.MISSING,
+    ),
+)
+"""Sessions that others report by day (RFC 8460): kept in the ledger alone."""
+
 FAMILIES: dict[str, tuple[Category, ...]] = {
     "connections": CONNECTIONS,
     "protocols": PROTOCOLS,

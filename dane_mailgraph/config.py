@@ -140,7 +140,7 @@ SETTINGS = (
         "DIR",
         "folder of the counts: the RRD, the ledger, the lock",
         _path,
-        (*READERS, "run", "collect", "import", "render", "doctor"),
+        (*READERS, "run", "collect", "import", "render", "doctor", "tlsrpt"),
     ),
     Setting(
         "output_dir",
@@ -223,7 +223,7 @@ SETTINGS = (
         "NAME",
         "name of the mail server on page, pictures and messages; empty: the system's",
         _text,
-        (*PAINTERS, "check", "summary"),
+        (*PAINTERS, "check", "summary", "tlsrpt"),
     ),
     Setting(
         "language",

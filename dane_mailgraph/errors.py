@@ -2,6 +2,7 @@
 
 MailgraphError      1  unexpected
   UsageError        2  the command line
+  ReportError      65  a TLS report of others
   SourceError      66  a log or a certificate
   TellError        69  a messenger
   StoreError       74  the ledger, the RRD, output_dir, standard output
@@ -24,6 +25,12 @@ class UsageError(MailgraphError):
     status = 2
 
 
+class ReportError(MailgraphError):
+    """A TLS report of others cannot be used (EX_DATAERR)."""
+
+    status = 65
+
+
 class SourceError(MailgraphError):
     """The log, or a certificate, cannot be read (EX_NOINPUT of sysexits.h)."""
 
@@ -44,6 +51,10 @@ class StoreError(MailgraphError):
     """The ledger, the RRD or the output directory cannot be read or written (EX_IOERR)."""
 
     status = 74
+
+
+class NothingCountedError(StoreError):
+    """There is no ledger yet, or it holds only what others report."""
 
 
 class BusyError(MailgraphError):

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer.report import totals, totals_by
-from dane_mailgraph.categories import CATEGORIES, FAMILIES
+from dane_mailgraph.categories import CATEGORIES, FAMILIES, REACH
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.errors import StoreError, UsageError
 from dane_mailgraph.omissions import OMISSIONS
@@ -243,7 +243,7 @@ def test_a_row_a_day_is_of_the_local_calendar_and_in_every_format(
     assert len(rows) == 4
     assert all(time.localtime(row["since"])[3:6] == (0, 0, 0) for row in rows[1:])
     lines = output(recent, capsys, *asked, "--format", "csv").splitlines()
-    assert len(lines) == 1 + 4 * (len(CATEGORIES) + len(OMISSIONS))
+    assert len(lines) == 1 + 4 * (len(CATEGORIES) + len(REACH) + len(OMISSIONS))
     text = output(recent, capsys, *asked).splitlines()
     assert text[2].startswith(time.strftime("%Y-%m-%d", time.localtime(rows[0]["since"])))
     assert len(text) == 6
@@ -505,9 +505,9 @@ def test_csv_holds_the_same_numbers(recent: Host, capsys: pytest.CaptureFixture[
     report = json.loads(output(recent, capsys, "--format", "json", *times))
     rows = list(csv.DictReader(output(recent, capsys, "--format", "csv", *times).splitlines()))
 
-    assert [(row["family"], row["category"], int(row["count"])) for row in rows] == [
-        (family, name, count)
-        for family in (*FAMILIES, "omitted")
+    assert [(row["family"], row["category"], row["count"]) for row in rows] == [
+        (family, name, "" if count is None else str(count))
+        for family in (*FAMILIES, "reach", "omitted")
         for name, count in report[family].items()
     ]
     assert {(row["since"], row["until"]) for row in rows} == {

@@ -59,7 +59,7 @@ def found(path: Path, content: bytes | None = None) -> list[Found]:
 
 def usable(some: list[Found]) -> list[TlsReport]:
     assert [each.unusable for each in some if each.unusable] == []
-    return [one for each in some if each.reading for one in each.reading.reports]
+    return [one for each in some for one in each.reports]
 
 
 def counts(one: TlsReport) -> tuple[int, int, int, int]:
@@ -235,7 +235,7 @@ def test_a_domain_that_cannot_be_used_keeps_no_other_from_being_counted(tmp_path
     whole = report("One", "1", "2026-11-24T23:59:59Z", policy(STS, 5, 0), bad)
     good, refused = found(tmp_path / "a.json", json.dumps(whole).encode())
 
-    assert good.reading and counts(good.reading.reports[0]) == (0, 5, 0, 0)
+    assert counts(good.reports[0]) == (0, 5, 0, 0)
     assert refused.unusable.endswith("(bad.example)")
 
 
@@ -493,8 +493,8 @@ def test_changed_bytes_of_a_sample_never_raise(tmp_path: Path, name: str) -> Non
             with_what = dice.choice((b"", dice.randbytes(length), content[at : at + 30] * 3))
             content[at : at + length] = with_what
         for each in found(tmp_path / name, bytes(content)):
-            assert each.reading is not None or each.unusable.isprintable()
-            assert all(map(is_sound, each.reading.reports if each.reading else ()))
+            assert each.reports or each.unusable.isprintable()
+            assert all(map(is_sound, each.reports))
 
 
 @given(st.binary(max_size=400))

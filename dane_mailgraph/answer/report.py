@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, FAMILIES, WHOLE, Category, untold
+from ..categories import CATEGORIES, FAMILIES, REACH, WHOLE, Category, untold
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
-from ..store import RRD, Ledger, Row, State, WarningCount, together
-from ..times import edges, format_duration, format_time, local
+from ..store import RRD, Ledger, Row, State, WarningCount, sessions_by_policy, together
+from ..times import DAY, edges, format_duration, format_time, local
 from .tables import Format, columns, csv_text
 
 
@@ -31,6 +31,13 @@ class Report(NamedTuple):
     """None is unknown."""
     omitted: dict[str, int]
     """Name of each omission -> lines, by the hours that the range touches."""
+    reach: dict[Category, int | None]
+    """Sessions that others report, of whole days of UTC; None is unknown."""
+
+    @property
+    def counts(self) -> dict[Category, int | None]:
+        """All counts."""
+        return self.totals | self.reach
 
 
 def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
@@ -43,7 +50,9 @@ def totals(rrd: RRD, ledger: Ledger, since: int, until: int) -> Report:
     if until <= since:
         raise UsageError("the range is empty: --until must be later than --since.")
     archive = rrd.covering(since)
-    return _totals(rrd, ledger, since - since % archive, until + -until % archive, archive)
+    since, until = since - since % archive, until + -until % archive
+    found = _totals(rrd, ledger, since, until, archive)
+    return _with_reach(found, ledger, since - since % DAY, until + -until % DAY)
 
 
 def totals_by(
@@ -51,7 +60,8 @@ def totals_by(
 ) -> list[Report]:
     """Return the totals of each hour, day, week or month of [since, until), in `zone`.
 
-    They never overlap: their edges are rounded down to rows of the finest archive that covers each.
+    They never overlap: their edges are rounded down to rows of the finest archive that covers each,
+    and for what others report to whole days of UTC, which have the dates of the local ones.
     Raises StoreError and UsageError as `totals` does.
     """
     if until <= since:
@@ -65,7 +75,9 @@ def totals_by(
         archive = rrd.covering(start)
         rounded = end - end % archive
         if rounded > start:
-            reports.append(_totals(rrd, ledger, start, rounded, archive))
+            found = _totals(rrd, ledger, start, rounded, archive)
+            days = _utc_day(start, zone), _utc_day(rounded, zone)
+            reports.append(_with_reach(found, ledger, *days))
             start = rounded
     if rrd.last != last:  # a writer was at work in between
         return totals_by(rrd, ledger, since, until, period, zone)
@@ -96,7 +108,19 @@ def _totals(rrd: RRD, ledger: Ledger, since: int, until: int, archive: int) -> R
         *(since, until, archive, last, whole.observed),
         counts | dict.fromkeys(untold(ledger.hours(since, until), counts)),
         _omitted(ledger, state, since, until),
+        dict.fromkeys(REACH),
     )
+
+
+def _with_reach(report: Report, ledger: Ledger, since: int, until: int) -> Report:
+    """Add what others report of the days that begin in [since, until)."""
+    return report._replace(reach=sessions_by_policy(ledger, since, until))
+
+
+def _utc_day(at: int, zone: tzinfo | None) -> int:
+    """Return when the day begins in UTC that has the local date of an epoch second."""
+    day = local(at, zone)
+    return int(datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp())
 
 
 def _omitted(ledger: Ledger, state: State, since: int, until: int) -> dict[str, int]:
@@ -124,6 +148,9 @@ def _open(ledger: Ledger, state: State, start: int, until: int, step: int) -> Ro
 
 # ---- writing --------------------------------------------------------------------------------
 
+_FAMILIES = FAMILIES | {"reach": REACH}
+_WHOLE = WHOLE | {"reach": REACH}
+
 
 def format_report(report: Report, form: Format, zone: tzinfo | None, remarks: list[str]) -> str:
     """Write a report as text, JSON or CSV; the text has times of this zone, and ends in remarks."""
@@ -141,7 +168,7 @@ def format_rows(reports: Sequence[Report], form: Format, zone: tzinfo | None, pe
 
 def _as_table(reports: Sequence[Report], zone: tzinfo | None, period: str) -> str:
     """Write a row a period, without the columns in which nothing was counted."""
-    rows = [row for row in CATEGORIES if any(each.totals[row] for each in reports)]
+    rows = [row for row in (*CATEGORIES, *REACH) if any(each.counts[row] for each in reports)]
     families = [
         "" if n and rows[n - 1].family == row.family else row.family.replace("_", " ")
         for n, row in enumerate(rows)
@@ -150,7 +177,7 @@ def _as_table(reports: Sequence[Report], zone: tzinfo | None, period: str) -> st
     cells = [
         [
             local(each.since, zone).strftime(written),
-            *("unknown" if (n := each.totals[row]) is None else f"{n:,}" for row in rows),
+            *("unknown" if (n := each.counts[row]) is None else f"{n:,}" for row in rows),
         ]
         for each in reports
     ]
@@ -161,15 +188,15 @@ def _as_table(reports: Sequence[Report], zone: tzinfo | None, period: str) -> st
 
 def _plain(report: Report) -> dict[str, object]:
     by_family = {
-        family: {row.name: report.totals[row] for row in rows} for family, rows in FAMILIES.items()
+        family: {row.name: report.counts[row] for row in rows} for family, rows in _FAMILIES.items()
     }
     about = report._asdict()
-    del about["totals"], about["omitted"]
+    del about["totals"], about["reach"], about["omitted"]
     return about | by_family | {"omitted": report.omitted}
 
 
 def _rows(report: Report) -> Iterator[tuple[str, str, int | None]]:
-    for row, count in report.totals.items():
+    for row, count in report.counts.items():
         yield row.family, row.name, count
     for name, lines in report.omitted.items():
         yield "omitted", name, lines
@@ -190,13 +217,13 @@ def _as_csv(reports: Iterable[Report]) -> str:
 def _as_text(report: Report, zone: tzinfo | None, remarks: list[str]) -> str:
     since, until = (_format_time(at, zone) for at in (report.since, report.until))
     lines = [f"TLS of Postfix, {since} to {until}", ""]
-    for family, rows in FAMILIES.items():
-        whole = sum(report.totals[row] or 0 for row in WHOLE[family])
+    for family, rows in _FAMILIES.items():
+        whole = sum(report.counts[row] or 0 for row in _WHOLE[family])
         lines.append(family.replace("_", " "))
         for row in rows:
-            count = report.totals[row]
+            count = report.counts[row]
             number = "unknown" if count is None else f"{count:,}"
-            has_share = count is not None and whole and row in WHOLE[family]
+            has_share = count is not None and whole and row in _WHOLE[family]
             share = f"{100 * (count or 0) / whole:6.1f} %" if has_share else ""
             lines.append(f"  {row.label:<14}{number:>12}  {share}".rstrip())
         lines.append("")

@@ -25,11 +25,18 @@ from ..answer import (
 )
 from ..config import Config
 from ..counting import Import, Pace, Result, Rules, collect, remarks
-from ..errors import BusyError, ConfigError, MailgraphError, StoreError, reason
+from ..errors import (
+    BusyError,
+    ConfigError,
+    MailgraphError,
+    NothingCountedError,
+    StoreError,
+    reason,
+)
 from ..language import ENGLISH, Language
 from ..log import FollowedFile, Source, forms
 from ..privileges import act_as_caller, act_as_owner_of
-from ..store import RRD, Ledger, Store, load_told, replace, save_told, unused
+from ..store import RRD, Ledger, Store, copy_reports, load_told, replace, save_told, unused
 from .terminal import progress, tell
 
 
@@ -56,10 +63,7 @@ def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]
             os.makedirs(state_dir, mode=0o750, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
-        raise StoreError(
-            f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that "
-            "counts."
-        ) from error
+        raise _not_writable(state_dir, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,10 +79,40 @@ def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]
         os.close(descriptor)
 
 
-def open_ledger(settings: Config) -> Ledger:
-    """Open the ledger to read it; raises StoreError where nothing has been counted yet."""
+def _not_writable(state_dir: str, error: OSError) -> StoreError:
+    return StoreError(
+        f"{state_dir} cannot be written: {reason(error)}; make it a folder of the user that counts."
+    )
+
+
+def open_ledger(settings: Config, *, with_counts: bool = True) -> Ledger:
+    """Open the ledger to read it; raises StoreError.
+
+    Without `with_counts` a ledger will do that holds only what others report; else that, too, is a
+    NothingCountedError.
+    """
     act_as_owner_of(settings.state_dir)
-    return Ledger(_ledger(settings), writable=False)
+    ledger = Ledger(_ledger(settings), writable=False)
+    if with_counts:
+        try:
+            ledger.require_counts()
+        except BaseException:
+            ledger.close()
+            raise
+    return ledger
+
+
+def open_ledger_to_add(settings: Config) -> Ledger:
+    """Open the ledger to write what does not wait for the counter; raises StoreError, BusyError.
+
+    It is made where there is none. Only the tables that no counter writes may be changed.
+    """
+    act_as_owner_of(settings.state_dir)
+    try:
+        os.makedirs(settings.state_dir, mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(settings.state_dir, error) from error
+    return Ledger(_ledger(settings), writable=True)
 
 
 def open_rrd(settings: Config, ledger: Ledger) -> RRD:
@@ -100,7 +134,7 @@ def judging(
             yield ledger, judge(settings, ledger, now, only)
             return
     except StoreError as error:
-        if not os.access(_ledger(settings), os.R_OK):
+        if isinstance(error, NothingCountedError) or not os.access(_ledger(settings), os.R_OK):
             raise
         damaged = Condition("store", "", Level.CRITICAL, now, str(error), "")
     yield None, Judgement((damaged,))
@@ -380,8 +414,9 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
         with ledger.transaction():
             ledger.save(ledger.state._replace(rebuilt=True))
     if os.path.exists(path):
+        _keep_reports(settings, fresh)
         # Opening plays back the journal of a killed writer, which must not meet the new file.
-        with suppress(StoreError), open_ledger(settings):
+        with suppress(StoreError), open_ledger(settings, with_counts=False):
             pass
         aside = unused(path + ".aside")
         os.link(path, aside, follow_symlinks=False)
@@ -399,6 +434,17 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
         store.follow(ledger, int(time.time()), settings.grace)
         _publish_metrics(settings, ledger, int(time.time()))
     return result
+
+
+def _keep_reports(settings: Config, fresh: str) -> None:
+    """Copy what others report into the ledger that replaces this one: no log says it again."""
+    with (
+        suppress(StoreError),
+        open_ledger(settings, with_counts=False) as old,
+        Ledger(fresh, writable=True) as new,
+        new.transaction(),
+    ):
+        copy_reports(old, new)
 
 
 def _import_into(
@@ -440,7 +486,7 @@ def draw(settings: Config, now: int) -> str:
     )
     present = build.present_pictures(settings.output_dir)
     if os.path.exists(_ledger(settings)):
-        with open_ledger(settings) as ledger:
+        with open_ledger(settings, with_counts=False) as ledger:
             rrd = open_rrd(settings, ledger)
             if ledger.state.rrd_until is not None and rrd.last is None:
                 raise StoreError(

@@ -97,7 +97,7 @@ def report(settings: Config, options: argparse.Namespace) -> None:
 
     now, zone = int(time.time()), settings.time_zone
     since, until = _range(options, now, zone)
-    with app.open_ledger(settings) as ledger:
+    with app.open_ledger(settings, with_counts=False) as ledger:
         rrd = app.open_rrd(settings, ledger)
         if options.by != "total":
             rows = report.totals_by(rrd, ledger, since, until, options.by, zone)
@@ -162,6 +162,18 @@ def metrics(settings: Config, options: argparse.Namespace) -> None:
     """Print running totals and states in the Prometheus text format."""
     with app.open_ledger(settings) as ledger:
         print(app.metrics(settings, ledger, int(time.time())), end="")
+
+
+def tlsrpt(settings: Config, options: argparse.Namespace) -> int:
+    """Count TLS reports of others about us; what cannot be used is named, the others count."""
+    from . import reports
+
+    taking = reports.Taking(settings)
+    taking.take(options.files, int(time.time()))
+    for sentence in taking.unusable():
+        tell(sentence)
+    print(taking.in_words())
+    return taking.status
 
 
 def explain(settings: Config, options: argparse.Namespace) -> None:

@@ -215,6 +215,18 @@ VERBS: dict[str, Verb] = {
         ),
     ),
     "metrics": Verb("print counts and states in the Prometheus text format", commands.metrics),
+    "tlsrpt": Verb(
+        "count TLS reports of others about us (RFC 8460)",
+        commands.tlsrpt,
+        (
+            _option(
+                "files",
+                metavar="FILE",
+                nargs="+",
+                help="a report: JSON, .gz, a mail, an mbox, a Maildir, or - for standard input",
+            ),
+        ),
+    ),
     "explain": Verb(
         "read log lines and say of each what it counts as, or why it does not count",
         commands.explain,

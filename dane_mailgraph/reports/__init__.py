@@ -1,3 +1,6 @@
 """TLS reports of others about us (RFC 8460): what they say, as far as it can be believed."""
 
-__all__: list[str] = []
+from .files import read_files
+from .report import TlsReport
+
+__all__ = ["TlsReport", "read_files"]

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from ..errors import SourceError, reason
 from ..privileges import as_caller
 from .mail import MOST_MAIL_BYTES, begins_like_mail, domain_in_name, read_mail
-from .report import Origin, Reading, UnusableError, is_packed, read_report, unpacked
+from .report import Origin, Reading, TlsReport, UnusableError, is_packed, read_report, unpacked
 
 _BLOCK = 256 << 10
 """Bytes of an mbox that are read at once."""
@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
     where: str
     """The file, and the message of an mbox: `reports.mbox, message 3`."""
-    reading: Reading | None
+    reports: tuple[TlsReport, ...]
     unusable: str = ""
     """Why it cannot be used: a sentence without its subject."""
 
@@ -81,7 +81,7 @@ def _read_mail_of_maildir(path: str, now: int, host: str) -> Iterator[Found]:
     except FileNotFoundError:  # moved by a reader of mail, or deleted
         return
     except OSError as error:
-        yield Found(path, None, f"it cannot be read: {reason(error)}")
+        yield Found(path, (), f"it cannot be read: {reason(error)}")
         return
     with file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -96,7 +96,7 @@ def _read(file: BinaryIO, where: str, now: int, host: str) -> Iterator[Found]:
         return
     data = begin + file.read(MOST_MAIL_BYTES + 1 - len(begin))
     if len(data) > MOST_MAIL_BYTES:
-        yield Found(where, None, f"it has more than {MOST_MAIL_BYTES >> 20} MiB")
+        yield Found(where, (), f"it has more than {MOST_MAIL_BYTES >> 20} MiB")
         return
     try:
         if is_packed(data):
@@ -122,10 +122,10 @@ def _readings(data: bytes, where: str, now: int, host: str) -> list[Reading | Un
 def _found(where: str, readings: list[Reading | UnusableError]) -> Iterator[Found]:
     for reading in readings:
         if isinstance(reading, UnusableError):
-            yield Found(where, None, str(reading))
+            yield Found(where, (), str(reading))
         else:
-            yield Found(where, reading)
-            yield from (Found(where, None, why) for why in reading.unusable)
+            yield Found(where, reading.reports)
+            yield from (Found(where, (), why) for why in reading.unusable)
 
 
 # ---- mbox -----------------------------------------------------------------------------------

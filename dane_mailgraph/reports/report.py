@@ -24,7 +24,10 @@ _MOST_POLICIES = 1000
 _MOST_SESSIONS = 10**12
 
 _LONGEST = 253
-"""Characters of a name that are kept."""
+"""Characters of a domain (RFC 1035)."""
+
+_LONGEST_REPORTER = 64
+"""Characters of an organization that are kept."""
 
 _GZIP = b"\x1f\x8b"
 
@@ -236,7 +239,7 @@ def _text(value: object) -> str:
 
 def _shown(text: str) -> str:
     """Return a stranger's text in printable characters, and not more than are kept."""
-    return "".join(each if each.isprintable() else " " for each in text[:_LONGEST]).strip()
+    return "".join(each if each.isprintable() else " " for each in text[:_LONGEST_REPORTER]).strip()
 
 
 def _identity(*names: str) -> bytes:

@@ -2,6 +2,12 @@
 
 from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
 from .ledger import Gap, Ledger
+from .reach import (
+    COPY,
+    add_reports,
+    copy_reports,
+    sessions_by_policy,
+)
 from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
 from .series import SPANS, Row, Series, Span, together
@@ -11,6 +17,7 @@ from .told import Told, load_told, save_told
 from .totals import totals
 
 __all__ = [
+    "COPY",
     "KEPT",
     "MOST_AHEAD",
     "OTHER",
@@ -29,6 +36,8 @@ __all__ = [
     "Store",
     "Told",
     "WarningCount",
+    "add_reports",
+    "copy_reports",
     "described",
     "gathered",
     "load_ahead",
@@ -37,6 +46,7 @@ __all__ = [
     "replace",
     "save_ahead",
     "save_told",
+    "sessions_by_policy",
     "together",
     "totals",
     "unused",

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..categories import CATEGORIES, FIELD, Category
+from ..categories import CATEGORIES, FIELD, REACH, Category
 from ..counts import Interval
-from ..errors import BusyError, ConfigError, StoreError, reason
+from ..errors import BusyError, ConfigError, NothingCountedError, StoreError, reason
 from ..files import refuse_link
 from ..omissions import NOTHING_OMITTED
 from ..times import HOUR
@@ -52,6 +52,15 @@ _TABLES = {
     "last INTEGER NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, held INTEGER NOT NULL, "
     "missed INTEGER NOT NULL, told_at INTEGER, told_level INTEGER NOT NULL, over_at INTEGER, "
     "PRIMARY KEY (name, subject)) WITHOUT ROWID",
+    "reports": "(identity BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID",
+    "reach": "(day INTEGER NOT NULL, reporter TEXT NOT NULL, signer TEXT NOT NULL, "
+    "reports INTEGER NOT NULL, "
+    + "".join(f"{each.data_source} INTEGER NOT NULL, " for each in REACH)
+    + "PRIMARY KEY (day, reporter, signer)) WITHOUT ROWID",
+    "reach_failures": "(day INTEGER NOT NULL, reporter TEXT NOT NULL, signer TEXT NOT NULL, "
+    "result TEXT NOT NULL, mx TEXT NOT NULL, sessions INTEGER NOT NULL, "
+    "PRIMARY KEY (day, reporter, signer, result, mx)) WITHOUT ROWID",
+    "reach_pruned": "(before INTEGER NOT NULL)",
     "ahead": "(read_at INTEGER NOT NULL, at INTEGER NOT NULL, host TEXT NOT NULL, "
     "line TEXT NOT NULL, keys TEXT NOT NULL, times INTEGER NOT NULL, relay TEXT NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, warning TEXT NOT NULL)",
@@ -129,21 +138,26 @@ class Ledger:
             name
             for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
-        missing = [
+        if tables.issuperset(_TABLES) and not self._missing():
+            return
+        with self.transaction():
+            for name, columns in _TABLES.items():
+                self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
+            # Another writer of a new ledger may have made them meanwhile.
+            for table, column in self._missing():
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {_MISSING[table]}")
+            if empty:
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _missing(self) -> list[tuple[str, str]]:
+        """Return table and column of each that is missing."""
+        return [
             (table, column)
-            for table in _MISSING
+            for table, kept in ((table, self._columns(table)) for table in _MISSING)
             for column in _COLUMNS
-            if column not in self._columns(table)
+            if column not in kept
         ]
-        if missing or not tables.issuperset(_TABLES):
-            with self.transaction():
-                for name, columns in _TABLES.items():
-                    self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
-                for table, column in missing:
-                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {_MISSING[table]}")
-                if empty:
-                    self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
-                    self._db.execute(f"PRAGMA user_version = {SCHEMA}")
 
     def _columns(self, table: str) -> set[str]:
         return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
@@ -152,6 +166,11 @@ class Ledger:
     def in_place(self) -> bool:
         """Whether the open file still has its name; if not, what is written is lost."""
         return _identity(self.path) == self._identity
+
+    def require_counts(self) -> None:
+        """Raise NothingCountedError where no log has been read yet, but other things are kept."""
+        if not self.state.log_was_read:
+            raise _nothing_yet(self.path, "holds no counts")
 
     def agree(self, step: int) -> None:
         """Remember the length of the intervals; raises ConfigError where it was another."""
@@ -182,6 +201,10 @@ class Ledger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._db.close()
 
     @contextmanager
@@ -369,7 +392,7 @@ class Ledger:
 
     # ---- other tables ----
 
-    def read(self, query: str, *parameters: int | str) -> list[Any]:
+    def read(self, query: str, *parameters: int | str | bytes) -> list[Any]:
         """Return the rows of a query about one of the tables without methods of its own."""
         with _translated(self.path):
             return self._db.execute(query, parameters).fetchall()
@@ -484,9 +507,9 @@ def _must_be_no_link(path: str) -> None:
         ) from error
 
 
-def _nothing_yet(path: str) -> StoreError:
-    return StoreError(
-        f"{path} is not there: nothing has been counted yet; "
+def _nothing_yet(path: str, why: str = "is not there") -> NothingCountedError:
+    return NothingCountedError(
+        f"{path} {why}: nothing has been counted yet; "
         "run `dane-mailgraph collect` or `import` first."
     )
 

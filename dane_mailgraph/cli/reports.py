@@ -1,0 +1,91 @@
+"""TLS reports of others: read as the caller, written as the owner of the store."""
+
+from __future__ import annotations
+
+from ..config import Config
+from ..errors import ReportError, SourceError
+from ..reports import TlsReport, read_files
+from ..store import COPY, add_reports
+from . import app
+
+_MOST_NAMED = 20
+"""Sentences about what cannot be used; of the others the number."""
+
+_AT_ONCE = 1000
+"""Reports that are written in one transaction."""
+
+
+class Taking:
+    """What becomes of the reports in some files."""
+
+    def __init__(self, settings: Config) -> None:
+        self._settings = settings
+        self._waiting: list[tuple[str, TlsReport]] = []
+        self._named: list[str] = []
+        self._unusable = self._copies = self._reports = 0
+        self._reporters = set[str]()
+        self._sessions = [0, 0, 0, 0]
+        self.status = 0
+        """Exit status: 65 where something cannot be used, 66 where a file cannot be read."""
+
+    def take(self, paths: list[str], now: int) -> None:
+        """Count what files hold; raises StoreError, BusyError."""
+        host = self._settings.host or app.hostname()
+        for path in paths:
+            try:
+                for found in read_files(path, now, host):
+                    if found.unusable:
+                        self._refuse(f"{found.where} cannot be used: {found.unusable}.")
+                    self._waiting += [(found.where, each) for each in found.reports]
+                    if len(self._waiting) >= _AT_ONCE:
+                        self._write()
+            except SourceError as error:
+                self._refuse(str(error), SourceError.status)
+        if self._waiting:
+            self._write()
+
+    def _refuse(self, sentence: str, status: int = ReportError.status) -> None:
+        self._unusable += 1
+        if len(self._named) < _MOST_NAMED:
+            self._named.append(sentence)
+        self.status = max(self.status, status)
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        reports = [report for _, report in waiting]
+        while True:
+            with app.open_ledger_to_add(self._settings) as ledger:
+                refusals = add_reports(ledger, reports)
+                # Where it was rebuilt meanwhile, they may have come too late for the new one.
+                if ledger.in_place:
+                    break
+        for (where, report), refusal in zip(waiting, refusals, strict=True):
+            if refusal == COPY:
+                self._copies += 1
+            elif refusal:
+                self._refuse(f"{where} cannot be used: {refusal}.")
+            else:
+                self._reports += 1
+                self._reporters.add(report.reporter)
+                counts = report.dane, report.mta_sts, report.no_policy, report.failed
+                self._sessions = [a + b for a, b in zip(self._sessions, counts, strict=True)]
+
+    def unusable(self) -> list[str]:
+        """Return a sentence about each that cannot be used, or how many more there are."""
+        more = self._unusable - len(self._named)
+        return self._named + ([f"{more:,} more cannot be used."] if more else [])
+
+    def in_words(self) -> str:
+        """Return what was counted as a sentence without its point."""
+        dane, mta_sts, no_policy, failed = (f"{count:,}" for count in self._sessions)
+        counted = f"counted {_many(self._reports, 'report')}"
+        if self._reports:
+            counted += (
+                f" of {_many(len(self._reporters), 'organization')}: {dane} sessions by DANE, "
+                f"{mta_sts} by MTA-STS, {no_policy} without a policy, {failed} failed"
+            )
+        return counted + (f"; {self._copies:,} counted before" if self._copies else "")
+
+
+def _many(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
