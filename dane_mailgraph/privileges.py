@@ -66,6 +66,16 @@ def act_as_caller() -> None:
 
 
 @contextmanager
+def acting_as_owner_of(folder: str) -> Iterator[None]:
+    """Act as the owner inside, and as the caller again behind it; raises StoreError."""
+    act_as_owner_of(folder)
+    try:
+        yield
+    finally:
+        act_as_caller()
+
+
+@contextmanager
 def as_caller() -> Iterator[None]:
     """Open a log as the user who called the program; root may open what the owner may not."""
     acting = os.geteuid()

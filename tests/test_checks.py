@@ -20,6 +20,7 @@ from dane_mailgraph.doctor.loggers import JOURNAL, End, Routes
 from dane_mailgraph.doctor.own_mx import Mx, Served
 from dane_mailgraph.doctor.own_state import Disk, OwnState
 from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service
+from dane_mailgraph.doctor.unit import Unit
 from dane_mailgraph.postfix_warnings import WARNINGS, PostfixWarning
 from dane_mailgraph.programs import Account
 
@@ -110,6 +111,9 @@ HEALTHY = Facts(
     same={LOG: True},
     account=Account("dane-mailgraph", 998, 998, (4, 998)),
     readable=True,
+    unit=Unit("active", "running", "success", True, ""),
+    locked=True,
+    unwritable=(),
     own=OwnState(
         "/var/lib/dane-mailgraph",
         "/var/cache/dane-mailgraph",
@@ -151,6 +155,11 @@ def without(setting: str) -> Facts:
 
 def end(**changed: Any) -> Facts:
     return HEALTHY._replace(end=HEALTHY.end._replace(**changed))
+
+
+def unit(**changed: Any) -> Facts:
+    assert HEALTHY.unit
+    return HEALTHY._replace(unit=HEALTHY.unit._replace(**changed))
 
 
 def kept(**changed: Any) -> Facts:
@@ -543,6 +552,44 @@ CASES = {
         "a logger says that it has dropped lines of Postfix's",
     ),
     # ---- what we keep ----
+    "a unit that failed": Case(
+        unit(active="failed", result="exit-code"),
+        "unit",
+        FAIL,
+        "it has failed (exit-code)",
+        "systemctl start dane-mailgraph.service",
+    ),
+    "a unit that starts again and again": Case(
+        unit(active="activating", sub="auto-restart", result="watchdog"),
+        "unit",
+        FAIL,
+        "it ends and is started again (watchdog)",
+        "journalctl",
+    ),
+    "a unit that is stopped": Case(
+        unit(active="inactive", sub="dead"),
+        "unit",
+        FAIL,
+        "it is not running",
+        "systemctl start dane-mailgraph.service",
+    ),
+    "a unit that is not used": Case(
+        unit(active="inactive", sub="dead", enabled=False), "unit", SKIP, "it is not used"
+    ),
+    "a unit that is active and counts nothing": Case(
+        unit(status="/var/lib/x cannot be written")._replace(locked=False),
+        "unit",
+        FAIL,
+        "it is active and does not hold /var/lib/dane-mailgraph",
+        "journalctl -u dane-mailgraph.service",
+    ),
+    "a store of root's": Case(
+        HEALTHY._replace(unwritable=("/var/lib/dane-mailgraph/ledger.sqlite",)),
+        "writing",
+        FAIL,
+        "dane-mailgraph, the user that counts, may not write /var/lib/dane-mailgraph/ledger.sqlite",
+        "chown -R dane-mailgraph: /var/lib/dane-mailgraph",
+    ),
     "no ledger": Case(
         kept(
             ledger_trouble="/var/lib/dane-mailgraph/ledger.sqlite is not there: nothing has been "

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torture
 from host import TEXT, line, rfc3339
 from torture import ended, fork
 
+from dane_mailgraph.cli import command_line
+from dane_mailgraph.cli.app import lock
 from dane_mailgraph.cli.demo import prepare
+from dane_mailgraph.config import load
+from dane_mailgraph.doctor import own_state, unit
 from dane_mailgraph.errors import StoreError
+from dane_mailgraph.programs import Account
 from dane_mailgraph.site.build import present_pictures, publish
+from dane_mailgraph.store import Ledger
 
 NOBODY = 65534
 
@@ -142,6 +150,90 @@ def test_no_file_of_state_dir_is_opened_through_a_symbolic_link(
         ended(fork([*verb, *options(tmp_path)], said, now=now))
         assert "Traceback" not in said.read_text()
         assert everything_below(victim) == before, verb
+
+
+def test_the_doctor_looks_as_the_owner_and_says_what_that_user_may_not_write(
+    folder: Path,
+) -> None:
+    state, log = folder / "state", folder / "mail.log"
+    nobody = Account("nobody", NOBODY, NOBODY, (NOBODY,))
+    with torture.small_archives():
+        collect_for(NOBODY, folder)
+        assert unit.unwritable(str(state), nobody) == ()
+        (state / "ledger.sqlite").chmod(0o600)
+        if "may not read" in own_state.look(str(log), str(state), "x", 60).ledger_trouble:
+            pytest.skip("this Python is in a folder of root's, and that is said")
+        assert own_state.look(str(log), str(state), str(folder), 60).ledger_trouble == ""
+        assert os.geteuid() == 0, "it is the caller again"
+
+        os.chown(state / "ledger.sqlite", 0, 0)
+        assert own_state.look(str(log), str(state), "x", 60).ledger_trouble
+        assert unit.unwritable(str(state), nobody) == (str(state / "ledger.sqlite"),)
+
+
+def test_whether_the_store_is_held_is_seen_without_holding_it(folder: Path) -> None:
+    assert unit.is_locked(str(folder / "state")) is None
+    settings = load(os.devnull, {}, {"state_dir": str(folder / "www")})
+    os.chown(folder / "www", 0, 0)
+    with lock(settings):
+        assert unit.is_locked(str(folder / "www")) is True
+    assert unit.is_locked(str(folder / "www")) is False
+
+
+@pytest.mark.parametrize("what", ["state", "ledger", "log"])
+def test_run_goes_on_by_itself_when_a_permission_is_mended(what: str, folder: Path) -> None:
+    state, log, said = folder / "state", folder / "mail.log", folder / "said"
+    log.write_text(line(rfc3339(int(time.time()) - 200), TEXT))
+    log.chmod(0o644)
+    said.touch()
+    ledger, clock = state / "ledger.sqlite", time.time
+    with torture.small_archives():
+        collect_for(NOBODY, folder)
+        with log.open("a") as file:
+            file.write(line(rfc3339(int(time.time())), TEXT) * 3)
+        path = {"state": state, "ledger": ledger, "log": log}[what]
+        owner, mode = path.stat().st_uid, path.stat().st_mode
+        os.chown(path, 0, 0)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+        def become_nobody() -> None:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            time.time = clock
+
+        process = fork(["run", *options(folder)], said, now=0, before=become_nobody)
+        try:
+            until(lambda: bool(said.read_text()))
+            os.chown(path, owner, owner)
+            path.chmod(mode)
+            until(lambda: counted(ledger) == 4)
+            until(lambda: "All is well again" in said.read_text())
+        finally:
+            os.kill(process, signal.SIGTERM)
+            assert ended(process) == 0
+    assert said.read_text().count("\n") == 2, said.read_text()
+
+
+def collect_for(user: int, folder: Path) -> None:
+    """Count in this process, which loads what later processes need, and give it to a user."""
+    state = folder / "state"
+    os.chown(state, 0, 0)
+    assert command_line.main(["collect", *options(folder)]) == 0
+    for each in (state, *state.rglob("*")):
+        os.chown(each, user, user)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+
+
+def counted(ledger: Path) -> int:
+    with Ledger(str(ledger), writable=False) as opened:
+        return sum(each[0] or 0 for _, each in opened.intervals(0, 1 << 40))
 
 
 @pytest.mark.disk

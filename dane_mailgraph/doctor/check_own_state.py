@@ -10,6 +10,7 @@ from .facts import Facts
 from .findings import FAIL, OK, SKIP, WARN, Finding, Row, always, first
 from .loggers import JOURNAL, UNIT
 from .own_state import Disk
+from .unit import Unit
 
 _COUNTED_WITHIN = 15 * MINUTE
 """Seconds: `run` writes each minute, a lazy cron every five."""
@@ -47,6 +48,79 @@ def _trouble(check: str, facts: Facts, sentence: str, about: str, remedy: str) -
     denied = "ermission denied" in sentence or "unable to open" in sentence
     rows = _TROUBLE if denied else _TROUBLE[1:]
     return first(check, about, rows, facts, thing=thing, remedy=remedy or step)
+
+
+# ---- the unit -------------------------------------------------------------------------------
+
+_NOT_COUNTED = "Nothing is counted; what is missed is counted later, unless rotation removes it."
+
+_UNIT_ROWS: tuple[Row[Unit], ...] = (
+    Row(
+        lambda it: it.active == "failed",
+        FAIL,
+        "it has failed ({it.result})",
+        _NOT_COUNTED,
+        f"journalctl -u {UNIT} -n 20; systemctl reset-failed {UNIT}; systemctl start {UNIT}",
+    ),
+    Row(
+        lambda it: it.sub == "auto-restart",
+        FAIL,
+        "it ends and is started again ({it.result})",
+        _NOT_COUNTED,
+        f"journalctl -u {UNIT} -n 20",
+    ),
+    Row(
+        lambda it: it.active == "inactive" and it.enabled,
+        FAIL,
+        "it is not running",
+        _NOT_COUNTED,
+        f"systemctl start {UNIT}",
+    ),
+    Row(lambda it: it.active == "inactive", SKIP, "it is not used"),
+)
+
+_AT_WORK: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.locked is False,
+        FAIL,
+        "it is active and does not hold {it.own.state_dir}",
+        "It counts nothing, or into another folder.{said}",
+        _STATUS_AND_LOG,
+    ),
+    Row(always, OK, "it is active"),
+)
+
+
+def unit(facts: Facts) -> Iterator[Finding]:
+    """Check that the unit is running and holds the store, where there is one."""
+    it = facts.unit
+    if it is None:
+        return
+    found = [row for row in _UNIT_ROWS if row.applies(it)]
+    if found:
+        yield first("unit", UNIT, found, it)
+    else:
+        said = f" It said: {it.status.rstrip('.')}." if it.status else ""
+        yield first("unit", UNIT, _AT_WORK, facts, said=said)
+
+
+_WRITING: tuple[Row[Facts], ...] = (
+    Row(
+        lambda it: it.unwritable,
+        FAIL,
+        "{it.account.name}, the user that counts, may not write {which}",
+        "The service is active, and counts nothing.",
+        "chown -R {it.account.name}: {it.own.state_dir}",
+    ),
+    Row(always, OK, "{it.account.name} can write all of it"),
+)
+
+
+def writing(facts: Facts) -> Iterator[Finding]:
+    """Check that the user that counts can write the store."""
+    if facts.account and facts.unwritable is not None:
+        which = ", ".join(facts.unwritable[:3]) + (", ..." if len(facts.unwritable) > 3 else "")
+        yield first("writing", facts.own.state_dir, _WRITING, facts, which=which)
 
 
 # ---- the ledger -----------------------------------------------------------------------------

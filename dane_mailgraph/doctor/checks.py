@@ -24,6 +24,8 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_log.zone,
     check_log.connections,
     check_log.complaints,
+    check_own_state.unit,
+    check_own_state.writing,
     check_own_state.ledger,
     check_own_state.bookmark,
     check_own_state.rrd,

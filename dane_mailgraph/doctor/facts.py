@@ -10,11 +10,12 @@ from typing import NamedTuple
 from ..config import Config
 from ..dane import Answer, Resolv, Target, resolver
 from ..programs import Account, ask
-from . import loggers, own_mx, own_state, postconf
+from . import loggers, own_mx, own_state, postconf, unit
 from .loggers import JOURNAL, End, Routes
 from .own_mx import Mx
 from .own_state import OwnState
 from .postconf import Instance
+from .unit import Unit
 
 
 class Facts(NamedTuple):
@@ -41,6 +42,12 @@ class Facts(NamedTuple):
     """The user that counts."""
     readable: bool | None
     """Whether that user can read the log; None where only root can find out."""
+    unit: Unit | None
+    """None where systemd has no unit of ours."""
+    locked: bool | None
+    """Whether a process counts into the store now; None where it cannot be seen."""
+    unwritable: Sequence[str] | None
+    """What of the store the user that counts may not write; None where only root can find out."""
     own: OwnState
     time_zone: str
     """The setting, empty for the system's zone."""
@@ -121,6 +128,9 @@ def gather(
         readable=loggers.readable(settings.log, account)
         if account and settings.log != JOURNAL
         else None,
+        unit=unit.look(),
+        locked=unit.is_locked(settings.state_dir),
+        unwritable=unit.unwritable(settings.state_dir, account),
         own=own_state.look(settings.log, settings.state_dir, settings.output_dir, settings.step),
         time_zone=settings.texts["time_zone"],
         synchronized=_synchronized(),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..errors import MailgraphError
 from ..log import FollowedFile, bookmark
+from ..privileges import acting_as_owner_of
 from ..store import RRD, Ledger, Store
 from ..times import DAY
 
@@ -70,6 +71,15 @@ def look(log: str, state_dir: str, output_dir: str, step: int) -> OwnState:
     found = found._replace(
         disks=tuple(disk for disk in map(_disk, dict.fromkeys((state_dir, output_dir))) if disk)
     )
+    try:
+        with acting_as_owner_of(state_dir):
+            return _store(found, log, step)
+    except MailgraphError as error:
+        return found._replace(ledger_trouble=str(error))
+
+
+def _store(found: OwnState, log: str, step: int) -> OwnState:
+    state_dir = found.state_dir
     rrd = Store(state_dir, step).rrd
     try:
         found = found._replace(last=rrd.last)
