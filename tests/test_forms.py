@@ -15,6 +15,7 @@ from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.forms import in_usual_form, usual
 from dane_mailgraph.peers import Relays
+from dane_mailgraph.postfix import explain
 from dane_mailgraph.postfix.tally import Tally
 
 EVER = 1 << 40
@@ -149,3 +150,148 @@ def test_dane_is_unknown_where_no_delivery_says_its_level(
     found = totals(host.store.rrd, host.ledger, START, START + 120).totals
     keys = ("deliveries.dane", "deliveries.half_dane")
     assert tuple(found[BY_KEY[key]] for key in keys) == (dane, half_dane)
+
+
+# ---- lines that others end, cut or fold -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", [TLS, SENT.format(tls="").encode()], ids=["a handshake", "a recipient"]
+)
+def test_a_tag_cut_to_the_package_s_name_is_nameless_amid_usual_lines(text: bytes) -> None:
+    cut = b"Nov 24 00:06:58 mx1 postfix[101]: " + text
+    other = b"Nov 24 00:06:58 mx1 postfix[101]: 4F1E2D3C4B5A: removed"
+
+    assert counted(cut) == (Counter(), Counter(nameless=1))
+    assert counted(other) == (Counter(), Counter())
+
+
+@pytest.mark.parametrize(
+    "tag, omission", [("postfix[101]:", "nameless"), ("smtp [101]:", "not_understood")]
+)
+def test_a_line_alone_in_its_interval_whose_tag_is_cut_makes_it_unknown(
+    tag: str, omission: str, tmp_path: Path
+) -> None:
+    host = Host(tmp_path)
+    host.write(host.line(host.now).replace("postfix/smtp[4711]:", tag))
+    host.now += 60
+    host.write(host.line(host.now))
+    host.now += 120
+    host.collect()
+
+    assert list(host.rows()) == [(START, None), (START + 60, 1)]
+    assert host.ledger.omitted()[omission] == 1
+
+
+REPEATED = b"Nov 24 00:07:10 mx1 last message repeated 3 times"
+
+
+@pytest.mark.parametrize("repeat", [REPEATED, REPEATED.replace(b"mx1 ", b"mx1 --- ") + b" ---"])
+def test_a_repeat_without_a_name_counts_as_the_line_before_it(repeat: bytes) -> None:
+    counts, omitted = counted(USUAL.replace(b"Trusted", b"Verified"), repeat)
+
+    assert (counts["connections.verified"], counts["connections.trusted"]) == (4, 0)
+    assert not omitted
+    assert counted(repeat) == (
+        Counter({"connections.trusted": 3, "protocols.tlsv1_3": 3, "key_exchange.unknown": 3}),
+        Counter(),
+    )
+
+
+def test_a_repeat_is_explained_as_what_it_repeats() -> None:
+    lines = [REPEATED, USUAL, REPEATED, REPEATED]
+    said = list(explain(lines, Clock(timezone.utc, LATEST), Relays(IGNORED)))
+
+    assert [bool(each.counts) for each in said] == [False, True, True, True]
+    assert said[0].kind == "not_understood"
+    assert "counted 3 times" in said[2].note
+
+
+@pytest.mark.parametrize(
+    "before, omitted",
+    [
+        (b"Nov 24 00:06:58 mx1 sshd[7]: Invalid user x", 0),
+        (b"Nov 24 00:06:58 mx1 kernel: x", 0),
+        (b"Nov 24 00:06:58 mx2 postfix/smtp[102]: " + TLS, 1),
+    ],
+)
+def test_a_repeat_of_another_program_counts_nowhere_and_one_of_another_host_is_told(
+    before: bytes, omitted: int
+) -> None:
+    counts, omissions = counted(before, REPEATED)
+
+    assert counts["connections.trusted"] == omitted
+    assert omissions == +Counter(not_understood=omitted)
+
+
+def tallied(*blocks: bytes) -> tuple[int, Counter[str]]:
+    """The Trusted connections in blocks of one log, and the omissions."""
+    tally, clock = Tally(60, Relays(IGNORED), EVER), Clock(timezone.utc, LATEST)
+    for block in blocks:
+        tally.add_block(bytearray(block), len(block), clock)
+    tally.end_log(clock)
+    place = CATEGORIES.index(BY_KEY["connections.trusted"])
+    return sum(each.counts[place] or 0 for each in tally.intervals()), +tally.omitted
+
+
+def test_a_repeat_at_the_beginning_of_a_block_is_of_the_end_of_the_one_before() -> None:
+    assert tallied(USUAL + b"\n", REPEATED + b"\n" + REPEATED + b"\n") == (7, Counter())
+    assert tallied(REPEATED + b"\n") == (0, Counter(not_understood=1))
+
+
+STAMP = "2026-11-24T00:06:58.123456789Z"
+POD, DOCKER = "{stamp} stdout {end} {text}\n", '{{"log": "{text}{end}", "time": "{stamp}"}}\n'
+
+
+@pytest.mark.parametrize(
+    "form, part, last", [(POD, "P", "F"), (DOCKER, "", "\\n")], ids=["pod", "Docker"]
+)
+@pytest.mark.parametrize("cut", [1, 20, 60, 130])
+@pytest.mark.parametrize("text", [USUAL.decode(), "postfix/smtp[102]: " + TLS.decode()])
+def test_a_line_that_a_container_s_runtime_has_cut_is_one_line(
+    form: str, part: str, last: str, cut: int, text: str
+) -> None:
+    entries = [
+        form.format(stamp=STAMP, end=end, text=each).encode()
+        for each, end in ((text[:cut], part), (text[cut:], last), (text, last))
+    ]
+
+    assert tallied(b"".join(entries)) == (2, Counter())
+    assert tallied(*entries) == (2, Counter())
+
+
+def test_a_container_that_was_killed_in_a_line_leaves_what_it_had_written() -> None:
+    whole = DOCKER.format(stamp=STAMP, end="", text=USUAL.decode()).encode()
+
+    assert tallied(whole) == (1, Counter())
+    assert tallied(whole, whole) == (2, Counter())
+
+
+def exported(fields: dict[str, bytes]) -> bytes:
+    """An entry as `journalctl -o export` prints it."""
+    return b"".join(
+        name.encode() + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
+        if b"\n" in value or not value.isascii()
+        else name.encode() + b"=" + value + b"\n"
+        for name, value in {"__CURSOR": b"s=1;i=2", **fields}.items()
+    ) + (b"\n")
+
+
+def test_an_export_of_the_journal_is_read(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    entry = {
+        "__REALTIME_TIMESTAMP": str(START * 10**6 + 5).encode(),
+        "_HOSTNAME": b"mx1",
+        "SYSLOG_IDENTIFIER": b"postfix/smtp",
+        "_PID": b"102",
+    }
+    log = tmp_path / "journal.export"
+    log.write_bytes(
+        exported({**entry, "MESSAGE": TLS})
+        + exported({**entry, "MESSAGE": b"x\ny" * 100_000, "_UID": b"0" * 300_000})
+        + exported({"MESSAGE": TLS})
+        + exported({**entry, "MESSAGE": TLS + b" \xff\n", "_COMM": b"a\nb"})
+    )
+
+    step = host.take(log)
+    assert (step.counted, dict(+Counter(step.omitted))) == (2, {})

@@ -133,6 +133,7 @@ class CountingRun:
             if self._tally.should_flush:
                 self._flush()
             yield block, end, blocks.consumed - end
+        self._tally.end_log(clock)
         self._flush()
         self._keep_ahead()
         self._omitted["unreadable"] += blocks.long_lines + blocks.zeros

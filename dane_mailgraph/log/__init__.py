@@ -5,6 +5,7 @@ from .clock import Clock
 from .files import LogFile, open_log
 from .follow import FollowedFile
 from .journal import Journal
+from .parts import Parts
 from .position import Bookmark, Position, bookmark, holds, is_at
 from .source import Look, Piece, Source
 
@@ -17,6 +18,7 @@ __all__ = [
     "Journal",
     "LogFile",
     "Look",
+    "Parts",
     "Piece",
     "Position",
     "Source",
@@ -28,4 +30,5 @@ __all__ = [
     "is_at",
     "looks",
     "open_log",
+    "repeats",
 ]

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from ..errors import MissingError, SourceError, reason
 from ..privileges import as_caller
+from . import export
 from .inode import Inode
 from .prefixed import Prefixed, Readable
 
@@ -118,6 +119,9 @@ class LogFile:
             self.compressed = unpack is not None
             self._plain: Readable = unpack(cast(BinaryIO, packed)) if unpack else packed
             self.begin = _read(self._plain, HEAD, whole=self.is_regular)
+            if self.begin.startswith(export.BEGIN):
+                self._plain, self.compressed = export.Export(self.begin, self._plain), True
+                self.begin = _read(self._plain, HEAD, whole=self.is_regular)
             """Its first bytes, unpacked; of a pipe those that are there without waiting."""
         self._reader = Prefixed(self.begin, self._plain)
 

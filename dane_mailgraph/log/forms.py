@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import heads
+from .parts import Parts, of_docker
 
 _STAMP = rf"(?:{heads.TIME})(?:{heads.FRACTION})?(?:{heads.ZONE})?"
 
@@ -127,16 +128,13 @@ def _from_json(line: bytes) -> bytes:
         return line
     if not isinstance(entry, dict):
         return line
-    log, time, message = entry.get("log"), entry.get("time"), entry.get("MESSAGE")
-    if isinstance(log, str) and isinstance(time, str):
-        text = _one_line(log)
-        return text if _has_stamp(text) else _one_line(time) + b" " + text
-    if message is not None:
-        return _from_journal(entry, _one_line(message)) or line
-    return line
+    if "MESSAGE" in entry:
+        return from_journal(entry, _one_line(entry["MESSAGE"])) or line
+    part = of_docker(entry)
+    return part.line if part else line
 
 
-def _from_journal(entry: dict[str, Any], text: bytes) -> bytes:
+def from_journal(entry: dict[str, Any], text: bytes) -> bytes:
     """Return an entry of the journal as a line; nothing where it has no time."""
     if "CONTAINER_NAME" in entry and _has_stamp(text):
         return text
@@ -180,17 +178,18 @@ def begins_line(begin: bytes) -> bool:
 # ---- blocks ---------------------------------------------------------------------------------
 
 
-def in_usual_form(block: bytearray, end: int) -> tuple[bytearray, int]:
-    """Return a block whose lines are in the usual form, and its end.
+def in_usual_form(block: bytearray, end: int, parts: Parts | None = None) -> tuple[bytearray, int]:
+    """Return a block whose lines are in the usual form, and its end; `parts` holds cut lines.
 
     It is the same one where its first and its last line are. Odd lines amid usual ones are left:
     whoever looks for the lines of clients meets them.
     """
     last = block.rfind(b"\n", 0, end - 1) + 1
-    if _USUAL.match(block) and _USUAL.match(block, last):
+    parts = parts or Parts()
+    if not parts.waits and _USUAL.match(block) and _USUAL.match(block, last):
         return block, end
-    lines = bytes(block[:end]).split(b"\n")
-    changed = bytearray(b"\n".join(map(usual, lines)))
+    lines = parts.whole(bytes(block[:end]).removesuffix(b"\n").split(b"\n"))
+    changed = bytearray(b"".join(usual(line) + b"\n" for line in lines))
     return changed, len(changed)
 
 

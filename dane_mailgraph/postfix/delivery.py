@@ -124,6 +124,17 @@ _WAYS = CUT // len(">, relay=x, delay=1, status=x (")
 """A line of Postfix's cannot be read in more ways."""
 
 
+_TO_SERVER = re.compile(
+    rf"{_QUEUE_ID}: to=<.*>, relay=[^,\s]+\[[^\]\s]+\]:\d+, .*status="
+    r"(?:sent|deferred|bounced|SOFTBOUNCE) \(".encode()
+)
+
+
+def names_server(text: bytes) -> bool:
+    """Return whether a text is about a recipient at a server, as only SMTP clients write."""
+    return bool(_TO_SERVER.match(text))
+
+
 def queue_id(text: bytes) -> tuple[bytes, bool] | None:
     """Return the queue ID that a text begins with, and whether the text is about a recipient."""
     match = _BEGINNING.match(text)

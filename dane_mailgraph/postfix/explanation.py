@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
-from ..log import LONGEST, Clock, forms, heads
+from ..log import LONGEST, Clock, forms, heads, repeats
 from ..peers import Relays
 from .classify import Classifier
 from .interruptions import interrupt, interruptions
@@ -61,7 +61,7 @@ def explain(
         (CLIENT, Classifier(ignored, sessions)),
         (SERVER, Reception(ignored_clients or ignored, sessions.servers)),
     )
-    fingers = _Fingers()
+    fingers, before = _Fingers(), b""
     for number, line in enumerate(lines, 1):
         if fingers.wrote(line):
             yield from fingers.explain(number, line)
@@ -71,7 +71,9 @@ def explain(
             note = "far too long to be a line of Postfix's, so it is passed over"
             yield Explained(number, None, None, (), note, "unreadable")
             continue
-        written, line = line, forms.usual(line)
+        named = repeats.named(*_whole(forms.usual(line)), before)
+        written, line = line, bytes(named.block)
+        before = before if named.repeats else line
         entry = heads.entry(line, clock)
         program = entry.program or None if entry else None
         if hosts and not hosts.wrote(line):
@@ -79,7 +81,9 @@ def explain(
             note = "written by a host that only_hosts does not name"
             yield Explained(number, at, program, (), note, OTHERS)
             continue
-        if entry is None or entry.at is None:
+        if named.unknown:
+            yield Explained(number, heads.stamp_of(line, clock), program, (), *_UNKNOWN_REPEAT)
+        elif entry is None or entry.at is None:
             yield Explained(number, None, program, (), *_why_no_entry(written, line, clock))
         elif latest_plausible is not None and entry.at > latest_plausible:
             note = "stamped in the future; look at the clock and at time_zone"
@@ -129,6 +133,10 @@ def _decoded(line: bytes) -> str:
     return line.rstrip(b"\r").decode("ascii", "backslashreplace")
 
 
+def _whole(line: bytes) -> tuple[bytearray, int]:
+    return bytearray(line), len(line)
+
+
 _Judges = tuple[tuple[Kind, Judge], ...]
 
 
@@ -174,6 +182,8 @@ def _why_no_entry(written: bytes, line: bytes, clock: Clock) -> tuple[str, str]:
         return _PUZZLING, "not_understood"
     return _why_unreadable(written), "unreadable"
 
+
+_UNKNOWN_REPEAT = "a repeat of a line that is not known: the one before it", "not_understood"
 
 _PUZZLING = (
     f"a line of Postfix's client or server by its words, but not by its head, which must be {HEAD}"

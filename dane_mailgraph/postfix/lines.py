@@ -145,10 +145,12 @@ class Lines:
         self._heads: Counter[_Head] = Counter()
         self._search: _Search | None = None
 
-    def lines(self, block: bytearray, end: int) -> Found:
-        """Return the lines of `block[:end]`, which is in the usual form but for a few."""
-        last = block.rfind(b"\n", 0, end - 1) + 1
-        whole = heads.holds_rfc5424(block, end) or any(_CUT.match(block, at) for at in (0, last))
+    def lines(self, block: bytearray, end: int, *, whole: bool = False) -> Found:
+        """Return the lines of `block[:end]`, which is in the usual form but for a few.
+
+        With `whole` each line is looked at, also those that name no program.
+        """
+        whole = whole or heads.holds_rfc5424(block, end)
         if self._search and not whole:
             found = self._search.lines(block, end)
             if all(map(_PID, found)):
@@ -219,12 +221,13 @@ _CUT = heads.compiled(rf"^{heads.STAMP}\ {heads.HOST}\ postfix[^/\s\[]*\[\d+\]:\
 
 
 def _other(kind: Kind) -> str:
-    """Return what follows the name in a line with any head; the fourth is RFC 5424's.
+    """Return what follows the name in a line with any head; a space does so in RFC 5424.
 
     Each alternative begins with characters of its own, so that re skips it without a try; those of
     the last are none that a host's name holds.
     """
-    return rf"""\[.* | :\ .* | ".* | \ \S+\ \S+\ [-[].* | [/<>=|'\]](?=.*{kind.says}).*"""
+    spaced = r"\ (?:\S+\ \S+\ [-[]|\[\d+\]:\ )"
+    return rf"""\[.* | :\ .* | ".* | {spaced}.* | [/<>=|'\]](?=.*{kind.says}).*"""
 
 
 @cache

@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 from ..categories import CATEGORIES
 from ..counts import DayCounts, Interval, LineAhead
-from ..log import Clock, forms, heads
+from ..log import Clock, Parts, forms, heads, repeats
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
 from ..times import HOUR, MINUTE, day_of
-from . import handshake, reception
+from . import delivery, handshake, reception
 from .classify import Classifier
 from .days import KeptAs, OutcomesOfDay
-from .interruptions import interrupt, interruptions
+from .interruptions import CUT_TAG, interrupt, interruptions, writers
 from .lines import CLIENT, SERVER, Fields, Kind, Lines, host_of, split_writer
 from .marks import Counted, Marks, Place, fingerprint
 from .outcome import CountVector, Judge, Outcome
@@ -116,7 +116,7 @@ class Tally:
                 Lines(CLIENT),
                 self._classifier,
                 Classifier(ignored, Sessions()),
-                handshake.summary,
+                _counts,
             ),
             _Reader(
                 SERVER,
@@ -134,6 +134,11 @@ class Tally:
         self.marks = Marks()
         """Up to which line each host is counted."""
         self._overlap: Overlap | None = None
+        self._parts = Parts()
+        self._has_cut_tags = False
+        """The present block has lines whose tag was cut to the package's name."""
+        self._last_line = b""
+        """The line before the next block of this log."""
         self.warnings: dict[str, tuple[int, int]] = {}
         """Postfix's warnings by name: how often, and in which minute last."""
         self.first: int | None = None
@@ -182,7 +187,14 @@ class Tally:
     def start_log(self, overlap: Overlap | None = None) -> None:
         """Begin with another log, which may say again what has been counted before."""
         self._overlap = overlap
+        self._parts, self._last_line = Parts(), b""
         self.first = self.newest = self.first_new = None
+
+    def end_log(self, clock: Clock) -> None:
+        """Add the beginning of a line that a container's runtime has cut, and no more came."""
+        rest = b"".join(line + b"\n" for line in self._parts.end())
+        if rest:
+            self.add_block(bytearray(rest), len(rest), clock)
 
     # ---- blocks ----
 
@@ -193,7 +205,14 @@ class Tally:
         first or the last one has no readable time, and within two hours of a change of the clocks,
         where each line says in which pass of a repeated hour the next one is.
         """
-        block, end = forms.in_usual_form(block, end)
+        block, end = forms.in_usual_form(block, end, self._parts)
+        if not end:
+            return
+        named = repeats.named(block, end, self._last_line)
+        block, end = named.block, named.end
+        for at in (heads.stamp_of(line, clock) for line in named.unknown):
+            self._note("not_understood", at)
+        self._last_line = bytes(block[block.rfind(b"\n", 0, end - 1) + 1 : end - 1])
         if self._hosts:
             block, end = self._hosts.lines(block, end)
             if not end:
@@ -218,7 +237,9 @@ class Tally:
         first, last = _first_and_last(block, end, clock)
         self._advance(first, clock)
         lost = begin = 0
-        for each in interruptions(block, end):
+        found = writers(block, end)
+        self._has_cut_tags = CUT_TAG in found
+        for each in interruptions(block, end, found):
             lost += self._add_part(block[begin : each.begin], each.begin - begin, clock)
             begin = each.begin
             interrupt(self._sessions, each, clock.read(each.stamp, each.offset))
@@ -230,11 +251,14 @@ class Tally:
         return sum(self._add_kind(each, block, end, clock) for each in self._readers) if end else 0
 
     def _add_kind(self, reader: _Reader, block: bytearray, end: int, clock: Clock) -> int:
-        found = reader.lines.lines(block, end)
+        found = reader.lines.lines(block, end, whole=self._has_cut_tags)
         for stamp, offset, text in found.nameless:
             times, said = handshake.unwrap(text)
             if reader.counts(said):
-                self._note("nameless", clock.read(stamp, offset), times)
+                at = clock.read(stamp, offset)
+                self._note("nameless", at, times)
+                if at is not None:
+                    self.not_understood[at - at % self._step, reader.kind] += times
         lost = self._count(reader, found.lines, clock)
         for at in (heads.stamp_of(line, clock) for line in found.puzzling):
             if at is None:
@@ -433,6 +457,11 @@ _PLACES = tuple(
     for kind in (CLIENT, SERVER)
 )
 """The positions in `CATEGORIES` of what each kind of lines counts as."""
+
+
+def _counts(text: bytes) -> bool:
+    """Return whether a text of a client without a name would count."""
+    return bool(handshake.summary(text)) or delivery.names_server(text)
 
 
 def _omissions(notes: Counter[tuple[int, str]]) -> Counter[str]:
