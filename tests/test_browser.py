@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, Browser
 
-from dane_mailgraph.answer import Condition, Judgement, Level
+from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.language import language
+from dane_mailgraph.levels import Level
 from dane_mailgraph.site import build
 from dane_mailgraph.site.build import Look
 from dane_mailgraph.store.ledger import Ledger

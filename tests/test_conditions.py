@@ -10,7 +10,7 @@ from host import START, TEXT, Host, line, rfc3339
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer import Evidence, Judgement, Level, judge_conditions, silence_accepted
+from dane_mailgraph.answer import Evidence, Judgement, judge_conditions, silence_accepted
 from dane_mailgraph.answer.check import as_json, as_plugin, figures
 from dane_mailgraph.answer.conditions import CONDITIONS, NAMES, Condition
 from dane_mailgraph.answer.failing import find_failing
@@ -19,6 +19,7 @@ from dane_mailgraph.answer.silence import silence
 from dane_mailgraph.categories import BY_KEY
 from dane_mailgraph.counts import SinceGood
 from dane_mailgraph.fleet import metrics
+from dane_mailgraph.levels import Level
 from dane_mailgraph.store import RelayDay
 
 DAY, HOUR, MINUTE = 86400, 3600, 60

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from host import TEXT, Host, line, rfc3339
 
-from dane_mailgraph.answer import Condition, Evidence, Judgement, Level, judge_conditions
+from dane_mailgraph.answer import Condition, Evidence, Judgement, judge_conditions
 from dane_mailgraph.answer.overview import as_lines
+from dane_mailgraph.levels import Level
 
 DAY = 86400
 

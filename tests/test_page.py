@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer import Condition, Judgement, Level
+from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, TOLD_BY_FIELD, Category
 from dane_mailgraph.language import ENGLISH, Language, language
+from dane_mailgraph.levels import Level
 from dane_mailgraph.site.drawing import Drawing
 from dane_mailgraph.site.graphs import GRAPHS
 from dane_mailgraph.site.page import html, icon, stylesheet

@@ -19,6 +19,8 @@ forged.example.test. 60 IN A 192.0.2.99
 _25._tcp.mail.example.test. 60 IN TLSA 3 1 1 {DIGEST}
 _25._tcp.other.example.test. 60 IN CNAME _25._tcp.mail.example.test.
 _443._tcp.mail.example.test. 60 IN TLSA 3 1 0 {DIGEST * 12}
+_26._tcp.mail.example.test. 60 IN TYPE52 \\# 35 030101{DIGEST}
+_26._tcp.mail.example.test. 60 IN TYPE52 \\# 5 03010200ff
 """
 UNSIGNED = f"_25._tcp.mail.unsigned. 60 IN TLSA 3 1 1 {DIGEST}\n"
 
@@ -61,6 +63,23 @@ def test_an_answer_too_long_for_a_datagram_comes_by_tcp(port: int) -> None:
     answer = resolver.ask("_443._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
 
     assert [each.replace(" ", "") for each in answer.records] == [f"310{DIGEST * 12}"]
+
+
+@real
+def test_a_malformed_record_takes_no_other_with_it(port: int) -> None:
+    answer = resolver.ask("_26._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
+
+    assert (answer.code, answer.secure, answer.known) == ("NOERROR", True, True)
+    assert sorted(answer.records) == sorted((f"3 1 1 {DIGEST}", "3 1 2 00ff"))
+
+
+@real
+def test_the_owner_and_the_time_to_live_are_told(port: int) -> None:
+    alias = resolver.ask("_25._tcp.other.example.test", "TLSA", "127.0.0.1", port)
+    none = resolver.ask("none", "A", "127.0.0.1", port)
+
+    assert (alias.owner, none.owner) == ("_25._tcp.mail.example.test", "none")
+    assert 50 <= alias.ttl <= 60 and none.ttl == 0
 
 
 @real

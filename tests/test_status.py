@@ -6,10 +6,11 @@ import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dane_mailgraph.answer import Condition, Judgement, Level
+from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
 from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.levels import Level
 from dane_mailgraph.site.status import LISTED_RELAYS, Chapter, Status, counts_in_words
 from dane_mailgraph.site.status_json import as_json
 from dane_mailgraph.store.relays import RelayCounts, WarningCount

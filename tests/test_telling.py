@@ -20,7 +20,6 @@ from host import TEXT, line, rfc3339
 from dane_mailgraph.answer import (
     Condition,
     Judgement,
-    Level,
     after_telling,
     message,
     news,
@@ -28,6 +27,7 @@ from dane_mailgraph.answer import (
 )
 from dane_mailgraph.cli import main
 from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.levels import Level
 from dane_mailgraph.messenger import Messenger, heartbeat, messenger
 from dane_mailgraph.store import Told
 

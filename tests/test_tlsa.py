@@ -32,10 +32,11 @@ def test_every_selector_and_matching_type_is_known(
     usage: int, selector: int, matching: int, data: bytes
 ) -> None:
     record = Tlsa(usage, selector, matching, data)
+    chain = CHAIN if usage == 3 else CHAIN._replace(certificates=(ISSUER, LEAF))
 
-    assert record.usable and tlsa.matches(record, CHAIN)
+    assert record.usable and tlsa.matches(record, chain)
     assert record == tlsa.of(LEAF, usage, selector, matching)
-    assert not tlsa.matches(record._replace(data=data[::-1]), CHAIN)
+    assert not tlsa.matches(record._replace(data=data[::-1]), chain)
 
 
 def test_an_end_entity_record_matches_the_servers_own_certificate_only() -> None:
@@ -48,6 +49,60 @@ def test_an_end_entity_record_looks_at_neither_name_nor_date() -> None:
 
     assert tlsa.matches(tlsa.of(LEAF), bad)
     assert not tlsa.matches(tlsa.of(ISSUER, 2), bad)
+
+
+@pytest.mark.parametrize("selector", [0, 1])
+@pytest.mark.parametrize("matching", [0, 1, 2])
+def test_a_trust_anchor_is_never_the_servers_own_certificate(selector: int, matching: int) -> None:
+    alone = Chain("/x", (LEAF,), True, (True,), trusted=frozenset())
+
+    for chain in (CHAIN, alone):
+        assert not tlsa.matches(tlsa.of(LEAF, 2, selector, matching), chain)
+
+
+def test_a_record_that_holds_an_issuer_works_though_nobody_sends_it() -> None:
+    alone = Chain("/x", (LEAF,), True, (True,), trusted=frozenset({ISSUER.der}))
+
+    assert tlsa.matches(tlsa.of(ISSUER, 2, 0, 0), alone)
+    assert not tlsa.matches(tlsa.of(ISSUER, 2, 0, 1), alone)
+    assert not tlsa.matches(tlsa.of(ISSUER, 2, 0, 0), alone._replace(named=False))
+    assert not tlsa.matches(tlsa.of(ISSUER, 2, 0, 0), alone._replace(trusted=frozenset()))
+
+
+def test_the_domain_of_the_recipient_is_a_name_of_the_server() -> None:
+    other = CHAIN._replace(named=False)
+
+    assert not tlsa.matches(tlsa.of(ISSUER, 2), other)
+    assert tlsa.matches(tlsa.of(ISSUER, 2), other._replace(domains=("example.org",)))
+
+
+WEAK, STRONG = tlsa.of(LEAF), tlsa.of(ISSUER, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("records", "counting"),
+    [
+        ([WEAK], [WEAK]),
+        ([WEAK, STRONG], [STRONG]),
+        ([WEAK, tlsa.of(LEAF, 3, 0, 2)], [WEAK, tlsa.of(LEAF, 3, 0, 2)]),
+        ([WEAK, tlsa.of(LEAF, 2, 1, 2)], [WEAK, tlsa.of(LEAF, 2, 1, 2)]),
+        ([WEAK, tlsa.of(LEAF, 3, 1, 0)], [WEAK, tlsa.of(LEAF, 3, 1, 0)]),
+        ([tlsa.of(LEAF, 3, 1, 0), STRONG], [tlsa.of(LEAF, 3, 1, 0), STRONG]),
+        ([WEAK, Tlsa(3, 1, 2, b"short")], [WEAK]),
+        ([WEAK, tlsa.of(LEAF, 1, 1, 2)], [WEAK]),
+    ],
+)
+def test_of_digests_of_one_usage_and_selector_the_strongest_counts(
+    records: list[Tlsa], counting: list[Tlsa]
+) -> None:
+    assert tlsa.strongest(records) == counting
+
+
+@pytest.mark.parametrize(("matching", "digest"), [(1, "sha256"), (2, "sha512")])
+def test_the_digest_of_an_empty_file_is_known(matching: int, digest: str) -> None:
+    assert Tlsa(3, 1, matching, hashlib.new(digest, b"").digest()).of_nothing
+    assert not Tlsa(3, 1, matching, hashlib.new(digest, b"x").digest()).of_nothing
+    assert not Tlsa(3, 1, 0, b"").of_nothing
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime, timezone, tzinfo
-from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple
 
 from ..categories import BY_KEY, CATEGORIES, HANDSHAKES, Category
 from ..errors import StoreError
 from ..language import ENGLISH, Language
+from ..levels import Level, worst
 from ..omissions import OMISSIONS
 from ..store import RRD, Ledger, RelayTable, State
 from ..times import DAY, HOUR, MINUTE, day_of, format_time, midnight
@@ -28,20 +28,6 @@ NOT_COUNTING = 15 * MINUTE
 
 MANY = 5
 """Relays at once from which on the cause is more likely here than there."""
-
-
-class Level(IntEnum):
-    """How bad it is: the exit status of a monitoring plugin."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    UNKNOWN = 3
-
-    @property
-    def word(self) -> str:
-        """As in JSON: `ok`."""
-        return self.name.lower()
 
 
 class Condition(NamedTuple):
@@ -492,7 +478,7 @@ def judge_conditions(seen: Evidence, only: Collection[str] = NAMES) -> list[Cond
         if row.name in only
         for each in row.judge(seen)
     ]
-    return sorted(found, key=lambda each: -each.level)
+    return sorted(found, key=lambda each: -each.level.urgency)
 
 
 def _next_step(row: Row, finding: _Finding, seen: Evidence) -> str:
@@ -511,7 +497,7 @@ class Judgement(NamedTuple):
     @property
     def level(self) -> Level:
         """The worst of what is not accepted."""
-        return max((each.level for each in self.conditions), default=Level.OK)
+        return worst(each.level for each in self.conditions)
 
 
 ALL_IS_WELL = Judgement(())

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ..language import Language
+from ..levels import Level
 from ..store import Told
 from ..times import DAY
-from .conditions import Condition, Judgement, Level
+from .conditions import Condition, Judgement
 
 _HELD = 2
 """Checks in a row that must find a condition before it is told, and miss it before it is over."""

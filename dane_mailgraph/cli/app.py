@@ -14,7 +14,6 @@ from ..answer import (
     Condition,
     Evidence,
     Judgement,
-    Level,
     after_telling,
     judge_conditions,
     message,
@@ -34,6 +33,7 @@ from ..errors import (
     reason,
 )
 from ..language import ENGLISH, Language
+from ..levels import Level
 from ..log import FollowedFile, Source, forms
 from ..privileges import act_as_caller, act_as_owner_of
 from ..store import RRD, Ledger, Store, copy_reports, load_told, replace, save_told, unused

@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import tempfile
+from collections.abc import Iterable
 
 from ..errors import SourceError, reason
 from ..programs import ask
@@ -70,50 +71,86 @@ def chains(path: str, name: str) -> list[Chain]:
     return found
 
 
-def chain_of(path: str, group: list[str], name: str) -> Chain | None:
-    """Read the chain of these PEM certificates, the leaf first; None where one cannot be read."""
+def chain_of(
+    path: str,
+    group: list[str],
+    name: str,
+    domains: Iterable[str] = (),
+    issuers: Iterable[bytes] = (),
+) -> Chain | None:
+    """Read the chain of these PEM certificates, the leaf first; None where one cannot be read.
+
+    Args:
+        path: What the chain is called.
+        group: The certificates.
+        name: Name of the server.
+        domains: Domains of recipients for which the leaf may be, too.
+        issuers: DER of certificates that are not sent and may have signed the chain.
+    """
     certificates = [each for each in map(_certificate, group) if each]
     if len(certificates) < len(group):
         return None
-    checked = ask("openssl", "x509", "-noout", "-checkhost", name, stdin=group[0])
-    named = checked is not None and "does match" in checked.out
-    return Chain(path, tuple(certificates), named, tuple(_anchors(group)))
+    anchors = _anchors(group, group)
+    given = [(der, ssl.DER_cert_to_PEM_cert(der)) for der in issuers]
+    led_to = _anchors(group, [pem for _, pem in given])
+    return Chain(
+        path,
+        tuple(certificates),
+        _is_for(group[0], name),
+        tuple(anchors),
+        tuple(each for each in domains if _is_for(group[0], each)),
+        frozenset(der for (der, _), sound in zip(given, led_to, strict=True) if sound)
+        - {certificates[0].der},
+    )
+
+
+def _is_for(pem: str, name: str) -> bool:
+    checked = ask("openssl", "x509", "-noout", "-checkhost", name, stdin=pem)
+    return checked is not None and "does match" in checked.out
 
 
 def _certificate(pem: str) -> Certificate | None:
-    options = "-noout", "-subject", "-nameopt", _SUBJECT_FORMAT, "-dates", "-pubkey"
+    options = "-noout", "-subject", "-issuer", "-nameopt", _SUBJECT_FORMAT, "-dates", "-pubkey"
     answer = ask("openssl", "x509", *options, stdin=pem)
     if answer is None or answer.status:
         return None
-    fields = dict(re.findall(r"^(subject|notBefore|notAfter)=\s*(.*)$", answer.out, re.MULTILINE))
+    fields = dict(
+        re.findall(r"^(subject|issuer|notBefore|notAfter)=\s*(.*)$", answer.out, re.MULTILINE)
+    )
     key = re.search(r"-----BEGIN PUBLIC KEY-----\s([^-]*)-----END", answer.out)
-    if not key or len(fields) < 3:
+    if not key or len(fields) < 4:
         return None
     begins, ends = (ssl.cert_time_to_seconds(fields[each]) for each in ("notBefore", "notAfter"))
     spki = ssl.PEM_cert_to_DER_cert(
         f"-----BEGIN CERTIFICATE-----\n{key[1].strip()}\n-----END CERTIFICATE-----"
     )
     return Certificate(
-        ssl.PEM_cert_to_DER_cert(pem.replace("\r", "")), spki, fields["subject"], begins, ends
+        ssl.PEM_cert_to_DER_cert(pem.replace("\r", "")),
+        spki,
+        fields["subject"],
+        begins,
+        ends,
+        fields["issuer"],
     )
 
 
-def _anchors(group: list[str]) -> list[bool]:
-    """Return for each certificate of a chain whether openssl verifies the leaf against it."""
+def _anchors(group: list[str], trusted: list[str]) -> list[bool]:
+    """Return for each of these certificates whether openssl verifies the leaf against it.
+
+    It takes the leaf itself, too, as no sender does.
+    """
+    if not trusted:
+        return []
     with tempfile.TemporaryDirectory() as folder:
-        paths = [os.path.join(folder, str(number)) for number in range(len(group))]
-        together = os.path.join(folder, "all")
-        for path, pem in [*zip(paths, group, strict=True), (together, "\n".join(group))]:
+        paths = [os.path.join(folder, str(number)) for number in range(len(trusted))]
+        leaf, together = os.path.join(folder, "leaf"), os.path.join(folder, "all")
+        for path, pem in [
+            *zip(paths, trusted, strict=True),
+            (leaf, group[0]),
+            (together, "\n".join(group)),
+        ]:
             with open(path, "w", encoding="ascii") as file:
                 file.write(pem + "\n")
-        verify = (
-            "openssl",
-            "verify",
-            "-partial_chain",
-            "-purpose",
-            "sslserver",
-            "-untrusted",
-            together,
-        )
-        answers = [ask(*verify, "-trusted", each, paths[0]) for each in paths]
+        verify = ("openssl", "verify", "-partial_chain", "-purpose", "sslserver", "-untrusted")
+        answers = [ask(*verify, together, "-trusted", each, leaf) for each in paths]
     return [each is not None and each.status == 0 for each in answers]

@@ -6,6 +6,9 @@ the C library takes from the file.
 
 from __future__ import annotations
 
+import socket
+import struct
+import time
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -61,6 +64,10 @@ class Answer(NamedTuple):
     """Those of the type asked for, as zone files spell them."""
     trouble: str = ""
     """Why there is no answer."""
+    owner: str = ""
+    """The name that has the records: that of the question, or what it is an alias of."""
+    ttl: int = 0
+    """Seconds for which the records may be kept still."""
 
     @property
     def known(self) -> bool:
@@ -88,35 +95,126 @@ def loopback(server: str) -> bool:
 
 
 def ask(name: str, kind: str, server: str, port: int = 53) -> Answer:
-    """Ask one server one question."""
+    """Ask one server one question.
+
+    A malformed TLSA record is a record like others, and not a failed answer, as for Postfix.
+    """
     import dns.exception  # 60 ms that only the doctor pays
-    import dns.flags
     import dns.message
-    import dns.name
-    import dns.query
     import dns.rcode
-    import dns.rdatatype
 
     question = f"{name} {kind}"
     try:
         query = dns.message.make_query(name, kind, use_edns=True, want_dnssec=True)
-        query.flags |= dns.flags.AD
-        response, _ = dns.query.udp_with_fallback(query, server, _SECONDS, port)
-        wanted = dns.rdatatype.from_text(kind)
-        records = tuple(
-            each.to_text() for rrset in response.answer if rrset.rdtype == wanted for each in rrset
+        query.flags |= _AUTHENTIC
+        wire = _exchange(query.to_wire(), server, port)
+        flags, rcode = (
+            int.from_bytes(wire[2:4], "big"),
+            dns.rcode.to_text(dns.rcode.Rcode.make(wire[3] & 15)),
         )
-    except dns.exception.Timeout:
+        records = _records(wire, kind)
+    except TimeoutError:
         return Answer(question, server, "", False, (), f"no answer within {_SECONDS:g} seconds")
     except (dns.exception.DNSException, OSError, ValueError) as error:
         return Answer(question, server, "", False, (), reason(error))
     return Answer(
         question,
         server,
-        dns.rcode.to_text(response.rcode()),
-        bool(response.flags & dns.flags.AD),
-        records,
+        rcode,
+        bool(flags & _AUTHENTIC),
+        tuple(each.text for each in records),
+        owner=records[0].owner if records else name,
+        ttl=min((each.ttl for each in records), default=0),
     )
+
+
+_AUTHENTIC, _TRUNCATED = 0x0020, 0x0200
+"""The flags AD and TC."""
+
+_HEADER = 12
+"""Bytes before the question."""
+
+
+def _exchange(query: bytes, server: str, port: int) -> bytes:
+    """Return the answer to a message, by UDP, or by TCP where that is cut; raises OSError."""
+    deadline = time.monotonic() + _SECONDS
+    family, _, _, _, address = socket.getaddrinfo(
+        server, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+    )[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.connect(address)
+        udp.sendall(query)
+        answer = b""
+        while len(answer) < _HEADER or answer[:2] != query[:2]:
+            udp.settimeout(_left(deadline))
+            answer = udp.recv(65535)
+    if not int.from_bytes(answer[2:4], "big") & _TRUNCATED:
+        return answer
+    with socket.socket(family, socket.SOCK_STREAM) as tcp:
+        tcp.settimeout(_left(deadline))
+        tcp.connect(address)
+        tcp.sendall(len(query).to_bytes(2, "big") + query)
+        length = int.from_bytes(_received(tcp, 2, deadline), "big")
+        answer = _received(tcp, length, deadline)
+    if answer[:2] != query[:2] or len(answer) < _HEADER:
+        raise ValueError("the answer is to another question")
+    return answer
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _received(tcp: socket.socket, length: int, deadline: float) -> bytes:
+    data = b""
+    while len(data) < length:
+        tcp.settimeout(_left(deadline))
+        more = tcp.recv(length - len(data))
+        if not more:
+            raise ValueError("the answer is cut off")
+        data += more
+    return data
+
+
+class _Record(NamedTuple):
+    """A record of an answer."""
+
+    owner: str
+    ttl: int
+    text: str
+
+
+def _records(wire: bytes, kind: str) -> list[_Record]:
+    """Return the records of one type in the answer section."""
+    import dns.name
+    import dns.rdata
+    import dns.rdatatype
+
+    wanted = dns.rdatatype.from_text(kind)
+    questions, answers = (int.from_bytes(wire[at : at + 2], "big") for at in (4, 6))
+    at = _HEADER
+    for _ in range(questions):
+        at += dns.name.from_wire(wire, at)[1] + 4
+    records = []
+    for _ in range(answers):
+        owner, length = dns.name.from_wire(wire, at)
+        at += length
+        if at + 10 > len(wire):
+            raise ValueError("the answer is cut off")
+        number, klass, ttl, length = struct.unpack_from("!HHIH", wire, at)
+        begin, at = at + 10, at + 10 + length
+        if number != wanted:
+            continue
+        if wanted == dns.rdatatype.TLSA and length >= 3:
+            data = wire[begin:at]
+            text = f"{data[0]} {data[1]} {data[2]} {data[3:].hex()}"
+        else:
+            text = dns.rdata.from_wire(klass, number, wire, begin, length).to_text()
+        records.append(_Record(owner.to_text(omit_final_dot=True).lower(), ttl, text))
+    return records
 
 
 def look_up(name: str, kind: str, resolv: Resolv, port: int = 53) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 _DIGESTS = {1: "sha256", 2: "sha512"}
@@ -37,6 +38,12 @@ class Tlsa(NamedTuple):
         length = {0: len(self.data), 1: 32, 2: 64}.get(self.matching)
         return self.usage in (2, 3) and self.selector in (0, 1) and len(self.data) == length
 
+    @property
+    def of_nothing(self) -> bool:
+        """Whether it is the digest of an empty file: the command that made it read nothing."""
+        digest = _DIGESTS.get(self.matching)
+        return bool(digest) and self.data == hashlib.new(digest or "", b"").digest()
+
 
 class Certificate(NamedTuple):
     """One certificate."""
@@ -48,6 +55,7 @@ class Certificate(NamedTuple):
     begins: int
     ends: int
     """Epoch second after which it has expired."""
+    issuer: str = ""
 
 
 class Chain(NamedTuple):
@@ -60,6 +68,10 @@ class Chain(NamedTuple):
     """The leaf is for the name of the server."""
     anchors: tuple[bool, ...] = ()
     """For each certificate whether the leaf leads to it by valid signatures and dates."""
+    domains: tuple[str, ...] = ()
+    """Domains of recipients that the leaf is for; senders take them as names of the server, too."""
+    trusted: frozenset[bytes] = frozenset()
+    """DER of certificates to which the leaf leads so, though nobody sends them."""
 
     @property
     def own(self) -> Certificate:
@@ -89,17 +101,34 @@ def of(certificate: Certificate, usage: int = 3, selector: int = 1, matching: in
     )
 
 
+def strongest(records: Iterable[Tlsa]) -> list[Tlsa]:
+    """Return the usable records that count for every sender (RFC 7671, section 9).
+
+    Of the digests of one usage and selector only the strongest counts.
+    """
+    usable = [each for each in records if each.usable]
+    best: dict[tuple[int, int], int] = {}
+    for each in usable:
+        best[each[:2]] = max(best.get(each[:2], 0), each.matching)
+    return [each for each in usable if each.matching in (0, best[each[:2]])]
+
+
 def matches(record: Tlsa, chain: Chain) -> bool:
     """Return whether a mail client accepts this chain for this record (RFC 7672, section 3.1).
 
-    DANE-EE(3) compares the leaf alone and ignores names and dates. DANE-TA(2) compares each
-    certificate of the chain, and the name, the signatures and the dates must be right too.
+    DANE-EE(3) compares the leaf alone and ignores names and dates. DANE-TA(2) compares each issuer
+    that is sent, never the leaf, and the name, the signatures and the dates must be right too. A
+    record that holds the issuer's certificate itself stands for one that is sent.
     """
     if not record.usable:
         return False
-    same = [record == of(each, *record[:3]) for each in chain.certificates]
     if record.usage == 3:
-        return same[0]
-    return chain.named and any(
-        each and sound for each, sound in zip(same, chain.anchors, strict=True)
+        return record == of(chain.own, *record[:3])
+    if not chain.named and not chain.domains:
+        return False
+    if record[:3] == (2, 0, 0) and record.data in chain.trusted:
+        return True
+    return any(
+        sound and record == of(each, *record[:3])
+        for each, sound in zip(chain.certificates[1:], chain.anchors[1:], strict=True)
     )
