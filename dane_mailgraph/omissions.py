@@ -1,12 +1,14 @@
 """Table 4: what was read and not counted as it should have been. A new omission is one new row.
 
-The ledger keeps how many there were by name. `import`, `collect -v`, `report`, `doctor` and the
-overview show what is not zero.
+The ledger keeps how many there were by name. `import`, `collect -v`, `report`, `doctor`, the
+overview, page and status.json show what is not zero.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from .language import ENGLISH, Language
 
 
 class Omission(NamedTuple):
@@ -22,9 +24,15 @@ class Omission(NamedTuple):
     command: str
     """The same as a command, for `doctor`; empty where no count is missing."""
 
-    def in_words(self, count: int) -> str:
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What is said of one, and of `{count}` of them; English."""
+        return f"1 {self.unit} {self.what}", f"{{count}} {self.unit}s {self.what}"
+
+    def in_words(self, count: int, language: Language = ENGLISH) -> str:
         """So many of them: `12 lines stamped in the future, not counted until then`."""
-        return f"{count:,} {self.unit}{'' if count == 1 else 's'} {self.what}"
+        one, many = self.texts
+        return language.say(one) if count == 1 else language.say(many, count=language.number(count))
 
     def with_remedy(self, count: int) -> str:
         """The same, and what shows more or mends it."""

@@ -155,22 +155,30 @@ def nothing_is_wrong(browser: Browser, url: str) -> None:
 def test_every_picture_loads_nothing_fails_and_nothing_leaves(
     width: int, theme: str, scale: int, browser: Browser, url: str, www: Path
 ) -> None:
-    browser.show(url, width=width, scale=scale, theme=theme)
-    pictures = load_all_pictures(browser)
-    names = {Path(each["file"].partition("?")[0]).name for each in pictures}
+    names = set()
+    for page in PAGES:
+        browser.show(url + page, width=width, scale=scale, theme=theme)
+        pictures = load_all_pictures(browser)
+        names |= {Path(each["file"].partition("?")[0]).name for each in pictures}
+        assert all(each["natural"] == 1280 and abs(each["ratio"]) < 0.01 for each in pictures)
+        nothing_is_wrong(browser, url)
 
     assert names == {
         path.name
         for path in www.glob("*.png")
         if path.name.endswith("-dark.png") == (theme == "dark")
     }
-    assert all(each["natural"] == 1280 and abs(each["ratio"]) < 0.01 for each in pictures)
-    nothing_is_wrong(browser, url)
 
 
-@pytest.mark.parametrize("width", [1280, 768, 390, 320])
-def test_nothing_is_wider_than_the_screen(width: int, browser: Browser, url: str) -> None:
-    browser.show(url, width=width)
+PAGES = ("", "week.html", "month.html", "year.html")
+
+
+@pytest.mark.parametrize("page", PAGES[:2])
+@pytest.mark.parametrize("width", [3840, 1280, 768, 390, 320])
+def test_nothing_is_wider_than_the_screen(
+    width: int, page: str, browser: Browser, url: str
+) -> None:
+    browser.show(url + page, width=width)
     browser.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
 
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
@@ -220,10 +228,11 @@ def test_the_policy_is_in_force(browser: Browser, url: str) -> None:
     )
 
 
+@pytest.mark.parametrize("page", PAGES[:2])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_nothing(width: int, theme: str, browser: Browser, url: str) -> None:
-    browser.show(url, width=width, theme=theme)
+def test_axe_finds_nothing(width: int, theme: str, page: str, browser: Browser, url: str) -> None:
+    browser.show(url + page, width=width, theme=theme)
     browser.evaluate("document.querySelectorAll('details').forEach((each, i) => each.open = i < 3)")
     browser.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     # Without `preload` it need not load the stylesheet, which the policy forbids to scripts.

@@ -17,6 +17,7 @@ from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.answer.summary import LINES
 from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
+from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.postfix_warnings import WARNINGS
 from dane_mailgraph.site import axis, page
 from dane_mailgraph.site.drawing import UNITS
@@ -45,9 +46,11 @@ def texts_of_the_program() -> Iterator[str]:
                 and isinstance(node.args[0].value, str)
             ):
                 yield node.args[0].value
-    template = (PACKAGE / "site" / "templates" / "index.html").read_text(encoding="utf-8")
-    for double, single in re.findall(r"""\bsay\((?:"([^"]+)"|'([^']+)')""", template):
-        yield double or single
+    for template in (PACKAGE / "site" / "templates").glob("*.html"):
+        text = template.read_text(encoding="utf-8")
+        for double, single in re.findall(r"""\bsay\((?:"([^"]+)"|'([^']+)')""", text):
+            yield double or single
+    yield from (text for each in OMISSIONS for text in (*each.texts, each.remedy) if text)
     yield from (text for row in CATEGORIES for text in (row.label, row.meaning))
     yield from (span.title for span in SPANS)
     yield from (graph.title for graph in GRAPHS)
@@ -55,7 +58,7 @@ def texts_of_the_program() -> Iterator[str]:
     yield from (*axis.MONTHS, *axis.WEEKDAYS)
     yield from page.FAMILY_TITLES.values()
     yield from (text for group in unprotected(()) for text in (group.title, group.meaning))
-    yield from (figure.title for figure in figures(UNKNOWN_COUNTS, UNKNOWN_COUNTS))
+    yield from (figure.title for figure in figures(UNKNOWN_COUNTS, ()))
     yield from (f"{{number}} {unit}" for unit in ("s", "min", "h", "days"))
     yield from (each.meaning for each in WARNINGS)
     yield from (row.next_step for row in CONDITIONS)

@@ -14,18 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer import Condition, Judgement
-from dane_mailgraph.answer.figures import figures
+from dane_mailgraph.answer.figures import Today, figures
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, TOLD_BY_FIELD, Category
 from dane_mailgraph.language import ENGLISH, Language, language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.site.drawing import Drawing
 from dane_mailgraph.site.graphs import GRAPHS
-from dane_mailgraph.site.page import html, icon, stylesheet
+from dane_mailgraph.site.page import FAMILY_TITLES, PAGE, icon, pages, stylesheet
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.site.png import About
 from dane_mailgraph.site.status import Chapter, Image, Picture, Status
 from dane_mailgraph.store.relays import OTHER, RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
+from dane_mailgraph.times import DAY, HOUR
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ UNKNOWN: dict[Category, int | None] = dict.fromkeys(CATEGORIES)
 
 
 def status(**changed: Any) -> Status:
-    numbers = figures(COUNTS, BEFORE)
+    today = Today(NOW, DAY, figures(COUNTS, [BEFORE] * 4, [COUNTS, None, BEFORE, COUNTS]))
     plain = Status(
         "mail.example.org",
         NOW,
@@ -82,7 +83,7 @@ def status(**changed: Any) -> Status:
         "1.2.3",
         NOW - 120,
         NOW - 60,
-        numbers,
+        today,
         CHAPTERS["en"],
     )
     return plain._replace(**changed)
@@ -131,8 +132,12 @@ class Outline(HTMLParser):
         return [attributes for each, attributes in self.elements if each == tag]
 
 
+def site_of(shown: Status) -> dict[str, str]:
+    return pages(shown, {image.file: About(1280, 784, "") for image in shown.images()})
+
+
 def page_of(shown: Status) -> str:
-    return html(shown, {image.file: About(1280, 784, "") for image in shown.images()})
+    return site_of(shown)[PAGE]
 
 
 def outline(**changed: Any) -> Outline:
@@ -148,26 +153,28 @@ def outline(**changed: Any) -> Outline:
     ids=["plain", "all", "none"],
 )
 def test_every_element_is_closed_and_ids_are_unique(changed: dict[str, Any]) -> None:
-    found = outline(**changed)
-    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    for text in site_of(status(**changed)).values():
+        found = Outline(text)
+        ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
 
-    assert found.open == []
-    assert len(ids) == len(set(ids))
-    assert {"header", "nav", "main", "footer", "h1"} <= {tag for tag, _ in found.elements}
+        assert found.open == []
+        assert len(ids) == len(set(ids))
+        assert {"header", "main", "footer", "h1"} <= {tag for tag, _ in found.elements}
 
 
 @pytest.mark.parametrize(
     "changed", [{}, EVERYTHING, {"chapters": (), "last_update": None}], ids=["plain", "all", "none"]
 )
 def test_a_parser_that_forgives_nothing_finds_no_fault(changed: dict[str, Any]) -> None:
-    html5lib.HTMLParser(strict=True).parse(page_of(status(**changed)))
+    for text in site_of(status(**changed)).values():
+        html5lib.HTMLParser(strict=True).parse(text)
 
 
 def test_the_page_is_html5_and_its_title_names_the_host() -> None:
     text = page_of(status())
 
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
-    assert "<title>Outbound TLS of mail.example.org</title>" in text
+    assert "<title>All is well: Outbound TLS of mail.example.org</title>" in text
 
 
 def test_the_same_status_gives_the_same_page() -> None:
@@ -212,32 +219,46 @@ def test_the_page_is_not_loaded_again_under_the_eyes_of_its_reader() -> None:
 
 
 def test_each_picture_has_its_size_its_text_and_its_dark_twin() -> None:
-    found = outline()
-    pictures = [picture for chapter in CHAPTERS["en"] for picture in chapter.pictures]
+    texts = site_of(status())
+    for chapter, name in zip(CHAPTERS["en"], FILES, strict=True):
+        found = Outline(texts[name])
+        for picture, image, source in zip(
+            chapter.pictures, found.all("img"), found.all("source"), strict=True
+        ):
+            assert (image["src"], source["srcset"]) == (picture.light.url, picture.dark.url)
+            assert picture.dark.url.endswith("-dark.png?4567")
+            assert source["media"] == "screen and (prefers-color-scheme: dark)"
+            assert (image["width"], image["height"]) == ("640", "392")
+            assert image["alt"] == picture.light.drawing.alt(picture.light.drawing.legend())
 
-    for picture, image, source in zip(pictures, found.all("img"), found.all("source"), strict=True):
-        assert (image["src"], source["srcset"]) == (picture.light.url, picture.dark.url)
-        assert picture.dark.url.endswith("-dark.png?4567")
-        assert source["media"] == "screen and (prefers-color-scheme: dark)"
-        assert (image["width"], image["height"]) == ("640", "392")
-        assert image["alt"] == picture.light.drawing.alt(picture.light.drawing.legend())
+
+FILES = ("index.html", "week.html", "month.html", "year.html")
 
 
-def test_the_navigation_leads_to_every_section() -> None:
-    found = outline()
-    sections = [each["id"] for each in found.all("section") if "id" in each]
+def test_every_page_leads_to_every_span_and_section() -> None:
+    texts = site_of(status())
+    sections = [each["id"] for each in Outline(texts[PAGE]).all("section") if "id" in each]
 
-    assert sections == [
-        "attention",
-        *(span.name for span in SPANS),
-        "unprotected",
-        "glossary",
-    ]
-    links = [str(each["href"]) for each in found.all("a")]
-    assert [link for link in links if link.startswith("#")] == [
-        "#content",
-        *(f"#{name}" for name in sections),
-    ]
+    assert tuple(sorted(texts, key=FILES.index)) == FILES
+    assert list(texts)[-1] == PAGE
+    assert sections == ["attention", "day", "unprotected", "glossary"]
+    for name, text in texts.items():
+        home = "" if name == PAGE else PAGE
+        links = [each for each in Outline(text).all("a") if each["href"] != f"{home}#attention"]
+        assert [each["href"] for each in links] == [
+            "#content",
+            *FILES,
+            f"{home}#unprotected",
+            f"{home}#glossary",
+            "status.json",
+        ]
+        assert [each["href"] for each in links if each.get("aria-current") == "page"] == [name]
+
+
+def test_the_navigation_counts() -> None:
+    for text in site_of(status(**EVERYTHING)).values():
+        assert "Needs attention (1)" in Outline(text).text
+        assert "Servers without protection (2)" in Outline(text).text
 
 
 def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> None:
@@ -247,7 +268,7 @@ def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> Non
         assert f".{row.data_source} {{ background: {row.light} }}" in light
         assert f".{row.data_source} {{ background: {row.dark} }}" in dark
     assert {each["class"] for each in outline().all("i")} == {
-        f"swatch {row.data_source}" for row in CATEGORIES
+        f"swatch {row.data_source}" for row in CATEGORIES if row.family in FAMILY_TITLES
     }
 
 
@@ -265,23 +286,58 @@ def test_the_numbers_stand_as_a_table_under_each_picture() -> None:
         ),
         ["all", "4,936", "", "493.6", ""],
     ]
-    assert len(rows) == sum(len(graph.categories) + 2 for graph in GRAPHS) * len(SPANS)
+    assert len(rows) == sum(len(graph.categories) + 2 for graph in GRAPHS)
 
 
-def test_the_figures_come_first_and_say_how_they_have_changed() -> None:
-    text = re.sub(r"\s+", " ", outline().text)
+def words(found: Outline) -> str:
+    return re.sub(r"\s+", " ", found.text)
 
-    assert "The last 24 hours Verified connections 25.0% of 40; as on the day before" in text
-    assert "Failed for TLS or DANE 70 +35 from the day before (worse)" in text
-    assert text.index("The last 24 hours") < text.index("24 hours Numbers")
+
+def test_the_figures_come_first_and_say_what_they_were_in_the_weeks_before() -> None:
+    text = words(outline())
+
+    assert "Last 24 hours until 2026-11-24 03:00 CET Verified connections 25.0% of 40; " in text
+    assert "of 40; usual: 25.0% in the weeks before 4 weeks: 25.0% to 25.0%" in text
+    assert "Failed for TLS or DANE 70 worse than in the weeks before (35)" in text
+    assert text.index("Verified connections") < text.index("Last 24 hours: pictures")
+
+
+def test_the_page_says_how_much_is_known() -> None:
+    today = status().today._replace(observed=16 * HOUR + 48 * 60)
+
+    assert "2026-11-24 03:00 CET; 16.8 of 24 h known" in words(outline(today=today))
+    assert "h known" not in words(outline())
+
+
+def test_where_there_are_no_weeks_to_compare_with_it_says_so() -> None:
+    today = Today(NOW, DAY, figures(COUNTS, ()))
+
+    assert "03:00 CET; no weeks before to compare with Verified" in words(outline(today=today))
+    assert "<svg" not in page_of(status(today=today))
+
+
+def test_what_was_left_out_is_named_before_the_level_of_logging() -> None:
+    empty = tuple(
+        chapter._replace(series=SERIES._replace(counts=dict.fromkeys(CATEGORIES, (0,))))
+        for chapter in CHAPTERS["en"]
+    )
+    bare = words(outline(chapters=empty))
+    left_out = words(outline(chapters=empty, omitted={"future": 1234, "skipped": 1}))
+    german = words(outline(omitted={"future": 1}, language=language("de")))
+
+    assert "smtp_tls_loglevel" in bare
+    assert "smtp_tls_loglevel" not in left_out + german
+    assert (
+        "1,234 lines stamped in the future, not counted until then; look at the clock and at "
+        "time_zone. 1 line skipped, because counted before." in left_out
+    )
+    assert "1 Zeile" in german
 
 
 def test_an_unknown_figure_is_a_dash() -> None:
-    nothing = figures(UNKNOWN, UNKNOWN)
+    nothing = Today(NOW, 0, figures(UNKNOWN, ()))
 
-    assert "Plaintext deliveries \N{EN DASH} unknown" in re.sub(
-        r"\s+", " ", outline(figures=nothing).text
-    )
+    assert "Plaintext deliveries \N{EN DASH} unknown" in words(outline(today=nothing))
 
 
 def test_the_page_says_how_fresh_it_is() -> None:
@@ -298,8 +354,12 @@ def test_what_needs_attention_comes_before_everything_else() -> None:
     text = re.sub(r"\s+", " ", outline(**EVERYTHING).text)
 
     assert "Needs attention (1)" in text
-    assert text.index("Warning: was-good.example has not been") < text.index("The last 24 hours")
+    assert "Judged at 2026-11-24 03:00 CET; valid until 2026-11-24 03:15 CET." in text
+    assert text.index("1 thing needs attention. Auth") < text.index("Warning since 2026")
+    assert text.index("was-good.example has not been") < text.index("Last 24 hours")
     assert "Nothing has been counted yet." in outline(last_update=None).text
+    two = Judgement((LOSS, LOSS._replace(subject="b.example", level=Level.CRITICAL)))
+    assert "2 things need attention." in outline(judgement=two, names_relays=True).text
 
 
 def test_servers_that_cannot_be_watched_are_reported() -> None:
@@ -317,7 +377,7 @@ def test_relays_are_named_with_the_meaning_and_the_command_that_probes_them() ->
     text = re.sub(r"\s+", " ", outline(**EVERYTHING).text)
 
     assert (
-        "Postfix warns: The resolver does not validate. no DNSSEC for hidden.example "
+        "Postfix warns The resolver does not validate. no DNSSEC for hidden.example "
         "3 times, last 2026" in text
     )
     assert "posttls-finger -t30 -c -l dane '[was-good.example]'" in text
@@ -343,7 +403,7 @@ def test_relays_are_named_only_where_the_setting_says_so() -> None:
 
 def test_a_page_without_anything_to_check_says_so() -> None:
     assert (
-        "Needs attention All is well. Judged at 2026-11-24 03:00 CET; valid until 2026"
+        "All is well. Authenticated deliveries: 22.2%; 4 weeks: 22.2% to 22.2%. Judged at 2026"
         in re.sub(r"\s+", " ", outline().text)
     )
 
@@ -377,7 +437,7 @@ def test_german_is_german() -> None:
     text = page_of(status(language=language("de"), chapters=CHAPTERS["de"], **EVERYTHING))
 
     assert '<html lang="de">' in text
-    assert "Die letzten 24 Stunden" in text and "unverschlüsselt" in text and "1.234" in text
+    assert "Letzte 24 Stunden" in text and "unverschlüsselt" in text and "1.234" in text
     for english in ("Last ", "counted", "total", "share<", "Numbers", "since"):
         assert english not in re.sub(
             r"<meta.*?>|TLS 1|no DNSSEC for hidden.example|The resolver does not validate.",
@@ -412,7 +472,7 @@ def test_nothing_from_outside_changes_the_markup(
             version=version,
             relays=(RelayCounts(f"<{relay}>", NOW - 9, NOW, counts),),
             judgement=Judgement((LOSS._replace(subject=relay, text=f"<{relay}>"),)),
-            warnings=(WarningCount("x", text, text, 1, NOW),),
+            warnings=(WarningCount("x", text, "It is bad.", 1, NOW),),
             names_relays=True,
         )
 
@@ -428,8 +488,7 @@ def test_nothing_from_outside_changes_the_markup(
 
 
 def test_the_template_never_says_that_something_is_safe() -> None:
-    template = (
-        Path(__file__).parents[1] / "dane_mailgraph" / "site" / "templates" / "index.html"
-    ).read_text(encoding="utf-8")
-
-    assert "safe" not in template and "autoescape" not in template
+    templates = Path(__file__).parents[1] / "dane_mailgraph" / "site" / "templates"
+    for path in templates.glob("*.html"):
+        template = path.read_text(encoding="utf-8")
+        assert "safe" not in template and "autoescape" not in template

@@ -7,14 +7,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dane_mailgraph.answer import Condition, Judgement
-from dane_mailgraph.answer.figures import figures
+from dane_mailgraph.answer.figures import Today, figures
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.levels import Level
+from dane_mailgraph.omissions import NOTHING_OMITTED
 from dane_mailgraph.site.status import LISTED_RELAYS, Chapter, Status, counts_in_words
 from dane_mailgraph.site.status_json import as_json
 from dane_mailgraph.store.relays import RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
+from dane_mailgraph.times import DAY
 
 NOW = 1795485600  # 2026-11-24 03:00 CET
 SERIES = Series(
@@ -32,7 +34,7 @@ def status(**changed: Any) -> Status:
         version="1.2.3",
         last_update=NOW - 120,
         newest=NOW - 60,
-        figures=figures(COUNTS, COUNTS),
+        today=Today(NOW, DAY, figures(COUNTS, [COUNTS] * 3)),
         chapters=tuple(Chapter(span, SERIES, ()) for span in SPANS),
     )
     return plain._replace(**changed)
@@ -90,7 +92,13 @@ def test_it_has_the_counts_of_every_category_of_every_span() -> None:
         "maximum_per_minute": 2.0,
     }
     assert content["spans"]["day"]["connections"]["reused"]["share"] is None
-    assert content["last_24_hours"]["failures"] == {"now": 70, "before": 70, "of": None}
+    assert content["last_24_hours"]["failures"] == {
+        "now": 70,
+        "before": 70,
+        "of": None,
+        "trend": None,
+        "weeks": [],
+    }
 
 
 def test_relays_are_named_only_where_the_setting_says_so() -> None:
@@ -138,4 +146,8 @@ def test_unknown_is_null() -> None:
         "average_per_minute": None,
         "maximum_per_minute": None,
     }
-    assert (content["level"], content["conditions"]) == ("ok", [])
+    assert (content["level"], content["conditions"]) == ("unknown", [])
+
+
+def test_what_was_left_out_is_in_it() -> None:
+    assert json_of(omitted={"future": 7})["omitted"] == NOTHING_OMITTED | {"future": 7}

@@ -12,7 +12,7 @@ from .conditions import (
     silence_accepted,
     without_names,
 )
-from .figures import Figure, last_24_hours
+from .figures import Figure, Today, last_24_hours
 from .telling import Message, after_telling, message, news, observe, trial_message
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Figure",
     "Judgement",
     "Message",
+    "Today",
     "Unprotected",
     "after_telling",
     "check",

@@ -1,12 +1,15 @@
-"""The figures of the last 24 hours, each beside the 24 hours before."""
+"""The figures of the last 24 hours, each beside the same hours of the weeks before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from math import sqrt
+from statistics import mean, stdev
 from typing import NamedTuple
 
 from ..categories import CATEGORIES, CONNECTIONS, DELIVERIES, FAILURES, HANDSHAKES, Category
-from ..store import RRD, together
+from ..store import RRD, Row, together
 from ..times import DAY, HOUR
 
 Counts = Mapping[Category, int | None]
@@ -14,6 +17,29 @@ Counts = Mapping[Category, int | None]
 VERIFIED = (CONNECTIONS[0],)
 AUTHENTICATED = tuple(row for row in DELIVERIES if row.name in ("dane", "verified"))
 PLAINTEXT = tuple(row for row in DELIVERIES if row.name == "plaintext")
+
+WEEK = 7 * DAY
+
+_BEFORE = 8
+"""Weeks whose same 24 hours are compared with the last ones."""
+
+_WEEKS = 12
+"""Weeks of a trend."""
+
+_KNOWN = 0.8
+"""Part of a range that must be known for it to be compared."""
+
+_LEAST_BEFORE = 3
+"""Weeks below which nothing is compared."""
+
+_DEVIATIONS = 4
+"""Standard deviations, of chance and of the weeks before, that a change must exceed."""
+
+_LEAST_CHANGE, _LEAST_COUNT = 0.01, 5
+"""The smallest change of a share and of a count that matters."""
+
+_LEAST_SHARED = 10
+"""Events of which a share says something for a trend."""
 
 
 class Figure(NamedTuple):
@@ -23,45 +49,94 @@ class Figure(NamedTuple):
     title: str
     now: float | None
     before: float | None
-    """The same of the 24 hours before."""
+    """The same of these 24 hours in the weeks before; None where too few of them are known."""
     whole: int | None
     """For a share: the number it is a share of; None for a count."""
     is_share: bool
-    more_is_better: bool
+    trend: str
+    """`better` or `worse` where the change is larger than chance and the weeks explain."""
+    weeks: tuple[float | None, ...] = ()
+    """The same of whole weeks, the newest last."""
+    more_is_better: bool = True
 
     @property
-    def change(self) -> float | None:
-        """Difference to the day before; None where one of the two is unknown."""
-        return None if self.now is None or self.before is None else self.now - self.before
+    def course(self) -> str:
+        """`better` or `worse` where the last weeks differ from the first by more than they move."""
+        known = [value for value in self.weeks if value is not None]
+        third = len(known) // 3
+        if third < 2:
+            return ""
+        change = mean(known[-third:]) - mean(known[:third])
+        moves = stdev(after - before for before, after in pairwise(known)) / sqrt(third)
+        least = _LEAST_CHANGE if self.is_share else _LEAST_COUNT
+        is_change = abs(change) >= max(least, _DEVIATIONS * moves)
+        return _trend(change, more_is_better=self.more_is_better) if is_change else ""
 
-    @property
-    def trend(self) -> str:
-        """`better`, `worse`, or empty where the change is below the tenth of a percent shown."""
-        change = round(self.change or 0, 3)
-        return "" if not change else "better" if (change > 0) == self.more_is_better else "worse"
+
+class Today(NamedTuple):
+    """The figures of 24 hours."""
+
+    until: int
+    """Epoch second."""
+    observed: int
+    """Seconds of them whose log was read."""
+    figures: tuple[Figure, ...]
 
 
-def last_24_hours(rrd: RRD, until: int) -> tuple[Figure, ...]:
+def last_24_hours(rrd: RRD, until: int) -> Today:
     """Return the figures of the 24 hours that end at this epoch second, a multiple of the step."""
-    return figures(_counts(rrd, until - DAY, until), _counts(rrd, until - 2 * DAY, until - DAY))
+    now = together(_rows(rrd, until - DAY, until))
+    full = until - until % HOUR  # the archive of hours goes back far enough
+    before = [
+        together(rrd.rows(HOUR, full - n * WEEK - DAY, full - n * WEEK))
+        for n in range(1, _BEFORE + 1)
+    ]
+    end = until - until % DAY
+    days = rrd.rows(DAY, end - _WEEKS * WEEK, end)
+    weeks = [together(days[n : n + 7]) for n in range(0, len(days), 7)]
+    known = [_counts(row) for row in before if row.observed >= _KNOWN * DAY]
+    found = figures(
+        _counts(now),
+        known,
+        [_counts(row) if row.observed >= _KNOWN * WEEK else None for row in weeks],
+    )
+    return Today(until, now.observed, found)
 
 
-def figures(now: Counts, before: Counts) -> tuple[Figure, ...]:
-    """Return the figures of two days from their counts; None is unknown."""
+def figures(
+    now: Counts, before: Sequence[Counts], weeks: Sequence[Counts | None] = ()
+) -> tuple[Figure, ...]:
+    """Return the figures of a day from its counts, those of days before, and those of weeks.
+
+    None is unknown.
+    """
 
     def share(
         name: str, title: str, part: Iterable[Category], whole: Iterable[Category], *, good: bool
     ) -> Figure:
+        pairs = [_pair(counts, part, whole) for counts in before]
+        compared = [(n, of) for n, of in pairs if of]
+        today = _pair(now, part, whole)
+        earlier = _mean_share(compared)
         return Figure(
             name,
             title,
-            now=_share(now, part, whole),
-            before=_share(before, part, whole),
+            now=_share(*today),
+            before=earlier,
             whole=_sum(now, whole),
             is_share=True,
+            trend=_trend(_share_change(today, compared), more_is_better=good),
+            weeks=tuple(
+                _share(*pair)
+                if counts is not None and (pair := _pair(counts, part, whole))[1] >= _LEAST_SHARED
+                else None
+                for counts in weeks
+            ),
             more_is_better=good,
         )
 
+    failed = _sum(now, FAILURES)
+    counted = [n for counts in before if (n := _sum(counts, FAILURES)) is not None]
     return (
         share("verified_connections", "Verified connections", VERIFIED, HANDSHAKES, good=True),
         share(
@@ -75,31 +150,73 @@ def figures(now: Counts, before: Counts) -> tuple[Figure, ...]:
         Figure(
             "failures",
             "Failed for TLS or DANE",
-            now=_sum(now, FAILURES),
-            before=_sum(before, FAILURES),
+            now=failed,
+            before=sum(counted) / len(counted) if len(counted) >= _LEAST_BEFORE else None,
             whole=None,
             is_share=False,
+            trend=_trend(_count_change(failed, counted), more_is_better=False),
+            weeks=tuple(None if counts is None else _sum(counts, FAILURES) for counts in weeks),
             more_is_better=False,
         ),
     )
 
 
-def _counts(rrd: RRD, start: int, until: int) -> Counts:
-    """Add up [start, until): whole hours from their archive, the rest by the step."""
+def _share_change(now: tuple[int, int], before: Sequence[tuple[int, int]]) -> float:
+    """Return how much a share has changed; 0 where chance or the weeks explain it.
+
+    Hours of one day are not independent, so the weeks themselves say how much it moves.
+    """
+    if not now[1] or len(before) < _LEAST_BEFORE:
+        return 0
+    part, whole = (sum(column) for column in zip(*before, strict=True))
+    change = now[0] / now[1] - part / whole
+    likely = (part + 0.5) / (whole + 1)
+    chance = sqrt(likely * (1 - likely) * (1 / now[1] + 1 / whole))
+    moves = stdev(n / of for n, of in before)
+    return change if abs(change) >= max(_LEAST_CHANGE, _DEVIATIONS * max(chance, moves)) else 0
+
+
+def _count_change(now: int | None, before: Sequence[int]) -> float:
+    """Return how much a count has changed; 0 where chance or the weeks explain it."""
+    if now is None or len(before) < _LEAST_BEFORE:
+        return 0
+    mean = sum(before) / len(before)
+    moves = max(sqrt(mean + 1), stdev(before))
+    return now - mean if abs(now - mean) >= max(_LEAST_COUNT, _DEVIATIONS * moves) else 0
+
+
+def _trend(change: float, *, more_is_better: bool) -> str:
+    return "" if not change else "better" if (change > 0) == more_is_better else "worse"
+
+
+def _rows(rrd: RRD, start: int, until: int) -> list[Row]:
+    """Return [start, until): whole hours from their archive, the rest by the step."""
     first, end = start + -start % HOUR, until - until % HOUR
-    rows = (
+    return (
         rrd.rows(rrd.step, start, first)
         + rrd.rows(HOUR, first, end)
         + rrd.rows(rrd.step, end, until)
     )
-    return dict(zip(CATEGORIES, together(rows).counts, strict=True))
+
+
+def _counts(row: Row) -> Counts:
+    return dict(zip(CATEGORIES, row.counts, strict=True))
+
+
+def _pair(counts: Counts, part: Iterable[Category], whole: Iterable[Category]) -> tuple[int, int]:
+    return _sum(counts, part) or 0, _sum(counts, whole) or 0
+
+
+def _mean_share(pairs: Sequence[tuple[int, int]]) -> float | None:
+    if len(pairs) < _LEAST_BEFORE:
+        return None
+    return _share(*(sum(column) for column in zip(*pairs, strict=True)))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _sum(counts: Counts, rows: Iterable[Category]) -> int | None:
     known = [count for row in rows if (count := counts[row]) is not None]
     return sum(known) if known else None
-
-
-def _share(counts: Counts, part: Iterable[Category], whole: Iterable[Category]) -> float | None:
-    total = _sum(counts, whole)
-    return (_sum(counts, part) or 0) / total if total else None

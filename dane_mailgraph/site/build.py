@@ -27,12 +27,11 @@ from ..times import DAY, day_of
 from . import page
 from .drawing import Drawing
 from .graphs import GRAPHS, Graph
+from .page import PAGE
 from .palette import DARK, LIGHT
 from .png import HEAD, About, about, stamped
 from .status import Chapter, Image, Picture, Status
 from .status_json import as_json
-
-PAGE = "index.html"
 
 _RECENT = 7 * DAY
 """Seconds for which the page lists relays and warnings."""
@@ -60,6 +59,8 @@ class Recent(NamedTuple):
     relays: tuple[RelayCounts, ...] = ()
     judgement: Judgement = ALL_IS_WELL
     warnings: tuple[WarningCount, ...] = ()
+    omitted: Mapping[str, int] = MappingProxyType({})
+    """Name of each omission -> how many in 7 days."""
     without_field: frozenset[str] = frozenset()
     """Names of the spans in which no delivery carried the field `tls` of Postfix 3.11."""
 
@@ -86,6 +87,7 @@ def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
         relays=tuple(relays.totals(first, day_of(now, zone))),
         judgement=silence_accepted(holding, look.accepted),
         warnings=tuple(relays.warnings(since)),
+        omitted=ledger.hours(since, now + 1),
         without_field=frozenset(
             span.name for span in SPANS if not ledger.had_field(now - span.seconds, now)
         ),
@@ -122,7 +124,7 @@ def build(
         "icon.svg": page.icon(),
         "style.css": page.stylesheet().encode(),
         "status.json": as_json(status).encode(),
-        PAGE: page.html(status, sizes).encode(),
+        **{name: text.encode() for name, text in page.pages(status, sizes).items()},
     }
     return Site(files, kept)
 
@@ -147,7 +149,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
         version=__version__,
         last_update=last,
         newest=recent.newest,
-        figures=last_24_hours(rrd, last or now - now % rrd.step),
+        today=last_24_hours(rrd, series[SPANS[0]].until),
         chapters=tuple(
             Chapter(span, series[span], *_pictures(span, series[span], look, shown))
             for span in SPANS
@@ -155,6 +157,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
         relays=recent.relays,
         judgement=recent.judgement,
         warnings=recent.warnings,
+        omitted=recent.omitted,
         names_relays=look.names_relays,
     )
 

@@ -1,4 +1,4 @@
-"""jinja2: a `Status` becomes the HTML of the page.
+"""jinja2: a `Status` becomes the HTML of the pages, one for each span.
 
 Everything in it is escaped, because names come from strangers.
 """
@@ -10,14 +10,21 @@ from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..answer import Figure, probe_command
 from ..categories import CATEGORIES
-from ..times import format_time, local
+from ..store import SPANS, Span
+from ..times import DAY, HOUR, format_time, local
 from .drawing import ZOOM
 from .png import About
+from .sparkline import sparkline
 from .status import LISTED_RELAYS, Status, counts_in_words
+
+PAGE = "index.html"
+
+AT_ONCE = 5
+"""Conditions above the figures; the others are a click away."""
 
 FAMILY_TITLES = {
     "connections": "Connections",
@@ -31,29 +38,50 @@ FAMILY_TITLES = {
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def html(status: Status, sizes: Mapping[str, About]) -> str:
-    """Return the page: static, without scripts, with nothing but its own pictures and stylesheet.
+def file_of(span: Span) -> str:
+    """Return the name of the page with the pictures of a span; it never changes."""
+    return PAGE if span == SPANS[0] else f"{span.name}.html"
+
+
+def pages(status: Status, sizes: Mapping[str, About]) -> dict[str, str]:
+    """Return the pages by name, index.html last.
+
+    They are static, without scripts, with nothing but their own pictures and stylesheet.
 
     Args:
-        status: what it says.
+        status: what they say.
         sizes: name of a picture -> its size.
     """
-    return _template().render(
-        status=status,
-        style=sha256(stylesheet().encode()).hexdigest()[:8],
-        zoom=ZOOM,
-        sizes=sizes,
-        say=status.language.say,
-        number=status.language.number,
-        iso=lambda at: local(at, status.zone).isoformat(),
-        format_time=lambda at: format_time(at, status.zone, zone_name=True),
-        value=partial(_value, status),
-        change=partial(_change, status),
-        counts=lambda relay: counts_in_words(relay, status.language),
-        command=probe_command,
-        listed=LISTED_RELAYS,
-        glossary=[(title, status.words(family)) for family, title in FAMILY_TITLES.items()],
-    )
+    values = {
+        "status": status,
+        "style": sha256(stylesheet().encode()).hexdigest()[:8],
+        "zoom": ZOOM,
+        "sizes": sizes,
+        "say": status.language.say,
+        "number": status.language.number,
+        "iso": lambda at: local(at, status.zone).isoformat(),
+        "format_time": lambda at: format_time(at, status.zone, zone_name=True),
+        "value": partial(_value, status),
+        "change": partial(_change, status),
+        "course": partial(_course, status),
+        "sparkline": lambda figure: sparkline(figure.weeks, 0.02 if figure.is_share else 10),
+        "coverage": _coverage(status),
+        "comparable": any(figure.before is not None for figure in status.today.figures),
+        "counts": lambda relay: counts_in_words(relay, status.language),
+        "command": probe_command,
+        "listed": LISTED_RELAYS,
+        "at_once": AT_ONCE,
+        "glossary": [(title, status.words(family)) for family, title in FAMILY_TITLES.items()],
+        "file_of": file_of,
+    }
+    others = {
+        file_of(chapter.span): _environment()
+        .get_template("span.html")
+        .render(values, chapter=chapter)
+        for chapter in status.chapters[1:]
+    }
+    first = status.chapters[0] if status.chapters else None
+    return {**others, PAGE: _environment().get_template("index.html").render(values, chapter=first)}
 
 
 def stylesheet() -> str:
@@ -70,15 +98,14 @@ def icon() -> bytes:
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(
+def _environment() -> Environment:
+    return Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("index.html")
 
 
 def _value(status: Status, figure: Figure) -> str:
@@ -86,21 +113,55 @@ def _value(status: Status, figure: Figure) -> str:
     return language.percent(figure.now) if figure.is_share else language.number(figure.now)
 
 
+def _number(status: Status, figure: Figure, value: float | None) -> str:
+    """Write a value of a figure, or a mean of it."""
+    language = status.language
+    if figure.is_share:
+        return language.percent(value)
+    return language.number(value, 1 if value and value < 10 and value % 1 else 0)
+
+
 def _change(status: Status, figure: Figure) -> str:
-    """Write below a figure what it is a share of, and how it has changed."""
+    """Write below a figure what it is a share of, and what it was in the weeks before."""
     say, number = status.language.say, status.language.number
     if figure.now is None:
         return say("no traffic") if figure.whole == 0 else say("unknown")
-    whole = "" if figure.whole is None else say("of {count}", count=number(figure.whole)) + "; "
-    if figure.change is None:
-        return whole + say("day before unknown")
-    if not figure.trend:
-        return whole + say("as on the day before")
-    sign = "+" if figure.change > 0 else "\N{MINUS SIGN}"
-    if figure.is_share:
-        amount = say("{number} percentage points", number=number(100 * abs(figure.change), 1))
-    else:
-        amount = number(abs(figure.change))
-    return whole + say(
-        "{change} from the day before ({trend})", change=sign + amount, trend=say(figure.trend)
+    parts = [] if figure.whole is None else [say("of {count}", count=number(figure.whole))]
+    before = _number(status, figure, figure.before)
+    if figure.trend:
+        parts.append(
+            say(
+                "{trend} than in the weeks before ({before})",
+                trend=say(figure.trend),
+                before=before,
+            )
+        )
+    elif figure.before is not None:
+        parts.append(say("usual: {before} in the weeks before", before=before))
+    return "; ".join(parts)
+
+
+def _course(status: Status, figure: Figure) -> str:
+    """Write the trend over weeks: its first and its last one; empty where there are too few."""
+    known = [(n, value) for n, value in enumerate(figure.weeks) if value is not None]
+    if len(known) < 2:
+        return ""
+    say = status.language.say
+    (first, old), (_, new) = known[0], known[-1]
+    text = say(
+        "{count} weeks: {old} to {new}",
+        count=status.language.number(len(figure.weeks) - first),
+        old=_number(status, figure, old),
+        new=_number(status, figure, new),
+    )
+    return f"{text} ({say(figure.course)})" if figure.course else text
+
+
+def _coverage(status: Status) -> str:
+    """Write how much of the 24 hours is known; empty where all of it is."""
+    known = status.today.observed
+    if known > DAY - HOUR / 10:
+        return ""
+    return status.language.say(
+        "{hours} of 24 h known", hours=status.language.number(known / HOUR, 1)
     )

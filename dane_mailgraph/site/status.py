@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..answer import (
     ALL_IS_WELL,
     Condition,
-    Figure,
     Judgement,
+    Today,
     Unprotected,
     unprotected,
     without_names,
 )
-from ..categories import DELIVERIES, FAMILIES, TOLD_BY_FIELD, Category
+from ..categories import DELIVERIES, FAMILIES, HANDSHAKES, TOLD_BY_FIELD, Category
 from ..language import Language
+from ..omissions import OMISSIONS
 from ..store import OTHER, RelayCounts, Series, Span, WarningCount
 from ..times import MINUTE
 from .drawing import Drawing, label, tells_dane
@@ -84,12 +86,14 @@ class Status(NamedTuple):
     """Epoch second until which everything is counted; None before the first count."""
     newest: int | None
     """Epoch second of the newest line of the log; None where unknown."""
-    figures: tuple[Figure, ...]
+    today: Today
     chapters: tuple[Chapter, ...]
     relays: tuple[RelayCounts, ...] = ()
     judgement: Judgement = ALL_IS_WELL
     warnings: tuple[WarningCount, ...] = ()
     """Postfix's own."""
+    omitted: Mapping[str, int] = MappingProxyType({})
+    """Name of each omission -> how many in 7 days."""
     names_relays: bool = False
     """Whether the page says to whom this server sends mail, or only to how many."""
 
@@ -97,6 +101,41 @@ class Status(NamedTuple):
     def valid_until(self) -> int:
         """Epoch second after which a newer page should be there."""
         return self.now + VALID_FOR
+
+    @property
+    def verdict(self) -> str:
+        """The answer in a sentence."""
+        count, say = len(self.conditions), self.language.say
+        if self.last_update is None and not count:
+            return say("Nothing has been counted yet.")
+        if not count:
+            return say("All is well.")
+        if count == 1:
+            return say("1 thing needs attention.")
+        return say("{count} things need attention.", count=self.language.number(count))
+
+    @property
+    def level(self) -> str:
+        """`ok`, `warning`, `critical`, or `unknown` where nothing was counted."""
+        is_unknown = self.last_update is None and not self.conditions
+        return "unknown" if is_unknown else self.judgement.level.word
+
+    @property
+    def omissions(self) -> tuple[tuple[str, str], ...]:
+        """What was left out, and what mends it, in words."""
+        say = self.language.say
+        return tuple(
+            (each.in_words(count, self.language), say(each.remedy) if each.remedy else "")
+            for each in OMISSIONS
+            if (count := self.omitted.get(each.name, 0))
+        )
+
+    @property
+    def lacks_handshakes(self) -> bool:
+        """Whether no TLS connection was ever counted, and nothing else explains it."""
+        *_, longest = self.chapters or (None,)
+        is_counted = longest and any(longest.series.total(row) for row in HANDSHAKES)
+        return not is_counted and not self.omissions
 
     @property
     def has_unwatched(self) -> bool:
@@ -135,6 +174,11 @@ class Status(NamedTuple):
             for row in FAMILIES[family]
             if self.tells_dane or row not in TOLD_BY_FIELD
         )
+
+    @property
+    def unprotected_count(self) -> int:
+        """How many relays are not protected."""
+        return sum(len(group.relays) for group in self.unprotected)
 
     def images(self) -> Iterator[Image]:
         """Iterate over all pictures in both themes."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ..answer import probe_command, unprotected
 from ..categories import FAMILIES, WHOLE, Category
+from ..omissions import OMISSIONS
 from ..store import RelayCounts, Series, WarningCount
 from .status import LISTED_RELAYS, Status
 
@@ -25,12 +26,20 @@ def as_json(status: Status) -> str:
         "valid_until": status.valid_until,
         "last_update": status.last_update,
         "newest_line": status.newest,
-        "level": status.judgement.level.word,
+        "level": status.level,
         "conditions": [each.for_json() for each in status.conditions],
         "last_24_hours": {
-            figure.name: {"now": figure.now, "before": figure.before, "of": figure.whole}
-            for figure in status.figures
+            figure.name: {
+                "now": figure.now,
+                "before": figure.before,
+                "of": figure.whole,
+                "trend": figure.trend or None,
+                "weeks": figure.weeks,
+            }
+            for figure in status.today.figures
         },
+        "observed": status.today.observed,
+        "omitted": {each.name: status.omitted.get(each.name, 0) for each in OMISSIONS},
         "spans": {chapter.span.name: _span(chapter.series) for chapter in status.chapters},
         "not_protected": {
             group.name: list(map(_relay, group.relays[:LISTED_RELAYS]))

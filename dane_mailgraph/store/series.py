@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 SPANS = (
-    Span("day", "24 hours", DAY, 10 * MINUTE, 10 * MINUTE),
+    Span("day", "Last 24 hours", DAY, 10 * MINUTE, 10 * MINUTE),
     Span("week", "7 days", 7 * DAY, HOUR, HOUR),
     Span("month", "31 days", 31 * DAY, 3 * HOUR, 3 * HOUR),
     Span("year", "12 months", 366 * DAY, DAY, 6 * HOUR),
