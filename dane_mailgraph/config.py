@@ -128,9 +128,9 @@ def _names(text: str) -> frozenset[str]:
 SETTINGS = (
     Setting(
         "log",
-        "/var/log/mail.log",
+        "auto",
         "FILE",
-        "the log that Postfix's lines go to, or `journal`",
+        "the log that Postfix's lines go to, or `journal`; auto: the one with the newest line",
         _path,
         ("run", "collect", "import", "doctor"),
     ),

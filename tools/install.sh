@@ -140,7 +140,7 @@ fi
 echo "Installed in $prefix; its settings are in $conf."
 log=$(echo "$log" | sed -n 's/^\(# \)\{0,1\}log = //p')
 case $log in
-journal) ;;
+auto | journal) ;;
 *) [ -z "$log" ] || [ -e "$log" ] || echo "There is no $log here: set log in $conf to the file that Postfix logs to, or to journal." ;;
 esac
 echo 'To start it:'

@@ -29,14 +29,16 @@ from ..errors import (
     ConfigError,
     MailgraphError,
     NothingCountedError,
+    SourceError,
     StoreError,
     reason,
 )
 from ..language import ENGLISH, Language
 from ..levels import Level
-from ..log import FollowedFile, Source, forms
+from ..log import AUTO, FollowedFile, Source, auto, forms
 from ..privileges import act_as_caller, act_as_owner_of
-from ..store import RRD, Ledger, Store, copy_reports, load_told, replace, save_told, unused
+from ..store import RRD, Ledger, State, Store, copy_reports, load_told, replace, save_told, unused
+from ..times import HOUR
 from .terminal import progress, tell
 
 
@@ -211,6 +213,31 @@ def _ledger(settings: Config) -> str:
     return os.path.join(settings.state_dir, "ledger.sqlite")
 
 
+def with_log_found(settings: Config, now: int, kept: State | None = None) -> Config:
+    """Return the settings with the log that `log = auto` finds; raises SourceError.
+
+    A source that has been counted from within the last hour, by what the ledger has `kept`, is
+    taken again without a look at the others.
+    """
+    if settings.log != AUTO:
+        return settings
+    if kept and kept.source and kept.newest and 0 <= now - kept.newest < _SURE:
+        return settings._replace(log=kept.source)
+    return settings._replace(log=auto.find(settings.time_zone, now))
+
+
+_SURE = HOUR
+"""Seconds after its newest line for which a source that `log = auto` found is not doubted."""
+
+
+def with_likely_log(settings: Config, now: int, kept: State | None = None) -> Config:
+    """Return the same, but where no log is found, with the place where it most likely will be."""
+    try:
+        return with_log_found(settings, now, kept)
+    except SourceError:
+        return settings._replace(log=auto.FILES[0])
+
+
 def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Source:
     if settings.log != "journal":
         return FollowedFile(settings.log, settings.state_dir)
@@ -278,7 +305,11 @@ class Counter:
         alive: Callable[[], None],
     ) -> None:
         self._settings, self._ledger, self._rules = settings, ledger, _rules(settings)
-        self._log = _source(settings, alive)
+        self._alive = alive
+        self._log: Source | None = None
+        self._found = ""
+        self._look_again = 0
+        """Epoch second from which on another log may be looked for, with `log = auto`."""
         self._store = Store(settings.state_dir, settings.step)
         self._metrics_are_due = True
         self._pace = Pace(settings.step, settings.grace)
@@ -292,7 +323,18 @@ class Counter:
 
     def is_due(self, now: int) -> bool:
         """Return whether it is time for a step; raises SourceError."""
+        if self._log is None:
+            return now >= self._look_again
         return self._pace.is_due(now, self._log.look())
+
+    def _source(self, now: int) -> Source:
+        """Return the log to read, which `log = auto` may have to find; raises SourceError."""
+        if self._log is None or (self._settings.log == AUTO and now >= self._look_again):
+            self._look_again = now + _LOOK_FOR_LOG
+            found = with_log_found(self._settings, now, self._ledger.state)
+            if self._log is None or found.log != self._found:
+                self._found, self._log = found.log, _source(found, self._alive)
+        return self._log
 
     def step(self, now: int, *, count_lines: bool = False, patient: bool = False) -> Result:
         """Count what is new in the log into the ledger, then bring the RRD up to it.
@@ -308,9 +350,10 @@ class Counter:
             _reconcile(self._store, self._ledger, now)
         except StoreError as error:
             trouble = error
-        seen = self._log.look()
+        log = self._source(now)
+        seen = log.look()
         result = collect(
-            self._log, self._ledger, self._rules, now, count_lines=count_lines, patient=patient
+            log, self._ledger, self._rules, now, count_lines=count_lines, patient=patient
         )
         for sentence in remarks(result, self._rules.zone):
             tell(sentence)
@@ -335,6 +378,9 @@ def open_counter(
     with lock(settings, make=make) as in_place, _writing(settings) as ledger:
         yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive)
 
+
+_LOOK_FOR_LOG = 60
+"""Seconds between two looks for the log, with `log = auto`."""
 
 _LOOK_AT_FILES = 10
 """Seconds between two looks whether ledger and lock are still the files of their names."""
@@ -454,7 +500,7 @@ def _import_into(
     store = Store(settings.state_dir, settings.step)
     if follow:
         _reconcile(store, ledger, now)
-    live = _source(settings)
+    live = _source(with_likely_log(settings, now, ledger.state))
     run = Import(live, ledger, _rules(settings), now, year=year, progress=progress())
     result = run.count(paths)
     if follow:

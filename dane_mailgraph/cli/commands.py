@@ -214,8 +214,8 @@ def doctor(settings: Config, options: argparse.Namespace) -> int:
     from ..dane import servers
     from ..doctor import diagnose, facts, findings
 
-    targets = [servers.target(text) for text in options.mx]
-    found = diagnose(facts.gather(settings, targets, int(time.time())))
+    targets, now = [servers.target(text) for text in options.mx], int(time.time())
+    found = diagnose(facts.gather(app.with_likely_log(settings, now), targets, now))
     show = findings.as_json if options.format == "json" else findings.as_text
     print("\n".join(map(printable, show(found).split("\n"))))
     return int(any(each.verdict is findings.Verdict.FAIL for each in found))

@@ -1,5 +1,6 @@
 """Bytes and positions of a log, whatever program wrote it."""
 
+from .auto import AUTO
 from .blocks import LONGEST, Blocks, WholeLines
 from .clock import Clock
 from .files import LogFile, open_log
@@ -10,6 +11,7 @@ from .position import Bookmark, Position, bookmark, holds, is_at
 from .source import Look, Piece, Source
 
 __all__ = [
+    "AUTO",
     "LONGEST",
     "Blocks",
     "Bookmark",
@@ -23,6 +25,7 @@ __all__ = [
     "Position",
     "Source",
     "WholeLines",
+    "auto",
     "bookmark",
     "forms",
     "heads",

@@ -241,15 +241,7 @@ class Journal:
 
         The entry of the cursor is the first.
         """
-        matches = [
-            "_UID=0",
-            "SYSLOG_FACILITY=2",
-            "+",
-            "_TRANSPORT=driver",
-            f"MESSAGE_ID={SUPPRESSED}",
-        ]
-        for uid in sorted(self.owners):
-            matches += ["+", f"_UID={uid}"]
+        suppressed = ["+", "_TRANSPORT=driver", f"MESSAGE_ID={SUPPRESSED}"]
         where = (
             []
             if position is None
@@ -257,8 +249,25 @@ class Journal:
                 f"--cursor={position.cursor}" if position.cursor else f"--since=@{position.until}"
             ]
         )
-        with _journalctl(*where, f"--output-fields={','.join(_FIELDS)}", *matches) as lines:
+        with _journalctl(
+            *where, f"--output-fields={','.join(_FIELDS)}", *self._matches(), *suppressed
+        ) as lines:
             yield lines
+
+    def _matches(self) -> list[str]:
+        """What journalctl is asked for: the entries of Postfix."""
+        matches = ["_UID=0", "SYSLOG_FACILITY=2"]
+        for uid in sorted(self.owners):
+            matches += ["+", f"_UID={uid}"]
+        return matches
+
+    def newest(self) -> int | None:
+        """Return when Postfix's newest entry was logged, in epoch seconds; raises SourceError."""
+        with _journalctl(
+            "--lines=1", "--output-fields=_UID", *self._matches(), whole=False
+        ) as lines:
+            newest = next(lines, None)
+            return None if newest is None else _seconds(_parsed(newest))
 
     def oldest(self) -> int | None:
         """Return when the oldest entry of the journal was logged, in epoch seconds."""
