@@ -15,10 +15,11 @@ from dane_mailgraph.answer import unprotected
 from dane_mailgraph.answer.conditions import CONDITIONS
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.answer.summary import LINES
-from dane_mailgraph.categories import CATEGORIES
+from dane_mailgraph.categories import CATEGORIES, REACH
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
 from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.postfix_warnings import WARNINGS
+from dane_mailgraph.reports import RESULTS
 from dane_mailgraph.site import axis, page
 from dane_mailgraph.site.drawing import UNITS
 from dane_mailgraph.site.graphs import GRAPHS
@@ -51,7 +52,7 @@ def texts_of_the_program() -> Iterator[str]:
         for double, single in re.findall(r"""\bsay\((?:"([^"]+)"|'([^']+)')""", text):
             yield double or single
     yield from (text for each in OMISSIONS for text in (*each.texts, each.remedy) if text)
-    yield from (text for row in CATEGORIES for text in (row.label, row.meaning))
+    yield from (text for row in (*CATEGORIES, *REACH) for text in (row.label, row.meaning))
     yield from (span.title for span in SPANS)
     yield from (graph.title for graph in GRAPHS)
     yield from (text for _, *texts in UNITS for text in texts)
@@ -61,6 +62,7 @@ def texts_of_the_program() -> Iterator[str]:
     yield from (figure.title for figure in figures(UNKNOWN_COUNTS, ()))
     yield from (f"{{number}} {unit}" for unit in ("s", "min", "h", "days"))
     yield from (each.meaning for each in WARNINGS)
+    yield from RESULTS.values()
     yield from (row.next_step for row in CONDITIONS)
     yield from (row.number for row in CONDITIONS if row.number)
     yield from (line.title for line in LINES)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.answer.figures import Today, figures
-from dane_mailgraph.categories import BY_KEY, CATEGORIES, TOLD_BY_FIELD, Category
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, REACH, TOLD_BY_FIELD, Category
 from dane_mailgraph.language import ENGLISH, Language, language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.site.drawing import Drawing
@@ -24,6 +24,7 @@ from dane_mailgraph.site.page import FAMILY_TITLES, PAGE, icon, pages, styleshee
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.site.png import About
 from dane_mailgraph.site.status import Chapter, Image, Picture, Status
+from dane_mailgraph.store.reach import Reach, ReachFailure, Reporter
 from dane_mailgraph.store.relays import OTHER, RelayCounts, WarningCount
 from dane_mailgraph.store.series import SPANS, Series
 from dane_mailgraph.times import DAY, HOUR
@@ -89,7 +90,21 @@ def status(**changed: Any) -> Status:
     return plain._replace(**changed)
 
 
+REPORTED = Reach(
+    NOW - 31 * 86400,
+    NOW,
+    dict(zip(REACH, (40, 120, 0, 5), strict=True)),
+    (Reporter("Big <b>Mail</b>", "", 2, dict.fromkeys(REACH, 1), NOW - NOW % 86400),),
+    (
+        ReachFailure(
+            "tlsa-invalid", "Big <b>Mail</b>", "big.example", "mx.example.org", 3, NOW - NOW % 86400
+        ),
+        ReachFailure("tlsa-invalid", "", "", "", 2, NOW - NOW % 86400),
+    ),
+)
+
 EVERYTHING: dict[str, Any] = {
+    "reach": REPORTED,
     "relays": (PRIVATE, FAILING),
     "judgement": Judgement((LOSS,)),
     "warnings": (WARNING,),
@@ -175,6 +190,27 @@ def test_the_page_is_html5_and_its_title_names_the_host() -> None:
 
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     assert "<title>All is well: Outbound TLS of mail.example.org</title>" in text
+
+
+def test_what_others_report_is_told_by_policy_and_reason() -> None:
+    shown = outline(reach=REPORTED)
+
+    assert ["DANE", "40", "24.2%"] in shown.rows
+    assert ["no policy", "0", "0%"] in shown.rows
+    assert "5 failed: no TLSA record matched our certificate" in shown.text
+    assert "report it: 2, of them signed: 1; last 2026-11-24" in " ".join(shown.text.split())
+    assert "Big" not in shown.text
+    assert "mx.example.org" not in shown.text
+
+
+def test_who_reports_what_is_told_where_servers_are_named() -> None:
+    text = " ".join(outline(reach=REPORTED, names_relays=True).text.split())
+
+    assert "Big <b>Mail</b> signed by big.example; mx.example.org; 3 ? not signed; 2" in text
+
+
+def test_a_page_without_reports_of_others_does_not_speak_of_them() -> None:
+    assert "report" not in outline().text
 
 
 def test_the_same_status_gives_the_same_page() -> None:

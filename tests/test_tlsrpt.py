@@ -186,6 +186,22 @@ def test_a_report_shows_what_others_report_in_every_form_and_period(here: Here) 
     assert [count for *_, count in lines[4:]] == [""] * 4
 
 
+def test_a_report_says_who_reports_which_failures(here: Here) -> None:
+    here.ask("tlsrpt", *(here.file(name, content) for name, content in samples().items()))
+    lines = here.ask("report", *WHOLE_DAY)[1].splitlines()
+
+    assert lines[-4:] == [
+        "Big Mail Inc. (not signed) reports 3 failed sessions at mail.example.org, "
+        "last of 2026-11-24: our certificate had expired.",
+        "Office Cloud Corporation (signed by office.example) reports 2 failed sessions at "
+        "mail.example.org, last of 2026-11-24: no TLSA record matched our certificate.",
+        "North Mail (not signed) reports 1 failed session at mail.example.org, "
+        "last of 2026-11-24: our server did not offer STARTTLS.",
+        "North Mail (not signed) reports 1 failed session at mail.example.org, "
+        "last of 2026-11-24: our certificate failed verification.",
+    ]
+
+
 def test_a_range_within_a_day_is_widened_to_it(here: Here) -> None:
     here.ask("tlsrpt", here.file("a.json", samples()["big.json"]))
 

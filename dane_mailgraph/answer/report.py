@@ -10,7 +10,17 @@ from typing import NamedTuple
 from ..categories import CATEGORIES, FAMILIES, REACH, WHOLE, Category, untold
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
-from ..store import RRD, Ledger, Row, State, WarningCount, sessions_by_policy, together
+from ..reports import RESULTS
+from ..store import (
+    RRD,
+    Ledger,
+    ReachFailure,
+    Row,
+    State,
+    WarningCount,
+    sessions_by_policy,
+    together,
+)
 from ..times import DAY, edges, format_duration, format_time, local
 from .tables import Format, columns, csv_text
 
@@ -255,6 +265,28 @@ def warning_lines(warnings: Iterable[WarningCount], zone: tzinfo | None) -> list
         f"{format_time(each.last, zone)}: {each.meaning}."
         for each in warnings
     ]
+
+
+_LISTED_FAILURES = 10
+
+
+def failure_lines(failures: Sequence[ReachFailure]) -> list[str]:
+    """Return a line for each failure that others report, or for the first ones."""
+    lines = []
+    for each in failures[:_LISTED_FAILURES]:
+        sessions = f"{each.sessions:,} failed {'session' if each.sessions == 1 else 'sessions'}"
+        who = f"{each.reporter or 'somebody'} ({signature(each)})"
+        where = f" at {each.mx}" if each.mx else ""
+        last = format_time(each.last, timezone.utc)[:10]
+        lines.append(f"{who} reports {sessions}{where}, last of {last}: {RESULTS[each.result]}.")
+    if more := len(failures) - len(lines):
+        lines.append(f"{more:,} more failures are reported.")
+    return lines
+
+
+def signature(failure: ReachFailure) -> str:
+    """Return by whom a report is signed, in words."""
+    return f"signed by {failure.signer}" if failure.signer else "not signed"
 
 
 def _times(count: int) -> str:

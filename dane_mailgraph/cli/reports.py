@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..config import Config
 from ..errors import ReportError, SourceError
+from ..privileges import act_as_owner_of
 from ..reports import TlsReport, read_files
 from ..store import COPY, add_reports
 from . import app
@@ -30,6 +31,8 @@ class Taking:
 
     def take(self, paths: list[str], now: int) -> None:
         """Count what files hold; raises StoreError, BusyError."""
+        # Root opens files, but reads what strangers wrote as the owner of the store.
+        act_as_owner_of(self._settings.state_dir)
         host = self._settings.host or app.hostname()
         for path in paths:
             try:

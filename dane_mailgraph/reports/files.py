@@ -44,7 +44,7 @@ def read_files(path: str, now: int, host: str) -> Iterator[Found]:
         if path == "-":
             with open(sys.stdin.fileno(), "rb", closefd=False) as file:
                 yield from _read(file, "standard input", now, host)
-        elif os.path.isdir(path):
+        elif _is_folder(path):
             for name in _mails(path):
                 yield from _read_mail_of_maildir(name, now, host)
         else:
@@ -56,6 +56,11 @@ def read_files(path: str, now: int, host: str) -> Iterator[Found]:
         ) from error
 
 
+def _is_folder(path: str) -> bool:
+    with as_caller():
+        return os.path.isdir(path)
+
+
 def _opened(path: str, flags: int = 0) -> BinaryIO:
     with as_caller():
         return open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags), "rb")
@@ -64,7 +69,7 @@ def _opened(path: str, flags: int = 0) -> BinaryIO:
 def _mails(path: str) -> Iterator[str]:
     """Yield the paths of a Maildir's mails, the new ones first: a reader moves them to the old."""
     folders = [os.path.join(path, name) for name in ("new", "cur")]
-    if not all(map(os.path.isdir, folders)):
+    if not all(map(_is_folder, folders)):
         raise SourceError(
             f"{path} is a folder, but no Maildir; name the reports in it, or a folder that holds "
             "`new` and `cur`."

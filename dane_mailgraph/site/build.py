@@ -22,7 +22,18 @@ from ..categories import TOLD_BY_FIELD
 from ..errors import StoreError, reason
 from ..files import delete_unfinished, no_link, write_anew
 from ..language import ENGLISH, Language
-from ..store import RRD, SPANS, Ledger, RelayCounts, RelayTable, Series, Span, WarningCount
+from ..store import (
+    RRD,
+    SPANS,
+    Ledger,
+    Reach,
+    RelayCounts,
+    RelayTable,
+    Series,
+    Span,
+    WarningCount,
+    reported,
+)
 from ..times import DAY, day_of
 from . import page
 from .drawing import Drawing
@@ -35,6 +46,9 @@ from .status_json import as_json
 
 _RECENT = 7 * DAY
 """Seconds for which the page lists relays and warnings."""
+
+_REPORTED = 31 * DAY
+"""Seconds for which it says what others report: they do so a day later, some not each day."""
 
 
 class Look(NamedTuple):
@@ -61,6 +75,8 @@ class Recent(NamedTuple):
     warnings: tuple[WarningCount, ...] = ()
     omitted: Mapping[str, int] = MappingProxyType({})
     """Name of each omission -> how many in 7 days."""
+    reach: Reach | None = None
+    """What others report of the last 31 days."""
     without_field: frozenset[str] = frozenset()
     """Names of the spans in which no delivery carried the field `tls` of Postfix 3.11."""
 
@@ -81,6 +97,7 @@ def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
     """Read what the page says beside the counts."""
     relays, since, zone = RelayTable(ledger), now - _RECENT, look.zone
     first = day_of(since, zone)
+    reach = reported(ledger, now - _REPORTED, now)
     holding = judge_conditions(Evidence(ledger, rrd, now, zone, look.language))
     return Recent(
         newest=ledger.state.newest,
@@ -88,6 +105,7 @@ def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
         judgement=silence_accepted(holding, look.accepted),
         warnings=tuple(relays.warnings(since)),
         omitted=ledger.hours(since, now + 1),
+        reach=reach if reach.reporters else None,
         without_field=frozenset(
             span.name for span in SPANS if not ledger.had_field(now - span.seconds, now)
         ),
@@ -158,6 +176,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
         judgement=recent.judgement,
         warnings=recent.warnings,
         omitted=recent.omitted,
+        reach=recent.reach,
         names_relays=look.names_relays,
     )
 

@@ -6,6 +6,7 @@ Everything in it is escaped, because names come from strangers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timezone
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..answer import Figure, probe_command
-from ..categories import CATEGORIES
+from ..categories import CATEGORIES, REACH, Category
 from ..store import SPANS, Span
 from ..times import DAY, HOUR, format_time, local
 from .drawing import ZOOM
@@ -34,6 +35,8 @@ FAMILY_TITLES = {
     "key_exchange": "Key exchange",
 }
 """Family -> heading in the glossary, in the order of the page."""
+
+REACH_TITLE = "What others report"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -71,7 +74,9 @@ def pages(status: Status, sizes: Mapping[str, About]) -> dict[str, str]:
         "command": probe_command,
         "listed": LISTED_RELAYS,
         "at_once": AT_ONCE,
-        "glossary": [(title, status.words(family)) for family, title in FAMILY_TITLES.items()],
+        "glossary": _glossary(status),
+        "day": lambda at: format_time(at, timezone.utc)[:10],
+        "percent": status.language.percent,
         "file_of": file_of,
     }
     others = {
@@ -84,10 +89,19 @@ def pages(status: Status, sizes: Mapping[str, About]) -> dict[str, str]:
     return {**others, PAGE: _environment().get_template("index.html").render(values, chapter=first)}
 
 
+def _glossary(status: Status) -> list[tuple[str, tuple[tuple[Category, str], ...]]]:
+    """Return the headings, each with its categories and their names."""
+    found = [(title, status.words(family)) for family, title in FAMILY_TITLES.items()]
+    if status.reach:
+        found.append((REACH_TITLE, tuple((row, status.language.say(row.label)) for row in REACH)))
+    return found
+
+
 def stylesheet() -> str:
     """Return the stylesheet, with the colours of the categories."""
-    light = "".join(f".{row.data_source} {{ background: {row.light} }}\n" for row in CATEGORIES)
-    dark = "".join(f".{row.data_source} {{ background: {row.dark} }}\n" for row in CATEGORIES)
+    rows = (*CATEGORIES, *REACH)
+    light = "".join(f".{row.data_source} {{ background: {row.light} }}\n" for row in rows)
+    dark = "".join(f".{row.data_source} {{ background: {row.dark} }}\n" for row in rows)
     plain = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     return f"{plain}{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
 

@@ -16,10 +16,11 @@ from ..answer import (
     unprotected,
     without_names,
 )
-from ..categories import DELIVERIES, FAMILIES, HANDSHAKES, TOLD_BY_FIELD, Category
+from ..categories import DELIVERIES, FAMILIES, HANDSHAKES, REACH, TOLD_BY_FIELD, Category
 from ..language import Language
 from ..omissions import OMISSIONS
-from ..store import OTHER, RelayCounts, Series, Span, WarningCount
+from ..reports import RESULTS
+from ..store import OTHER, Reach, ReachFailure, RelayCounts, Series, Span, WarningCount
 from ..times import MINUTE
 from .drawing import Drawing, label, tells_dane
 
@@ -73,6 +74,39 @@ class Chapter(NamedTuple):
         return has_deliveries and not tells_dane(self.series)
 
 
+class Reason(NamedTuple):
+    """Sessions that others report as failed for one reason."""
+
+    result: str
+    """A key of `RESULTS`."""
+    failures: tuple[ReachFailure, ...]
+
+    @property
+    def meaning(self) -> str:
+        """What it means, a sentence without its point."""
+        return RESULTS[self.result]
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions failed."""
+        return sum(each.sessions for each in self.failures)
+
+    @property
+    def reporters(self) -> int:
+        """How many organizations report it."""
+        return len({(each.reporter, each.signer) for each in self.failures})
+
+    @property
+    def signed(self) -> int:
+        """How many of them sign what they report."""
+        return len({(each.reporter, each.signer) for each in self.failures if each.signer})
+
+    @property
+    def last(self) -> int:
+        """Epoch second in which the last of the days begins, UTC."""
+        return max(each.last for each in self.failures)
+
+
 class Status(NamedTuple):
     """Everything the page says."""
 
@@ -94,6 +128,8 @@ class Status(NamedTuple):
     """Postfix's own."""
     omitted: Mapping[str, int] = MappingProxyType({})
     """Name of each omission -> how many in 7 days."""
+    reach: Reach | None = None
+    """What others report of the last 31 days; None where nobody does."""
     names_relays: bool = False
     """Whether the page says to whom this server sends mail, or only to how many."""
 
@@ -179,6 +215,24 @@ class Status(NamedTuple):
     def unprotected_count(self) -> int:
         """How many relays are not protected."""
         return sum(len(group.relays) for group in self.unprotected)
+
+    def reported(self) -> tuple[tuple[Category, str, int, float | None], ...]:
+        """Return what others report by policy: category, its name, sessions, share."""
+        sessions = {row: (self.reach.sessions[row] if self.reach else None) or 0 for row in REACH}
+        whole = sum(sessions.values())
+        return tuple(
+            (row, self.language.say(row.label), count, count / whole if whole else None)
+            for row, count in sessions.items()
+        )
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why sessions failed, as others report it; the reason of most sessions first."""
+        by_result: dict[str, list[ReachFailure]] = {}
+        for each in self.reach.failures if self.reach else ():
+            by_result.setdefault(each.result, []).append(each)
+        found = (Reason(result, tuple(some)) for result, some in by_result.items())
+        return tuple(sorted(found, key=lambda reason: (-reason.sessions, reason.result)))
 
     def images(self) -> Iterator[Image]:
         """Iterate over all pictures in both themes."""

@@ -47,9 +47,31 @@ def as_json(status: Status) -> str:
             else len(group.relays)
             for group in unprotected(status.relays)
         },
+        "reach": _reach(status),
         "postfix_warnings": [_warning(warning, named) for warning in status.warnings],
     }
     return json.dumps(content, indent=1) + "\n"
+
+
+def _reach(status: Status) -> dict[str, object] | None:
+    if not status.reach:
+        return None
+    return {
+        "since": status.reach.since,
+        "until": status.reach.until,
+        "reporters": len(status.reach.reporters),
+        "sessions": {row.name: count for row, count in status.reach.sessions.items()},
+        "failures": [
+            {
+                "reason": each.result,
+                "sessions": each.sessions,
+                "reporters": each.reporters,
+                "signed": each.signed,
+                "last": each.last,
+            }
+            for each in status.reasons
+        ],
+    }
 
 
 def _span(series: Series) -> dict[str, object]:

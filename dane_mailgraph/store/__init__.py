@@ -4,8 +4,11 @@ from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
 from .ledger import Gap, Ledger
 from .reach import (
     COPY,
+    Reach,
+    ReachFailure,
     add_reports,
     copy_reports,
+    reported,
     sessions_by_policy,
 )
 from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
@@ -26,6 +29,8 @@ __all__ = [
     "Gap",
     "KeptAhead",
     "Ledger",
+    "Reach",
+    "ReachFailure",
     "RelayCounts",
     "RelayDay",
     "RelayTable",
@@ -44,6 +49,7 @@ __all__ = [
     "load_told",
     "rates",
     "replace",
+    "reported",
     "save_ahead",
     "save_told",
     "sessions_by_policy",

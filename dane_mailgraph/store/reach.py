@@ -42,15 +42,30 @@ class Reporter(NamedTuple):
 
 
 class ReachFailure(NamedTuple):
-    """Sessions of some days that one organization reports as failed."""
+    """Sessions of some days that one organization reports as failed for one reason."""
 
     result: str
     """A key of `RESULTS`."""
     reporter: str
     signer: str
     mx: str
+    """Our server as the reporter names it; empty where it names none."""
     sessions: int
     last: int
+
+
+class Reach(NamedTuple):
+    """What others report of some days of UTC."""
+
+    since: int
+    until: int
+    """Epoch seconds; of the days that begin in [since, until)."""
+    sessions: dict[Category, int | None]
+    """None where nobody reports."""
+    reporters: tuple[Reporter, ...]
+    """Those of most sessions first."""
+    failures: tuple[ReachFailure, ...]
+    """Those of most sessions first; they need not add up to those that failed."""
 
 
 def add_reports(ledger: Ledger, reports: Iterable[TlsReport]) -> list[str]:
@@ -157,6 +172,16 @@ def sessions_by_policy(ledger: Ledger, since: int, until: int) -> dict[Category,
     """Add up the sessions of the days that begin in [since, until); None where none reports."""
     (row,) = ledger.read(f"SELECT {_SUMS} FROM reach WHERE day >= ? AND day < ?", since, until)
     return dict(zip(REACH, row, strict=True))
+
+
+def reported(ledger: Ledger, since: int, until: int) -> Reach:
+    """Return what others report of the days of UTC that [since, until) touches."""
+    since, until = since - since % DAY, until + -until % DAY
+    return Reach(
+        *(since, until, sessions_by_policy(ledger, since, until)),
+        tuple(reporters(ledger, since, until)),
+        tuple(reach_failures(ledger, since, until)),
+    )
 
 
 def reporters(ledger: Ledger, since: int, until: int) -> list[Reporter]:
