@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from .report import MOST_BYTES, Origin, Reading, UnusableError, is_packed, read_report, unpacked
 
-MOST_MAIL_BYTES = 6 << 20
+MOST_MAIL_BYTES = 5 << 20
 """Of a mail: base64 makes `MOST_BYTES` a third longer."""
 
 _DEEPEST = 8
@@ -67,7 +67,7 @@ def read_mail(mail: bytes, now: int, host: str, name: str = "") -> list[Reading 
             room -= len(content)
             found.append(read_report(content, now, _origin(part, signer, name)))
         except UnusableError as error:
-            found.append(error)
+            found.append(UnusableError(str(error)))  # the raised one holds all that was unpacked
     if not found:
         raise UnusableError("it is a mail without a TLS report")
     return found

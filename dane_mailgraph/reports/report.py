@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..times import DAY
 
-MOST_BYTES = 4 << 20
+MOST_BYTES = 3 << 20
 """Of a report, unpacked."""
 
 _MOST_VALUES = 150_000
