@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timezone
 from typing import Any
 
 import pytest
 
+from dane_mailgraph.dane import verdict
 from dane_mailgraph.dane.resolver import Answer, Resolv
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa, of
+from dane_mailgraph.dane.verdict import UNREACHABLE, Handshake, Seen, Zone
 from dane_mailgraph.doctor.check_postfix import RULES
 from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.facts import Facts
 from dane_mailgraph.doctor.findings import Finding, Verdict, as_json, as_text
 from dane_mailgraph.doctor.loggers import JOURNAL, End, Routes
-from dane_mailgraph.doctor.own_mx import Mx, Served
+from dane_mailgraph.doctor.own_mx import Mx
 from dane_mailgraph.doctor.own_state import Disk, OwnState
 from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service
+from dane_mailgraph.doctor.served import Served
 from dane_mailgraph.doctor.unit import Unit
 from dane_mailgraph.postfix_warnings import WARNINGS, PostfixWarning
 from dane_mailgraph.programs import Account
+from dane_mailgraph.times import format_day
 
 OK, WARN, FAIL, SKIP = Verdict
 
@@ -86,12 +90,15 @@ def answer(question: str, *records: str, secure: bool = True, code: str = "NOERR
 
 
 MX = Mx(
-    Target("mail.example.org"),
-    answer("mail.example.org A", "192.0.2.1"),
-    answer("_25._tcp.mail.example.org TLSA", *zone(of(LEAF), of(NEXT))),
-    (Served("/etc/postfix", True, False, (CHAIN,), ()),),
-    CHAIN,
+    Seen(
+        Target("mail.example.org"),
+        Zone("_25._tcp.mail.example.org", zone(of(LEAF)), 3600),
+        (Handshake("192.0.2.1", "", CHAIN),),
+        (verdict.Service(("192.0.2.1",), (CHAIN,)),),
+    ),
+    (Served("/etc/postfix", "", True, verdict.Service(("192.0.2.1",), (CHAIN,))),),
 )
+"""A single record, and a key that is kept."""
 RESOLV = Resolv("/etc/resolv.conf", "nameserver 127.0.0.1\n")
 CHROOT = "/var/spool/postfix/etc/resolv.conf"
 
@@ -167,14 +174,17 @@ def kept(**changed: Any) -> Facts:
 
 
 def mx(**changed: Any) -> Facts:
-    return HEALTHY._replace(mx=(MX._replace(**changed),))
+    """Our server is seen otherwise."""
+    return HEALTHY._replace(mx=(MX._replace(seen=MX.seen._replace(**changed)),))
 
 
-def published(*records: Tlsa, chain: Chain = CHAIN, **changed: Any) -> Facts:
-    served = (MX.served[0]._replace(chains=(chain,)),)
-    return mx(
-        records=answer(MX.records.question, *zone(*records), **changed), served=served, live=chain
-    )
+def served(**changed: Any) -> Facts:
+    """Postfix is configured otherwise."""
+    return HEALTHY._replace(mx=(MX._replace(served=(MX.served[0]._replace(**changed),)),))
+
+
+def published(*records: Tlsa, **changed: Any) -> Facts:
+    return mx(zone=MX.seen.zone._replace(records=zone(*records), **changed))
 
 
 def wrong(facts: Facts) -> list[Finding]:
@@ -195,7 +205,7 @@ def test_where_all_is_well_nothing_is_reported() -> None:
         "chroot",
         "log",
         "rrd",
-        "tlsa match",
+        "own MX",
     }
 
 
@@ -322,7 +332,6 @@ def test_another_instance_is_named_in_the_remedy() -> None:
     )
 
 
-SCARCE = published(of(LEAF))
 EXPIRED = CHAIN._replace(
     certificates=(certificate("mail.example.org", ends=NOW - DAY), AUTHORITY),
     anchors=(False, False),
@@ -677,12 +686,6 @@ CASES = {
         "whether it follows a time server is unknown",
         "date",
     ),
-    "a name without an address": Case(
-        mx(address=answer("mail.example.org A"), records=answer(MX.records.question), live=MX.live),
-        "tlsa",
-        WARN,
-        "this name has no address",
-    ),
     "no server": Case(
         HEALTHY._replace(mx=()),
         "own MX",
@@ -691,97 +694,63 @@ CASES = {
         "doctor --mx mail.example.org:25",
     ),
     "no record": Case(
-        published(code="NXDOMAIN"),
-        "tlsa",
+        published(),
+        "own MX",
         WARN,
-        "no TLSA record at _25._tcp.mail.example.org",
+        "No TLSA record is published at _25._tcp.mail.example.org",
         "IN TLSA 3 1 1 ",
     ),
-    "lookup fails": Case(
-        published(code="SERVFAIL"),
-        "tlsa",
+    "another key": Case(
+        published(of(NEXT)),
+        "own MX",
         FAIL,
-        "_25._tcp.mail.example.org cannot be looked up: SERVFAIL",
-        "delv ",
+        "Senders that do DANE defer their mail to mail.example.org:25: no TLSA record matches the "
+        "certificate at 192.0.2.1",
+        f"IN TLSA {of(LEAF).in_full}",
     ),
     "not signed": Case(
-        published(of(LEAF), of(NEXT), secure=False),
-        "tlsa",
-        FAIL,
-        f"{of(LEAF)}; {of(NEXT)}, but not signed",
+        published(of(LEAF), is_signed=False),
+        "own MX",
+        WARN,
+        "DANE is off for mail.example.org:25, though records are published: they are not signed",
         "delv ",
     ),
-    "address not signed": Case(
-        mx(address=MX.address._replace(secure=False)),
-        "tlsa",
-        FAIL,
-        "mail.example.org A is not signed",
-        "delv mail.example.org A",
+    "nobody answers": Case(
+        mx(handshakes=(Handshake("192.0.2.1", "", None, UNREACHABLE, "Connection refused"),)),
+        "own MX",
+        SKIP,
+        "What mail.example.org:25 serves is unknown: 192.0.2.1 cannot be reached from here "
+        "(Connection refused)",
+        "posttls-finger",
     ),
-    "another certificate": Case(
-        published(of(NEXT)),
-        "tlsa match",
-        FAIL,
-        "no record matches CN = mail.example.org",
-        f"_25._tcp.mail.example.org. IN TLSA 3 1 1 {hashlib.sha256(LEAF.spki).hexdigest()}",
-        "mail.example.org:25, /etc/ssl/mail.pem",
-    ),
-    "only the current key": Case(
-        SCARCE, "rollover", WARN, "only records of the keys in use", "sha256sum"
-    ),
-    "the whole certificate": Case(
-        published(of(LEAF, 3, 0)), "rollover", WARN, f"only {of(LEAF, 3, 0)}", "IN TLSA 3 1 1"
-    ),
-    "PKIX-EE beside": Case(
-        published(of(LEAF), of(NEXT), of(LEAF, 1)), "tlsa usage", WARN, f"unusable: {of(LEAF, 1)}"
-    ),
-    "expires": Case(
-        published(
-            of(LEAF),
-            of(NEXT),
-            chain=CHAIN._replace(certificates=(LEAF._replace(ends=NOW + 3 * DAY), AUTHORITY)),
-        ),
-        "expiry",
+    "a record too many": Case(
+        published(of(LEAF), of(LEAF, 1)),
+        "own MX",
         WARN,
-        "expires on 2026-11-27",
+        f"Senders set {of(LEAF, 1)} aside: it is malformed or of no use",
+        "Withdraw",
     ),
-    "STARTTLS off": Case(
-        mx(served=(MX.served[0]._replace(offers=False),)),
+    "expired": Case(
+        mx(handshakes=(Handshake("192.0.2.1", "", EXPIRED),)),
+        "certificate",
+        WARN,
+        "The certificate of mail.example.org:25 expired at 2026-11-23 02:00: only its 3 1 1 record "
+        "still works, MTA-STS does not",
+        "certbot renew",
+    ),
+    "TLS is off": Case(
+        served(offers=False),
         "certificate",
         FAIL,
         "TLS is off (smtpd_tls_security_level)",
-        "smtpd_tls_security_level = may",
+        "postconf -e 'smtpd_tls_security_level = may'",
     ),
     "a file that cannot be read": Case(
-        mx(
-            served=(
-                MX.served[0]._replace(troubles=("/x cannot be read: No such file or directory",)),
-            )
-        ),
+        served(unreadable=("/x cannot be read: Permission denied",)),
         "certificate",
         FAIL,
-        "/x cannot be read: No such file or directory",
-    ),
-    "does not answer": Case(
-        mx(live=None, no_answer="192.0.2.1:25 gives no certificate"),
-        "served now",
-        SKIP,
-        "192.0.2.1:25 gives no certificate",
-        "posttls-finger",
-    ),
-    "an old certificate is served": Case(
-        mx(
-            live=Chain(
-                "mail.example.org:25 (192.0.2.1)",
-                (LEAF._replace(der=b"another with the same key"),),
-                True,
-                (True,),
-            )
-        ),
-        "served now",
-        WARN,
-        "CN = mail.example.org, in none of the files",
-        "postfix reload",
+        "/x cannot be read: Permission denied",
+        "postconf smtpd_tls_cert_file",
     ),
 }
 
@@ -868,7 +837,7 @@ def test_what_only_root_may_know_is_skipped_for_others() -> None:
         rrd_trouble="z: Permission denied; y.",
         place=None,
     )
-    files = mx(served=(MX.served[0]._replace(troubles=("/x cannot be read: Permission denied",)),))
+    files = served(unreadable=("/x cannot be read: Permission denied",))
 
     assert [(each.check, each.verdict) for each in wrong(nobody)] == [("reading", SKIP)]
     assert [(each.check, each.verdict) for each in wrong(store._replace(root=False))] == [
@@ -888,69 +857,28 @@ def test_the_journal_is_a_log_too() -> None:
     assert (found.check, found.found) == ("log", "there is no journal here")
 
 
-def test_whether_records_are_signed_only_a_validating_resolver_can_tell() -> None:
-    unsigned = published(of(LEAF), of(NEXT), secure=False)._replace(
-        probes=(PROBE._replace(secure=False),)
-    )
+def test_a_single_record_of_a_kept_key_is_no_warning() -> None:
+    found = [each for each in diagnose(HEALTHY) if each.check in ("own MX", "certificate")]
 
-    assert [(each.check, each.verdict) for each in wrong(unsigned)] == [
-        ("resolver", FAIL),
-        ("tlsa", SKIP),
+    assert [(each.verdict, each.found) for each in found] == [
+        (OK, "senders that do DANE deliver: 1 of 1 TLSA records match"),
+        (OK, f"valid until {format_day(LEAF.ends, timezone.utc)}"),
     ]
 
 
-def test_a_record_of_the_ca_beside_the_key_is_enough_for_a_rollover() -> None:
+def test_a_record_of_the_next_key_is_no_warning() -> None:
+    assert wrong(published(of(LEAF), of(NEXT))) == []
     assert wrong(published(of(LEAF), of(AUTHORITY, 2))) == []
-    assert wrong(published(of(AUTHORITY, 2))) == []
-
-
-def test_each_of_several_certificates_must_be_matched() -> None:
-    """A client negotiates RSA or ECDSA as it likes."""
-    ecdsa = Chain("/etc/ssl/ecdsa.pem", (certificate("ECDSA"),), True, (True,))
-    (found,) = wrong(mx(served=(MX.served[0]._replace(chains=(CHAIN, ecdsa)),)))
-
-    assert (found.check, found.about) == ("tlsa match", "mail.example.org:25, /etc/ssl/ecdsa.pem")
-
-
-@pytest.mark.parametrize(
-    ("chain", "words"),
-    [
-        (CHAIN._replace(named=False), "for another name"),
-        (CHAIN._replace(anchors=(False, False)), "out of date"),
-    ],
-    ids=["name", "dates"],
-)
-def test_a_trust_anchor_wants_name_and_dates(chain: Chain, words: str) -> None:
-    (found,) = wrong(published(of(AUTHORITY, 2), chain=chain))
-
-    assert (found.check, found.verdict) == ("tlsa match", FAIL)
-    assert f"{of(AUTHORITY, 2)} is of this chain, but the certificate is {words}" in found.why
-
-
-def test_an_expired_certificate_that_matches_by_its_key_is_only_to_be_looked_at() -> None:
-    (found,) = wrong(published(of(EXPIRED.own), of(NEXT), chain=EXPIRED))
-
-    assert (found.check, found.verdict, found.found) == ("expiry", WARN, "expired on 2026-11-23")
-    assert "DANE-EE" in found.why
-
-
-def test_records_of_which_none_can_be_used_fail() -> None:
-    found = wrong(published(of(LEAF, 1), of(LEAF, 0)))
-
-    assert [(each.check, each.verdict) for each in found] == [
-        ("tlsa usage", FAIL),
-        ("tlsa match", FAIL),
-    ]
 
 
 def test_tls_that_is_off_without_records_is_only_a_pity() -> None:
-    off = mx(
-        served=(MX.served[0]._replace(offers=False),),
-        records=answer("_25._tcp.mail.example.org TLSA"),
+    (server,) = served(offers=False).mx
+    off = HEALTHY._replace(
+        mx=(server._replace(seen=server.seen._replace(zone=Zone("_25._tcp.mail.example.org"))),)
     )
 
     assert {(each.check, each.verdict) for each in wrong(off)} == {
-        ("tlsa", WARN),
+        ("own MX", WARN),
         ("certificate", WARN),
     }
 

@@ -9,18 +9,20 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from servers import NAME, Authority, call, free_port, nameserver, needs, running
+from servers import NAME, Authority, call, configured, free_port, nameserver, needs, running
 
-from dane_mailgraph.dane import servers, tlsa
+from dane_mailgraph.dane import certificates, servers
 from dane_mailgraph.dane.resolver import Resolv
 from dane_mailgraph.dane.servers import Target
-from dane_mailgraph.dane.tlsa import Tlsa
+from dane_mailgraph.dane.verdict import NO_STARTTLS, UNREACHABLE, Verdict, judge
 from dane_mailgraph.doctor import own_mx
-from dane_mailgraph.doctor.own_mx import Mx
 from dane_mailgraph.doctor.postconf import Instance, Service
+from dane_mailgraph.doctor.served import Served, read_served
 from dane_mailgraph.errors import UsageError
 
 HERE = Resolv("", "nameserver 127.0.0.1\n")
@@ -59,9 +61,31 @@ def receiver(
     return Instance("/etc/postfix", told, (Service(port, "inet", program, False, dict(overrides)),))
 
 
-def looked(instance: Instance, port: int = 25, name: str = NAME) -> Mx:
-    """What is told of an instance; nobody answers the questions of the resolver."""
-    return own_mx.look(Target(name, port), [instance], Resolv("", "nameserver nowhere\n"))
+def looked(
+    instance: Instance, port: int = 25, name: str = NAME, address: str = "127.0.0.1"
+) -> Served | None:
+    """What an instance is configured to serve on an address of this machine."""
+    found = [
+        each
+        for service in instance.services
+        if (
+            each := read_served(
+                instance,
+                service,
+                [address],
+                name,
+                lambda path, group: certificates.chain_of(path, group, name),
+            )
+        )
+        and service.name.rpartition(":")[2] in ("smtp" if port == 25 else str(port), str(port))
+    ]
+    return found[0] if found else None
+
+
+def files(instance: Instance, port: int = 25) -> Served:
+    found = looked(instance, port)
+    assert found
+    return found
 
 
 # ---- names ----------------------------------------------------------------------------------
@@ -130,10 +154,10 @@ def test_a_certificate_file_gives_the_chain_with_its_key_name_and_dates(
     key, path = authority.issue("plain")
     both = path.with_suffix(".both")
     both.write_text(path.read_text() + key.read_text())
-    (served,) = looked(receiver(smtpd_tls_cert_file=str(both))).served
-    (chain,) = served.chains
+    served = files(receiver(smtpd_tls_cert_file=str(both)))
+    (chain,) = served.service.chains
 
-    assert (served.offers, served.troubles, chain.path, chain.named, chain.anchors) == (
+    assert (served.offers, served.unreadable, chain.path, chain.named, chain.anchors) == (
         True,
         (),
         str(both),
@@ -160,35 +184,83 @@ def test_chain_files_hold_several_keys_with_their_chains(authority: Authority) -
     (key, one), (other, two) = authority.issue("one"), authority.issue("two")
     path = authority.folder / "chains.pem"
     path.write_text("".join(each.read_text() for each in (key, one, other, two)))
-    (served,) = looked(
+    chains = files(
         receiver(smtpd_tls_chain_files=str(path), smtpd_tls_cert_file="/ignored")
-    ).served
+    ).service.chains
 
-    assert [chain.own.spki for chain in served.chains] == [public_key(one), public_key(two)]
-    assert [len(chain.certificates) for chain in served.chains] == [2, 2]
+    assert [chain.own.spki for chain in chains] == [public_key(one), public_key(two)]
+    assert [len(chain.certificates) for chain in chains] == [2, 2]
 
 
 def test_rsa_and_ecdsa_have_files_of_their_own_and_services_may_have_others(
     authority: Authority,
 ) -> None:
-    _, one = authority.issue("rsa")
-    _, two = authority.issue("ecdsa")
+    key, one = authority.issue("rsa")
+    other, two = authority.issue("ecdsa")
     instance = receiver(
         ("smtpd_tls_cert_file", str(two)),
         smtpd_tls_cert_file="/none",
         smtpd_tls_eccert_file=str(one),
+        smtpd_tls_key_file=str(other),
+        smtpd_tls_eckey_file=str(key),
     )
-    (served,) = looked(instance).served
+    served = files(instance)
 
-    assert [chain.path for chain in served.chains] == [str(two), str(one)]
-    assert looked(instance, port=465).served == ()
+    assert [chain.path for chain in served.service.chains] == [str(two), str(one)]
+    assert served.service.troubles == ()
+    assert looked(instance, address="192.0.2.1") is None
+
+
+def test_only_files_of_the_service_on_the_address_count(authority: Authority) -> None:
+    _, one = authority.issue("here")
+    here = receiver(port="127.0.0.2:smtp", smtpd_tls_cert_file=str(one))
+    bound = receiver(inet_interfaces="127.0.0.2", smtpd_tls_cert_file=str(one))
+
+    assert looked(here, address="127.0.0.2") and looked(bound, address="127.0.0.2")
+    assert looked(here, address="127.0.0.1") is None
+    assert looked(bound, address="127.0.0.1") is None
+    assert looked(receiver(inet_interfaces="loopback-only"), address="127.0.0.2") is None
+
+
+def test_a_key_that_does_not_belong_to_its_certificate_is_seen(authority: Authority) -> None:
+    _, path = authority.issue("whose")
+    key, _ = authority.issue("others")
+    unfit = files(receiver(smtpd_tls_cert_file=str(path), smtpd_tls_key_file=str(key)))
+    gone = files(receiver(smtpd_tls_cert_file=str(path), smtpd_tls_key_file="/none.key"))
+
+    assert unfit.service.troubles == (f"{key} is not the key of {path}",)
+    assert gone.service.troubles == ("/none.key is gone",)
+
+
+@needs("postmap", "postconf")
+def test_the_table_of_sni_holds_copies_of_what_its_files_held(
+    authority: Authority, tmp_path: Path
+) -> None:
+    key, path = authority.issue("sni")
+    configuration = configured(tmp_path / "etc")
+    table = tmp_path / "sni"
+    table.write_text(f"{NAME} {key} {path}\n")
+    call("postmap", "-c", configuration, "-F", f"hash:{table}")
+    instance = receiver(
+        tls_server_sni_maps=f"hash:{table}", smtpd_tls_cert_file="/not/for/this/name"
+    )._replace(directory=str(configuration))
+    fresh = files(instance).service
+    renewed_key, renewed = authority.issue("sni-renewed")
+    path.write_text(renewed.read_text())
+    key.write_text(renewed_key.read_text())
+    stale = files(instance).service
+
+    assert [each.own.spki for each in fresh.chains] == [each.own.spki for each in stale.chains]
+    assert (fresh.renewed, fresh.troubles) == ((), ())
+    assert [each.own.spki for each in stale.renewed] == [public_key(renewed)]
+    assert stale.remake == f"postmap -c {configuration} -F hash:{table}"
 
 
 def test_another_name_and_a_date_that_is_past_are_seen(authority: Authority) -> None:
     _, other = authority.issue("other", "www.example.test")
     _, past = authority.issue("past", days=-1)
-    (first,), (second,) = (
-        looked(receiver(smtpd_tls_cert_file=str(path))).served[0].chains for path in (other, past)
+    first, second = (
+        files(receiver(smtpd_tls_cert_file=str(path))).service.chains[0] for path in (other, past)
     )
 
     assert (first.named, first.anchors) == (False, (True, True))
@@ -200,12 +272,16 @@ def test_files_that_cannot_be_read_or_hold_nothing_are_reported(tmp_path: Path) 
     (tmp_path / "broken.pem").write_text(
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     )
-    files = f"{tmp_path}/none.pem, {tmp_path}/empty.pem {tmp_path}/broken.pem"
-    (served,) = looked(receiver(smtpd_tls_chain_files=files)).served
+    (tmp_path / "folder.pem").mkdir()
+    paths = " ".join(f"{tmp_path}/{each}.pem" for each in ("none", "folder", "empty", "broken"))
+    served = files(receiver(smtpd_tls_chain_files=paths))
 
-    assert served.chains == ()
-    assert served.troubles == (
-        f"{tmp_path}/none.pem cannot be read: No such file or directory",
+    assert (served.service.chains, served.service.troubles) == (
+        (),
+        (f"{tmp_path}/none.pem is gone",),
+    )
+    assert served.unreadable == (
+        f"{tmp_path}/folder.pem cannot be read: Is a directory",
         f"{tmp_path}/empty.pem holds no certificate that openssl can read",
         f"{tmp_path}/broken.pem holds no certificate that openssl can read",
     )
@@ -222,57 +298,119 @@ def test_files_that_cannot_be_read_or_hold_nothing_are_reported(tmp_path: Path) 
     ],
 )
 def test_whether_tls_is_on(settings: dict[str, str], offers: bool) -> None:
-    assert looked(receiver(**settings)).served[0].offers is offers
+    assert files(receiver(**settings)).offers is offers
 
 
 # ---- the whole ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def served(authority: Authority) -> Iterator[tuple[Target, Path, int]]:
-    """A Postfix on loopback and a signed zone: its name and port, certificate, the zone's port."""
+class Server(NamedTuple):
+    """A Postfix on loopback, and the records that are published for it."""
+
+    target: Target
+    certificate: Path
+    dns: int
+    """Port of the resolver."""
+
+    def verdict(self) -> Verdict:
+        return judge(own_mx.look(self.target, [], HERE, self.dns).seen, int(time.time()))
+
+
+@contextmanager
+def serving(authority: Authority, folder: Path, settings: str, records: str) -> Iterator[Server]:
+    """Run a Postfix at 127.0.0.2 and 127.0.0.3 and a signed zone.
+
+    In the records `{zone}` is the name of the TLSA records, `{key}` and `{ca}` are digests.
+    """
     key, path = authority.issue("served")
     together = authority.folder / "served.chain"
     together.write_text(key.read_text() + path.read_text())
     port = free_port(socket.SOCK_STREAM)
-    records = (
-        f"{NAME}. 60 IN A 127.0.0.1\n"
-        f"_{port}._tcp.{NAME}. 60 IN TLSA 3 1 1 {hashlib.sha256(public_key(path)).hexdigest()}\n"
-        f"_{port}._tcp.{NAME}. 60 IN TLSA 2 0 1 {fingerprint(authority.path)}\n"
-    )
-    folder = authority.folder / "unbound"
+    words = {
+        "zone": f"_{port}._tcp.{NAME}. 60 IN TLSA",
+        "key": hashlib.sha256(public_key(path)).hexdigest(),
+        "ca": fingerprint(authority.path),
+    }
+    addresses = f"{NAME}. 60 IN A 127.0.0.2\n{NAME}. 60 IN A 127.0.0.3\n"
     folder.mkdir()
-    tls = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {together}\n"
-    with (
-        nameserver(folder, records) as dns,
-        running(tls, f"127.0.0.1:{port} inet n - n - - smtpd\n"),
-    ):
-        yield Target(NAME, port), path, dns
-
-
-@needs("postfix", "postconf", root=True)
-@needs("unbound", "ldns-keygen", "ldns-signzone")
-def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(
-    served: tuple[Target, Path, int],
-) -> None:
-    target, path, dns = served
-    mx = own_mx.look(target, [], HERE, dns)
-    records = [tlsa.read(each) for each in mx.records.records]
-
-    assert (mx.address.secure, mx.address.records, mx.records.secure, mx.no_answer) == (
-        True,
-        ("127.0.0.1",),
-        True,
-        "",
+    services = "".join(
+        f"127.0.0.{each}:{port} inet n - n - - smtpd -o smtpd_tls_chain_files={together}\n"
+        for each in (2, 3)
     )
-    assert mx.live and mx.live.own.spki == public_key(path)
-    assert (mx.live.named, mx.live.anchors) == (True, (True, True))
-    assert sorted(each[0] for each in records if each) == [2, 3]
-    assert all(tlsa.matches(each, mx.live) for each in records if each)
-    assert not tlsa.matches(Tlsa(3, 1, 1, bytes(32)), mx.live)
+    tls = "smtpd_tls_security_level = may\n"
+    with (
+        nameserver(folder, addresses + records.format(**words)) as dns,
+        running(tls + settings, services),
+    ):
+        yield Server(Target(NAME, port), path, dns)
 
 
-@needs("unbound", "ldns-keygen", "ldns-signzone")
+REAL_POSTFIX = needs("postfix", "postconf", root=True)
+REAL_ZONE = needs("unbound", "ldns-keygen", "ldns-signzone")
+
+
+@REAL_POSTFIX
+@REAL_ZONE
+def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(
+    authority: Authority, tmp_path: Path
+) -> None:
+    records = "{zone} 3 1 1 {key}\n{zone} 2 0 1 {ca}\n"
+    with serving(authority, tmp_path / "dns", "", records) as server:
+        seen = own_mx.look(server.target, [], HERE, server.dns).seen
+        again = own_mx.look(server.target, [], HERE, server.dns).seen
+    found = judge(seen, int(time.time()))
+
+    zone = seen.zone
+    assert (zone.host_is_signed, zone.is_signed, zone.validates, zone.ttl) == (True,) * 3 + (60,)
+    assert [(each.address, each.keys) for each in seen.handshakes] == [
+        (address, keys) for address in ("127.0.0.2", "127.0.0.3") for keys in ("", "ECDSA")
+    ]
+    assert {each.chain.own.spki for each in seen.handshakes if each.chain} == {
+        public_key(server.certificate)
+    }
+    assert (found.findings, found.matches) == ((), 2)
+    assert judge(again, int(time.time())) == found
+
+
+@REAL_POSTFIX
+@REAL_ZONE
+@pytest.mark.parametrize(
+    ("records", "causes"),
+    [
+        ("{zone} 3 1 1 {ca}\n", ["no_match"]),
+        ("{zone} 2 1 1 {key}\n", ["anchor_at_leaf"]),
+        ("", ["no_record"]),
+    ],
+)
+def test_what_senders_see_of_a_real_postfix(
+    authority: Authority, tmp_path: Path, records: str, causes: list[str]
+) -> None:
+    with serving(authority, tmp_path / "dns", "", records) as server:
+        found = server.verdict()
+
+    assert [each.cause for each in found.findings] == causes
+    assert found.findings[0].values.get("places", "127.0.0.2, 127.0.0.3") == "127.0.0.2, 127.0.0.3"
+
+
+@REAL_POSTFIX
+@REAL_ZONE
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("smtpd_discard_ehlo_keywords = starttls\n", "it is not offered"),
+        ("smtpd_tls_CAfile = /none\n", "454 4.7.0 TLS not available due to local problem"),
+    ],
+)
+def test_a_postfix_that_refuses_starttls_is_told_from_one_that_is_not_there(
+    authority: Authority, tmp_path: Path, settings: str, words: str
+) -> None:
+    with serving(authority, tmp_path / "dns", settings, "{zone} 3 1 1 {key}\n") as server:
+        seen = own_mx.look(server.target, [], HERE, server.dns).seen
+
+    assert [(each.trouble, each.words) for each in seen.handshakes] == [(NO_STARTTLS, words)] * 2
+
+
+@REAL_ZONE
 def test_the_port_submissions_speaks_tls_at_once(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,26 +437,76 @@ def test_the_port_submissions_speaks_tls_at_once(
         try:
             deadline = time.monotonic() + 20
             while (
-                mx := own_mx.look(Target(NAME, port), [], HERE, dns)
-            ).live is None and time.monotonic() < deadline:
+                chain := own_mx.look(Target(NAME, port), [], HERE, dns).seen.handshakes[0].chain
+            ) is None and time.monotonic() < deadline:
                 assert server.poll() is None
         finally:
             server.terminate()
 
-    assert mx.live and mx.live.own.spki == public_key(path)
+    assert chain and chain.own.spki == public_key(path)
 
 
-@needs("unbound", "ldns-keygen", "ldns-signzone")
+@REAL_ZONE
 def test_a_server_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     port = free_port(socket.SOCK_STREAM)
     with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns:
-        mx = own_mx.look(Target(NAME, port), [], HERE, dns)
+        (shaken,) = own_mx.look(Target(NAME, port), [], HERE, dns).seen.handshakes
 
-    assert (mx.live, mx.no_answer) == (
-        None,
-        f"127.0.0.1:{port} gives no certificate: Connection refused",
+    assert (shaken.trouble, shaken.words) == (UNREACHABLE, "Connection refused")
+
+
+ALIASES = """
+signed. 60 IN CNAME mail.example.test.
+mail.example.test. 60 IN A 127.0.0.1
+crossing. 60 IN CNAME mail.unsigned.
+_25._tcp.mail.example.test. 60 IN TLSA 3 1 1 {expanded}
+_25._tcp.signed. 60 IN TLSA 3 1 1 {own}
+_25._tcp.crossing. 60 IN TLSA 3 1 1 {own}
+own. 60 IN CNAME bare.example.test.
+bare.example.test. 60 IN A 127.0.0.1
+_25._tcp.own. 60 IN TLSA 3 1 1 {own}
+"""
+
+
+@REAL_ZONE
+@pytest.mark.parametrize(
+    ("name", "base", "host_is_signed", "is_signed"),
+    [
+        ("signed", "mail.example.test", True, True),
+        ("own", "own", True, True),
+        ("crossing", "crossing", True, True),
+        ("mail.unsigned", "mail.unsigned", False, False),
+        ("mail.example.test", "mail.example.test", True, True),
+    ],
+)
+def test_an_alias_has_its_records_where_senders_look_for_them(
+    tmp_path: Path, name: str, base: str, host_is_signed: bool, is_signed: bool
+) -> None:
+    records = ALIASES.format(expanded="0" * 64, own="1" * 64)
+    unsigned = (
+        f"mail.unsigned. 60 IN A 127.0.0.1\n_25._tcp.mail.unsigned. 60 IN TLSA 3 1 1 {'2' * 64}\n"
     )
+    with nameserver(tmp_path, records, unsigned) as dns:
+        zone = own_mx.look(Target(name), [], HERE, dns).seen.zone
+
+    assert (zone.name, zone.host_is_signed, zone.is_signed) == (
+        f"_25._tcp.{base}",
+        host_is_signed,
+        is_signed,
+    )
+    assert zone.records and zone.validates
 
 
-def test_a_name_without_an_address_is_not_asked() -> None:
-    assert looked(receiver()).no_answer == f"{NAME} has no address"
+@REAL_ZONE
+def test_a_resolver_that_does_not_validate_leaves_it_unknown(tmp_path: Path) -> None:
+    with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n", validating=False) as dns:
+        seen = own_mx.look(Target(NAME), [], HERE, dns).seen
+
+    assert [each.cause for each in judge(seen, 0).findings] == ["not_validating"]
+
+
+def test_a_name_without_a_resolver_is_unknown() -> None:
+    seen = own_mx.look(Target(NAME), [], Resolv("", "nameserver nowhere\n")).seen
+
+    assert [each.cause for each in judge(seen, 0).findings] == ["no_resolver"]
+    assert seen.handshakes == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import string
+from datetime import timezone
 from typing import NamedTuple
 
 import pytest
@@ -23,7 +23,9 @@ from dane_mailgraph.dane.verdict import (
     Verdict,
     Zone,
     judge,
+    sentences,
 )
+from dane_mailgraph.language import ENGLISH
 from dane_mailgraph.levels import Level, worst
 from dane_mailgraph.times import DAY
 
@@ -195,6 +197,12 @@ CASES = {
         zone(of(ENCRYPT, 3, 0, 1)), shown(ENCRYPT), ("whole_certificate",)
     ),
     "a record of the whole certificate for years": Case(zone(of(OLD, 3, 0, 1)), shown(OLD)),
+    "key and certificate do not fit": Case(
+        zone(of(OLD)),
+        shown(OLD),
+        ("files_unfit",),
+        (Service(("192.0.2.1",), (OLD,), troubles=("/key does not fit",)),),
+    ),
     # ---- DANE is off ----
     "an unsigned address": Case(zone(OTHER, host_is_signed=False), shown(OLD), ("host_unsigned",)),
     "unsigned records": Case(zone(OTHER, is_signed=False), shown(OLD), ("records_unsigned",)),
@@ -229,9 +237,9 @@ def test_what_is_found(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_text_is_whole(case: Case) -> None:
     for each in verdict(case.zone, case.handshakes, case.services).findings:
-        row = CAUSES[each.cause]
-        assert string.Formatter().vformat(row.text, (), each.values)
-        assert string.Formatter().vformat(row.next_step, (), each.values) or not each.level
+        text, next_step = sentences(each, ENGLISH, timezone.utc)
+        assert text.endswith(".") and not set("{}").intersection(text + next_step)
+        assert next_step.endswith((".", "...", "`")) or not each.level
 
 
 def test_every_cause_has_a_case() -> None:

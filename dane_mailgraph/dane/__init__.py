@@ -1,9 +1,9 @@
 """DANE: TLSA records, the certificates they match, and the resolvers that vouch for them."""
 
-from .certificates import PEM_CERTIFICATE, chain_of, pem_groups
+from .certificates import PEM_CERTIFICATE, pem_groups
 from .resolver import Answer, Resolv, loopback
 from .servers import SMTP, SUBMISSIONS, Target
-from .tlsa import Chain, Tlsa
+from .tlsa import Chain
 from .validity import end_of_certificate
 
 __all__ = [
@@ -14,14 +14,13 @@ __all__ = [
     "Chain",
     "Resolv",
     "Target",
-    "Tlsa",
     "certificates",
-    "chain_of",
     "end_of_certificate",
     "loopback",
     "pem_groups",
     "resolver",
     "servers",
     "tlsa",
+    "verdict",
     "zone_file",
 ]

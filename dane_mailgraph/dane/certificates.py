@@ -90,15 +90,15 @@ def chain_of(
     certificates = [each for each in map(_certificate, group) if each]
     if len(certificates) < len(group):
         return None
-    anchors = _anchors(group, group)
+    named, anchors = _is_for(group[0], name), _anchors(group, group)
     given = [(der, ssl.DER_cert_to_PEM_cert(der)) for der in issuers]
     led_to = _anchors(group, [pem for _, pem in given])
     return Chain(
         path,
         tuple(certificates),
-        _is_for(group[0], name),
+        named,
         tuple(anchors),
-        tuple(each for each in domains if _is_for(group[0], each)),
+        () if named else tuple(each for each in domains if _is_for(group[0], each)),
         frozenset(der for (der, _), sound in zip(given, led_to, strict=True) if sound)
         - {certificates[0].der},
     )
@@ -117,13 +117,10 @@ def _certificate(pem: str) -> Certificate | None:
     fields = dict(
         re.findall(r"^(subject|issuer|notBefore|notAfter)=\s*(.*)$", answer.out, re.MULTILINE)
     )
-    key = re.search(r"-----BEGIN PUBLIC KEY-----\s([^-]*)-----END", answer.out)
-    if not key or len(fields) < 4:
+    spki = _public_key(answer.out)
+    if not spki or len(fields) < 4:
         return None
     begins, ends = (ssl.cert_time_to_seconds(fields[each]) for each in ("notBefore", "notAfter"))
-    spki = ssl.PEM_cert_to_DER_cert(
-        f"-----BEGIN CERTIFICATE-----\n{key[1].strip()}\n-----END CERTIFICATE-----"
-    )
     return Certificate(
         ssl.PEM_cert_to_DER_cert(pem.replace("\r", "")),
         spki,
@@ -131,6 +128,26 @@ def _certificate(pem: str) -> Certificate | None:
         begins,
         ends,
         fields["issuer"],
+    )
+
+
+def public_key(path: str) -> bytes:
+    """Return the SubjectPublicKeyInfo of the first private key in a file; empty where unreadable.
+
+    A key with a passphrase is not read: nobody is there to give it.
+    """
+    answer = ask("openssl", "pkey", "-in", path, "-pubout", "-passin", "pass:")
+    return _public_key(answer.out) if answer and not answer.status else b""
+
+
+def _public_key(text: str) -> bytes:
+    key = re.search(r"-----BEGIN PUBLIC KEY-----\s([^-]*)-----END", text)
+    return (
+        ssl.PEM_cert_to_DER_cert(
+            f"-----BEGIN CERTIFICATE-----\n{key[1].strip()}\n-----END CERTIFICATE-----"
+        )
+        if key
+        else b""
     )
 
 

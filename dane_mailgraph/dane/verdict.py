@@ -7,10 +7,12 @@ is one row of `CAUSES`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
 from typing import NamedTuple
 
+from ..language import Language
 from ..levels import Level, worst
-from ..times import DAY
+from ..times import DAY, format_time
 from . import tlsa
 from .servers import Target
 from .tlsa import Chain, Tlsa
@@ -73,6 +75,8 @@ class Service(NamedTuple):
     """What is in the files from which the table of SNI is yet to be made again."""
     remake: str = ""
     """The command that makes that table again."""
+    troubles: tuple[str, ...] = ()
+    """Why its next process can offer no TLS: a file is gone, or key and certificate do not fit."""
 
 
 class History(NamedTuple):
@@ -202,6 +206,11 @@ CAUSES: Mapping[str, Cause] = {
         "Put the previous key and certificate back until `{line}` has been published for "
         "{duration}.",
     ),
+    "files_unfit": Cause(
+        Level.CRITICAL,
+        "Within minutes senders that do DANE will defer their mail to {mx}: {words}.",
+        "Put the files right, then run `{command}`.",
+    ),
     "renewed_no_match": Cause(
         Level.CRITICAL,
         "When the table of SNI is made again, senders that do DANE will defer their mail to {mx}: "
@@ -300,6 +309,15 @@ CAUSES: Mapping[str, Cause] = {
         CERTIFICATE,
     ),
 }
+
+
+def sentences(finding: Finding, language: Language, zone: tzinfo | None) -> tuple[str, str]:
+    """Write what senders see, and the next step."""
+    row, values = CAUSES[finding.cause], dict(finding.values)
+    if "time" in values:
+        values["time"] = format_time(int(values["time"]), zone)
+    values["duration"] = language.duration(int(values.get("duration", 0)))
+    return language.say(row.text, **values), language.say(row.next_step, **values)
 
 
 class Verdict(NamedTuple):
@@ -507,6 +525,8 @@ class _Judge:
         """Judge what the next processes will serve."""
         known = {each.own.der for each in self.chains}
         for service in self.seen.services:
+            if service.troubles:
+                self.add("files_unfit", words="; ".join(service.troubles), command=service.reload)
             for chain in service.chains:
                 if chain.own.der not in known and not self.accepts(chain):
                     known.add(chain.own.der)

@@ -1,4 +1,4 @@
-"""Our own mail servers: the certificates that they serve, and the TLSA records published.
+"""Our own mail servers: what DNS has of them, what answers, and what Postfix's files hold.
 
 By openssl(1) rather than a package: it comes with Debian's Postfix (by ssl-cert), Postfix itself
 checks chains with OpenSSL, and `s_client` speaks STARTTLS.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, NamedTuple
 
 from ..dane import (
     PEM_CERTIFICATE,
@@ -19,173 +20,337 @@ from ..dane import (
     Chain,
     Resolv,
     Target,
-    chain_of,
-    pem_groups,
+    certificates,
     resolver,
+    tlsa,
+    verdict,
 )
 from ..errors import reason
 from ..programs import ask
-from .postconf import Instance, Service
-
-_PORTS = {"smtp": SMTP, "submission": 587, "submissions": SUBMISSIONS, "smtps": SUBMISSIONS}
-"""For machines without /etc/services; and `smtps` is in no newer one."""
+from .postconf import Instance
+from .served import Served, listeners, read_served, takes_mail
 
 _PATIENCE = 15
 """Seconds for a live answer: postscreen(8) greets after 6 s (postscreen_greet_wait)."""
 
-
-class Served(NamedTuple):
-    """What an instance of Postfix is configured to serve on a port."""
-
-    directory: str
-    offers: bool
-    """TLS is on."""
-    sni: bool
-    """Certificates for some names come from elsewhere (tls_server_sni_maps)."""
-    chains: tuple[Chain, ...]
-    troubles: tuple[str, ...]
-    """A sentence for each file that could not be read."""
+_AT_ONCE = 8
+"""Addresses that are asked at once."""
 
 
 class Mx(NamedTuple):
-    """One of our own servers: what DNS has of it, what Postfix serves, what answers."""
+    """One of our own servers."""
 
-    target: Target
-    address: Answer
-    records: Answer
-    served: tuple[Served, ...]
-    live: Chain | None
-    """The chain that the server sends now; None where it does not answer."""
-    no_answer: str = ""
-    """Why it does not answer."""
+    seen: verdict.Seen
+    served: tuple[Served, ...] = ()
+    """What is configured for its addresses, also where TLS is off."""
+
+
+class Plan(NamedTuple):
+    """What else is known of our servers."""
+
+    next_cert: str = ""
+    """File with the certificate of a planned change; empty: none."""
+    history: Mapping[Target, Mapping[str, verdict.History]] = {}
+    ttls: Mapping[Target, int] = {}
+    """The longest times to live that were ever seen."""
+
+
+NOTHING_PLANNED = Plan()
 
 
 def receivers(instances: Iterable[Instance]) -> list[Target]:
     """Return the names by which these instances take mail from others on port 25."""
     names = [
-        each.value("myhostname").lower()
+        each.value("myhostname", service).lower()
         for each in instances
-        if _listeners(each, SMTP) and not _local(each.value("inet_interfaces"))
+        for service in listeners(each, SMTP)
+        if takes_mail(each, service)
     ]
     return [Target(name) for name in dict.fromkeys(names) if name]
 
 
-def look(target: Target, instances: Sequence[Instance], resolv: Resolv, port: int = 53) -> Mx:
-    """Gather everything about one of our servers; `port` is that of the resolvers."""
-    address = resolver.look_up(target.name, "A", resolv, port)
-    if not address.records:
-        other = resolver.look_up(target.name, "AAAA", resolv, port)
-        address = other if other.records else address
-    records = resolver.look_up(target.record, "TLSA", resolv, port)
+def look(
+    target: Target,
+    instances: Sequence[Instance],
+    resolv: Resolv,
+    port: int = 53,
+    plan: Plan = NOTHING_PLANNED,
+) -> Mx:
+    """Gather everything about one of our servers; `port` is that of the resolvers.
+
+    Raises SourceError where the file of the next certificate cannot be read.
+    """
+    zone, addresses = _Dns(target, resolv, port).zone()
+    zone = zone._replace(ttl=max(zone.ttl, plan.ttls.get(target, 0)))
+    base = zone.name.partition("._tcp.")[2] or target.name
+    records = [each for each in map(tlsa.read, zone.records) if each]
+    issuers = tuple(each.data for each in records if each[:3] == (2, 0, 0))
+    read = _Reader(target.name, _domains(target.name, instances), issuers).read
     served = tuple(
-        _served(each, service, target)
-        for each in instances
-        for service in _listeners(each, target.port)
+        each
+        for instance in instances
+        for service in listeners(instance, target.port)
+        if (each := read_served(instance, service, addresses, base, read))
     )
-    live, no_answer = _live(target, address)
-    return Mx(target, address, records, served, live, no_answer)
-
-
-# ---- what Postfix is configured to serve -----------------------------------------------------
-
-
-def _listeners(instance: Instance, port: int) -> list[Service]:
-    """Return the services of master.cf that take mail on this port from other machines."""
-    found = []
-    for each in instance.services:
-        host, _, name = each.name.rpartition(":")
-        if (
-            each.type == "inet"
-            and each.program in ("smtpd", "postscreen")
-            and not _local(host or "all")
-            and _port(name) == port
-        ):
-            found.append(each)
-    return found
-
-
-def _local(interfaces: str) -> bool:
-    words = interfaces.replace(",", " ").split()
-    return all(
-        word in ("loopback-only", "localhost") or resolver.loopback(word.strip("[]"))
-        for word in words
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        shaken = threads.map(
+            lambda address: _Address(address, target.port, base).handshakes(), addresses
+        )
+        handshakes = tuple(
+            verdict.Handshake(
+                each.address,
+                each.keys,
+                read(str(target), list(each.group)) if each.group else None,
+                each.trouble,
+                each.words,
+            )
+            for some in shaken
+            for each in some
+        )
+    following = certificates.chains(plan.next_cert, target.name) if plan.next_cert else []
+    services = tuple(each.service for each in served if each.offers)
+    return Mx(
+        verdict.Seen(
+            target,
+            zone,
+            handshakes,
+            services,
+            next((each for each in following if each.named), None),
+            plan.history.get(target, {}),
+        ),
+        served,
     )
 
 
-def _port(name: str) -> int | None:
-    if name.isdecimal():
-        return int(name)
-    try:
-        return _PORTS.get(name) or socket.getservbyname(name, "tcp")
-    except OSError:
-        return None
+class _Reader:
+    """Reads the chains of one server, each once."""
+
+    def __init__(self, name: str, domains: tuple[str, ...], issuers: tuple[bytes, ...]) -> None:
+        self._name, self._domains, self._issuers = name, domains, issuers
+        self._known: dict[tuple[str, ...], Chain | None] = {}
+
+    def read(self, path: str, group: list[str]) -> Chain | None:
+        """Read the chain of these PEM certificates."""
+        key = (path, *group)
+        if key not in self._known:
+            self._known[key] = certificates.chain_of(
+                path, group, self._name, self._domains, self._issuers
+            )
+        return self._known[key]
 
 
-def _served(instance: Instance, service: Service, target: Target) -> Served:
-    def value(name: str) -> str:
-        return instance.value(name, service)
+# ---- names ----------------------------------------------------------------------------------
 
-    level, old = value("smtpd_tls_security_level"), value("smtpd_use_tls")
-    files = value("smtpd_tls_chain_files").replace(",", " ").split()
-    mixed = bool(files)
-    if not files:
-        named = (value(f"smtpd_tls_{kind}_file") for kind in ("cert", "eccert", "dcert"))
-        files = [each for each in named if each not in ("", "none")]
-    chains: list[Chain] = []
-    troubles = []
-    for path in files:
+_DOMAINS = (
+    "mydomain",
+    "mydestination",
+    "relay_domains",
+    "virtual_alias_domains",
+    "virtual_mailbox_domains",
+)
+_DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_MOST_DOMAINS = 20
+
+
+def _domains(name: str, instances: Iterable[Instance]) -> tuple[str, ...]:
+    """Return domains that we receive mail for, as far as they are written down."""
+    labels = name.split(".")
+    found = {".".join(labels[each:]): None for each in range(1, len(labels) - 1)}
+    for instance in instances:
+        for setting in _DOMAINS:
+            words = instance.value(setting).replace(",", " ").split()
+            found.update(dict.fromkeys(word.lower() for word in words if _DOMAIN.fullmatch(word)))
+    return tuple(each for each in found if each != name)[:_MOST_DOMAINS]
+
+
+class _Dns:
+    """What the resolvers say of one server."""
+
+    def __init__(self, target: Target, resolv: Resolv, port: int) -> None:
+        self._target, self._resolv, self._port = target, resolv, port
+        self._is_validating = False
+
+    def _look_up(self, name: str, kind: str) -> Answer:
+        answer = resolver.look_up(name, kind, self._resolv, self._port)
+        self._is_validating |= answer.secure
+        return answer
+
+    def _validates(self) -> bool:
+        """Return whether the resolver validates; Postfix's own probe, where nothing is signed."""
+        return self._is_validating or self._look_up(".", "NS").secure
+
+    def zone(self) -> tuple[verdict.Zone, tuple[str, ...]]:
+        """Return the records of the name that senders use, and its addresses.
+
+        That name is what the host is an alias of, where all of that is signed; where it is a signed
+        alias of what is not, it is the host's own (RFC 7672, section 2.2.2).
+        """
+        name, port = self._target
+        answers = [self._look_up(name, kind) for kind in ("A", "AAAA")]
+        addresses = tuple(address for each in answers for address in sorted(each.records))
+        having = [each for each in answers if each.records]
+        trouble = next((each for each in answers if not each.known), None)
+        if trouble and not having:
+            return self._failed(name, trouble), ()
+        owners = {each.owner for each in having} - {name}
+        is_signed = bool(having) and all(each.secure for each in having)
+        if is_signed:
+            bases = [*sorted(owners), name]
+        elif owners and (alias := self._look_up(name, "CNAME")).secure and alias.records:
+            bases, is_signed = [name], True
+        else:
+            bases = [name]
+        for base in bases:
+            answer = self._look_up(f"_{port}._tcp.{base}", "TLSA")
+            if answer.records or not answer.known:
+                break
+        if not answer.known and (is_signed or not answer.code):
+            return self._failed(answer.question.partition(" ")[0], answer), addresses
+        return (
+            verdict.Zone(
+                answer.question.partition(" ")[0],
+                answer.records,
+                answer.ttl,
+                answer.code if answer.known else "NOERROR",
+                validates=self._validates(),
+                host_is_signed=is_signed or not addresses,
+                is_signed=answer.secure,
+                has_address=bool(addresses),
+            ),
+            addresses,
+        )
+
+    def _failed(self, name: str, answer: Answer) -> verdict.Zone:
+        return verdict.Zone(
+            name,
+            code=answer.code,
+            trouble=answer.trouble,
+            validates=bool(answer.code) and self._validates(),
+        )
+
+
+# ---- what answers ---------------------------------------------------------------------------
+
+_KEYS = {
+    "": (),
+    "RSA": (
+        "-sigalgs",
+        "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+        "RSA+SHA256:RSA+SHA384:RSA+SHA512",
+        "-cipher",
+        "aRSA",
+    ),
+    "ECDSA": (
+        "-sigalgs",
+        "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448",
+        "-cipher",
+        "aECDSA",
+    ),
+}
+"""Types of keys that a sender knows -> the options of s_client."""
+
+_NOT_OFFERED = "Didn't find STARTTLS"
+_MOST_WORDS = 120
+
+
+class _Shaken(NamedTuple):
+    """What came of a handshake."""
+
+    address: str
+    keys: str
+    group: tuple[str, ...] = ()
+    """The certificates sent, as PEM."""
+    trouble: str = ""
+    words: str = ""
+
+
+class _Address:
+    """One address of a server, and the name that senders ask it for."""
+
+    def __init__(self, address: str, port: int, name: str) -> None:
+        self._address, self._port, self._name = address, port, name
+
+    def handshakes(self) -> list[_Shaken]:
+        """Return what it shows to senders that know all types of keys, RSA only, ECDSA only.
+
+        Nobody misses a type of key that a server does not have.
+        """
+        whole = self._shake("")
+        if not whole.group:
+            return [whole]
+        others = [self._shake(keys) for keys in ("RSA", "ECDSA")]
+        return [whole, *(each for each in others if each.group)]
+
+    def _shake(self, keys: str) -> _Shaken:
+        where = f"[{self._address}]" if ":" in self._address else self._address
+        starttls = () if self._port == SUBMISSIONS else ("-starttls", "smtp")
+        output = ask(
+            "openssl",
+            "s_client",
+            "-connect",
+            f"{where}:{self._port}",
+            "-servername",
+            self._name,
+            *starttls,
+            *_KEYS[keys],
+            "-showcerts",
+            seconds=_PATIENCE,
+        )
+        if output is None:
+            words = "there is no command openssl"
+            return _Shaken(self._address, keys, (), verdict.UNREACHABLE, words)
+        group = tuple(PEM_CERTIFICATE.findall(output.out))
+        if group and _NOT_OFFERED not in output.err:
+            return _Shaken(self._address, keys, group)
+        trouble, words = self._why()
+        return _Shaken(self._address, keys, (), trouble, " ".join(words.split())[:_MOST_WORDS])
+
+    def _why(self) -> tuple[str, str]:
+        """Speak as a sender does as far as STARTTLS, and return where it ends."""
         try:
-            with open(path, encoding="ascii", errors="replace") as file:
-                groups = pem_groups(file.read(), mixed=mixed)
-        except OSError as error:
-            troubles.append(f"{path} cannot be read: {reason(error)}")
-            continue
-        found = [each for each in (chain_of(path, group, target.name) for group in groups) if each]
-        chains += found
-        if not found:
-            troubles.append(f"{path} holds no certificate that openssl can read")
-    offers = level not in ("", "none") if level else old == "yes"
-    return Served(
-        instance.directory,
-        offers,
-        bool(value("tls_server_sni_maps")),
-        tuple(chains),
-        tuple(troubles),
-    )
+            with (
+                socket.create_connection((self._address, self._port), _PATIENCE) as server,
+                server.makefile("rw", encoding="latin-1", newline="\r\n") as lines,
+            ):
+                if self._port == SUBMISSIONS:
+                    return verdict.NO_HANDSHAKE, "no certificate"
+                return _until_starttls(lines)
+        except (OSError, ValueError) as error:
+            return verdict.UNREACHABLE, reason(error)
 
 
-# ---- what it serves now ---------------------------------------------------------------------
+def _until_starttls(lines: IO[str]) -> tuple[str, str]:
+    code, words = _reply(lines)
+    if code != "220":
+        return verdict.UNREACHABLE, words or "it hangs up"
+    lines.write(f"EHLO {_own_name()}\r\n")
+    lines.flush()
+    code, words = _reply(lines)
+    if code != "250":
+        return verdict.UNREACHABLE, words or "it hangs up"
+    if "STARTTLS" not in words.upper().split():
+        return verdict.NO_STARTTLS, "it is not offered"
+    lines.write("STARTTLS\r\n")
+    lines.flush()
+    code, words = _reply(lines)
+    if code != "220":
+        return verdict.NO_STARTTLS, words or "it hangs up"
+    return verdict.NO_HANDSHAKE, "no certificate"
 
 
-def _live(target: Target, address: Answer) -> tuple[Chain | None, str]:
-    if not address.records:
-        return None, f"{target.name} has no address"
-    host = address.records[0]
-    where = f"[{host}]:{target.port}" if ":" in host else f"{host}:{target.port}"
-    starttls = () if target.port == SUBMISSIONS else ("-starttls", "smtp")
-    output = ask(
-        "openssl",
-        "s_client",
-        "-connect",
-        where,
-        "-servername",
-        target.name,
-        *starttls,
-        "-showcerts",
-        seconds=_PATIENCE,
-    )
-    if output is None:
-        return None, "there is no command openssl"
-    group = PEM_CERTIFICATE.findall(output.out)
-    chain = chain_of(f"{target} ({host})", group, target.name) if group else None
-    return chain, "" if chain else f"{where} gives no certificate: {_why(output.err)}"
+def _own_name() -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "", socket.gethostname()) or "localhost"
 
 
-def _why(output: str) -> str:
-    """The words that tell something in OpenSSL's stack of errors."""
-    known = re.search(
-        r"Connection refused|Network is unreachable|No route to host|"
-        r"no answer within \d+ seconds|timed out",
-        output,
-    )
-    return known[0] if known else "it offers no TLS"
+_LONGEST_REPLY, _MOST_LINES = 1000, 100
+
+
+def _reply(lines: IO[str]) -> tuple[str, str]:
+    """Read a reply of SMTP: its code, and all its lines as one."""
+    words: list[str] = []
+    for _ in range(_MOST_LINES):
+        line = lines.readline(_LONGEST_REPLY)
+        words.append(line[4:].strip() if len(words) else line.strip())
+        if line[3:4] != "-":
+            return line[:3], " ".join(words)
+    raise ValueError("its reply does not end")
