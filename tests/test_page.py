@@ -101,6 +101,10 @@ REPORTED = Reach(
         ),
         ReachFailure("tlsa-invalid", "", "", "", 2, NOW - NOW % 86400),
     ),
+    {
+        NOW - NOW % 86400 - 86400: None,
+        NOW - NOW % 86400: dict(zip(REACH, (40, 120, 0, 5), strict=True)),
+    },
 )
 
 EVERYTHING: dict[str, Any] = {
@@ -199,6 +203,8 @@ def test_what_others_report_is_told_by_policy_and_reason() -> None:
     assert ["no policy", "0", "0%"] in shown.rows
     assert "5 failed: no TLSA record matched our certificate" in shown.text
     assert "report it: 2, of them signed: 1; last 2026-11-24" in " ".join(shown.text.split())
+    assert "2026-11-23: unknown" in shown.text
+    assert "2026-11-24: DANE 40, MTA-STS 120, no policy 0, failed 5" in shown.text
     assert "Big" not in shown.text
     assert "mx.example.org" not in shown.text
 

@@ -17,6 +17,7 @@ from ..answer import Figure, probe_command
 from ..categories import CATEGORIES, REACH, Category
 from ..store import SPANS, Span
 from ..times import DAY, HOUR, format_time, local
+from .bars import HEIGHT, STEP, WIDTH
 from .drawing import ZOOM
 from .png import About
 from .sparkline import sparkline
@@ -35,6 +36,9 @@ FAMILY_TITLES = {
     "key_exchange": "Key exchange",
 }
 """Family -> heading in the glossary, in the order of the page."""
+
+BAR = {"step": STEP, "width": WIDTH, "height": HEIGHT}
+"""Of the bars of a day."""
 
 REACH_TITLE = "What others report"
 
@@ -77,6 +81,7 @@ def pages(status: Status, sizes: Mapping[str, About]) -> dict[str, str]:
         "glossary": _glossary(status),
         "day": lambda at: format_time(at, timezone.utc)[:10],
         "percent": status.language.percent,
+        "bar": BAR,
         "file_of": file_of,
     }
     others = {
@@ -102,6 +107,8 @@ def stylesheet() -> str:
     rows = (*CATEGORIES, *REACH)
     light = "".join(f".{row.data_source} {{ background: {row.light} }}\n" for row in rows)
     dark = "".join(f".{row.data_source} {{ background: {row.dark} }}\n" for row in rows)
+    light += "".join(f".{row.data_source} {{ fill: {row.light} }}\n" for row in REACH)
+    dark += "".join(f".{row.data_source} {{ fill: {row.dark} }}\n" for row in REACH)
     plain = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     return f"{plain}{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
 

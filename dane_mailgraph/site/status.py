@@ -22,6 +22,7 @@ from ..omissions import OMISSIONS
 from ..reports import RESULTS
 from ..store import OTHER, Reach, ReachFailure, RelayCounts, Series, Span, WarningCount
 from ..times import MINUTE
+from .bars import Bar, bars
 from .drawing import Drawing, label, tells_dane
 
 LISTED_RELAYS = 50
@@ -224,6 +225,11 @@ class Status(NamedTuple):
             (row, self.language.say(row.label), count, count / whole if whole else None)
             for row, count in sessions.items()
         )
+
+    @property
+    def reported_by_day(self) -> tuple[Bar, ...]:
+        """Return what others report by day."""
+        return bars(self.reach.days) if self.reach else ()
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

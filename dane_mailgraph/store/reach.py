@@ -66,6 +66,8 @@ class Reach(NamedTuple):
     """Those of most sessions first."""
     failures: tuple[ReachFailure, ...]
     """Those of most sessions first; they need not add up to those that failed."""
+    days: dict[int, dict[Category, int] | None]
+    """Epoch second in which each day begins -> its sessions; None where nobody reports."""
 
 
 def add_reports(ledger: Ledger, reports: Iterable[TlsReport]) -> list[str]:
@@ -181,7 +183,16 @@ def reported(ledger: Ledger, since: int, until: int) -> Reach:
         *(since, until, sessions_by_policy(ledger, since, until)),
         tuple(reporters(ledger, since, until)),
         tuple(reach_failures(ledger, since, until)),
+        _by_day(ledger, since, until),
     )
+
+
+def _by_day(ledger: Ledger, since: int, until: int) -> dict[int, dict[Category, int] | None]:
+    rows = ledger.read(
+        f"SELECT day, {_SUMS} FROM reach WHERE day >= ? AND day < ? GROUP BY day", since, until
+    )
+    found = {day: dict(zip(REACH, sessions, strict=True)) for day, *sessions in rows}
+    return {day: found.get(day) for day in range(since, until, DAY)}
 
 
 def reporters(ledger: Ledger, since: int, until: int) -> list[Reporter]:
