@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.answer.figures import Today, figures
-from dane_mailgraph.categories import BY_KEY, CATEGORIES, REACH, TOLD_BY_FIELD, Category
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES, REACH, TOLD_BY_FIELD, Category
 from dane_mailgraph.language import ENGLISH, Language, language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.site.drawing import Drawing
@@ -310,7 +310,11 @@ def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> Non
         assert f".{row.data_source} {{ background: {row.light} }}" in light
         assert f".{row.data_source} {{ background: {row.dark} }}" in dark
     assert {each["class"] for each in outline().all("i")} == {
-        f"swatch {row.data_source}" for row in CATEGORIES if row.family in FAMILY_TITLES
+        f"swatch {row.data_source}"
+        for row in {
+            *(row for family in FAMILY_TITLES for row in FAMILIES[family]),
+            *(row for graph in GRAPHS for row in graph.categories),
+        }
     }
 
 

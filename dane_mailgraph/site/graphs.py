@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ..categories import DELIVERIES, FAILURES, HANDSHAKES, KEY_EXCHANGE, PROTOCOLS, Category
+from ..categories import (
+    DELIVERIES,
+    FAILURES,
+    HANDSHAKES,
+    INBOUND,
+    INBOUND_PROTOCOLS,
+    KEY_EXCHANGE,
+    PROTOCOLS,
+    Category,
+)
 
 
 class Graph(NamedTuple):
@@ -50,4 +59,6 @@ GRAPHS = (
     Graph("failures", "Failed for TLS or DANE", FAILURES, "bars"),
     Graph("protocols", "TLS versions, in percent", PROTOCOLS, "share"),
     Graph("key-exchange", "Key exchange, in percent", KEY_EXCHANGE, "share"),
+    Graph("inbound", "Messages received", INBOUND, "stack"),
+    Graph("inbound-protocols", "TLS versions of clients, in percent", INBOUND_PROTOCOLS, "share"),
 )

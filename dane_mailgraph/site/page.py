@@ -34,6 +34,7 @@ FAMILY_TITLES = {
     "failures": "Failed for TLS or DANE",
     "protocols": "TLS versions",
     "key_exchange": "Key exchange",
+    "inbound": "Messages received",
 }
 """Family -> heading in the glossary, in the order of the page."""
 
