@@ -16,7 +16,7 @@ from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, SourceError, StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
 from ..omissions import OMISSIONS
-from ..store import RelayTable, reported
+from ..store import RelayTable, add_reports, reported
 from ..times import format_duration, format_time, moment
 from . import app
 from .terminal import output_error, printable, tell, width
@@ -261,6 +261,8 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
     with app.lock(here):
         demo.prepare(here.state_dir, here.log, now)
         result = app.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
+        with app.open_ledger_to_add(here) as ledger:
+            add_reports(ledger, demo.reported(now))
     print(_counted(result))
     print(app.draw(here, now))
 

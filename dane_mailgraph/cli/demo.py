@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import StoreError, reason
 from ..files import no_link
+from ..reports import Failures, TlsReport
 from ..times import DAY, MINUTE
 
 MARK = "demo"
@@ -120,6 +121,37 @@ def traffic(now: int) -> Iterator[str]:
         stamp, process = when.isoformat(timespec="seconds"), chance.randrange(1000, 30000)
         lines = _request(server, part, refused, chance, f"{int(at * 1000):X}")
         yield "".join(f"{stamp} mail postfix/smtp[{process}]: {text}\n" for text in lines)
+
+
+_REPORTERS = (
+    ("Big Mail Inc.", "bigmail.example", 900, 0),
+    ("Office Cloud", "", 300, 2),
+    ("Posthorn", "posthorn.example", 120, 1),
+)
+"""Organizations that report about us: name, who signs, most sessions a day, and one in how many
+comes by DANE; 0 is none."""
+
+
+def reported(now: int) -> Iterator[TlsReport]:
+    """Yield what others report of the 40 days before `now`, an epoch second.
+
+    The certificate was renewed before its TLSA record, 12 days ago, and mended a day later.
+    """
+    chance = random.Random(8460)
+    today = now - now % DAY
+    for ago in range(40, 0, -1):
+        for name, signer, most, share in _REPORTERS:
+            if chance.random() < 0.05:
+                continue
+            sessions = chance.randrange(most // 2, most)
+            dane = sessions // share if share else 0
+            failed = dane if ago in (11, 12) else 0
+            mx = "mail.example.org"
+            yield TlsReport(
+                *(f"{ago:08}{name[:8]}".encode(), name, signer, "example.org"),
+                *(today - ago * DAY, dane - failed, sessions - dane, chance.randrange(9), failed),
+                (Failures("tlsa-invalid", mx, failed),) if failed else (),
+            )
 
 
 def _request(
