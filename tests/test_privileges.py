@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torture
 from host import TEXT, line, rfc3339
+from tls_reports import samples
 from torture import ended, fork
 
 from dane_mailgraph.cli import command_line
@@ -74,6 +75,30 @@ def test_root_counts_and_draws_for_the_owner_of_the_folders(folder: Path) -> Non
     made = [*(folder / "state").rglob("*"), *(folder / "www").rglob("*")]
     assert len(made) > 10
     assert {each.stat().st_uid for each in made} == {NOBODY}
+
+
+def test_root_opens_reports_that_the_owner_of_the_store_may_not_read(folder: Path) -> None:
+    maildir = folder / "maildir"
+    for name in ("new", "cur"):
+        (maildir / name).mkdir(parents=True)
+    (maildir / "new" / "1").write_bytes(samples()["office.eml"])
+    maildir.chmod(0o700)
+    done = run(folder, "tlsrpt", str(maildir))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("counted 1 report of 1 organization: ")
+    assert {each.stat().st_uid for each in (folder / "state").iterdir()} == {NOBODY}
+
+
+def test_reports_are_written_through_no_symbolic_link(folder: Path) -> None:
+    report, ledger = folder / "report.json", folder / "state" / "ledger.sqlite"
+    report.write_bytes(samples()["big.json"])
+    assert run(folder, "tlsrpt", str(report)).returncode == 0
+    ledger.unlink()
+    ledger.symlink_to(folder / "victim" / "made")
+
+    assert run(folder, "tlsrpt", str(report)).returncode == 74
+    assert [each.name for each in (folder / "victim").iterdir()] == ["file"]
 
 
 def test_a_symbolic_link_leads_root_no_further_than_its_owner(folder: Path) -> None:
