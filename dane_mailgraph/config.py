@@ -25,7 +25,7 @@ _LINE = re.compile(r"[^\n\0]*")
 
 COUNTERS = ("run", "collect", "import", "demo")
 PAINTERS = ("render", "demo")
-READERS = ("", "report", "relays", "check", "summary", "metrics")
+READERS = ("", "report", "relays", "check", "summary", "metrics", "ship")
 """Verbs that only ask the store; the empty one is the command without a verb."""
 
 
@@ -97,6 +97,21 @@ def _zone(text: str) -> tzinfo | None:
         return ZoneInfo(text)
     except (OSError, ValueError, LookupError) as error:
         raise ValueError("no such time zone; use a name like Europe/Berlin") from error
+
+
+def _url(text: str) -> str:
+    if not text:
+        return ""
+    from urllib.parse import urlsplit  # 2 ms that most starts need not spend
+
+    place = urlsplit(text)
+    if place.scheme not in ("http", "https") or not place.hostname or place.query or place.fragment:
+        raise ValueError("http://HOST:PORT or https://HOST is needed, perhaps with a path")
+    if "@" in place.netloc:
+        raise ValueError("a password is for ship_password_file")
+    if place.port == 0 or not text.isascii() or " " in text:
+        raise ValueError("it must be an address")
+    return text.rstrip("/")
 
 
 def _relays(text: str) -> Relays:
@@ -218,12 +233,44 @@ SETTINGS = (
         ("run", "collect", "import"),
     ),
     Setting(
+        "ship_url",
+        "",
+        "URL",
+        "base URL of the VictoriaMetrics that `ship` sends to; empty: none",
+        _url,
+        ("ship",),
+    ),
+    Setting(
+        "ship_ca_file",
+        "",
+        "FILE",
+        "certificates of the authorities that ship_url is trusted by; empty: the system's",
+        str,
+        ("ship",),
+    ),
+    Setting(
+        "ship_token_file",
+        "",
+        "FILE",
+        "file of the bearer token for ship_url; empty: none",
+        str,
+        ("ship",),
+    ),
+    Setting(
+        "ship_password_file",
+        "",
+        "FILE",
+        "file of the line USER:PASSWORD for ship_url; empty: none",
+        str,
+        ("ship",),
+    ),
+    Setting(
         "host",
         "",
         "NAME",
         "name of the mail server on page, pictures and messages; empty: the system's",
         _text,
-        (*PAINTERS, "check", "summary", "tlsrpt"),
+        (*PAINTERS, "check", "summary", "tlsrpt", "ship"),
     ),
     Setting(
         "language",
@@ -294,6 +341,10 @@ class Config(NamedTuple):
     relays_per_day: int
     relays_days: int
     metrics_file: str
+    ship_url: str
+    ship_ca_file: str
+    ship_token_file: str
+    ship_password_file: str
     host: str
     language: Language
     renderer: str

@@ -5,6 +5,7 @@ MailgraphError      1  unexpected
   ReportError      65  a TLS report of others
   SourceError      66  a log or a certificate
   TellError        69  a messenger
+  ShipError        69  a database of others
   StoreError       74  the ledger, the RRD, output_dir, standard output
   BusyError        75  another process writes to the store
   ConfigError      78  a setting
@@ -43,6 +44,12 @@ class MissingError(SourceError):
 
 class TellError(MailgraphError):
     """The operator could not be told (EX_UNAVAILABLE)."""
+
+    status = 69
+
+
+class ShipError(MailgraphError):
+    """The counts could not be sent, or are not there (EX_UNAVAILABLE)."""
 
     status = 69
 

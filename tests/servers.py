@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -253,3 +256,66 @@ def running(main: str, master: str) -> Iterator[Path]:
             yield folder
         finally:
             call("postfix", "-c", folder, "stop")
+
+
+# ---- VictoriaMetrics ------------------------------------------------------------------------
+
+
+class VictoriaMetrics:
+    """A VictoriaMetrics that can be killed, and started again on what it has written."""
+
+    def __init__(self, folder: Path, *flags: str, scheme: str = "http") -> None:
+        self.folder, self.flags = folder, flags
+        self.port = free_port(socket.SOCK_STREAM)
+        self.url = f"{scheme}://localhost:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *flags: str) -> None:
+        """Start it; flags in place of those that it was made with."""
+        program = shutil.which("victoria-metrics", path=PATH) or "victoria-metrics"
+        ours = f"-httpListenAddr=127.0.0.1:{self.port}", f"-storageDataPath={self.folder}"
+        with self.folder.with_suffix(".log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, *ours, "-memory.allowedBytes=128MB", *(flags or self.flags)], stderr=log
+            )
+        wait_for_port(self.port)
+
+    def kill(self) -> None:
+        """End it at once: what it has not written is lost."""
+        self._end(kill=True)
+
+    def stop(self) -> None:
+        """End it as an operator does."""
+        self._end(kill=False)
+
+    def _end(self, *, kill: bool) -> None:
+        if self._process:
+            (self._process.kill if kill else self._process.terminate)()
+            self._process.wait(60)
+            self._process = None
+
+    def value(self, query: str, at: int) -> int | None:
+        """The value of a query at a moment; None where there is none."""
+        asked = urllib.parse.urlencode({"query": query, "time": at})
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}", timeout=60) as answer:
+            found = json.load(answer)["data"]["result"]
+        return int(float(found[0]["value"][1])) if found else None
+
+    def values(self, query: str, at: int) -> dict[frozenset[tuple[str, str]], float]:
+        """The labels of all series of a query at a moment, with their values."""
+        asked = urllib.parse.urlencode({"query": query, "time": at})
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}", timeout=60) as answer:
+            found = json.load(answer)["data"]["result"]
+        return {frozenset(each["metric"].items()): float(each["value"][1]) for each in found}
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens there."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"nobody listens on {port}"
+            time.sleep(0.05)

@@ -347,19 +347,20 @@ def test_the_services_can_reach_little(unit: Path) -> None:
         "security",
         "--offline=true",
         "--no-pager",
-        "--threshold=9",
+        "--threshold=11",
         str(unit),
     ]  # in tenths
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
     (exposure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
-    hands_mail_to_this_machine = unit.name == "dane-mailgraph-check.service"
-    assert float(exposure) <= (0.9 if hands_mail_to_this_machine else 0.4)
+    # One hands mail to this machine, one talks to a server that only the operator knows.
+    reach = {"dane-mailgraph-check.service": 0.9, "dane-mailgraph-ship.service": 1.1}
+    assert float(exposure) <= reach.get(unit.name, 0.4)
 
 
 def test_units_and_cron_run_verbs_that_there_are() -> None:
     texts = [path.read_text() for path in (*UNITS, ROOT / "cron" / "dane-mailgraph")]
     verbs = re.findall(r"/opt/dane-mailgraph/bin/dane-mailgraph (\w+)", "".join(texts))
 
-    assert set(verbs) == {"run", "collect", "render", "check"} and set(verbs) <= set(VERBS)
+    assert set(verbs) == {"run", "collect", "render", "check", "ship"} and set(verbs) <= set(VERBS)

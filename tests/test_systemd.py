@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from box import Box, CannotBoot, why_not
+from servers import needs
 
 ROOT = Path(__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
@@ -23,7 +24,8 @@ SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER = (
     "dane-mailgraph-check.service",
     "dane-mailgraph-check.timer",
 )
-UNITS = (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER)
+SHIP, SHIP_TIMER = "dane-mailgraph-ship.service", "dane-mailgraph-ship.timer"
+UNITS = (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER, SHIP, SHIP_TIMER)
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
 LOG = "/var/log/mail.log"
 NODE_EXPORTER = "/var/lib/prometheus/node-exporter"
@@ -385,6 +387,45 @@ def test_metrics_reach_the_folder_of_node_exporter_by_the_commands_of_the_docs(
         conf.write_text(kept)
     assert "# TYPE dane_mailgraph_build_info gauge\n" in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o644
+
+
+FETCH = """
+import urllib.request
+asked = urllib.request.Request("http://127.0.0.1:8428/api/v1/export?match[]=%7Bhost!=%22%22%7D&start=0")
+asked.add_header("Authorization", "Basic bXg6c2VjcmV0")
+print(urllib.request.urlopen(asked).read().decode())
+"""
+
+
+@needs("victoria-metrics")
+def test_what_is_counted_is_sent_to_a_database_while_the_counter_has_no_network(
+    running: Box,
+) -> None:
+    conf, secret = running / "/etc/dane-mailgraph.conf", "/etc/dane-mailgraph/vm-password"
+    kept = conf.read_text()
+    database = ("systemd-run", "--unit=vm", "/usr/bin/victoria-metrics", "-retentionPeriod=20y")
+    access = ("-httpAuth.username=mx", "-httpAuth.password=secret")
+    place = ("-storageDataPath=/var/tmp/vm", "-httpListenAddr=127.0.0.1:8428")
+    running.run(*database, *access, *place)
+    running.run("install", "-m", "640", "-g", "dane-mailgraph", "/dev/null", secret)
+    (running / secret).write_text("mx:secret\n")
+    connect(running)
+    conf.write_text(f"ship_url = http://127.0.0.1:8428\nship_password_file = {secret}\n")
+
+    def there() -> bool:
+        running.run("systemctl", "start", SHIP, check=False)
+        fetched = running.says("/usr/bin/python3", "-c", FETCH)
+        return (
+            running.show(SHIP, "Result") == "success"
+            and "dane_mailgraph_connections_total" in fetched
+        )
+
+    try:
+        until(there, "nothing arrives", seconds=120)
+        assert "secret" not in running.journal(SHIP)
+    finally:
+        conf.write_text(kept)
+        running.run("systemctl", "stop", "vm.service", check=False)
 
 
 def test_a_stop_is_quick_and_well(box: Box, installed: str) -> None:
@@ -816,6 +857,7 @@ def test_the_lines_of_cron_do_the_same_where_no_systemd_runs(box: Box, installed
 
 def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None:
     drop_in(box, "ExecStart=", "ExecStart=/bin/false", unit=RENDER)
+    (box / "/etc/dane-mailgraph/mx1.conf").write_text("log = /var/log/central.log\n")
     box.run("systemctl", "enable", "--now", SERVICE, TIMER, of_host(SERVICE, "mx1"))
     box.run("systemctl", "start", RENDER, check=False)
     until(lambda: box.show(RENDER, "ActiveState") == "failed", "it does not fail")

@@ -8,7 +8,8 @@ user=dane-mailgraph conf=/etc/dane-mailgraph.conf share=/usr/local/share
 command=$prefix/bin/dane-mailgraph link=/usr/local/bin/dane-mailgraph cron=/etc/cron.d/dane-mailgraph
 fish=fish/vendor_completions.d/dane-mailgraph.fish
 units='dane-mailgraph.service dane-mailgraph-render.service dane-mailgraph-render.timer
-    dane-mailgraph-check.service dane-mailgraph-check.timer'
+    dane-mailgraph-check.service dane-mailgraph-check.timer
+    dane-mailgraph-ship.service dane-mailgraph-ship.timer'
 # For one host of many, whose settings are in $conf_folder/NAME.conf: the same units, as templates.
 conf_folder=/etc/dane-mailgraph
 template() {

@@ -37,17 +37,33 @@ from ..language import ENGLISH, Language
 from ..levels import Level
 from ..log import AUTO, FollowedFile, Source, auto, forms
 from ..privileges import act_as_caller, act_as_owner_of
-from ..store import RRD, Ledger, State, Store, copy_reports, load_told, replace, save_told, unused
+from ..store import (
+    RRD,
+    Ledger,
+    Shipped,
+    State,
+    Store,
+    copy_reports,
+    load_shipped,
+    load_told,
+    replace,
+    save_shipped,
+    save_told,
+    unused,
+)
 from ..times import HOUR
 from .terminal import progress, tell
 
 
 @contextmanager
-def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]:
-    """Be the only writer of this store.
+def lock(
+    settings: Config, name: str = "lock", *, make: bool = True
+) -> Iterator[Callable[[], bool]]:
+    """Be the only writer of this store, or the only one that does what another lock guards.
 
     Args:
         settings: Name the store.
+        name: Of the lock's file.
         make: Make state_dir where it does not exist.
 
     Yields:
@@ -58,7 +74,7 @@ def lock(settings: Config, *, make: bool = True) -> Iterator[Callable[[], bool]]
         StoreError: state_dir cannot be written.
     """
     state_dir = settings.state_dir
-    path = os.path.join(state_dir, "lock")
+    path = os.path.join(state_dir, name)
     act_as_owner_of(state_dir)
     try:
         if make:
@@ -289,6 +305,34 @@ def _publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
         metrics.write(
             settings.metrics_file, metrics.text(ledger, now, judge(settings, ledger, now))
         )
+
+
+def send_counts(settings: Config, *, again: bool = False) -> None:
+    """Send to ship_url what is not known to be kept there; raises MailgraphError."""
+    from ..fleet import metrics, ship, victoriametrics
+    from . import shipping
+
+    if not settings.ship_url:
+        raise ConfigError("Nothing is to be sent: set `ship_url` to that of a VictoriaMetrics.")
+    access, host = shipping.access(settings), settings.host or hostname()
+    with open_ledger(settings) as ledger, lock(settings, "ship.lock"):
+        rrd, path = open_rrd(settings, ledger), _ledger(settings)
+        database = victoriametrics.Database(access)
+        shipment = ship.Shipment(database, access.url, host, lambda: int(time.time()))
+
+        def save(mark: Shipped) -> None:
+            with Ledger(path, writable=True) as writer, writer.transaction():
+                save_shipped(writer, mark)
+
+        with Ledger(path, writable=True) as writer:
+            before = load_shipped(writer, access.url, host)
+        outcome = shipment.ship(rrd, ledger, before, save, again=again)
+        if outcome is None:
+            return
+        for notice in outcome.notices:
+            tell(notice)
+        samples = metrics.current(ledger, judge(settings, ledger, int(time.time())))
+        shipment.send_states(samples, outcome.shipped, rrd.step, save)
 
 
 # ---- what is new in the log -----------------------------------------------------------------

@@ -177,6 +177,11 @@ def tlsrpt(settings: Config, options: argparse.Namespace) -> int:
     return taking.status
 
 
+def ship(settings: Config, options: argparse.Namespace) -> None:
+    """Send running totals and states to a VictoriaMetrics."""
+    app.send_counts(settings, again=options.again)
+
+
 def explain(settings: Config, options: argparse.Namespace) -> None:
     """Read log lines and print of each what it counts as, or why it does not count."""
     from ..postfix import explanation

@@ -227,6 +227,17 @@ VERBS: dict[str, Verb] = {
             ),
         ),
     ),
+    "ship": Verb(
+        "send the counts with their own times to a VictoriaMetrics: ship_url",
+        commands.ship,
+        (
+            _option(
+                "--again",
+                action="store_true",
+                help="replace all that it holds of this host, as after a wrong `host`",
+            ),
+        ),
+    ),
     "explain": Verb(
         "read log lines and say of each what it counts as, or why it does not count",
         commands.explain,

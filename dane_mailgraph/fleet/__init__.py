@@ -1,3 +1,3 @@
 """From store to the monitoring of others: metrics, and what is sent to their engine."""
 
-__all__ = ["metrics"]
+__all__ = ["metrics", "ship", "victoriametrics"]

@@ -73,6 +73,18 @@ def metric_of(category: Category) -> tuple[str, dict[str, str]]:
     return name, {label: category.name}
 
 
+def known_totals(ledger: Ledger, until: int) -> Row:
+    """Return the running totals of the ledger, without those that the log could never tell."""
+    row = totals(ledger)
+    never = _never_told(ledger, row, until)
+    return row._replace(
+        counts=tuple(
+            None if category in never else count
+            for category, count in zip(CATEGORIES, row.counts, strict=True)
+        )
+    )
+
+
 def counters(row: Row) -> Iterator[Sample]:
     """Yield the running totals that grow by intervals; those never known are left out."""
     yield Sample(OBSERVED, {}, row.observed)
@@ -105,15 +117,7 @@ def current(ledger: Ledger, found: Judgement) -> Iterator[Sample]:
 def text(ledger: Ledger, now: int, found: Judgement) -> str:
     """Write all metrics in the Prometheus text format."""
     groups: dict[str, list[Sample]] = {}
-    row = totals(ledger)
-    never = _never_told(ledger, row, now)
-    row = row._replace(
-        counts=tuple(
-            None if category in never else count
-            for category, count in zip(CATEGORIES, row.counts, strict=True)
-        )
-    )
-    for sample in (*counters(row), *current(ledger, found)):
+    for sample in (*counters(known_totals(ledger, now + 1)), *current(ledger, found)):
         groups.setdefault(sample.name, []).append(sample)
     lines = []
     for name, samples in groups.items():
@@ -123,9 +127,9 @@ def text(ledger: Ledger, now: int, found: Judgement) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _never_told(ledger: Ledger, row: Row, now: int) -> set[Category]:
+def _never_told(ledger: Ledger, row: Row, until: int) -> set[Category]:
     """Return the categories that no line of the log has told."""
-    hours, counts = ledger.hours(0, now + 1), dict(zip(CATEGORIES, row.counts, strict=True))
+    hours, counts = ledger.hours(0, until), dict(zip(CATEGORIES, row.counts, strict=True))
     needs_field = () if FIELD in hours else TOLD_BY_FIELD
     return untold(hours, counts) | {each for each in needs_field if not counts[each]}
 

@@ -14,6 +14,7 @@ from .reach import (
 from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
 from .series import SPANS, Row, Series, Span, together
+from .shipped import Shipped, load_shipped, save_shipped
 from .state import State
 from .sync import Store, replace, unused
 from .told import Told, load_told, save_told
@@ -36,6 +37,7 @@ __all__ = [
     "RelayTable",
     "Row",
     "Series",
+    "Shipped",
     "Span",
     "State",
     "Store",
@@ -46,11 +48,13 @@ __all__ = [
     "described",
     "gathered",
     "load_ahead",
+    "load_shipped",
     "load_told",
     "rates",
     "replace",
     "reported",
     "save_ahead",
+    "save_shipped",
     "save_told",
     "sessions_by_policy",
     "together",

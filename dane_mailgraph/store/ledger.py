@@ -61,6 +61,10 @@ _TABLES = {
     "result TEXT NOT NULL, mx TEXT NOT NULL, sessions INTEGER NOT NULL, "
     "PRIMARY KEY (day, reporter, signer, result, mx)) WITHOUT ROWID",
     "reach_pruned": "(before INTEGER NOT NULL)",
+    "shipped": "(url TEXT NOT NULL, host TEXT NOT NULL, history INTEGER NOT NULL, "
+    "series INTEGER NOT NULL, first INTEGER, kept INTEGER, delivered INTEGER, sent INTEGER, "
+    "accepted_at INTEGER, server TEXT NOT NULL, states_at INTEGER, "
+    "PRIMARY KEY (url, host)) WITHOUT ROWID",
     "ahead": "(read_at INTEGER NOT NULL, at INTEGER NOT NULL, host TEXT NOT NULL, "
     "line TEXT NOT NULL, keys TEXT NOT NULL, times INTEGER NOT NULL, relay TEXT NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, warning TEXT NOT NULL)",

@@ -48,6 +48,8 @@ class State(NamedTuple):
     """Intervals before it are kept in RRD and snapshot alone."""
     last_event: int | None = None
     """Start of the newest interval in which something was counted."""
+    history: int = 0
+    """How often counts of the past have changed that stood in the RRD."""
     rebuilt: bool = False
     """The ledger was made anew from the logs; the RRD of the one before it must go."""
 

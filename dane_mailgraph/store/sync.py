@@ -26,7 +26,7 @@ from .rrd import RRD, SOURCES, DamagedError, Facts, ForeignError
 from .seal import copied, is_whole, seal
 from .series import together
 from .state import State
-from .totals import add_to_totals, closed, replace_totals
+from .totals import add_to_totals, closed, greater, replace_totals, totals
 
 _RETAINED = 8 * DAY
 """Seconds of intervals that the ledger keeps beyond its snapshot: for an older snapshot or RRD."""
@@ -175,8 +175,11 @@ class Store:
         self._remake(ledger, "lacks what an older log has brought")
         if self._kept_until() > changed:
             self._renew_snapshot()
+        before, after = totals(ledger), together(row for _, row in self.rrd.finest(0))
         with ledger.transaction():
-            ledger.save(ledger.state._replace(rrd_changed_since=None))
+            replace_totals(ledger, greater(before, after))
+            state = ledger.state
+            ledger.save(state._replace(rrd_changed_since=None, history=state.history + 1))
 
     def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> list[str]:
         """Keep a copy of the RRD once a day, so that the ledger may drop what both hold.
@@ -333,6 +336,7 @@ class Store:
             state = ledger.state
             ledger.save(
                 state._replace(
+                    history=state.history + 1,
                     begin=newest if state.begin is None else state.begin,
                     read_until=max(newest, state.read_until or newest),
                     rrd_until=newest,

@@ -35,6 +35,15 @@ def add_to_totals(ledger: Ledger, row: Row) -> None:
     )
 
 
+def greater(a: Row, b: Row) -> Row:
+    """Return the greater of each total: what the RRD has forgotten after decades stays counted."""
+    counts = (
+        max((count for count in both if count is not None), default=None)
+        for both in zip(a.counts, b.counts, strict=True)
+    )
+    return Row(max(a.observed, b.observed), tuple(counts))
+
+
 def replace_totals(ledger: Ledger, row: Row) -> None:
     """Let these be the totals; inside a transaction."""
     ledger.write("DELETE FROM totals", [()])
