@@ -15,7 +15,9 @@ import pytest
 from tls_reports import BIG, NORTH, OFFICE, SMALL, STS, detail, mail, mbox, policy, report, samples
 
 from dane_mailgraph.categories import REACH
+from dane_mailgraph.cli.app import open_counter
 from dane_mailgraph.cli.command_line import main
+from dane_mailgraph.config import load
 from dane_mailgraph.reports.report import Failures, TlsReport
 from dane_mailgraph.store import (
     COPY,
@@ -311,6 +313,16 @@ def test_a_rebuild_keeps_what_others_report(here: Here) -> None:
     assert here.ask("tlsrpt", here.file("b.json", samples()["big.json"]))[1] == (
         "counted 0 reports; 1 counted before\n"
     )
+
+
+def test_a_counter_without_a_log_leaves_what_others_report(here: Here) -> None:
+    settings = load("/dev/null", {}, {"state_dir": str(here.folder / "state")})
+    content = json.dumps(BIG).encode()
+    with pytest.raises(KeyboardInterrupt), open_counter(settings):
+        assert here.ask("tlsrpt", here.file("a.json", content))[0] == 0
+        raise KeyboardInterrupt
+
+    assert here.reach(*WHOLE_DAY)["reach"]["mta_sts"] == 120
 
 
 @pytest.mark.parametrize("verb", ["", "check", "metrics", "summary", "relays"])

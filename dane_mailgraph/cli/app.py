@@ -44,6 +44,7 @@ from ..store import (
     State,
     Store,
     copy_reports,
+    holds_reports,
     load_shipped,
     load_told,
     replace,
@@ -220,7 +221,7 @@ def _writing(settings: Config, path: str = "") -> Iterator[Ledger]:
             yield ledger
         except BaseException:
             # An empty store would answer every question with "unknown", and not say why.
-            if new and not ledger.state.log_was_read:
+            if new and not ledger.state.log_was_read and not holds_reports(ledger):
                 os.unlink(path)
             raise
 

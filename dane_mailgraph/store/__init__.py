@@ -8,6 +8,7 @@ from .reach import (
     ReachFailure,
     add_reports,
     copy_reports,
+    holds_reports,
     reported,
     sessions_by_policy,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "copy_reports",
     "described",
     "gathered",
+    "holds_reports",
     "load_ahead",
     "load_shipped",
     "load_told",

@@ -167,6 +167,11 @@ def copy_reports(source: Ledger, target: Ledger) -> None:
             target.write(f"INSERT INTO {table} VALUES ({slots})", rows)
 
 
+def holds_reports(ledger: Ledger) -> bool:
+    """Return whether anything was reported."""
+    return bool(ledger.read("SELECT 1 FROM reports LIMIT 1"))
+
+
 # ---- reading --------------------------------------------------------------------------------
 
 
