@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.categories import HANDSHAKES
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.site.drawing import Drawing, Range, numbers, per_bucket, visible
+from dane_mailgraph.site.drawing import Drawing, Range, fitted, numbers, per_bucket, visible
 from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.store.series import SPANS, Series, Span
-from dane_mailgraph.times import DAY, HOUR, MINUTE
+from dane_mailgraph.times import DAY, HOUR
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DASH = "\N{EN DASH}"
@@ -60,29 +60,65 @@ def drawing(
 # ---- the areas ------------------------------------------------------------------------------
 
 
-def test_a_stack_shows_counts_per_minute_on_top_of_each_other() -> None:
-    assert [edges[0] for edges in drawing(STACK, [(60, 120, 0, 30)]).tops()] == [1, 3, 3, 3.5]
-
-
-def test_where_less_than_one_a_minute_is_counted_the_unit_is_the_hour_or_the_day() -> None:
-    assert [
-        drawing(STACK, [(n, 0, 0, 0)], step=step).unit[0]
-        for n, step in ((60, HOUR), (59, HOUR), (1, HOUR), (23, DAY))
-    ] == [
-        MINUTE,
-        HOUR,
-        HOUR,
-        DAY,
-    ]
-    assert drawing(STACK, [(1, 0, 0, 0)]).tops()[0] == (1,)
-    assert drawing(STACK, [ZERO]).unit[0] == MINUTE
+def test_a_stack_shows_the_counts_of_each_bucket_on_top_of_each_other() -> None:
+    assert [edges[0] for edges in drawing(STACK, [(60, 120, 0, 30)]).tops()] == [60, 180, 180, 210]
 
 
 def test_a_bucket_of_which_a_half_was_read_is_as_high_as_one_that_was_read_whole() -> None:
     whole = drawing(STACK, [(60, 0, 0, 0), (30, 0, 0, 0)])
     half = whole._replace(series=whole.series._replace(observed=(HOUR, HOUR // 2)))
 
-    assert half.tops()[0] == (1, 1)
+    assert half.tops()[0] == (60, 60)
+
+
+def test_few_events_are_bars_and_each_is_one_also_where_a_half_was_read() -> None:
+    few = drawing(STACK, [(1, 0, 0, 0), (2, 0, 0, 0)])
+    half = few._replace(series=few.series._replace(observed=(HOUR // 2, HOUR)))
+
+    assert (half.style, half.tops()[0]) == ("bars", (1, 2))
+    assert drawing(STACK, [(60, 0, 0, 0)]).style == "stack"
+
+
+def test_buckets_widen_until_they_hold_about_twenty_events() -> None:
+    def width(events: int, span: Span) -> int:
+        shown = series([(events, 0, 0, 0)] * (span.seconds // span.bucket), span.bucket)
+        return fitted(shown, HANDSHAKES, span).step
+
+    day, week, month, year = SPANS
+    assert [width(n, day) for n in (20, 19, 6, 2, 1)] == [600, 1800, HOUR, 3 * HOUR, 3 * HOUR]
+    assert [width(n, week) for n in (20, 2, 1)] == [HOUR, DAY, DAY]
+    assert [width(n, month) for n in (20, 10, 2)] == [3 * HOUR, 6 * HOUR, DAY]
+    assert [width(n, year) for n in (20, 3)] == [DAY, 7 * DAY]
+    assert width(0, day) == 600
+
+
+def test_wide_buckets_lose_no_event_of_their_time_and_end_where_the_series_ended() -> None:
+    shown = series([(n, None, 0, 1) for n in range(7)])
+    wide = shown.widened(3)
+
+    assert (wide.start, wide.until, wide.step) == (NOW - 6 * HOUR, NOW, 3 * HOUR)
+    assert wide.counts[HANDSHAKES[0]] == (1 + 2 + 3, 4 + 5 + 6)
+    assert wide.counts[HANDSHAKES[1]] == (None, None)
+
+
+def test_a_span_that_wide_buckets_do_not_fill_is_no_gap() -> None:
+    year = SPANS[-1]
+    shown = series([(1, 0, 0, 0)] * 366, DAY)
+    drawn = Drawing(
+        STACK, year, fitted(shown, HANDSHAKES, year), LIGHT, "mail.example.org", BERLIN, ENGLISH
+    )
+
+    assert drawn.series.step == 7 * DAY
+    assert drawn.gaps() == ()
+    assert drawn.window == Range(NOW - 52 * 7 * DAY, NOW)
+
+
+def test_percentages_of_few_are_not_drawn() -> None:
+    assert drawing(SHARES, [(2, 1, 0, 0)] * 6).note == "too few for percentages"
+    assert drawing(SHARES, [(20, 10, 0, 0)] * 6).note == ""
+    assert drawing(STACK, [(2, 1, 0, 0)] * 6).note == ""
+    mixed = drawing(SHARES, [(200, 100, 0, 0), (3, 0, 0, 0)])
+    assert [math.isnan(edge) for edge in mixed.tops()[0]] == [False, True]
 
 
 def test_bars_are_the_counts_themselves() -> None:
@@ -90,7 +126,7 @@ def test_bars_are_the_counts_themselves() -> None:
 
 
 def test_shares_end_at_a_hundred() -> None:
-    assert [edges[0] for edges in drawing(SHARES, [(1, 1, 0, 2)]).tops()] == [25, 50, 50, 100]
+    assert [edges[0] for edges in drawing(SHARES, [(10, 10, 0, 20)]).tops()] == [25, 50, 50, 100]
 
 
 def test_a_stack_is_zero_where_nothing_was_counted_and_nowhere_where_nothing_is_known() -> None:
@@ -137,7 +173,7 @@ def test_what_is_made_visible_keeps_the_top_and_the_order(
 # ---- gaps and blanks ------------------------------------------------------------------------
 
 
-@given(st.lists(st.sampled_from([NONE, ZERO, (1, 0, None, 2)]), min_size=6, max_size=12))
+@given(st.lists(st.sampled_from([NONE, ZERO, (10, 0, None, 20)]), min_size=6, max_size=12))
 def test_the_span_is_made_of_gaps_blanks_and_areas(buckets: list[Bucket]) -> None:
     shares = drawing(SHARES, buckets)
     shown = sum(bucket not in (NONE, ZERO) for bucket in buckets[-6:]) * HOUR
@@ -186,7 +222,7 @@ def test_files_are_named_by_span_graph_and_theme() -> None:
 
 
 def test_a_picture_says_its_span_its_unit_and_up_to_when_it_has_data() -> None:
-    assert drawing(STACK, [(60, 0, 0, 0)]).subtitle == "Short, per minute"
+    assert drawing(STACK, [(60, 0, 0, 0)]).subtitle == "Short, per hour"
     assert drawing(BARS, [(60, 0, 0, 0)]).subtitle == "Short, per hour"
     assert drawing(SHARES, [(60, 0, 0, 0)]).subtitle == "Short"
     assert drawing(STACK, [ZERO]).end == "data up to 2026-11-24 02:59 CET"
@@ -211,7 +247,7 @@ def test_the_picture_in_words_has_every_number() -> None:
     stack = drawing(STACK, [(600, 300, 90, 10)])
 
     assert stack.alt(stack.legend()) == (
-        "Outbound TLS connections, Short, per minute: "
+        "Outbound TLS connections, Short, per hour: "
         "Verified 600 (60.0%), Trusted 300 (30.0%), Untrusted 90 (9.0%), "
         "Anonymous 10 (1.0%), all 1,000; data up to 2026-11-24 02:59 CET"
     )
@@ -221,7 +257,7 @@ def test_a_picture_speaks_the_language() -> None:
     german = drawing(STACK, [(600, 300, 90, 10)])._replace(language=language("de"))
 
     assert german.title == "Ausgehende TLS-Verbindungen"
-    assert german.legend()[0] == ("Verified", "600", "60,0\N{NO-BREAK SPACE}%", "10,00", "3")
+    assert german.legend()[0] == ("Verified", "600", "60,0\N{NO-BREAK SPACE}%", "600", "600")
     assert german.end == "Daten bis 2026-11-24 02:59 CET"
 
 
@@ -229,33 +265,38 @@ def test_a_picture_speaks_the_language() -> None:
 
 
 def test_the_legend_has_a_row_for_each_category_and_one_for_all() -> None:
-    rows = drawing(STACK, [(600, 300, 90, 10), (600, 300, 90, 10)], peak=12.5).legend()
+    rows = drawing(STACK, [(600, 300, 90, 10), (601, 300, 90, 10)]).legend()
     assert [tuple(row) for row in rows] == [
-        ("Verified", "1,200", "60.0%", "10.00", "12.50"),
-        ("Trusted", "600", "30.0%", "5.00", "12.50"),
-        ("Untrusted", "180", "9.0%", "1.50", "12.50"),
-        ("Anonymous", "20", "1.0%", "0.17", "12.50"),
-        ("all", "2,000", "", "16.67", ""),
+        ("Verified", "1,201", "60.0%", "600", "601"),
+        ("Trusted", "600", "30.0%", "300", "300"),
+        ("Untrusted", "180", "9.0%", "90", "90"),
+        ("Anonymous", "20", "1.0%", "10", "10"),
+        ("all", "2,001", "", "1,000", "1,001"),
     ]
 
 
-def test_the_average_is_of_the_unit_that_its_heading_names() -> None:
-    slow = drawing(STACK, [(6, 0, 0, 0), (2, 0, 0, 0)])
+def test_the_maximum_in_the_legend_is_the_top_of_the_picture() -> None:
+    shown = drawing(STACK, [(600, 300, 90, 10), (300, 700, 0, 0), (10, 10, 10, 10)])
 
-    assert (slow.heading().average, slow.legend()[0].average) == ("average/h", "4")
+    assert shown.legend()[-1].maximum == "1,000"
+    assert max(shown.tops()[-1]) == 1000
+
+
+def test_shares_have_neither_average_nor_maximum() -> None:
+    shown = drawing(SHARES, [(600, 300, 90, 10)])
+
+    assert shown.cells(shown.heading()) == ("total", "share")
+    assert shown.cells(shown.legend()[0]) == ("600", "60.0%")
 
 
 def test_what_is_unknown_is_a_dash_and_what_is_zero_is_zero() -> None:
-    unknown, zero = (
-        drawing(STACK, [bucket] * 3, peak=peak).legend()[0]
-        for bucket, peak in ((NONE, None), (ZERO, 0.0))
-    )
+    unknown, zero = (drawing(STACK, [bucket] * 3).legend()[0] for bucket in (NONE, ZERO))
     assert unknown == ("Verified", DASH, DASH, DASH, DASH)
     assert zero == ("Verified", "0", DASH, "0", "0")
 
 
 def test_the_sum_of_unknown_is_unknown() -> None:
-    assert drawing(STACK, [NONE]).legend()[-1] == ("all", DASH, "", DASH, "")
+    assert drawing(STACK, [NONE]).legend()[-1] == ("all", DASH, "", DASH, DASH)
 
 
 def test_a_category_that_is_unknown_among_known_ones_is_not_shown() -> None:
@@ -319,7 +360,6 @@ def test_whatever_changes_the_picture_changes_its_identity() -> None:
         first._replace(span=SHORT._replace(title="Other")),
         first._replace(series=series([(5, 3, 1, 0)] * 5 + [(5, 3, 2, 0)])),
         first._replace(series=series([(5, 3, 1, 0)] * 6, until=NOW + HOUR)),
-        first._replace(series=series([(5, 3, 1, 0)] * 6, peak=4)),
         first._replace(series=first.series._replace(reached=NOW)),
         first._replace(series=first.series._replace(observed=(HOUR,) * 5 + (60,))),
         first._replace(theme=DARK),

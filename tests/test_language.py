@@ -21,7 +21,6 @@ from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.postfix_warnings import WARNINGS
 from dane_mailgraph.reports import RESULTS
 from dane_mailgraph.site import axis, page
-from dane_mailgraph.site.drawing import UNITS
 from dane_mailgraph.site.graphs import GRAPHS
 from dane_mailgraph.store.series import SPANS
 
@@ -55,7 +54,6 @@ def texts_of_the_program() -> Iterator[str]:
     yield from (text for row in (*CATEGORIES, *REACH) for text in (row.label, row.meaning))
     yield from (span.title for span in SPANS)
     yield from (graph.title for graph in GRAPHS)
-    yield from (text for _, *texts in UNITS for text in texts)
     yield from (*axis.MONTHS, *axis.WEEKDAYS)
     yield from page.FAMILY_TITLES.values()
     yield from (text for group in unprotected(()) for text in (group.title, group.meaning))
@@ -73,6 +71,8 @@ def texts_of_the_program() -> Iterator[str]:
         "per hour",
         "per 3 hours",
         "per day",
+        "per 6 hours",
+        "per week",
         "better",
         "worse",
     )

@@ -99,7 +99,7 @@ def test_settings_of_matplotlib_on_the_machine_do_not_change_the_picture() -> No
 
 def test_an_area_has_the_colour_of_its_category_and_its_height() -> None:
     for theme in THEMES:
-        image = pixels(draw(drawing(SHARES, [(1, 1, 1, 1)] * 144, theme=theme)))
+        image = pixels(draw(drawing(SHARES, [(9, 9, 9, 9)] * 144, theme=theme)))
         middle = (LEFT + RIGHT) / 2 + 3
         found = [
             colour_at(image, middle, BOTTOM - PLOT * part) for part in (0.12, 0.37, 0.62, 0.87)
@@ -115,7 +115,7 @@ def test_a_single_bad_one_among_a_million_is_a_line_of_its_colour_at_the_top() -
 
 def test_unknown_is_hatched_zero_is_not_and_nothing_to_share_is_plain() -> None:
     def plot(graph: Graph, counts: Counts) -> set[str]:
-        image = pixels(draw(drawing(graph, [(1, 1, 1, 1)] * 100 + [counts] * 44)))
+        image = pixels(draw(drawing(graph, [(9, 9, 9, 9)] * 100 + [counts] * 44)))
         return {colour_at(image, x / 2, BOTTOM - 50) for x in range(2 * RIGHT - 100, 2 * RIGHT - 2)}
 
     assert {LIGHT.gap, LIGHT.hatch} <= plot(STACK, (None,)) and {LIGHT.gap, LIGHT.hatch} <= plot(

@@ -36,7 +36,7 @@ from ..store import (
 )
 from ..times import DAY, day_of
 from . import page
-from .drawing import Drawing
+from .drawing import Drawing, fitted
 from .graphs import GRAPHS, Graph
 from .page import PAGE
 from .palette import DARK, LIGHT
@@ -211,17 +211,22 @@ def _pictures(
     span: Span, series: Series, look: Look, shown: Container[Graph]
 ) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
     """Return the pictures of a span that the page shows, and the others."""
-    pictures = [(graph in shown, _picture(graph, span, series, look)) for graph in GRAPHS]
-    on_page, others = (
-        tuple(picture for is_shown, picture in pictures if is_shown == wanted)
-        for wanted in (True, False)
-    )
-    return on_page, others
+    on_page: list[Picture] = []
+    others: list[Picture] = []
+    for graph in GRAPHS:
+        picture = _picture(graph, span, series, look)
+        drawing = picture.light.drawing
+        says_something = graph in shown and not (drawing.note and drawing.has_data)
+        (on_page if says_something else others).append(picture)
+    return tuple(on_page), tuple(others)
 
 
 def _picture(graph: Graph, span: Span, series: Series, look: Look) -> Picture:
+    # rrdtool cuts buckets at multiples of UTC: wide ones would end in the future, and be unknown.
+    can_widen = graph.style != "bars" and look.renderer != "rrdtool"
+    fitting = fitted(series, graph.categories, span) if can_widen else series
     drawings = (
-        Drawing(graph, span, series, theme, look.host, look.zone, look.language)
+        Drawing(graph, span, fitting, theme, look.host, look.zone, look.language)
         for theme in (LIGHT, DARK)
     )
     painter = f"{look.renderer} {__version__}"

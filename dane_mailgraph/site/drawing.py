@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import tzinfo
 from hashlib import sha256
-from operator import truediv
 from typing import NamedTuple
 
 from ..categories import TOLD_BY_FIELD, Category
@@ -26,20 +25,20 @@ PLOT = 180
 """CSS pixels of the height of the plot."""
 
 
-class Unit(NamedTuple):
-    """A unit of rates."""
+ENOUGH = 20
+"""Events in a bucket on the average: with fewer of them buckets are widened."""
 
-    seconds: int
-    title: str
-    average: str
-    """Heading of the averages in the legend."""
+_LEAST_IN_PERCENT = 10
+"""Events in the widest bucket on the average: with fewer of them shares say nothing."""
 
+LEAST_SHARED = 5
+"""Events of one bucket whose shares are drawn."""
 
-UNITS = (
-    Unit(MINUTE, "per minute", "average/min"),
-    Unit(HOUR, "per hour", "average/h"),
-    Unit(DAY, "per day", "average/day"),
-)
+_WIDTHS = (10 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, DAY, 7 * DAY)
+"""Seconds of buckets."""
+
+_LEAST_BUCKETS = 7
+"""Buckets that a picture has at least."""
 
 
 class Range(NamedTuple):
@@ -85,9 +84,7 @@ class Drawing(NamedTuple):
     def subtitle(self) -> str:
         """Span and unit."""
         parts = [self.language.say(self.span.title)]
-        if self.graph.style == "stack":
-            parts.append(self.language.say(self.unit.title))
-        elif self.graph.style == "bars":
+        if self.style != "share":
             parts.append(per_bucket(self.series.step, self.language))
         return ", ".join(parts)
 
@@ -103,7 +100,30 @@ class Drawing(NamedTuple):
     @property
     def window(self) -> Range:
         """Range of the time axis."""
-        return Range(self.series.until - self.span.seconds, self.series.until)
+        start = self.series.until - self.span.seconds
+        # Wide buckets may not fill a span.
+        is_filled = not 0 < self.series.start - start < self.series.step
+        return Range(start if is_filled else self.series.start, self.series.until)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether there are few events: then each is one, and none is scaled."""
+        return events_per_bucket(self.series, self.graph.categories) < ENOUGH
+
+    @property
+    def style(self) -> str:
+        """As in the graph; few events are bars."""
+        return "bars" if self.graph.style == "stack" and self.is_sparse else self.graph.style
+
+    @property
+    def note(self) -> str:
+        """What stands in place of a plot; empty where there is one."""
+        if not self.has_data:
+            return self.language.say("no data yet")
+        events = events_per_bucket(self.series, self.graph.categories)
+        if self.graph.style == "share" and 0 < events < _LEAST_IN_PERCENT:
+            return self.language.say("too few for percentages")
+        return ""
 
     @property
     def has_data(self) -> bool:
@@ -125,33 +145,32 @@ class Drawing(NamedTuple):
         """Return the name of a category in the language of the picture."""
         return self.language.say(label(row, with_dane=tells_dane(self.series)))
 
-    @property
-    def unit(self) -> Unit:
-        """The shortest unit in which the highest rate is at least 1."""
-        first = max(0, (self.window.start - self.series.start) // self.series.step)
-        columns = [[n or 0 for n in self.series.counts[row][first:]] for row in self.rows]
-        sums = map(sum, zip(*columns, strict=True))
-        top = max(map(truediv, sums, list(_observed(self))[first:]), default=0)
-        return next((unit for unit in UNITS if top * unit.seconds >= 1), UNITS[-1 if top else 0])
-
     def tops(self) -> tuple[tuple[float, ...], ...]:
         """Return the upper edges of the areas: for each category one value a bucket.
 
         Categories are ordered bottom to top. NaN is no area: unknown, or a share of nothing.
         """
-        unit = self.unit.seconds
         edges: list[tuple[float, ...]] = []
-        for bucket, seconds in zip(_buckets(self), _observed(self), strict=True):
-            known = [n or 0 for n in bucket]
-            whole = sum(known)
-            if all(n is None for n in bucket) or (self.graph.style == "share" and not whole):
+        for bucket in self._heights():
+            whole = sum(bucket)
+            if any(map(math.isnan, bucket)) or (self.style == "share" and whole < LEAST_SHARED):
                 edges.append((math.nan,) * len(bucket))
                 continue
-            factor = {"share": 100 / (whole or 1), "stack": unit / seconds, "bars": 1}[
-                self.graph.style
-            ]
-            edges.append(tuple(sum(known[: i + 1]) * factor for i in range(len(known))))
+            factor = 100 / whole if self.style == "share" else 1
+            edges.append(tuple(sum(bucket[: i + 1]) * factor for i in range(len(bucket))))
         return tuple(zip(*edges, strict=True)) if edges else ((),) * len(self.rows)
+
+    def _heights(self) -> Iterator[tuple[float, ...]]:
+        """Iterate over the counts of each bucket; NaN is unknown.
+
+        What is known of a bucket in part is scaled to all of it where there are many events.
+        """
+        step, is_scaled = self.series.step, self.style == "stack"
+        for bucket, seconds in zip(_buckets(self), _observed(self), strict=True):
+            if all(n is None for n in bucket):
+                yield (math.nan,) * len(bucket)
+            else:
+                yield tuple((n or 0) * (step / seconds if is_scaled else 1) for n in bucket)
 
     def gaps(self) -> tuple[Range, ...]:
         """Return where in the window the counts are unknown."""
@@ -160,34 +179,60 @@ class Drawing(NamedTuple):
         return _merged((*before, *_ranges(self, lambda bucket: all(n is None for n in bucket))))
 
     def no_traffic(self) -> tuple[Range, ...]:
-        """Return where in the window nothing was counted, and that is known."""
+        """Return where in the window too little was counted for shares, and that is known."""
         return _merged(
-            _ranges(self, lambda bucket: any(n is not None for n in bucket) and not any(bucket))
+            _ranges(
+                self,
+                lambda bucket: (
+                    any(n is not None for n in bucket)
+                    and sum(n or 0 for n in bucket) < LEAST_SHARED
+                ),
+            )
         )
 
     def heading(self) -> Line:
-        """Return the titles above the columns of the legend."""
+        """Return the titles above the columns of the legend; shares have neither of the last."""
         say = self.language.say
-        return Line("", say("total"), say("share"), say(self.unit.average), say("maximum/min"))
+        rates = ("", "") if self.style == "share" else (say("average"), say("maximum"))
+        return Line("", say("total"), say("share"), *rates)
+
+    def cells(self, line: Line) -> tuple[str, ...]:
+        """Return the cells of a line of the legend, without its label."""
+        return line[1:3] if self.style == "share" else line[1:]
 
     def legend(self) -> tuple[Line, ...]:
-        """Return the rows of the legend: one for each category, and one for all of them."""
+        """Return the rows of the legend: one for each category, and one for all of them.
+
+        Averages and maxima are of the buckets that the axis shows.
+        """
         rows, series, language = self.rows, self.series, self.language
         totals = tuple(series.total(row) for row in rows)
-        rates = tuple(series.per_minute(row) for row in rows)
-        unit = self.unit.seconds
-        averages = tuple(None if rate is None else rate * unit / MINUTE for rate in rates)
         whole = _sum(totals)
         shares = tuple(total / whole if total is not None and whole else None for total in totals)
+        counts = [*totals, whole]
+        averages: tuple[str, ...] = ("",) * len(counts)
+        maxima = averages
+        if self.style != "share":
+            buckets = sum(_known_seconds(series, rows)) / series.step
+            averages = numbers(
+                tuple(None if n is None or not buckets else n / buckets for n in counts), language
+            )
+            columns = tuple(zip(*self._heights(), strict=True)) or ((),) * len(rows)
+            maxima = numbers((*map(_most, columns), self.most), language)
         lines = zip(
             (*map(self.label, rows), language.say("all")),
-            (language.number(total) for total in (*totals, whole)),
+            map(language.number, counts),
             (*(language.percent(share) for share in shares), ""),
-            numbers((*averages, _sum(averages)), language),
-            (*numbers(tuple(series.peaks[row] for row in rows), language), ""),
+            averages,
+            maxima,
             strict=True,
         )
         return tuple(Line(*cells) for cells in lines)
+
+    @property
+    def most(self) -> float | None:
+        """The highest sum of a bucket in the window; None where none is known."""
+        return _most(sum(bucket) for bucket in self._heights())
 
     def alt(self, legend: tuple[Line, ...]) -> str:
         """Return the picture in words."""
@@ -199,7 +244,7 @@ class Drawing(NamedTuple):
     def identity(self, renderer: str) -> str:
         """Return a digest of everything that decides how the picture looks, and of its renderer."""
         rows, series, (since, until) = self.graph.categories, self.series, self.window
-        counts = [(row, series.counts[row], series.peaks[row]) for row in rows]
+        counts = [(row, series.counts[row]) for row in rows]
         times = (
             str(self.zone),
             local(since, self.zone).isoformat(),
@@ -209,6 +254,31 @@ class Drawing(NamedTuple):
         given = (renderer, self.graph, self.span, self.theme, self.host, self.language.code, times)
         values = repr((given, series.start, series.step, series.observed, counts))
         return sha256(values.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def fitted(series: Series, rows: Sequence[Category], span: Span) -> Series:
+    """Return the series in buckets wide enough to hold enough events of these categories."""
+    if not any(series.total(row) for row in rows):
+        return series
+    wider = (
+        width
+        for width in _WIDTHS
+        if width > series.step
+        and width % series.step == 0
+        and width * _LEAST_BUCKETS <= span.seconds
+    )
+    found = series
+    for width in wider:
+        if events_per_bucket(found, rows) >= ENOUGH:
+            break
+        found = series.widened(width // series.step)
+    return found
+
+
+def events_per_bucket(series: Series, rows: Sequence[Category]) -> float:
+    """Return how many events a bucket of the known time has on the average."""
+    seconds = sum(_known_seconds(series, rows))
+    return sum(series.total(row) or 0 for row in rows) * series.step / seconds if seconds else 0
 
 
 def tells_dane(series: Series) -> bool:
@@ -223,7 +293,14 @@ def label(row: Category, *, with_dane: bool) -> str:
 
 def per_bucket(seconds: int, language: Language) -> str:
     """Write the unit of bars that stand for so many seconds each: `per hour`."""
-    usual = {MINUTE: "per minute", HOUR: "per hour", 3 * HOUR: "per 3 hours", DAY: "per day"}
+    usual = {
+        MINUTE: "per minute",
+        HOUR: "per hour",
+        3 * HOUR: "per 3 hours",
+        6 * HOUR: "per 6 hours",
+        DAY: "per day",
+        7 * DAY: "per week",
+    }
     if seconds in usual:
         return language.say(usual[seconds])
     return language.say("per {minutes} minutes", minutes=-(-seconds // MINUTE))
@@ -268,6 +345,17 @@ def _number(value: float | None, decimals: int, language: Language) -> str:
     if value and not round(value, decimals):
         return f"<{language.number(10.0**-decimals, decimals)}"
     return language.number(value, decimals) if value else "0"
+
+
+def _most(values: Iterable[float]) -> float | None:
+    """Return the largest number; None where all of them are NaN."""
+    return max((value for value in values if not math.isnan(value)), default=None)
+
+
+def _known_seconds(series: Series, rows: Sequence[Category]) -> list[int]:
+    """Return how many seconds of each bucket are known of any of these categories."""
+    columns = zip(*(series.seconds(row) for row in rows), strict=True)
+    return [max(column) for column in columns]
 
 
 def _sum(values: tuple[float | None, ...]) -> float | None:

@@ -23,7 +23,7 @@ class Theme(NamedTuple):
     hatch: str
     """Stripes where counts are unknown."""
     no_traffic: str
-    """Background of a percent picture where nothing was counted."""
+    """Background of a percent picture where too little was counted."""
 
     def colour(self, category: Category) -> str:
         """Return the colour of a category."""

@@ -222,17 +222,17 @@ def _draw_texts(canvas: Canvas, drawing: Drawing) -> None:
 
 
 def _draw_plot(canvas: Canvas, drawing: Drawing) -> None:
-    if drawing.has_data:
+    if not drawing.note:
         _draw_counts(canvas, drawing)
     else:
         middle = Anchor((LEFT + RIGHT) / 2, BOTTOM - PLOT / 2, align=0.5)
-        canvas.write(middle, drawing.language.say("no data yet"), drawing.theme.muted, _LARGE)
+        canvas.write(middle, drawing.note, drawing.theme.muted, _LARGE)
     _draw_time_axis(canvas, drawing)
 
 
 def _draw_counts(canvas: Canvas, drawing: Drawing) -> None:
     theme, areas = drawing.theme, drawing.tops()
-    is_share = drawing.graph.style == "share"
+    is_share = drawing.style == "share"
     for part in drawing.no_traffic() if is_share else ():
         canvas.rectangle(_box(part, drawing.window), theme.no_traffic)
     top = _draw_scale(canvas, drawing, areas)
@@ -259,7 +259,7 @@ def _draw_time_axis(canvas: Canvas, drawing: Drawing) -> None:
 def _draw_scale(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...], ...]) -> float:
     """Draw the lines and labels of the count axis; return the value at its upper end."""
     language, theme = drawing.language, drawing.theme
-    if drawing.graph.style == "share":
+    if drawing.style == "share":
         marks = tuple(
             (part, language.say("{number}%", number=int(part)))
             for part in (0.0, 25.0, 50.0, 75.0, 100.0)
@@ -268,7 +268,7 @@ def _draw_scale(canvas: Canvas, drawing: Drawing, areas: tuple[tuple[float, ...]
     else:
         first = max(0, (drawing.window.start - drawing.series.start) // drawing.series.step)
         most = max((edge for edge in areas[-1][first:] if not math.isnan(edge)), default=0)
-        marks = scale(most, language, whole=drawing.graph.style == "bars")
+        marks = scale(most, language, whole=True)
         top = axis_end(most or 1)
     for value, label in marks:
         y = BOTTOM - PLOT * value / top
@@ -287,7 +287,7 @@ def _draw_areas(
     places = [
         (_x(max(window.start, start), window), _x(start + series.step, window)) for start in starts
     ]
-    draw_category = _draw_bars if drawing.graph.style == "bars" else _draw_area
+    draw_category = _draw_bars if drawing.style == "bars" else _draw_area
     for number, row in reversed(list(enumerate(drawing.rows))):
         steps, below_seam = [], []
         for (left, right), bucket in zip(places, edges, strict=True):
@@ -343,12 +343,14 @@ def _draw_legend(canvas: Canvas, drawing: Drawing) -> None:
 def _draw_background_legend(canvas: Canvas, drawing: Drawing) -> None:
     """Name the backgrounds of the plot: unknown, and no traffic."""
     theme, say, x = drawing.theme, drawing.language.say, float(LEFT)
-    if drawing.has_data and drawing.gaps():
+    if drawing.note:
+        return
+    if drawing.gaps():
         canvas.hatch(_swatch(x, TABLE), theme.gap, theme.hatch)
         x = LABEL + canvas.write(Anchor(LABEL, TABLE), say("unknown"), theme.muted) + 16
-    if drawing.graph.style == "share" and drawing.no_traffic():
+    if drawing.style == "share" and drawing.no_traffic():
         canvas.rectangle(_swatch(x, TABLE), theme.no_traffic)
-        canvas.write(Anchor(x + 16, TABLE), say("no traffic"), theme.muted)
+        canvas.write(Anchor(x + 16, TABLE), say("too little traffic"), theme.muted)
 
 
 def _draw_line(canvas: Canvas, y: float, line: Line, colour: str) -> None:

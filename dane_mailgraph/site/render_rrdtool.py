@@ -7,7 +7,7 @@ import math
 from ..categories import Category
 from ..times import DAY, HOUR
 from .axis import axis_end
-from .drawing import PLOT, WIDTH, ZOOM, Drawing, Line, printable
+from .drawing import LEAST_SHARED, PLOT, WIDTH, ZOOM, Drawing, Line, printable
 
 _MARGINS = 82
 """CSS pixels that rrdtool adds to the width of the plot."""
@@ -33,7 +33,7 @@ def arguments(drawing: Drawing, path: str, step: int) -> list[str]:
         *("--title", _one_line(f"{drawing.title}: {drawing.subtitle}")),
         *_style(drawing),
         *_axes(drawing),
-        *(_definitions(drawing, path, step) if drawing.has_data else []),
+        *(_definitions(drawing, path, step) if not drawing.note else []),
         *_legend(drawing),
         _last_line(drawing),
     ]
@@ -71,7 +71,7 @@ def _axes(drawing: Drawing) -> list[str]:
         grid = f"DAY:1:WEEK:1:WEEK:1:0:{say('%d %b')}"
     else:
         grid = f"MONTH:1:MONTH:1:MONTH:1:{30 * DAY}:{say('%b')}"
-    if drawing.graph.style == "share":
+    if drawing.style == "share":
         top, y_grid = 100.0, ["--y-grid", "25:1"]
     else:
         edges = (edge for edge in drawing.tops()[-1] if not math.isnan(edge))
@@ -95,20 +95,20 @@ def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
     # An RRD of an earlier version lacks some data sources.
     for source in (row.data_source for row in rows if not _is_known(drawing, row)):
         found.append(f"CDEF:{source}=observed,UNKN,UNKN,IF")
-    is_share = drawing.graph.style == "share"
-    factor = {"stack": drawing.unit.seconds, "share": 1, "bars": bucket}[drawing.graph.style]
+    is_share = drawing.style == "share"
     prefix = "rate_" if is_share else ""
     for source in (row.data_source for row in rows):
         # An unknown category beside known ones is drawn as 0; without a log all are unknown.
         count = f"{source},UN,0,{source},IF"
         # From a rate over the whole bucket to a rate over its observed part.
-        rate = f"{count},observed,{step},*,/,{factor},*"
+        rate = f"{count},observed,{step},*,/,{bucket},*"
         found.append(f"CDEF:{prefix}{source}_=observed,0,GT,{rate},UNKN,IF")
     if is_share:
         rates = [f"rate_{row.data_source}_" for row in rows]
         whole = ",".join(rates + ["+"] * (len(rows) - 1))
+        too_little = f"{whole},{LEAST_SHARED - 0.5},LT"
         found += [
-            f"CDEF:{row.data_source}_={rate},{whole},/,100,*"
+            f"CDEF:{row.data_source}_={too_little},UNKN,{rate},{whole},/,100,*,IF"
             for row, rate in zip(rows, rates, strict=True)
         ]
     return [*found, f"AREA:gap{drawing.theme.hatch}80"]
@@ -124,7 +124,7 @@ def _legend(drawing: Drawing) -> list[str]:
     found = [f"COMMENT:{_escaped(' ' * 2 + _columns(drawing.heading()))}\\l"]
     for i, (row, line) in enumerate(zip(drawing.rows, lines, strict=True)):
         colour, text = drawing.theme.colour(row), _escaped(_columns(line))
-        if drawing.has_data:
+        if not drawing.note:
             found.append(f"AREA:{row.data_source}_{colour}:{text}\\l" + ":STACK" * bool(i))
         else:  # without data there may be no RRD: a line at 0 takes the place of the area
             found.append(f"HRULE:0{colour}:{text}\\l")
@@ -137,7 +137,7 @@ def _columns(line: Line) -> str:
 
 
 def _last_line(drawing: Drawing) -> str:
-    end = drawing.end or drawing.language.say("no data yet")
+    end = ", ".join(each for each in (drawing.note, drawing.end) if each)
     return f"COMMENT:{_escaped(f'{drawing.host}, {end}')}\\r"
 
 

@@ -66,7 +66,7 @@ class Chapter(NamedTuple):
     pictures: tuple[Picture, ...]
     """On the page."""
     others: tuple[Picture, ...] = ()
-    """For pages that embed them: nothing was counted for them yet."""
+    """For pages that embed them: nothing was counted for them yet, or too few for percentages."""
 
     @property
     def lacks_dane(self) -> bool:

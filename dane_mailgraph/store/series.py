@@ -109,6 +109,24 @@ class Series(NamedTuple):
             reached,
         )
 
+    def widened(self, times: int) -> Series:
+        """The same in buckets that are so many times as long; the last one ends where it ended."""
+        first = len(next(iter(self.counts.values()), ())) % times
+
+        def merged(column: Sequence[int | None]) -> tuple[int | None, ...]:
+            parts = (column[n : n + times] for n in range(first, len(column), times))
+            return tuple(
+                sum(n or 0 for n in part) if any(n is not None for n in part) else None
+                for part in parts
+            )
+
+        return self._replace(
+            start=self.start + first * self.step,
+            step=self.step * times,
+            counts={row: merged(column) for row, column in self.counts.items()},
+            observed=tuple(n or 0 for n in merged(self.observed)),
+        )
+
     @property
     def until(self) -> int:
         """Epoch second at which the last bucket ends."""
