@@ -317,6 +317,9 @@ REACH = _family(
 )
 """Sessions that others report by day (RFC 8460): kept in the ledger alone."""
 
+OLD_PROTOCOLS = tuple(row for row in INBOUND_PROTOCOLS if row.name in ("tlsv1_1", "tlsv1", "sslv3"))
+"""Deprecated by RFC 8996 and RFC 7568."""
+
 FAMILIES: dict[str, tuple[Category, ...]] = {
     "connections": CONNECTIONS,
     "protocols": PROTOCOLS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .categories import CATEGORIES
+from .categories import CATEGORIES, Category
 
 
 class Interval(NamedTuple):
@@ -49,6 +49,19 @@ class DayCounts(NamedTuple):
     """Good: `AUTHENTICATED_EVENTS`; bad: `UNAUTHENTICATED_EVENTS`."""
     handover: SinceGood = NOTHING
     """Good: a delivery; bad: a failure."""
+
+
+class SenderCount(NamedTuple):
+    """What came from one domain on one day without TLS, or with an old one."""
+
+    day: int
+    """Of the local calendar: the number 20261124."""
+    domain: str
+    """Or the address of a client without a name."""
+    category: Category
+    times: int
+    last: int
+    """Epoch second of the minute of its last line."""
 
 
 class LineAhead(NamedTuple):

@@ -283,7 +283,7 @@ def test_every_page_leads_to_every_span_and_section() -> None:
 
     assert tuple(sorted(texts, key=FILES.index)) == FILES
     assert list(texts)[-1] == PAGE
-    assert sections == ["attention", "day", "unprotected", "glossary"]
+    assert sections == ["attention", "day", "unprotected", "received", "glossary"]
     for name, text in texts.items():
         home = "" if name == PAGE else PAGE
         links = [each for each in Outline(text).all("a") if each["href"] != f"{home}#attention"]

@@ -17,6 +17,9 @@ from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import Sessions, Tally
+from dane_mailgraph.postfix.reception import domain_of
+from dane_mailgraph.store import OTHER, SenderTable
+from dane_mailgraph.times import DAY, day_of
 
 LATEST = 1795600000
 LOCAL = Relays("127.0.0.0/8 ::1 unix")
@@ -206,3 +209,60 @@ def test_what_is_left_out_is_told_of_the_hour_of_its_line(tmp_path: Path) -> Non
 
     assert host.ledger.hours(BEGIN, BEGIN + 3600)["illegible"] == 1
     assert "illegible" not in host.ledger.hours(BEGIN + 3600, host.now + 60)
+
+
+# ---- who comes without TLS, or with an old one ----------------------------------------------
+
+OLD = HANDSHAKE.replace("TLSv1.3", "TLSv1.1")
+
+
+@pytest.mark.parametrize(
+    "client, domain",
+    [
+        ("mail.example.net[203.0.113.7]", "example.net"),
+        ("example.net[203.0.113.7]", "example.net"),
+        ("MX1.Mail.Example.NET[203.0.113.7]", "mail.example.net"),
+        ("unknown[203.0.113.7]", "203.0.113.7"),
+        ("unknown[2001:db8::7]", "2001:db8::7"),
+    ],
+)
+def test_a_client_is_kept_by_its_domain(client: str, domain: str) -> None:
+    assert domain_of(client.encode()) == domain
+
+
+def test_who_comes_without_tls_or_with_an_old_one_is_kept_by_day(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    over_tls = CLEAR.replace("ehlo=1", "ehlo=2 starttls=1").replace("701", "702")
+    host.write("".join(stamped(host, each) for each in (HANDSHAKE, over_tls)))
+    host.write("".join(stamped(host, each) for each in (OLD, OLD, CONNECT, CLEAR, CLEAR)))
+    host.collect()
+    host.now += DAY
+    host.write(stamped(host, CLEAR.replace("mail.example.net", "unknown")))
+    host.collect()
+
+    table = SenderTable(host.ledger)
+    assert [
+        (each.domain, {row.key: count for row, count in each.counts.items()}, each.last)
+        for each in table.senders(0)
+    ] == [
+        ("example.net", {"inbound.plaintext": 2, "inbound_protocols.tlsv1_1": 2}, BEGIN),
+        ("203.0.113.7", {"inbound.plaintext": 1}, BEGIN + DAY),
+    ]
+    with host.ledger.transaction():
+        table.prune(day_of(BEGIN + DAY, host.zone))
+    assert [each.domain for each in table.senders(0)] == ["203.0.113.7"]
+
+
+def test_strangers_cannot_fill_the_table_of_senders(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.rules = host.rules._replace(relays_per_day=2)
+    for n in range(5):
+        host.write(stamped(host, CLEAR.replace("mail.example.net", f"mx.{n}.example")))
+        host.collect()
+
+    found = SenderTable(host.ledger).senders(0)
+    assert [(each.domain, each.total) for each in found] == [
+        (OTHER, 3),
+        ("0.example", 1),
+        ("1.example", 1),
+    ]

@@ -12,7 +12,16 @@ from ..log import Clock, Source, WholeLines, forms
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
 from ..postfix import Counted, Mark, Marks, Overlap, Sessions, Tally
-from ..store import MOST_AHEAD, Gap, KeptAhead, Ledger, RelayTable, load_ahead, save_ahead
+from ..store import (
+    MOST_AHEAD,
+    Gap,
+    KeptAhead,
+    Ledger,
+    RelayTable,
+    SenderTable,
+    load_ahead,
+    save_ahead,
+)
 from ..times import DAY, HOUR, day_of
 from .result import Result
 from .rhythm import Rhythm
@@ -78,6 +87,7 @@ class CountingRun:
         """Lines that wait for their time since this run, or do not any more."""
         self._repeats = False
         self._relays = RelayTable(ledger)
+        self._senders = SenderTable(ledger)
         self._count_lines = count_lines
         self._omitted: Counter[str] = Counter()
         self._counted = self._recipients = self._received = self._read = self._lines = 0
@@ -278,6 +288,7 @@ class CountingRun:
         self._relays.add_warnings(self._tally.warnings)
         kept_since = self._now - self._rules.relays_days * DAY
         self._relays.prune(day_of(kept_since, self._rules.zone))
+        self._senders.prune(day_of(kept_since, self._rules.zone))
         future = self._omitted["future"] - self._kept + self._given_up
         self._ledger.omit({**self._omitted, "future": future})
         self._ledger.add_hours(self._hours, kept_since)
@@ -318,6 +329,7 @@ class CountingRun:
         self._mark_lost()
         self._note_hours()
         self._relays.add(days, self._rules.relays_per_day)
+        self._senders.add(self._tally.take_senders(), self._rules.relays_per_day)
 
     def _kept_as(self, day: int, relay: str) -> str:
         return self._relays.kept_as(day, relay, self._rules.relays_per_day)

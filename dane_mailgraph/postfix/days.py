@@ -13,7 +13,7 @@ from ..categories import (
     UNAUTHENTICATED_EVENTS,
     Category,
 )
-from ..counts import DayCounts, SinceGood
+from ..counts import DayCounts, SenderCount, SinceGood
 from .outcome import Outcome
 
 
@@ -52,6 +52,18 @@ class OutcomesOfDay:
         for outcome, times in self._times.items():
             if outcome.warning:
                 yield outcome.warning, times * outcome.times, self._last[outcome]
+
+    def senders(self, day: int) -> Iterator[SenderCount]:
+        """Iterate over who came without TLS, or with an old one; `day` is like 20261124."""
+        counts: Counter[tuple[str, int]] = Counter()
+        last: dict[tuple[str, int], int] = {}
+        for outcome, times in self._times.items():
+            if outcome.sender:
+                key = outcome.sender, outcome.places[0]
+                counts[key] += times * outcome.times
+                last[key] = max(last.get(key, 0), self._last[outcome])
+        for (domain, place), count in counts.items():
+            yield SenderCount(day, domain, CATEGORIES[place], count, last[domain, place])
 
     def relays(self, day: int, kept_as: KeptAs | None = None) -> Iterator[DayCounts]:
         """Iterate over what was counted of each relay; `day` is a number like 20261124.

@@ -33,6 +33,7 @@ class Outcome:
         "places",
         "protocol",
         "relay",
+        "sender",
         "times",
         "warning",
     )
@@ -57,8 +58,17 @@ class Outcome:
         """For a person: what it is, or why it counts nowhere."""
         self.protocol = summary.protocol if summary else ""
         self.key_exchange = summary.key_exchange if summary else ""
+        self.sender = ""
+        """The domain of a client without TLS or with an old one; `*` before it is named."""
         self.warning = warning
         """A key of `postfix_warnings.BY_NAME`, or empty."""
+
+    @classmethod
+    def by(cls, sender: str, outcome: Outcome) -> Outcome:
+        """Make one of the same that is kept by its sender's domain."""
+        made = cls(outcome.places, outcome.relay, outcome.note, outcome.times)
+        made.sender = sender
+        return made
 
     @classmethod
     def of(cls, line: LineAhead) -> Outcome:

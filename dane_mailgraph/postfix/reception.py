@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from ..categories import BY_KEY, CATEGORIES, HANDSHAKES_IN, NO_COUNTERS
+from ..categories import BY_KEY, CATEGORIES, HANDSHAKES_IN, NO_COUNTERS, OLD_PROTOCOLS
 from ..log import forms
 from ..peers import Relay, Relays
 from ..times import HOUR
@@ -115,6 +115,7 @@ class Reception:
         """Lines about `ignored` clients count nowhere."""
         self._ignored, self.servers = ignored, servers
         self._clients: dict[bytes, bool] = {}
+        self._of_senders: dict[tuple[Outcome, bytes], Outcome] = {}
         self._handshakes: dict[bytes, Outcome] = {}
         self._ended: dict[tuple[bytes, bool], Outcome] = {}
         self.made = 0
@@ -147,7 +148,7 @@ class Reception:
                 self.noted[at - at % HOUR, "illegible"] += 1
             elif outcome is _WITHOUT_COUNTERS:
                 self.noted[at - at % HOUR, NO_COUNTERS] = 1
-            return outcome
+            return self._of_sender(outcome, client) if outcome.sender else outcome
         if verb == REPEATED:
             return self._of_repeat(server, fields, at)
         if pid != forms.NO_PID:
@@ -155,7 +156,19 @@ class Reception:
                 del server.handshakes[next(iter(server.handshakes))]
             server.handshakes[pid] = at
         self.noted[at - at % HOUR, HANDSHAKES_IN] = 1
-        return self._handshakes.get(said) or self._of_handshake(said)
+        outcome = self._handshakes.get(said) or self._of_handshake(said)
+        return self._of_sender(outcome, client) if outcome.sender else outcome
+
+    def _of_sender(self, outcome: Outcome, client: bytes) -> Outcome:
+        """Return an outcome that is kept by the client's domain."""
+        key = outcome, client
+        named = self._of_senders.get(key)
+        if named is None:
+            if len(self._of_senders) >= REMEMBERED:
+                self._of_senders.clear()
+            named = self._made(Outcome.by(domain_of(client), outcome))
+            self._of_senders[key] = named
+        return named
 
     def _ignores(self, client: bytes) -> bool:
         name, _, address = client.decode("latin-1").lower().rstrip("]").partition("[")
@@ -175,7 +188,8 @@ class Reception:
             return outcome
         times_in_all = outcome.times * times_said
         note = f"{outcome.note.partition(', counted')[0]}, counted {times_in_all} times"
-        return self._made(Outcome(outcome.places, "", note, times_in_all))
+        repeated = Outcome(outcome.places, "", note, times_in_all)
+        return self._made(Outcome.by(outcome.sender, repeated))
 
     def _of_end(self, said: bytes, over_tls: bool) -> Outcome:
         match = _COUNTERS.fullmatch(said.rstrip(b"\r"))
@@ -194,7 +208,10 @@ class Reception:
         if read is None:
             return _NOTHING
         places = tuple(_PLACES[each.key] for each in handshake.inbound_categories(read))
-        outcome = self._made(Outcome(places, "", f"a client's handshake: {read.protocol}"))
+        note = f"a client's handshake: {read.protocol}"
+        outcome = self._made(Outcome(places, "", note))
+        if CATEGORIES[places[0]] in OLD_PROTOCOLS:
+            outcome = Outcome.by(_SOMEBODY, outcome)
         if len(self._handshakes) >= REMEMBERED:
             self._handshakes.clear()
         self._handshakes[said] = outcome
@@ -226,12 +243,28 @@ def _of_counters(counters: dict[bytes, bytes], over_tls: bool) -> Outcome:
     note = f"a message received {category.label}"
     if messages > 1:
         note += f", counted {messages} times"
-    return Outcome((_PLACES[category.key],), "", note, messages)
+    outcome = Outcome((_PLACES[category.key],), "", note, messages)
+    return Outcome.by(_SOMEBODY, outcome) if category.name == "plaintext" else outcome
+
+
+def domain_of(client: bytes) -> str:
+    """Return the domain of `HOST[ADDRESS]`, or the address of a client without a name.
+
+    A host of three labels or more is in the domain behind the first of them.
+    """
+    host, _, address = client.decode("latin-1").lower().rstrip("]").partition("[")
+    if not host or host == "unknown":
+        return address
+    labels = host.split(".")
+    return ".".join(labels[1:] if len(labels) > 2 else labels)
 
 
 def _nothing(note: str) -> Outcome:
     return Outcome((), "", note)
 
+
+_SOMEBODY = "*"
+"""A sender that is not named yet."""
 
 _NOTHING = _nothing("not about a connection that Postfix's server took")
 CONNECTED = _nothing("a client connects; what it brings is told at its end")

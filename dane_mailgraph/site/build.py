@@ -29,6 +29,8 @@ from ..store import (
     Reach,
     RelayCounts,
     RelayTable,
+    Sender,
+    SenderTable,
     Series,
     Span,
     WarningCount,
@@ -77,6 +79,8 @@ class Recent(NamedTuple):
     """Name of each omission -> how many in 7 days."""
     reach: Reach | None = None
     """What others report of the last 31 days."""
+    senders: tuple[Sender, ...] = ()
+    """Who came without TLS or with an old one, in the last 31 days."""
     without_field: frozenset[str] = frozenset()
     """Names of the spans in which no delivery carried the field `tls` of Postfix 3.11."""
 
@@ -106,6 +110,7 @@ def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
         warnings=tuple(relays.warnings(since)),
         omitted=ledger.hours(since, now + 1),
         reach=reach if reach.reporters else None,
+        senders=tuple(SenderTable(ledger).senders(day_of(now - _REPORTED, zone))),
         without_field=frozenset(
             span.name for span in SPANS if not ledger.had_field(now - span.seconds, now)
         ),
@@ -177,6 +182,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
         warnings=recent.warnings,
         omitted=recent.omitted,
         reach=recent.reach,
+        senders=recent.senders,
         names_relays=look.names_relays,
     )
 

@@ -16,11 +16,21 @@ from ..answer import (
     unprotected,
     without_names,
 )
-from ..categories import DELIVERIES, FAMILIES, HANDSHAKES, REACH, TOLD_BY_FIELD, Category
+from ..categories import (
+    DELIVERIES,
+    FAMILIES,
+    HANDSHAKES,
+    INBOUND,
+    INBOUND_PROTOCOLS,
+    OLD_PROTOCOLS,
+    REACH,
+    TOLD_BY_FIELD,
+    Category,
+)
 from ..language import Language
 from ..omissions import OMISSIONS
 from ..reports import RESULTS
-from ..store import OTHER, Reach, ReachFailure, RelayCounts, Series, Span, WarningCount
+from ..store import OTHER, Reach, ReachFailure, RelayCounts, Sender, Series, Span, WarningCount
 from ..times import MINUTE
 from .bars import Bar, bars
 from .drawing import Drawing, label, tells_dane
@@ -108,6 +118,23 @@ class Reason(NamedTuple):
         return max(each.last for each in self.failures)
 
 
+class Received(NamedTuple):
+    """What came in over 31 days."""
+
+    messages: int
+    plaintext: int
+    handshakes: int | None
+    """None where the log does not tell them."""
+    old: int
+    """Handshakes with TLS before 1.2."""
+    senders: tuple[Sender, ...]
+
+    @property
+    def share(self) -> float:
+        """The part of the messages that came over TLS."""
+        return 1 - self.plaintext / self.messages
+
+
 class Status(NamedTuple):
     """Everything the page says."""
 
@@ -131,6 +158,8 @@ class Status(NamedTuple):
     """Name of each omission -> how many in 7 days."""
     reach: Reach | None = None
     """What others report of the last 31 days; None where nobody does."""
+    senders: tuple[Sender, ...] = ()
+    """Who came without TLS or with an old one, in the last 31 days; the most first."""
     names_relays: bool = False
     """Whether the page says to whom this server sends mail, or only to how many."""
 
@@ -210,6 +239,22 @@ class Status(NamedTuple):
             (row, self.language.say(label(row, with_dane=self.tells_dane)))
             for row in FAMILIES[family]
             if self.tells_dane or row not in TOLD_BY_FIELD
+        )
+
+    @property
+    def received(self) -> Received | None:
+        """Return what came in over 31 days; None where nothing did."""
+        month = next((each.series for each in self.chapters if each.span.name == "month"), None)
+        if month is None:
+            return None
+        over_tls, plaintext = (month.total(row) or 0 for row in INBOUND)
+        if not over_tls + plaintext:
+            return None
+        handshakes = sum(month.total(row) or 0 for row in INBOUND_PROTOCOLS)
+        old = sum(month.total(row) or 0 for row in OLD_PROTOCOLS)
+        untold = over_tls and not handshakes
+        return Received(
+            over_tls + plaintext, plaintext, None if untold else handshakes, old, self.senders
         )
 
     @property

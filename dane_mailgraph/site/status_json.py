@@ -47,10 +47,24 @@ def as_json(status: Status) -> str:
             else len(group.relays)
             for group in unprotected(status.relays)
         },
+        "received": _received(status),
         "reach": _reach(status),
         "postfix_warnings": [_warning(warning, named) for warning in status.warnings],
     }
     return json.dumps(content, indent=1) + "\n"
+
+
+def _received(status: Status) -> dict[str, object] | None:
+    received = status.received
+    if received is None:
+        return None
+    return {
+        "messages": received.messages,
+        "plaintext": received.plaintext,
+        "handshakes": received.handshakes,
+        "before_tls_1_2": received.old,
+        "senders": len(received.senders),
+    }
 
 
 def _reach(status: Status) -> dict[str, object] | None:

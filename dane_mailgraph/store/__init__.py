@@ -14,6 +14,7 @@ from .reach import (
 )
 from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
+from .senders import Sender, SenderTable
 from .series import SPANS, Row, Series, Span, together
 from .shipped import Shipped, load_shipped, save_shipped
 from .state import State
@@ -37,6 +38,8 @@ __all__ = [
     "RelayDay",
     "RelayTable",
     "Row",
+    "Sender",
+    "SenderTable",
     "Series",
     "Shipped",
     "Span",

@@ -42,6 +42,9 @@ _TABLES = {
     "last_ok INTEGER NOT NULL, fail_after INTEGER NOT NULL, "
     "fail_first INTEGER NOT NULL, last_fail INTEGER NOT NULL, "
     "PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "senders": "(day INTEGER NOT NULL, domain TEXT NOT NULL, category TEXT NOT NULL, "
+    "count INTEGER NOT NULL, last INTEGER NOT NULL, "
+    "PRIMARY KEY (day, domain, category)) WITHOUT ROWID",
     "totals": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) "
     "WITHOUT ROWID",
