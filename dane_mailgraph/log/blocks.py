@@ -13,6 +13,8 @@ LONGEST = 1 << 18
 _ZEROS = b"\0\0"
 """UTF-16 holds single ones."""
 
+_NEWLINE = 0x0A
+
 _RUN_OF_ZEROS = re.compile(rb"\0{2,}")
 
 
@@ -65,6 +67,8 @@ class Blocks:
         """Lines skipped for their length so far."""
         self.zeros = 0
         """Runs of zeros so far, as a file system leaves them where it lost what was written."""
+        self._in_zeros = False
+        """What was read last ends in such a run."""
         self.unfinished = b""
         """What follows the last newline and was left unread."""
         self.follows_gap = follows_gap
@@ -75,8 +79,7 @@ class Blocks:
         view = memoryview(block)
         have = 0
         while got := self._readinto(view[have:]):
-            if block.find(_ZEROS, have, have + got) >= 0:
-                self._end_lines_at_zeros(block, have, have + got)
+            self._end_lines_at_zeros(block, have, have + got)
             have += got
             if self.in_long_line:
                 begin = block.find(b"\n", 0, have) + 1
@@ -101,11 +104,23 @@ class Blocks:
             self.unfinished = bytes(view[:have])
 
     def _end_lines_at_zeros(self, block: bytearray, begin: int, end: int) -> None:
-        """Make runs of zeros empty lines, so that the line behind them is whole."""
-        runs = list(_RUN_OF_ZEROS.finditer(block, begin, end))
-        self.zeros += len(runs)
-        for run in runs:
+        """Make runs of zeros empty lines, so that the line behind them is whole.
+
+        A run may have begun in what was read before: its last byte, or all before this.
+        """
+        if self._in_zeros:
+            while begin < end and not block[begin]:
+                block[begin] = _NEWLINE
+                begin += 1
+            self._in_zeros = begin == end
+        elif begin and not block[begin - 1]:
+            begin -= 1
+        if block.find(_ZEROS, begin, end) < 0:
+            return
+        for run in list(_RUN_OF_ZEROS.finditer(block, begin, end)):
+            self.zeros += 1
             block[run.start() : run.end()] = b"\n" * (run.end() - run.start())
+            self._in_zeros = run.end() == end
 
     def _shift(self, view: memoryview, skipped: int, have: int) -> int:
         """Drop the first bytes of the buffer; how many it has then."""
