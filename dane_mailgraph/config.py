@@ -145,9 +145,17 @@ SETTINGS = (
         "log",
         "auto",
         "FILE",
-        "the log that Postfix's lines go to, or `journal`; auto: the one with the newest line",
+        "the log that Postfix's lines go to, `journal`, or container:NAME; auto: the newest",
         _path,
         ("run", "collect", "import", "doctor"),
+    ),
+    Setting(
+        "containers",
+        "",
+        "NAMES",
+        "with `log = journal`: containers of Docker whose lines count, too, by their names",
+        _names,
+        ("run", "collect", "import"),
     ),
     Setting(
         "state_dir",
@@ -330,6 +338,7 @@ class Config(NamedTuple):
     """The settings in force; `texts` is what they were read from."""
 
     log: str
+    containers: frozenset[str]
     state_dir: str
     output_dir: str
     step: int

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from host import line
 
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.errors import MissingError, SourceError
-from dane_mailgraph.log import auto
+from dane_mailgraph.log import auto, sought
 
 UTC = timezone.utc
 NOW = 1795521600
@@ -95,3 +97,52 @@ def test_counting_goes_over_to_the_log_that_postfix_writes_now(
     assert command_line.main(["collect", "--verbose", *options]) == 0
 
     assert "counted 1 connection" in capsys.readouterr().out
+
+
+# ---- containers and patterns ----------------------------------------------------------------
+
+
+def container(folder: Path, name: str, identity: str) -> Path:
+    """What Docker keeps of a container with a json-file."""
+    here = folder / identity
+    here.mkdir()
+    path = here / f"{identity}-json.log"
+    (here / "config.v2.json").write_text(json.dumps({"Name": f"/{name}", "LogPath": str(path)}))
+    return path
+
+
+def test_a_container_is_followed_by_its_name_also_when_it_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "containers"
+    folder.mkdir()
+    monkeypatch.setattr(sought, "FOLDER", str(folder))
+    (folder / "broken").mkdir()
+    (folder / "broken" / "config.v2.json").write_text("[")
+    container(folder, "other", "a1")
+    first = container(folder, "postfix", "b2")
+
+    assert sought.find("container:postfix", UTC, NOW) == str(first)
+    shutil.rmtree(folder / "b2")
+    second = container(folder, "postfix", "c3")
+    assert sought.find("container:postfix", UTC, NOW) == str(second)
+    with pytest.raises(MissingError, match="No container 'none' with a json-file"):
+        sought.find("container:none", UTC, NOW)
+
+
+def test_of_a_pattern_the_file_is_taken_that_was_written_last(tmp_path: Path) -> None:
+    log(tmp_path / "a.log", "", NOW - 60)
+    newest = log(tmp_path / "b.log", "", NOW)
+    log(tmp_path / "c.log.gz", "", NOW + 1)
+
+    assert sought.find(f"{tmp_path}/*.log*", UTC, NOW) == newest
+    with pytest.raises(MissingError, match="No file matches"):
+        sought.find(f"{tmp_path}/*.txt", UTC, NOW)
+
+
+@pytest.mark.parametrize(
+    "setting, expected",
+    [("auto", True), ("journal", False), ("/var/log/mail.log", False), ("container:x", True)],
+)
+def test_a_setting_says_where_a_log_is_or_how_to_find_it(setting: str, expected: bool) -> None:
+    assert sought.is_sought(setting) == expected

@@ -22,6 +22,7 @@ from dane_mailgraph.errors import ConfigError
 
 OTHER = {
     "log": "/srv/mail.log",
+    "containers": "postfix",
     "state_dir": "/srv/state",
     "output_dir": "/srv/www",
     "step": "300",
@@ -49,6 +50,7 @@ OTHER = {
 
 THIRD = {
     "log": "/other.log",
+    "containers": "",
     "state_dir": "/other/state",
     "output_dir": "/other/www",
     "step": "120",

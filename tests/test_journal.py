@@ -578,3 +578,14 @@ def test_entries_are_taken_as_they_come_and_never_gathered(host: Journald) -> No
         os.close(writer)  # leaving waits for journalctl, which waits for the end of what it reads
 
     assert len(first) == 50
+
+
+def test_the_containers_that_are_named_count_too(host: Journald) -> None:
+    line = f"postfix/smtp[101]: {TEXT}"
+    of_docker = {"SYSLOG_FACILITY": None, "SYSLOG_IDENTIFIER": "3f2a9c", "_PID": "9"}
+    host.log_entry(line, _UID="0", CONTAINER_NAME="postfix", **of_docker)
+    host.log_entry(line, _UID="0", CONTAINER_NAME="other", **of_docker)
+    host.log_entry(line, _UID="1000", CONTAINER_NAME="postfix", **of_docker)
+    host.follower = Journal(containers=["postfix"])  # type: ignore[assignment]
+
+    assert host.collect().counted == 1

@@ -35,7 +35,7 @@ from ..errors import (
 )
 from ..language import ENGLISH, Language
 from ..levels import Level
-from ..log import AUTO, FollowedFile, Source, auto, forms
+from ..log import FollowedFile, Source, forms, sought
 from ..privileges import act_as_caller, act_as_owner_of
 from ..store import (
     RRD,
@@ -231,17 +231,20 @@ def _ledger(settings: Config) -> str:
 
 
 def with_log_found(settings: Config, now: int, kept: State | None = None) -> Config:
-    """Return the settings with the log that `log = auto` finds; raises SourceError.
+    """Return the settings with the path of a log that is to be found; raises SourceError.
 
-    A source that has been counted from within the last hour, by what the ledger has `kept`, is
-    taken again without a look at the others.
+    With `log = auto` a source that has been counted from within the last hour, by what the ledger
+    has `kept`, is taken again without a look at the others.
     """
-    if settings.log != AUTO:
+    if not sought.is_sought(settings.log):
         return settings
-    if kept and kept.source and kept.newest and 0 <= now - kept.newest < _SURE:
+    is_fresh = kept and kept.newest and 0 <= now - kept.newest < _SURE
+    if settings.log == "auto" and is_fresh and kept and kept.source:
         return settings._replace(log=kept.source)
-    return settings._replace(log=auto.find(settings.time_zone, now))
+    return settings._replace(log=sought.find(settings.log, settings.time_zone, now))
 
+
+LIKELY = "/var/log/mail.log"
 
 _SURE = HOUR
 """Seconds after its newest line for which a source that `log = auto` found is not doubted."""
@@ -252,7 +255,7 @@ def with_likely_log(settings: Config, now: int, kept: State | None = None) -> Co
     try:
         return with_log_found(settings, now, kept)
     except SourceError:
-        return settings._replace(log=auto.FILES[0])
+        return settings._replace(log=LIKELY)
 
 
 def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Source:
@@ -260,7 +263,7 @@ def _source(settings: Config, alive: Callable[[], None] = lambda: None) -> Sourc
         return FollowedFile(settings.log, settings.state_dir)
     from ..log import Journal  # 10 ms that most starts need not spend
 
-    return Journal(alive)
+    return Journal(alive, settings.containers)
 
 
 def _rules(settings: Config) -> Rules:
@@ -354,7 +357,7 @@ class Counter:
         self._log: Source | None = None
         self._found = ""
         self._look_again = 0
-        """Epoch second from which on another log may be looked for, with `log = auto`."""
+        """Epoch second from which on the log is looked for again, where its path is to be found."""
         self._store = Store(settings.state_dir, settings.step)
         self._metrics_are_due = True
         self._pace = Pace(settings.step, settings.grace)
@@ -373,8 +376,9 @@ class Counter:
         return self._pace.is_due(now, self._log.look())
 
     def _source(self, now: int) -> Source:
-        """Return the log to read, which `log = auto` may have to find; raises SourceError."""
-        if self._log is None or (self._settings.log == AUTO and now >= self._look_again):
+        """Return the log to read, whose path may be to be found; raises SourceError."""
+        is_sought = sought.is_sought(self._settings.log)
+        if self._log is None or (is_sought and now >= self._look_again):
             self._look_again = now + _LOOK_FOR_LOG
             found = with_log_found(self._settings, now, self._ledger.state)
             if self._log is None or found.log != self._found:
@@ -425,7 +429,7 @@ def open_counter(
 
 
 _LOOK_FOR_LOG = 60
-"""Seconds between two looks for the log, with `log = auto`."""
+"""Seconds between two looks for a log whose path is to be found."""
 
 _LOOK_AT_FILES = 10
 """Seconds between two looks whether ledger and lock are still the files of their names."""

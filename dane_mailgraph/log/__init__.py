@@ -1,6 +1,5 @@
 """Bytes and positions of a log, whatever program wrote it."""
 
-from .auto import AUTO
 from .blocks import LONGEST, Blocks, WholeLines
 from .clock import Clock
 from .files import LogFile, open_log
@@ -11,7 +10,6 @@ from .position import Bookmark, Position, bookmark, holds, is_at
 from .source import Look, Piece, Source
 
 __all__ = [
-    "AUTO",
     "LONGEST",
     "Blocks",
     "Bookmark",
@@ -25,7 +23,6 @@ __all__ = [
     "Position",
     "Source",
     "WholeLines",
-    "auto",
     "bookmark",
     "forms",
     "heads",
@@ -34,4 +31,5 @@ __all__ = [
     "looks",
     "open_log",
     "repeats",
+    "sought",
 ]

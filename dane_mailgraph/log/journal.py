@@ -16,7 +16,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import cached_property
@@ -28,6 +28,7 @@ from ..privileges import as_caller
 from ..times import format_time
 from .blocks import LONGEST
 from .files import LogFile
+from .forms import from_journal
 from .source import Look
 
 FOLDERS = ("/var/log/journal", "/run/log/journal")
@@ -46,6 +47,7 @@ _FIELDS = (
     "N_DROPPED",
     "OBJECT_UID",
     "_TRANSPORT",
+    "CONTAINER_NAME",
 )
 
 _GAP = b""
@@ -172,9 +174,15 @@ class Journal:
     bookmark_key = "journal"
     """Under which name the ledger keeps the bookmark."""
 
-    def __init__(self, alive: Callable[[], None] = lambda: None) -> None:
-        """`alive` is called while a long reading goes on."""
+    def __init__(
+        self, alive: Callable[[], None] = lambda: None, containers: Collection[str] = ()
+    ) -> None:
+        """`alive` is called while a long reading goes on; the lines of `containers` are read, too.
+
+        Docker's log driver `journald` writes them as root.
+        """
         self.alive = alive
+        self._containers = sorted(containers)
         self._read: _Files = ()
         """The files when the journal was read last and the ledger was committed."""
         self._reading: _Files = ()
@@ -259,6 +267,8 @@ class Journal:
         matches = ["_UID=0", "SYSLOG_FACILITY=2"]
         for uid in sorted(self.owners):
             matches += ["+", f"_UID={uid}"]
+        for name in self._containers:
+            matches += ["+", "_UID=0", f"CONTAINER_NAME={name}"]
         return matches
 
     def newest(self) -> int | None:
@@ -405,6 +415,8 @@ def _line(entry: dict[str, Any]) -> bytes:
     message = entry.get("MESSAGE")
     text = message.encode("utf-8", "surrogatepass") if isinstance(message, str) else _bytes(message)
     text = text.replace(b"\n", b"#012").replace(b"\0", b"#000")[: LONGEST // 2]
+    if isinstance(entry.get("CONTAINER_NAME"), str):
+        return from_journal(entry, text) + b"\n"
     return f"{stamp} {host} {name}[{_number(entry.get('_PID'))}]: ".encode() + text + b"\n"
 
 
