@@ -64,6 +64,20 @@ class SenderCount(NamedTuple):
     """Epoch second of the minute of its last line."""
 
 
+class EventCount(NamedTuple):
+    """What happened with a relay on one day and counts nowhere."""
+
+    day: int
+    """Of the local calendar: the number 20261124."""
+    relay: str
+    name: str
+    """A key of `relay_events.MEANINGS`."""
+    detail: str
+    times: int
+    last: int
+    """Epoch second of the minute of the last time."""
+
+
 class LineAhead(NamedTuple):
     """What a line counts as that is stamped in the future."""
 

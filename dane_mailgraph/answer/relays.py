@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..categories import DELIVERIES, FAILURES, Category
 from ..errors import UsageError
 from ..language import ENGLISH
-from ..store import KEPT, RelayCounts, RelayTable
+from ..relay_events import MEANINGS
+from ..store import KEPT, EventTable, Happened, Ledger, RelayCounts, RelayTable
 from ..times import day_of, format_time, midnight
 from .authentication import is_authenticated
 from .tables import Format, columns, csv_text
@@ -28,13 +30,17 @@ class Relays(NamedTuple):
     until: int
     """Epoch seconds at midnight."""
     relays: tuple[RelayCounts, ...]
+    events: Mapping[str, tuple[Happened, ...]] = MappingProxyType({})
+    """Relay -> what happened with it that counts nowhere."""
 
 
-def find_relays(table: RelayTable, since: int, until: int, zone: tzinfo | None) -> Relays:
+def find_relays(ledger: Ledger, since: int, until: int, zone: tzinfo | None) -> Relays:
     """Return the relays of the local days that [since, until) touches, by name."""
     last = max(since, until - 1)
-    found = table.totals(day_of(since, zone), day_of(last, zone))
-    return Relays(midnight(since, zone), midnight(last, zone, days=1), tuple(found))
+    days = day_of(since, zone), day_of(last, zone)
+    found = tuple(RelayTable(ledger).totals(*days))
+    events = EventTable(ledger).by_relay(*days)
+    return Relays(midnight(since, zone), midnight(last, zone, days=1), found, events)
 
 
 # ---- which, and in which order --------------------------------------------------------------
@@ -103,10 +109,11 @@ def format_relays(
 
 
 def _as_json(relays: Relays) -> str:
-    return json.dumps(relays._asdict() | {"relays": [_plain(each) for each in relays.relays]})
+    rows = [_plain(each, relays.events.get(each.relay, ())) for each in relays.relays]
+    return json.dumps({"since": relays.since, "until": relays.until, "relays": rows})
 
 
-def _plain(relay: RelayCounts) -> dict[str, object]:
+def _plain(relay: RelayCounts, events: Iterable[Happened]) -> dict[str, object]:
     return {
         "relay": relay.relay,
         "first": relay.first,
@@ -115,6 +122,7 @@ def _plain(relay: RelayCounts) -> dict[str, object]:
         "protocol": relay.protocol or None,
         "key_exchange": relay.key_exchange or None,
         "counts": {row.key: relay.counts.get(row, 0) for row in KEPT},
+        "events": [each._asdict() for each in events],
     }
 
 
@@ -157,7 +165,18 @@ def _as_text(relays: Relays, zone: tzinfo | None, width: int | None) -> str:
     if left_out:
         names = ", ".join(left_out)
         table += ["", f"Left out for the width of the terminal: {names}. `--format csv` has all."]
-    return "\n".join(lines + table)
+    return "\n".join(lines + table + _happened(relays, zone))
+
+
+def _happened(relays: Relays, zone: tzinfo | None) -> list[str]:
+    """Write what happened with these relays, a line each, behind an empty one."""
+    found = [
+        f"{each.relay}: {MEANINGS[event.name]}{': ' if event.detail else ''}{event.detail}; "
+        f"{event.times:,} time{'s' if event.times > 1 else ''}, last {_time(event.last, zone)}"
+        for each in relays.relays
+        for event in relays.events.get(each.relay, ())
+    ]
+    return ["", *found] if found else []
 
 
 _SHORTEST = 20

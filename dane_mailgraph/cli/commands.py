@@ -149,7 +149,7 @@ def relays(settings: Config, options: argparse.Namespace) -> None:
     zone = settings.time_zone
     since, until = _range(options, int(time.time()), zone)
     with app.open_ledger(settings) as ledger:
-        found = relays.find_relays(RelayTable(ledger), since, until, zone)
+        found = relays.find_relays(ledger, since, until, zone)
     found = relays.choose(found, only=options.only, sort=options.sort, limit=options.limit)
     print(relays.format_relays(found, options.format, zone, width()))
 

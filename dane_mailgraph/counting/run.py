@@ -14,6 +14,7 @@ from ..peers import Relays
 from ..postfix import Counted, Mark, Marks, Overlap, Sessions, Tally
 from ..store import (
     MOST_AHEAD,
+    EventTable,
     Gap,
     KeptAhead,
     Ledger,
@@ -87,6 +88,7 @@ class CountingRun:
         """Lines that wait for their time since this run, or do not any more."""
         self._repeats = False
         self._relays = RelayTable(ledger)
+        self._events = EventTable(ledger)
         self._senders = SenderTable(ledger)
         self._count_lines = count_lines
         self._omitted: Counter[str] = Counter()
@@ -288,6 +290,7 @@ class CountingRun:
         self._relays.add_warnings(self._tally.warnings)
         kept_since = self._now - self._rules.relays_days * DAY
         self._relays.prune(day_of(kept_since, self._rules.zone))
+        self._events.prune(day_of(kept_since, self._rules.zone))
         self._senders.prune(day_of(kept_since, self._rules.zone))
         future = self._omitted["future"] - self._kept + self._given_up
         self._ledger.omit({**self._omitted, "future": future})
@@ -329,6 +332,7 @@ class CountingRun:
         self._mark_lost()
         self._note_hours()
         self._relays.add(days, self._rules.relays_per_day)
+        self._events.add(self._tally.take_events())
         self._senders.add(self._tally.take_senders(), self._rules.relays_per_day)
 
     def _kept_as(self, day: int, relay: str) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from .. import postfix_warnings
 from ..categories import BY_KEY, CATEGORIES, FIELD, Category
 from ..peers import Relay, Relays
+from ..relay_events import DOWNGRADE, MEANINGS, MISMATCH, TLSRPT
 from ..times import HOUR
 from . import delivery, handshake
 from .delivery import Delivery
@@ -33,7 +34,8 @@ class _RelayOutcomes:
         self.name, self.address = name, address
         self.ignored = ignored
         """What all its lines count as, if it is one of the ignored relays: nothing."""
-        self.by_category: dict[Category, Outcome] = {}
+        self.by_category: dict[tuple[Category, bool], Outcome] = {}
+        """Category, and whether the handshake failed before."""
 
 
 class Classifier:
@@ -46,6 +48,7 @@ class Classifier:
         self._ignored_outcomes: dict[bytes, Outcome] = {}
         self._refused = Outcome((), "", _REFUSED)
         self._outcomes: dict[tuple[str, str, int, tuple[int, ...]], Outcome] = {}
+        self._events: dict[tuple[bytes, str, str, str], Outcome] = {}
         self.made = 0
         """Outcomes that were made: one for each thing that a line may say of a relay."""
         self.noted: Counter[tuple[int, str]] = Counter()
@@ -113,6 +116,8 @@ class Classifier:
                 return outcome
             note = f"{outcome.note}, counted {times} times"
             return self._outcome(outcome.relay, note, times, outcome.places)
+        if failure := delivery.tlsrpt_failure(said):
+            return self._event(failure.relay, TLSRPT, f"@{failure.domain}", failure.detail)
         if warning := postfix_warnings.warning_in(said):
             if warning.name == postfix_warnings.TLSPROXY:
                 service.note_no_tlsproxy(pid, at)
@@ -140,11 +145,36 @@ class Classifier:
         self._summaries[text] = outcome, session
         return outcome, session
 
+    # ---- what happens with relays ----
+
+    def _event(self, text: bytes, event: str, name: str = "", detail: str = "") -> Outcome:
+        """Return that something happened with a relay, as a line names it, or else with `name`."""
+        relay = self._relay(text)
+        if relay.ignored is not None:
+            return relay.ignored
+        if not relay.name and not name:
+            return self._nothing(f"of an unknown relay: {MEANINGS[event]}")
+        key = text, event, name, detail
+        outcome = self._events.get(key)
+        if outcome is None:
+            note = f"counts nowhere, and is kept of the relay: {MEANINGS[event]}"
+            outcome = self._made(
+                Outcome.with_event(event, Outcome((), relay.name or name, note), detail)
+            )
+            if len(self._events) >= REMEMBERED:
+                self._events.clear()
+            self._events[key] = outcome
+        return outcome
+
     # ---- messages and recipients ----
 
     def _of_message(
         self, service: Service, pid: bytes, queue_id: bytes, text: bytes, at: int
     ) -> Outcome:
+        if delivery.refuses_certificate(text):
+            return self._event(service.relay_of(pid), MISMATCH)
+        if delivery.handshake_failed(text):
+            service.note_failed_handshake(pid, queue_id)
         if not delivery.ends_session(text):
             return self._nothing("about one message, not about a connection or a recipient")
         service.close(pid)
@@ -189,7 +219,9 @@ class Classifier:
             return relay.ignored
         if said.status == b"sent":
             if session is None:
-                return self._sent(relay, self._category_without_session(service, said, at))
+                category = self._category_without_session(service, said, at)
+                failed = service.failed_by_pid.pop(pid, None) == said.queue_id
+                return self._sent(relay, category, downgraded=failed and category is PLAINTEXT)
             category = delivery.category_by_tls(said.tls, session.category) or session.category
             outcome = session.outcomes[said.tls] = self._sent(relay, category)
             return outcome
@@ -206,12 +238,16 @@ class Classifier:
                 return UNKNOWN
         return category
 
-    def _sent(self, relay: _RelayOutcomes, category: Category) -> Outcome:
-        outcome = relay.by_category.get(category)
+    def _sent(
+        self, relay: _RelayOutcomes, category: Category, *, downgraded: bool = False
+    ) -> Outcome:
+        outcome = relay.by_category.get((category, downgraded))
         if outcome is None:
             note = f"sent to {relay.address}: {category.meaning}"
             outcome = self._made(Outcome((_PLACES[category],), relay.name, note))
-            relay.by_category[category] = outcome
+            if downgraded:
+                outcome = Outcome.with_event(DOWNGRADE, outcome)
+            relay.by_category[category, downgraded] = outcome
         return outcome
 
     def _failed(self, relay: _RelayOutcomes, said: Delivery, *, without_tlsproxy: bool) -> Outcome:

@@ -13,7 +13,7 @@ from ..categories import (
     UNAUTHENTICATED_EVENTS,
     Category,
 )
-from ..counts import DayCounts, SenderCount, SinceGood
+from ..counts import DayCounts, EventCount, SenderCount, SinceGood
 from .outcome import Outcome
 
 
@@ -52,6 +52,19 @@ class OutcomesOfDay:
         for outcome, times in self._times.items():
             if outcome.warning:
                 yield outcome.warning, times * outcome.times, self._last[outcome]
+
+    def events(self, day: int) -> Iterator[EventCount]:
+        """Iterate over what happened with relays and counts nowhere; `day` is like 20261124."""
+        for outcome, times in self._times.items():
+            if outcome.event:
+                yield EventCount(
+                    day,
+                    outcome.relay,
+                    outcome.event,
+                    outcome.detail,
+                    times * outcome.times,
+                    self._last[outcome],
+                )
 
     def senders(self, day: int) -> Iterator[SenderCount]:
         """Iterate over who came without TLS, or with an old one; `day` is like 20261124."""

@@ -279,6 +279,50 @@ _SESSION_ENDS = re.compile(
 )
 
 
+_HANDSHAKE_FAILED = re.compile(rf"{_QUEUE_ID}: Cannot start TLS: handshake failure".encode())
+_REFUSED = re.compile(rf"{_QUEUE_ID}: Server certificate not (?:verified|trusted)".encode())
+
+
+def handshake_failed(text: bytes) -> bool:
+    """Return whether a message is tried again at once because its handshake failed."""
+    return bool(_HANDSHAKE_FAILED.match(text))
+
+
+def refuses_certificate(text: bytes) -> bool:
+    """Return whether a server was left for its certificate, and the message goes on to the next."""
+    return bool(_REFUSED.match(text))
+
+
+_TLSRPT = re.compile(
+    rb"TLSRPT: status=failure, domain=(?P<domain>[A-Za-z0-9._-]{1,253})"
+    rb"(?:, receiving_mx=(?P<relay>[^,\s]+))?"
+    rb", failure_type=(?P<type>[A-Za-z0-9_-]{1,40})"
+    rb"(?:, failure_reason=(?P<reason>[!-~ ]{1,80}))?"
+)
+
+
+class TlsrptFailure(NamedTuple):
+    """A failure that Postfix reports by TLSRPT (tls_stats.c, 3.10 and later)."""
+
+    relay: bytes
+    """Empty where no server was reached."""
+    domain: str
+    """The policy domain."""
+    detail: str
+
+
+def tlsrpt_failure(text: bytes) -> TlsrptFailure | None:
+    """Read what Postfix reports of a failure; None for any other text."""
+    match = _TLSRPT.fullmatch(text)
+    if match is None:
+        return None
+    domain, kind, reason = (
+        (match[name] or b"").decode("ascii", "replace") for name in ("domain", "type", "reason")
+    )
+    detail = f"{domain}: {kind} ({reason})" if reason else f"{domain}: {kind}"
+    return TlsrptFailure(match["relay"] or b"", domain.lower(), detail)
+
+
 def ends_session(text: bytes) -> bool:
     """Return whether a session has broken and its message is tried again at once.
 

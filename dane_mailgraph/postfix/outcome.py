@@ -28,6 +28,8 @@ class Outcome:
 
     __slots__ = (
         "count_vector",
+        "detail",
+        "event",
         "key_exchange",
         "note",
         "places",
@@ -58,6 +60,8 @@ class Outcome:
         """For a person: what it is, or why it counts nowhere."""
         self.protocol = summary.protocol if summary else ""
         self.key_exchange = summary.key_exchange if summary else ""
+        self.event = self.detail = ""
+        """A key of `relay_events.MEANINGS`, and what Postfix says of it; or empty."""
         self.sender = ""
         """The domain of a client without TLS or with an old one; `*` before it is named."""
         self.warning = warning
@@ -68,6 +72,13 @@ class Outcome:
         """Make one of the same that is kept by its sender's domain."""
         made = cls(outcome.places, outcome.relay, outcome.note, outcome.times)
         made.sender = sender
+        return made
+
+    @classmethod
+    def with_event(cls, event: str, outcome: Outcome, detail: str = "") -> Outcome:
+        """Make one of the same, and of something that happened with its relay."""
+        made = cls(outcome.places, outcome.relay, outcome.note, outcome.times)
+        made.event, made.detail = event, detail
         return made
 
     @classmethod

@@ -65,6 +65,7 @@ class Service:
 
     __slots__ = (
         "deliveries_since_tls",
+        "failed_by_pid",
         "logs_conn_use",
         "name",
         "quotes_addresses",
@@ -81,6 +82,8 @@ class Service:
         """Host and tag: `mx1 postfix/smtp`."""
         self.session_by_pid: dict[bytes, OpenSession] = {}
         """The last session that each process announced."""
+        self.failed_by_pid: dict[bytes, bytes] = {}
+        """PID -> queue ID of the last request whose handshake failed."""
         self.deliveries_since_tls: int | None = None
         """Deliveries without a session since a TLS line that proves that handshakes are logged.
 
@@ -137,6 +140,16 @@ class Service:
             return False
         del self.session_by_pid[pid]
         return True
+
+    def note_failed_handshake(self, pid: bytes, queue_id: bytes) -> None:
+        """Note that a handshake failed, after which the mail may go in the clear."""
+        if len(self.failed_by_pid) >= _SESSIONS:
+            self.failed_by_pid.clear()
+        self.failed_by_pid[pid] = queue_id
+
+    def relay_of(self, pid: bytes) -> bytes:
+        """Return the relay of the session that a process announced last; empty where unknown."""
+        return self.session_by_pid.get(pid, _NO_SESSION)[0].relay
 
     def claim(self, pid: bytes, queue_id: bytes) -> None:
         """Note that the session of a process, if it has one, is of this request."""

@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
-from ..counts import DayCounts, Interval, LineAhead, SenderCount
+from ..counts import DayCounts, EventCount, Interval, LineAhead, SenderCount
 from ..log import Clock, Parts, forms, heads, repeats
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
@@ -134,6 +134,7 @@ class Tally:
         self.marks = Marks()
         """Up to which line each host is counted."""
         self._overlap: Overlap | None = None
+        self._events: list[EventCount] = []
         self._senders: list[SenderCount] = []
         self._parts = Parts()
         self._has_cut_tags = False
@@ -178,6 +179,11 @@ class Tally:
             each.timeless.noted.clear()
         self._noted.clear()
         return notes
+
+    def take_events(self) -> list[EventCount]:
+        """Return and forget what happened with relays and counts nowhere, of what was drained."""
+        taken, self._events = self._events, []
+        return taken
 
     def take_senders(self) -> list[SenderCount]:
         """Return and forget who came without TLS, or with an old one, of what was drained."""
@@ -427,6 +433,7 @@ class Tally:
                 before, latest = self.warnings.get(name, (0, last))
                 self.warnings[name] = before + times, max(latest, last)
                 self._note(name, last, times)
+        self._events += [each for day, of_day in days.items() for each in of_day.events(day)]
         self._senders += [each for day, of_day in days.items() for each in of_day.senders(day)]
         relays = [each for day, of_day in days.items() for each in of_day.relays(day, kept_as)]
         intervals = [self._doubted(each) for each in self._intervals(vectors)]

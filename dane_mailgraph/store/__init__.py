@@ -1,6 +1,7 @@
 """What is kept: the ledger, the RRD, and how one follows the other."""
 
 from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
+from .events import EventTable, Happened
 from .ledger import Gap, Ledger
 from .reach import (
     COPY,
@@ -29,7 +30,9 @@ __all__ = [
     "OTHER",
     "RRD",
     "SPANS",
+    "EventTable",
     "Gap",
+    "Happened",
     "KeptAhead",
     "Ledger",
     "Reach",

@@ -42,6 +42,9 @@ _TABLES = {
     "last_ok INTEGER NOT NULL, fail_after INTEGER NOT NULL, "
     "fail_first INTEGER NOT NULL, last_fail INTEGER NOT NULL, "
     "PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "events": "(day INTEGER NOT NULL, relay TEXT NOT NULL, name TEXT NOT NULL, "
+    "detail TEXT NOT NULL, count INTEGER NOT NULL, last INTEGER NOT NULL, "
+    "PRIMARY KEY (day, relay, name, detail)) WITHOUT ROWID",
     "senders": "(day INTEGER NOT NULL, domain TEXT NOT NULL, category TEXT NOT NULL, "
     "count INTEGER NOT NULL, last INTEGER NOT NULL, "
     "PRIMARY KEY (day, domain, category)) WITHOUT ROWID",

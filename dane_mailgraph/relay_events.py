@@ -1,0 +1,27 @@
+"""Table: what Postfix's client says of a relay that counts nowhere, and is kept by relay and day.
+
+A new one is one new row, and its pattern in `postfix`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class RelayEvent(NamedTuple):
+    """One kind of event."""
+
+    name: str
+    meaning: str
+    """What happened, after the relay's name and a colon."""
+
+
+MISMATCH, DOWNGRADE, TLSRPT = "mismatch", "downgrade", "tlsrpt"
+
+RELAY_EVENTS = (
+    RelayEvent(MISMATCH, "its certificate was refused, and the mail went on to another server"),
+    RelayEvent(DOWNGRADE, "the handshake failed, and the mail went in the clear"),
+    RelayEvent(TLSRPT, "what Postfix reports to the recipient's domain by TLSRPT"),
+)
+
+MEANINGS = {each.name: each.meaning for each in RELAY_EVENTS}
