@@ -53,6 +53,7 @@ GOOD = {
     "smtp_tls_loglevel": "1",
     "smtp_tls_security_level": "dane",
     "lmtp_tls_loglevel": "0",
+    "smtpd_tls_loglevel": "0",
     "syslog_name": "postfix",
     "queue_directory": "/var/spool/postfix",
     "myhostname": "mail.example.org",
@@ -252,6 +253,7 @@ SETTING = {
     "smtp_log_tls_feature_status": [("no", WARN)],
     "info_log_address_format": [("internal", WARN)],
     "lmtp_tls_loglevel": [("0", OK), ("1", OK)],
+    "smtpd_tls_loglevel": [("0", OK), ("1", OK)],
 }
 """For each rule values with the verdict they deserve."""
 
@@ -295,10 +297,11 @@ def test_what_a_policy_map_can_still_make_right_is_a_warning() -> None:
     ]
 
 
-def test_lmtp_that_uses_tls_must_log_it() -> None:
-    (found,) = wrong(postfix(lmtp_tls_security_level="may"))
+@pytest.mark.parametrize("name", ["lmtp", "smtpd"])
+def test_what_else_uses_tls_must_log_it(name: str) -> None:
+    (found,) = wrong(postfix(**{f"{name}_tls_security_level": "may"}))
 
-    assert (found.check, found.verdict) == ("lmtp_tls_loglevel", WARN)
+    assert (found.check, found.verdict) == (f"{name}_tls_loglevel", WARN)
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("smtp", FAIL), ("relay", FAIL), ("amavis", WARN)])

@@ -80,6 +80,16 @@ def _lmtp_loglevel(value: str, instance: Instance, service: Service | None) -> t
     return OK, ""
 
 
+def _smtpd_loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
+    verdict, _ = _loglevel(value, instance, service)
+    if verdict is FAIL and instance.value("smtpd_tls_security_level", service) not in ("", "none"):
+        return WARN, (
+            "smtpd uses TLS, but logs none of its handshakes, so nobody knows which TLS versions "
+            "clients need."
+        )
+    return OK, ""
+
+
 def _policy_maps(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
     if not value:
         return OK, ""
@@ -165,6 +175,7 @@ RULES = (
         "external",
     ),
     Rule("lmtp_tls_loglevel", _lmtp_loglevel, "1"),
+    Rule("smtpd_tls_loglevel", _smtpd_loglevel, "1"),
 )
 
 

@@ -56,6 +56,7 @@ SETTINGS = (
     "smtpd_tls_eccert_file",
     "smtpd_tls_eckey_file",
     "smtpd_tls_key_file",
+    "smtpd_tls_loglevel",
     "smtpd_tls_security_level",
     "smtpd_use_tls",
     "virtual_alias_domains",
