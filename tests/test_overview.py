@@ -43,7 +43,7 @@ def test_the_verdict_is_the_first_line_and_the_figures_are_the_last(host: Host) 
     lines = screen(host)
 
     assert lines[:3] == ["All is well.", "", "Last 24 hours (`dane-mailgraph report` prints all):"]
-    assert lines[3] == "connections          3  Verified 66.7%, Untrusted 33.3%"
+    assert lines[3] == "connections                  3  Verified 66.7%, Untrusted 33.3%"
     assert max(map(len, lines)) < 80
 
 
@@ -52,7 +52,7 @@ def test_what_is_older_than_24_hours_is_not_in_the_figures(host: Host) -> None:
     host.now += 2 * DAY
     log(host, TEXT, TEXT)
 
-    assert "connections          2  Verified 100%" in screen(host)
+    assert "connections                  2  Verified 100%" in screen(host)
 
 
 def test_counting_that_stands_still_is_reported(host: Host) -> None:

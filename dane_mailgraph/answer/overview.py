@@ -62,6 +62,7 @@ def _warnings(ledger: Ledger, now: int, holding: Iterable[Condition]) -> Iterato
 
 def _figures(report: Report) -> list[str]:
     """Return a line a family: how many, and the shares of the categories that are not 0."""
+    longest = max(map(len, WHOLE))
     lines = ["Last 24 hours (`dane-mailgraph report` prints all):"]
     for family, categories in WHOLE.items():
         counted = {
@@ -72,7 +73,7 @@ def _figures(report: Report) -> list[str]:
             f"{label} {ENGLISH.percent(count / whole)}" for label, count in counted.items() if count
         )
         number = f"{whole:,}" if counted else "unknown"
-        head = f"{family.replace('_', ' '):<12} {number:>9}  "
+        head = f"{family.replace('_', ' '):<{longest}} {number:>9}  "
         lines += wrap(
             head + shares, _WIDTH, subsequent_indent=" " * len(head), break_on_hyphens=False
         )
