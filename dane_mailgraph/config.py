@@ -140,6 +140,23 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
 
 
+def _servers(text: str) -> tuple[str, ...]:
+    words = text.replace(",", " ").split()
+    if words == ["none"]:
+        return ("none",)
+    for word in words:
+        match = _SERVER.fullmatch(word)
+        if not match or int(match[1] or 25) not in range(1, 65536):
+            raise ValueError(f"{word} is no NAME or NAME:PORT, such as mail.example.org:25")
+    return tuple(words)
+
+
+_SERVER = re.compile(
+    r"(?=.{1,253}(?::|$))[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})"
+    r"(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))*\.?(?::(\d{1,5}))?"
+)
+
+
 SETTINGS = (
     Setting(
         "log",
@@ -308,6 +325,22 @@ SETTINGS = (
         ("yes", "no"),
     ),
     Setting(
+        "own_mx",
+        "",
+        "SERVERS",
+        "our servers, for DANE: NAME or NAME:PORT; empty: those of Postfix; `none`",
+        _servers,
+        ("check", "doctor"),
+    ),
+    Setting(
+        "own_mx_next_cert",
+        "",
+        "FILE",
+        "certificate that our servers get next, before it is in place; empty: none",
+        str,
+        ("check", "doctor"),
+    ),
+    Setting(
         "ignore_conditions",
         "",
         "NAMES",
@@ -358,6 +391,8 @@ class Config(NamedTuple):
     language: Language
     renderer: str
     show_destinations: bool
+    own_mx: tuple[str, ...]
+    own_mx_next_cert: str
     ignore_conditions: frozenset[str]
     tell: Messenger | None
     heartbeat: tuple[str, ...]

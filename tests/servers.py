@@ -75,7 +75,7 @@ class Authority:
         private, request, bare, chain = (
             self.folder / f"{stem}.{each}" for each in ("key", "csr", "bare", "pem")
         )
-        new = ("-key", key) if key else (*_NEW, "-keyout", private)
+        new = ("-new", "-key", key) if key else (*_NEW, "-keyout", private)
         call(
             "openssl",
             "req",
@@ -157,11 +157,19 @@ remote-control:
 
 @contextmanager
 def nameserver(
-    folder: Path, records: str, unsigned: str = "", *, validating: bool = True, forged: str = ""
+    folder: Path,
+    records: str,
+    unsigned: str = "",
+    *,
+    validating: bool = True,
+    forged: str = "",
+    port: int = 0,
 ) -> Iterator[int]:
     """Run an unbound that is its own Internet, and yield its port.
 
     It has a signed root with these records, and `unsigned.` below it.
+
+    Without a `port` it takes a free one.
 
     The text `forged` is put in place of `ORIGINAL` after signing.
     """
@@ -180,7 +188,7 @@ def nameserver(
         signed = (folder / "root.signed").read_text()
         assert "192.0.2.99" in signed
         (folder / "root.signed").write_text(signed.replace("192.0.2.99", forged))
-    port = free_port()
+    port = port or free_port()
     modules = "validator iterator" if validating else "iterator"
     (folder / "unbound.conf").write_text(
         _UNBOUND.format(port=port, folder=folder, key=folder / f"{key}.key", modules=modules),

@@ -342,21 +342,29 @@ def test_the_units_are_without_fault(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
 def test_the_services_can_reach_little(unit: Path) -> None:
+    most = _EXPOSED.get(unit.name, 0.4)
     command = [
         "systemd-analyze",
         "security",
         "--offline=true",
         "--no-pager",
-        "--threshold=11",
+        f"--threshold={max(9, round(10 * most))}",
         str(unit),
     ]  # in tenths
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
     (exposure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
-    # One hands mail to this machine, one talks to a server that only the operator knows.
-    reach = {"dane-mailgraph-check.service": 0.9, "dane-mailgraph-ship.service": 1.1}
-    assert float(exposure) <= reach.get(unit.name, 0.4)
+    assert float(exposure) <= most
+
+
+_EXPOSED = {
+    "dane-mailgraph-check.service": 0.9,
+    "dane-mailgraph-ship.service": 1.1,
+    "dane-mailgraph-probe.service": 1.6,
+}
+"""One hands mail to this machine, one talks to a server that only the operator knows, one asks our
+own servers and reads certificates."""
 
 
 def test_units_and_cron_run_verbs_that_there_are() -> None:

@@ -16,6 +16,7 @@ from dane_mailgraph.answer.conditions import CONDITIONS
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.answer.summary import LINES
 from dane_mailgraph.categories import CATEGORIES, REACH
+from dane_mailgraph.dane.verdict import CAUSES
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
 from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.postfix_warnings import WARNINGS
@@ -63,6 +64,7 @@ def texts_of_the_program() -> Iterator[str]:
     yield from RESULTS.values()
     yield from (row.next_step for row in CONDITIONS)
     yield from (row.number for row in CONDITIONS if row.number)
+    yield from (text for row in CAUSES.values() for text in (row.text, row.next_step) if text)
     yield from (line.title for line in LINES)
     yield from ("Servers that lost authentication",)
     yield from ("Servers that are authenticated now and never were before",)

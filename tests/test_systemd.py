@@ -17,15 +17,17 @@ from servers import needs
 ROOT = Path(__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
 SOURCE = "/usr/local/src/dane-mailgraph"
-SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER = (
+SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER, PROBE, PROBE_TIMER = (
     "dane-mailgraph.service",
     "dane-mailgraph-render.service",
     "dane-mailgraph-render.timer",
     "dane-mailgraph-check.service",
     "dane-mailgraph-check.timer",
+    "dane-mailgraph-probe.service",
+    "dane-mailgraph-probe.timer",
 )
 SHIP, SHIP_TIMER = "dane-mailgraph-ship.service", "dane-mailgraph-ship.timer"
-UNITS = (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER, SHIP, SHIP_TIMER)
+UNITS = (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER, PROBE, PROBE_TIMER, SHIP, SHIP_TIMER)
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
 LOG = "/var/log/mail.log"
 NODE_EXPORTER = "/var/lib/prometheus/node-exporter"

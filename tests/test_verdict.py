@@ -163,6 +163,9 @@ CASES = {
         zone(of(OLD), of(NEW, 3, 1, 2)), shown(OLD), ("hidden",)
     ),
     "one type of key": Case(zone(of(OLD)), shown(OLD, RSA, OLD), ("no_match",)),
+    "one type of key, and both are in the files": Case(
+        zone(of(OLD)), shown(OLD, RSA, OLD), ("no_match",), files(OLD, RSA)
+    ),
     "one address of two": Case(
         zone(of(OLD)), (*shown(OLD), *shown(RSA, address="2001:db8::1")), ("no_match",)
     ),

@@ -9,7 +9,8 @@ command=$prefix/bin/dane-mailgraph link=/usr/local/bin/dane-mailgraph cron=/etc/
 fish=fish/vendor_completions.d/dane-mailgraph.fish
 units='dane-mailgraph.service dane-mailgraph-render.service dane-mailgraph-render.timer
     dane-mailgraph-check.service dane-mailgraph-check.timer
-    dane-mailgraph-ship.service dane-mailgraph-ship.timer'
+    dane-mailgraph-ship.service dane-mailgraph-ship.timer
+    dane-mailgraph-probe.service dane-mailgraph-probe.timer'
 # For one host of many, whose settings are in $conf_folder/NAME.conf: the same units, as templates.
 conf_folder=/etc/dane-mailgraph
 template() {
@@ -58,6 +59,7 @@ if [ "$what" = uninstall ]; then
         systemctl daemon-reload
     fi
     rm -f "$cron" /var/lib/systemd/timers/stamp-dane-mailgraph-render.timer /var/lib/systemd/timers/stamp-dane-mailgraph-check.timer \
+        /var/lib/systemd/timers/stamp-dane-mailgraph-probe.timer \
         /var/lib/systemd/timers/stamp-dane-mailgraph-*@*.timer "$share/man/man8/dane-mailgraph.8" "$share/man/man5/dane-mailgraph.conf.5" \
         "$share/bash-completion/completions/dane-mailgraph" "$share/zsh/site-functions/_dane-mailgraph" \
         "$share/$fish" /etc/fish/completions/dane-mailgraph.fish

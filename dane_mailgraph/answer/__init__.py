@@ -13,11 +13,13 @@ from .conditions import (
     without_names,
 )
 from .figures import Figure, Today, last_24_hours
+from .own_mx import CONDITIONS_OF_OWN_MX, described
 from .telling import Message, after_telling, message, news, observe, trial_message
 
 __all__ = [
     "ALL_IS_WELL",
     "CONDITIONS",
+    "CONDITIONS_OF_OWN_MX",
     "NAMES",
     "Condition",
     "Evidence",
@@ -28,6 +30,7 @@ __all__ = [
     "Unprotected",
     "after_telling",
     "check",
+    "described",
     "judge_conditions",
     "last_24_hours",
     "message",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 
 from ..categories import FAMILIES, HANDSHAKES
-from ..store import Ledger
+from ..language import ENGLISH
+from ..store import Ledger, load_watched
 from ..times import DAY
 from .conditions import Judgement, condensed
+from .own_mx import described
 
 _TEXTS = 3
 """Conditions whose sentences stand in the one line."""
@@ -35,21 +38,27 @@ def figures(ledger: Ledger, found: Judgement, now: int) -> dict[str, int]:
     }
 
 
-def as_plugin(found: Judgement, figures: Mapping[str, int]) -> str:
+def servers(ledger: Ledger, now: int, zone: tzinfo | None) -> list[str]:
+    """Return a sentence on each of our own servers, as the last look found it."""
+    return [described(each, ENGLISH, zone, now) for each in load_watched(ledger)]
+
+
+def as_plugin(found: Judgement, figures: Mapping[str, int], servers: Sequence[str] = ()) -> str:
     """Write one line as monitoring plugins do: `LEVEL - text | performance data`."""
     data = " ".join(f"{name}={count}" for name, count in figures.items())
     # What follows a bar is data, and names of strangers are in the text.
-    text = _text(found).replace("|", "/").replace("\n", " ")
+    text = _text(found, servers).replace("|", "/").replace("\n", " ")
     return f"{found.level.name} - {text}" + (f" | {data}" if data else "")
 
 
-def as_json(found: Judgement, figures: Mapping[str, int]) -> str:
+def as_json(found: Judgement, figures: Mapping[str, int], servers: Sequence[str] = ()) -> str:
     """Write what docs/operations.md describes; the figures are for the other form."""
     conditions = [each.for_json() for each in found.conditions]
-    return json.dumps({"level": found.level.word, "text": _text(found), "conditions": conditions})
+    text = _text(found, servers)
+    return json.dumps({"level": found.level.word, "text": text, "conditions": conditions})
 
 
-def _text(found: Judgement) -> str:
+def _text(found: Judgement, servers: Sequence[str]) -> str:
     """Write what holds in one line, and how many more conditions hold."""
     if found.conditions:
         conditions = condensed(found.conditions, _TEXTS)
@@ -57,7 +66,7 @@ def _text(found: Judgement) -> str:
         more = len(conditions) - _TEXTS
         texts += [f"{more} more: see `dane-mailgraph`."] if more > 0 else []
     else:
-        texts = ["All is well."]
+        texts = ["All is well.", *servers[:_TEXTS]]
     if found.silenced:
         names = ", ".join(f"{each.name}:{each.subject}".rstrip(":") for each in found.silenced[:3])
         texts.append(f"{len(found.silenced)} accepted ({names}).")

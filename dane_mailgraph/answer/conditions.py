@@ -15,12 +15,13 @@ from ..errors import StoreError
 from ..language import ENGLISH, Language
 from ..levels import Level, worst
 from ..omissions import OMISSIONS
-from ..store import RRD, Ledger, RelayTable, State
+from ..store import RRD, Ledger, RelayTable, State, load_watched
 from ..times import DAY, HOUR, MINUTE, day_of, format_time, midnight
 from . import shares
 from .attention import probe_command
 from .authentication import FORGOTTEN_AFTER, LostAuthentication, lost_authentication
 from .failing import Failing, failing
+from .own_mx import trouble
 from .silence import HISTORY, silence
 
 NOT_COUNTING = 15 * MINUTE
@@ -393,6 +394,21 @@ def _plaintext(seen: Evidence) -> Iterator[_Finding]:
         )
 
 
+# ---- do others reach us ----------------------------------------------------------------------
+
+
+def _own_servers(condition: str) -> Callable[[Evidence], Iterator[_Finding]]:
+    def judge(seen: Evidence) -> Iterator[_Finding]:
+        for each in load_watched(seen.ledger):
+            found = trouble(each, condition, seen.language, seen.zone, seen.now)
+            if found:
+                yield _Finding(
+                    found.level, found.since, found.text, str(each.target), found.next_step
+                )
+
+    return judge
+
+
 # ---- the table ------------------------------------------------------------------------------
 
 
@@ -401,7 +417,7 @@ class Row(NamedTuple):
 
     name: str
     subject: str
-    """What its subjects are: `relay`, or empty for none."""
+    """What its subjects are: `relay`, `server` of our own, or empty for none."""
     judge: Callable[[Evidence], Iterable[_Finding]]
     next_step: str
     """English, with `{command}`, the command that probes a relay."""
@@ -425,6 +441,18 @@ CONDITIONS = (
     ),
     Row("no_dnssec", "", _no_dnssec, "See `dane-mailgraph doctor`."),
     Row("own_tls", "", _own_tls, "Look at smtp_tls_* with `postconf -n`, and at Postfix's log."),
+    Row(
+        "own_mx",
+        "server",
+        _own_servers("own_mx"),
+        "See `dane-mailgraph check --probe --only own_mx,certificate`.",
+    ),
+    Row(
+        "certificate",
+        "server",
+        _own_servers("certificate"),
+        "See `dane-mailgraph check --probe --only own_mx,certificate`.",
+    ),
     Row(
         "failing",
         "relay",
@@ -451,10 +479,7 @@ CONDITIONS = (
 )
 """The most urgent first."""
 
-COMING = ("own_mx", "certificate")
-"""Names that are known to `--only` and `ignore_conditions`, and that nothing judges yet."""
-
-NAMES = (*(row.name for row in CONDITIONS), *COMING)
+NAMES = tuple(row.name for row in CONDITIONS)
 
 _UNSAFE_COMMAND = "dane-mailgraph relays"
 """Instead of a command with a name that a stranger has chosen to be no host name."""

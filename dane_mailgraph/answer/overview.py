@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import tzinfo
 from itertools import chain
 from textwrap import wrap
 
 from ..categories import WHOLE
 from ..language import ENGLISH
-from ..store import RRD, Ledger, RelayTable
+from ..store import RRD, Ledger, RelayTable, load_watched
 from ..times import DAY
 from .conditions import DANE_IS_OFF, Condition, Judgement
+from .own_mx import described
 from .report import Report, totals
 
 _WIDTH = 78
@@ -21,13 +23,16 @@ _LISTED = 5
 """Conditions of one name that are listed: hundreds of servers may be lost at once."""
 
 
-def as_lines(rrd: RRD, ledger: Ledger, now: int, found: Judgement) -> list[str]:
+def as_lines(
+    rrd: RRD, ledger: Ledger, now: int, found: Judgement, zone: tzinfo | None = None
+) -> list[str]:
     """Return the lines of the screen: the verdict, what needs attention, the figures."""
     holding = found.conditions
     many = f"{len(holding)} things need" if len(holding) > 1 else "1 thing needs"
     verdict = f"{many} attention:" if holding else "All is well."
     listed = [*_conditions(holding), *_warnings(ledger, now, holding)]
     listed += [f"- accepted (ignore_conditions): {each.text}" for each in found.silenced]
+    listed += [described(each, ENGLISH, zone, now) for each in load_watched(ledger) if each.is_well]
     wrapped = (
         wrap(each, _WIDTH, subsequent_indent="  ", break_on_hyphens=False) for each in listed
     )

@@ -79,7 +79,7 @@ def news(told: Iterable[Told], now: int) -> News:
                 new.append(each)
         elif each.missed >= _HELD:
             over.append(each)
-        elif each.missed == 0 and each.level > each.told_level:
+        elif each.missed == 0 and _urgency(each.level) > _urgency(each.told_level):
             new.append(each)
         elif each.missed == 0 and now - each.told_at >= _AGAIN:
             still.append(each)
@@ -173,8 +173,14 @@ def _listed(
     return lines
 
 
+def _urgency(level: int) -> int:
+    return Level(level).urgency
+
+
 def _level(level: int, language: Language) -> str:
-    return language.say("Critical") if level >= Level.CRITICAL else language.say("Warning")
+    if level == Level.UNKNOWN:
+        return language.say("Unknown")
+    return language.say("Critical") if level == Level.CRITICAL else language.say("Warning")
 
 
 def _data(each: Told) -> dict[str, object]:

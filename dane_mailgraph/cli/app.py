@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from ..answer import (
+    CONDITIONS_OF_OWN_MX,
     NAMES,
     Condition,
     Evidence,
@@ -44,6 +45,7 @@ from ..store import (
     State,
     Store,
     copy_reports,
+    copy_watched,
     holds_reports,
     load_shipped,
     load_told,
@@ -148,8 +150,9 @@ def judging(
     A store that is there and cannot be read is a condition, too, and then there is no ledger.
     Raises StoreError where there is none yet, or this user may not read it.
     """
+    with_counts = not only or not set(only).issubset(CONDITIONS_OF_OWN_MX)
     try:
-        with open_ledger(settings) as ledger:
+        with open_ledger(settings, with_counts=with_counts) as ledger:
             yield ledger, judge(settings, ledger, now, only)
             return
     except StoreError as error:
@@ -540,6 +543,7 @@ def _keep_reports(settings: Config, fresh: str) -> None:
         new.transaction(),
     ):
         copy_reports(old, new)
+        copy_watched(old, new)
 
 
 def _import_into(

@@ -34,7 +34,11 @@ def overview(settings: Config, options: argparse.Namespace) -> None:
     now = int(time.time())
     with app.open_ledger(settings) as ledger:
         rrd, found = app.open_rrd(settings, ledger), app.judge(settings, ledger, now)
-        print("\n".join(map(printable, overview.as_lines(rrd, ledger, now, found))))
+        print(
+            "\n".join(
+                map(printable, overview.as_lines(rrd, ledger, now, found, settings.time_zone))
+            )
+        )
 
 
 def run(settings: Config, options: argparse.Namespace) -> None:
@@ -113,17 +117,24 @@ def report(settings: Config, options: argparse.Namespace) -> None:
 def check(settings: Config, options: argparse.Namespace) -> int:
     """Print whether all is well, as a monitoring plugin does; 0 ok to 3 unknown."""
     from ..answer import check
+    from . import watch
 
     now = int(time.time())
     if options.test and not options.asked:
         raise UsageError("--test sends a message, so it needs --tell.")
+    if options.due and not options.probe:
+        raise UsageError("--due says when to look, so it needs --probe.")
     if options.test:
         app.send_test(settings, now)
+    if options.probe:
+        watch.probe(settings, now, only_if_due=options.due)
+        now = int(time.time())
     with app.judging(settings, now, options.only) as (ledger, found):
         figures = check.figures(ledger, found, now) if ledger else {}
+        servers = check.servers(ledger, now, settings.time_zone) if ledger else []
     if found.level or not options.quiet:
         show = check.as_json if options.format == "json" else check.as_plugin
-        print(printable(show(found, figures)), flush=True)
+        print(printable(show(found, figures, servers)), flush=True)
     if options.asked and not options.test and ledger:
         app.tell_operator(settings, now, options.only)
     return found.level
@@ -219,8 +230,10 @@ def doctor(settings: Config, options: argparse.Namespace) -> int:
     """Print what keeps the numbers from being right; 1 if something must be mended."""
     from ..dane import servers
     from ..doctor import diagnose, facts, findings
+    from . import watch
 
-    targets, now = [servers.target(text) for text in options.mx], int(time.time())
+    now = int(time.time())
+    targets = [servers.target(text) for text in options.mx] or watch.targets(settings)
     found = diagnose(facts.gather(app.with_likely_log(settings, now), targets, now))
     show = findings.as_json if options.format == "json" else findings.as_text
     print("\n".join(map(printable, show(found).split("\n"))))

@@ -194,6 +194,18 @@ VERBS: dict[str, Verb] = {
                 metavar="CONDITION,...",
                 help=f"judge only these: {', '.join(NAMES)}",
             ),
+            _option(
+                "--probe",
+                action="store_true",
+                help="look at our own servers now: own_mx and certificate; else the last look "
+                "counts",
+            ),
+            _option(
+                "--due",
+                action="store_true",
+                help="with --probe: look only if the last look is a day old, or an hour where it "
+                "found something",
+            ),
             _option("--quiet", action="store_true", help="print nothing where all is well"),
             _option("--test", action="store_true", help="with --tell: send a test message now"),
             _format("text", "json"),
@@ -263,7 +275,7 @@ VERBS: dict[str, Verb] = {
                 action="append",
                 default=[],
                 help="a mail server of our own whose TLSA records must match its certificate; "
-                "may be repeated (default: Postfix's myhostname, port 25)",
+                "may be repeated (default: those of own_mx)",
             ),
             _format("text", "json"),
         ),

@@ -487,7 +487,8 @@ class _Judge:
         for service in self.seen.services:
             if not addresses.intersection(service.addresses):
                 continue
-            if any(map(self.accepts, service.chains)):
+            is_current = chain.own.der in {each.own.der for each in service.chains}
+            if not is_current and any(map(self.accepts, service.chains)):
                 self.add("old_process", places=places, command=service.reload)
                 return
             if any(map(self.accepts, service.renewed)):

@@ -6,4 +6,5 @@ __all__ = [
     "diagnose",
     "facts",
     "findings",
+    "own_mx",
 ]

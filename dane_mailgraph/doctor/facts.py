@@ -78,7 +78,7 @@ class Facts(NamedTuple):
 
 def gather(
     settings: Config,
-    targets: Sequence[Target],
+    targets: Sequence[Target] | None,
     now: int,
     *,
     resolv_conf: str = resolver.PATH,
@@ -88,7 +88,7 @@ def gather(
 
     Args:
         settings: The settings in force.
-        targets: Our own servers; none stands for those that Postfix itself names.
+        targets: Our own servers; None stands for those that Postfix itself names.
         now: Epoch second.
         resolv_conf: The file that names the resolvers.
         port: The port of the resolvers.
@@ -119,7 +119,8 @@ def gather(
         chroots=chroots,
         libc=_libc(),
         mx=[
-            own_mx.look(each, active, resolv, port) for each in targets or own_mx.receivers(active)
+            own_mx.look(each, active, resolv, port, settings.own_mx_next_cert)
+            for each in (own_mx.receivers(active) if targets is None else targets)
         ],
         end=loggers.end(settings.log, settings.time_zone, settings.ignore_relays, now),
         routes=routes,

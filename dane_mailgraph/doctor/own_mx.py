@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NamedTuple
 
@@ -27,6 +27,7 @@ from ..dane import (
 )
 from ..errors import reason
 from ..programs import ask
+from . import postconf
 from .postconf import Instance
 from .served import Served, listeners, read_served, takes_mail
 
@@ -45,19 +46,6 @@ class Mx(NamedTuple):
     """What is configured for its addresses, also where TLS is off."""
 
 
-class Plan(NamedTuple):
-    """What else is known of our servers."""
-
-    next_cert: str = ""
-    """File with the certificate of a planned change; empty: none."""
-    history: Mapping[Target, Mapping[str, verdict.History]] = {}
-    ttls: Mapping[Target, int] = {}
-    """The longest times to live that were ever seen."""
-
-
-NOTHING_PLANNED = Plan()
-
-
 def receivers(instances: Iterable[Instance]) -> list[Target]:
     """Return the names by which these instances take mail from others on port 25."""
     names = [
@@ -74,14 +62,22 @@ def look(
     instances: Sequence[Instance],
     resolv: Resolv,
     port: int = 53,
-    plan: Plan = NOTHING_PLANNED,
+    next_cert: str = "",
 ) -> Mx:
-    """Gather everything about one of our servers; `port` is that of the resolvers.
+    """Gather everything about one of our servers.
 
-    Raises SourceError where the file of the next certificate cannot be read.
+    Args:
+        target: Its name and port.
+        instances: Those of Postfix.
+        resolv: The resolvers.
+        port: Theirs.
+        next_cert: File with the certificate of a planned change; empty: none.
+
+    Raises:
+        SourceError: That file cannot be read.
     """
+    following = certificates.chains(next_cert, target.name) if next_cert else []
     zone, addresses = _Dns(target, resolv, port).zone()
-    zone = zone._replace(ttl=max(zone.ttl, plan.ttls.get(target, 0)))
     base = zone.name.partition("._tcp.")[2] or target.name
     records = [each for each in map(tlsa.read, zone.records) if each]
     issuers = tuple(each.data for each in records if each[:3] == (2, 0, 0))
@@ -107,7 +103,6 @@ def look(
             for some in shaken
             for each in some
         )
-    following = certificates.chains(plan.next_cert, target.name) if plan.next_cert else []
     services = tuple(each.service for each in served if each.offers)
     return Mx(
         verdict.Seen(
@@ -116,10 +111,25 @@ def look(
             handshakes,
             services,
             next((each for each in following if each.named), None),
-            plan.history.get(target, {}),
         ),
         served,
     )
+
+
+def look_at_all(
+    targets: Sequence[Target] | None, resolv: Resolv, port: int = 53, next_cert: str = ""
+) -> list[Mx]:
+    """Gather everything about these servers; None stands for those that Postfix itself names.
+
+    Raises SourceError where the file of the next certificate cannot be read.
+    """
+    instances = [
+        each for each in postconf.instances() or () if not each.trouble and not each.disabled
+    ]
+    return [
+        look(each, instances, resolv, port, next_cert)
+        for each in (receivers(instances) if targets is None else targets)
+    ]
 
 
 class _Reader:

@@ -13,8 +13,9 @@ from ..answer import CONDITIONS, Judgement
 from ..categories import CATEGORIES, FIELD, TOLD_BY_FIELD, Category, untold
 from ..errors import StoreError, reason
 from ..files import write_anew
+from ..levels import Level, worst
 from ..postfix_warnings import BY_NAME
-from ..store import Ledger, RelayTable, Row, totals
+from ..store import Ledger, RelayTable, Row, load_watched, totals
 
 PREFIX = "dane_mailgraph_"
 
@@ -50,7 +51,9 @@ HELP = {
     "counted_until_timestamp_seconds": "End of the newest interval in the counters.",
     "newest_line_timestamp_seconds": "When the newest line of the log was written.",
     "lost_authentication_relays": "Relays that lost authentication in the last 30 days.",
-    "condition": "0 where it does not hold, 1 warning, 2 critical; those accepted are 0.",
+    "condition": "0 where it does not hold, 1 warning, 2 critical; accepted: 0; unknown: absent.",
+    "own_mx_tlsa_matches": "TLSA records that match what our server shows.",
+    "own_mx_certificate_expiry_timestamp_seconds": "When our server's certificate ends.",
     "build_info": "The version of dane-mailgraph.",
 }
 """Name, without the prefix -> what it is. Names that end in `_total` are counters."""
@@ -109,8 +112,15 @@ def current(ledger: Ledger, found: Judgement) -> Iterator[Sample]:
     lost = sum(each.name == "lost_authentication" for each in holding)
     yield Sample("lost_authentication_relays", {}, lost)
     for row in CONDITIONS:
-        levels = [int(each.level) for each in found.conditions if each.name == row.name]
-        yield Sample("condition", {"name": row.name}, max(levels, default=0))
+        levels = [each.level for each in found.conditions if each.name == row.name]
+        if (level := worst(levels)) is not Level.UNKNOWN:
+            yield Sample("condition", {"name": row.name}, int(level))
+    for each in load_watched(ledger):
+        labels = {"mx": each.target.name, "port": str(each.target.port)}
+        if each.matches is not None:
+            yield Sample("own_mx_tlsa_matches", labels, each.matches)
+        if each.ends is not None:
+            yield Sample("own_mx_certificate_expiry_timestamp_seconds", labels, each.ends)
     yield Sample("build_info", {"version": __version__}, 1)
 
 

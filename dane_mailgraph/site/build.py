@@ -34,6 +34,8 @@ from ..store import (
     Series,
     Span,
     WarningCount,
+    Watched,
+    load_watched,
     reported,
 )
 from ..times import DAY, day_of
@@ -81,6 +83,8 @@ class Recent(NamedTuple):
     """What others report of the last 31 days."""
     senders: tuple[Sender, ...] = ()
     """Who came without TLS or with an old one, in the last 31 days."""
+    servers: tuple[Watched, ...] = ()
+    """Our own."""
     without_field: frozenset[str] = frozenset()
     """Names of the spans in which no delivery carried the field `tls` of Postfix 3.11."""
 
@@ -111,6 +115,7 @@ def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
         omitted=ledger.hours(since, now + 1),
         reach=reach if reach.reporters else None,
         senders=tuple(SenderTable(ledger).senders(day_of(now - _REPORTED, zone))),
+        servers=tuple(load_watched(ledger)),
         without_field=frozenset(
             span.name for span in SPANS if not ledger.had_field(now - span.seconds, now)
         ),
@@ -183,6 +188,7 @@ def plan(rrd: RRD, now: int, look: Look, recent: Recent) -> Status:
         omitted=recent.omitted,
         reach=recent.reach,
         senders=recent.senders,
+        servers=recent.servers,
         names_relays=look.names_relays,
     )
 

@@ -13,6 +13,7 @@ from ..answer import (
     Judgement,
     Today,
     Unprotected,
+    described,
     unprotected,
     without_names,
 )
@@ -30,7 +31,17 @@ from ..categories import (
 from ..language import Language
 from ..omissions import OMISSIONS
 from ..reports import RESULTS
-from ..store import OTHER, Reach, ReachFailure, RelayCounts, Sender, Series, Span, WarningCount
+from ..store import (
+    OTHER,
+    Reach,
+    ReachFailure,
+    RelayCounts,
+    Sender,
+    Series,
+    Span,
+    WarningCount,
+    Watched,
+)
 from ..times import MINUTE
 from .bars import Bar, bars
 from .drawing import Drawing, label, tells_dane
@@ -158,6 +169,8 @@ class Status(NamedTuple):
     """Name of each omission -> how many in 7 days."""
     reach: Reach | None = None
     """What others report of the last 31 days; None where nobody does."""
+    servers: tuple[Watched, ...] = ()
+    """Our own, as the last look found them."""
     senders: tuple[Sender, ...] = ()
     """Who came without TLS or with an old one, in the last 31 days; the most first."""
     names_relays: bool = False
@@ -179,6 +192,15 @@ class Status(NamedTuple):
         if count == 1:
             return say("1 thing needs attention.")
         return say("{count} things need attention.", count=self.language.number(count))
+
+    @property
+    def reachable(self) -> tuple[str, ...]:
+        """A sentence on each of our own servers that is well."""
+        return tuple(
+            described(each, self.language, self.zone, self.now)
+            for each in self.servers
+            if each.is_well
+        )
 
     @property
     def level(self) -> str:

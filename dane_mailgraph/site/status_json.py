@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from ..answer import probe_command, unprotected
 from ..categories import FAMILIES, WHOLE, Category
+from ..levels import worst
 from ..omissions import OMISSIONS
-from ..store import RelayCounts, Series, WarningCount
+from ..store import RelayCounts, Series, WarningCount, Watched
 from .status import LISTED_RELAYS, Status
 
 SCHEMA = 1
@@ -49,6 +50,7 @@ def as_json(status: Status) -> str:
         },
         "received": _received(status),
         "reach": _reach(status),
+        "own_mx": [_server(each) for each in status.servers],
         "postfix_warnings": [_warning(warning, named) for warning in status.warnings],
     }
     return json.dumps(content, indent=1) + "\n"
@@ -64,6 +66,18 @@ def _received(status: Status) -> dict[str, object] | None:
         "handshakes": received.handshakes,
         "before_tls_1_2": received.old,
         "senders": len(received.senders),
+    }
+
+
+def _server(watched: Watched) -> dict[str, object]:
+    return {
+        "mx": watched.target.name,
+        "port": watched.target.port,
+        "looked": watched.at,
+        "level": worst(finding.level for finding, _ in watched.findings).word,
+        "records": watched.records,
+        "matches": watched.matches,
+        "certificate_ends": watched.ends,
     }
 
 

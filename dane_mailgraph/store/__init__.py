@@ -3,6 +3,7 @@
 from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
 from .events import EventTable, Happened
 from .ledger import Gap, Ledger
+from .own_mx import Watched, copy_watched, load_history, load_watched, save_look
 from .reach import (
     COPY,
     Reach,
@@ -50,18 +51,23 @@ __all__ = [
     "Store",
     "Told",
     "WarningCount",
+    "Watched",
     "add_reports",
     "copy_reports",
+    "copy_watched",
     "described",
     "gathered",
     "holds_reports",
     "load_ahead",
+    "load_history",
     "load_shipped",
     "load_told",
+    "load_watched",
     "rates",
     "replace",
     "reported",
     "save_ahead",
+    "save_look",
     "save_shipped",
     "save_told",
     "sessions_by_policy",

@@ -71,6 +71,12 @@ _TABLES = {
     "series INTEGER NOT NULL, first INTEGER, kept INTEGER, delivered INTEGER, sent INTEGER, "
     "accepted_at INTEGER, server TEXT NOT NULL, states_at INTEGER, "
     "PRIMARY KEY (url, host)) WITHOUT ROWID",
+    "own_mx": "(mx TEXT NOT NULL, port INTEGER NOT NULL, at INTEGER NOT NULL, "
+    "findings TEXT NOT NULL, records INTEGER NOT NULL, matches INTEGER, ends INTEGER, "
+    "ttl INTEGER NOT NULL, PRIMARY KEY (mx, port)) WITHOUT ROWID",
+    "own_records": "(mx TEXT NOT NULL, port INTEGER NOT NULL, record TEXT NOT NULL, "
+    "first INTEGER NOT NULL, last INTEGER NOT NULL, matched INTEGER, "
+    "PRIMARY KEY (mx, port, record)) WITHOUT ROWID",
     "ahead": "(read_at INTEGER NOT NULL, at INTEGER NOT NULL, host TEXT NOT NULL, "
     "line TEXT NOT NULL, keys TEXT NOT NULL, times INTEGER NOT NULL, relay TEXT NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, warning TEXT NOT NULL)",

@@ -1,0 +1,77 @@
+"""The look at our own servers: asked as the caller, written as the owner of the store."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..config import Config
+from ..dane import Resolv, Target, resolver, servers, verdict
+from ..doctor import own_mx
+from ..errors import StoreError
+from ..privileges import act_as_caller
+from ..store import load_history, load_watched, save_look
+from ..times import DAY, HOUR
+from . import app
+
+_EARLY = 10 * 60
+"""Seconds by which a timer may come early."""
+
+
+def targets(settings: Config) -> list[Target] | None:
+    """Return the servers that the setting names; None for those that Postfix names."""
+    if settings.own_mx == ("none",):
+        return []
+    named = list(dict.fromkeys(servers.target(each) for each in settings.own_mx))
+    return named or None
+
+
+def probe(
+    settings: Config,
+    now: int,
+    *,
+    only_if_due: bool = False,
+    resolv: Resolv | None = None,
+    port: int = 53,
+) -> None:
+    """Look at our own servers now, and keep what is found; raises MailgraphError.
+
+    Args:
+        settings: Name servers and store.
+        now: Epoch second.
+        only_if_due: Only where the last look is a day old, or an hour where it found something.
+        resolv: The resolvers to ask; None for those of this machine.
+        port: Theirs.
+    """
+    if only_if_due and not _is_due(settings, now):
+        return
+    # Postfix's files are the caller's to open: what is in the store does not matter for that.
+    looks = own_mx.look_at_all(
+        targets(settings), resolv or resolver.read(), port, settings.own_mx_next_cert
+    )
+    with app.open_ledger_to_add(settings) as ledger:
+        known = {each.target: each for each in load_watched(ledger)}
+        seen = []
+        for each in looks:
+            before = known.get(each.seen.target)
+            zone = each.seen.zone
+            seen.append(
+                each.seen._replace(
+                    zone=zone._replace(ttl=max(zone.ttl, before.ttl if before else 0)),
+                    history=load_history(ledger, each.seen.target),
+                )
+            )
+        with ledger.transaction():
+            save_look(ledger, [(each, verdict.judge(each, now)) for each in seen], now)
+
+
+def _is_due(settings: Config, now: int) -> bool:
+    """Return whether one of our servers has not been looked at for too long."""
+    try:
+        with suppress(StoreError), app.open_ledger(settings, with_counts=False) as ledger:
+            watched = load_watched(ledger)
+            return not watched or any(
+                now - each.at >= (DAY if each.is_well else HOUR) - _EARLY for each in watched
+            )
+        return True
+    finally:
+        act_as_caller()

@@ -1,0 +1,203 @@
+"""A signed zone, Postfix on both sides, and the judgements of both on one of our servers.
+
+Run as root in namespaces of its own, where port 53 and /etc/resolv.conf are free:
+
+    unshare --mount --net python tests/own_mx_lab.py FOLDER
+
+It prints one line of JSON a scenario: its name, what the sender did, and what we say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from servers import NAME, PATH, Authority, call, nameserver, running
+
+from dane_mailgraph.cli import watch
+from dane_mailgraph.cli.app import judging
+from dane_mailgraph.config import load
+
+DELIVERED, UNPROTECTED, DEFERRED = "delivered", "unprotected", "deferred"
+
+ZONE = f"_25._tcp.{NAME}. 60 IN TLSA"
+
+
+class Key(NamedTuple):
+    """A key, its certificate with the chain, and a file of both."""
+
+    key: Path
+    certificate: Path
+    both: Path
+
+    def digest(self, kind: str = "sha256") -> str:
+        public = call("openssl", "x509", "-noout", "-pubkey", "-in", self.certificate)
+        der = subprocess.run(
+            ["openssl", "pkey", "-pubin", "-outform", "DER"],
+            input=public.encode(),
+            capture_output=True,
+            check=True,
+        ).stdout
+        return hashlib.new(kind, der).hexdigest()
+
+
+class Lab:
+    """Two keys, and a Postfix that serves files which tests change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = Authority(folder)
+        self.old, self.new = self.made("old"), self.made("new")
+        self.rsa = self.made("rsa", rsa=True)
+        self.past = self.made("past", days=-1)
+        self.other = self.made("other", name="www.example.test")
+        self.served = folder / "served.pem"
+        self.state = folder / "state"
+
+    def made(self, stem: str, *, name: str = NAME, days: int = 90, rsa: bool = False) -> Key:
+        given = self.folder / f"{stem}.rsa" if rsa else None
+        if given:
+            call("openssl", "genrsa", "-out", given, "2048")
+        key, certificate = self.authority.issue(stem, name, days=days, key=given)
+        both = self.folder / f"{stem}.both"
+        both.write_text(key.read_text() + certificate.read_text())
+        return Key(key, certificate, both)
+
+    def serve(self, *keys: Key) -> None:
+        self.served.write_text("".join(each.both.read_text() for each in keys))
+
+    @contextmanager
+    def published(self, *records: str, **more: object) -> Iterator[None]:
+        """Publish TLSA records."""
+        zone = f"{NAME}. 60 IN A 127.0.0.2\n" + "".join(f"{ZONE} {each}\n" for each in records)
+        folder = Path(str(self.folder / f"dns{time.monotonic_ns()}"))
+        folder.mkdir()
+        with nameserver(folder, zone, port=53, validating=bool(more.get("validating", True))):
+            yield
+
+    @contextmanager
+    def postfix(self, settings: str = "") -> Iterator[Path]:
+        """Run the server, and name it as the one of this machine."""
+        main = (
+            "smtpd_tls_security_level = may\n"
+            f"smtpd_tls_chain_files = {self.served}\n"
+            "smtpd_peername_lookup = no\n" + settings
+        )
+        with running(main, "127.0.0.2:25 inet n - n - - smtpd\n") as folder:
+            yield folder
+
+
+def sender(postfix: Path) -> str:
+    """Ask the server as Postfix's client does at the level dane."""
+    done = subprocess.run(
+        ["posttls-finger", "-c", "-l", "dane", "-L", "summary", f"[{NAME}]:25"],
+        capture_output=True,
+        text=True,
+        env={"PATH": PATH, "LC_ALL": "C", "MAIL_CONFIG": str(postfix)},
+        timeout=60,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    if re.search(r"Verified TLS connection established", said):
+        return DELIVERED
+    if re.search(r"no TLSA records found|TLSA records unusable|non DNSSEC", said) or (
+        "Untrusted TLS connection established" in said and "not verified" not in said
+    ):
+        return UNPROTECTED
+    return f"{DEFERRED}: {said.strip()}"
+
+
+def ours(lab: Lab, postfix: Path, **settings: str) -> dict[str, object]:
+    """Look, keep it, and read it back as `check --probe` does."""
+    os.environ["MAIL_CONFIG"] = str(postfix)
+    config = load(os.devnull, {}, {"state_dir": str(lab.state), "own_mx": NAME, **settings})
+    now = int(time.time())
+    watch.probe(config, now)
+    with judging(config, now, ("own_mx", "certificate")) as (_, found):
+        return {
+            "level": found.level.word,
+            "subjects": sorted({each.subject for each in found.conditions}),
+            "texts": [each.text for each in found.conditions],
+            "steps": [each.next_step for each in found.conditions],
+        }
+
+
+def scenarios(lab: Lab) -> Iterator[tuple[str, str, dict[str, object]]]:
+    old, new = f"3 1 1 {lab.old.digest()}", f"3 1 1 {lab.new.digest()}"
+    stale = f"3 1 2 {lab.new.digest('sha512')}"
+    issuer = Key(lab.authority.path, lab.authority.path, lab.authority.path)
+    anchor, leaf = f"2 1 1 {issuer.digest()}", f"2 1 1 {lab.old.digest()}"
+    whole = call("openssl", "x509", "-in", lab.authority.path, "-outform", "PEM")
+    der = subprocess.run(
+        ["openssl", "x509", "-outform", "DER"],
+        input=whole.encode(),
+        capture_output=True,
+        check=True,
+    ).stdout.hex()
+    simple: dict[str, tuple[tuple[Key, ...], tuple[str, ...], str]] = {
+        "right": ((lab.old,), (old,), ""),
+        "right, next key announced": ((lab.old,), (old, new), ""),
+        "wrong": ((lab.old,), (new,), ""),
+        "anchor": ((lab.old,), (anchor,), ""),
+        "anchor at the leaf": ((lab.old,), (leaf,), ""),
+        "anchor itself": ((lab.old,), (f"2 0 0 {der}",), ""),
+        "anchor, expired": ((lab.past,), (anchor,), ""),
+        "anchor, another name": ((lab.other,), (anchor,), ""),
+        "expired by key": ((lab.past,), (f"3 1 1 {lab.past.digest()}",), ""),
+        "stale digest": ((lab.old,), (old, stale), ""),
+        "usage 1 only": ((lab.old,), (f"1 1 1 {lab.old.digest()}",), ""),
+        "no record": ((lab.old,), (), ""),
+        "STARTTLS refused": ((lab.old,), (old,), "smtpd_tls_CAfile = /none\n"),
+        "STARTTLS off": ((lab.old,), (old,), "smtpd_discard_ehlo_keywords = starttls\n"),
+        "RSA not published": ((lab.old, lab.rsa), (old,), ""),
+    }
+    for name, (keys, records, settings) in simple.items():
+        lab.serve(*keys)
+        with lab.published(*records), lab.postfix(settings) as postfix:
+            yield name, sender(postfix), ours(lab, postfix)
+
+    # Renewals with another key: first the record, then the key; or the key at once.
+    lab.serve(lab.old)
+    lab.state = lab.folder / "renewals"
+    with lab.postfix() as postfix:
+        with lab.published(old):
+            yield "renewal: before", sender(postfix), ours(lab, postfix)
+            nexts = {"own_mx_next_cert": str(lab.new.certificate)}
+            yield "renewal: next not published", sender(postfix), ours(lab, postfix, **nexts)
+        with lab.published(old, new):
+            yield "renewal: next too early", sender(postfix), ours(lab, postfix, **nexts)
+        lab.serve(lab.new)
+        with lab.published(old, new):
+            yield "renewal: file is there", sender(postfix), ours(lab, postfix)
+        with lab.published(new):
+            yield "renewal: not reloaded", sender(postfix), ours(lab, postfix)
+            call("postfix", "-c", postfix, "reload")
+            time.sleep(1)
+            yield "renewal: reloaded", sender(postfix), ours(lab, postfix)
+        lab.serve(lab.old)
+        with lab.published(new):
+            yield "renewal: wrong file, not reloaded", sender(postfix), ours(lab, postfix)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    call("ip", "link", "set", "lo", "up")
+    with ExitStack():
+        resolv = folder / "resolv.conf"
+        resolv.write_text("nameserver 127.0.0.1\noptions trust-ad\n")
+        call("mount", "--bind", resolv, "/etc/resolv.conf")
+        for name, did, said in scenarios(Lab(folder)):
+            print(json.dumps({"name": name, "sender": did, **said}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
