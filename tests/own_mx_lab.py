@@ -12,16 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
+import smtplib
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from servers import NAME, PATH, Authority, call, nameserver, running
+from servers import NAME, Authority, call, nameserver, running
 
 from dane_mailgraph.cli import watch
 from dane_mailgraph.cli.app import judging
@@ -90,30 +90,62 @@ class Lab:
         main = (
             "smtpd_tls_security_level = may\n"
             f"smtpd_tls_chain_files = {self.served}\n"
-            "smtpd_peername_lookup = no\n" + settings
+            "smtpd_peername_lookup = no\n"
+            "smtpd_recipient_restrictions = reject\n" + settings
         )
         with running(main, "127.0.0.2:25 inet n - n - - smtpd\n") as folder:
             yield folder
 
 
-def sender(postfix: Path) -> str:
-    """Ask the server as Postfix's client does at the level dane."""
-    done = subprocess.run(
-        ["posttls-finger", "-c", "-l", "dane", "-L", "summary", f"[{NAME}]:25"],
-        capture_output=True,
-        text=True,
-        env={"PATH": PATH, "LC_ALL": "C", "MAIL_CONFIG": str(postfix)},
-        timeout=60,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    if re.search(r"Verified TLS connection established", said):
-        return DELIVERED
-    if re.search(r"no TLSA records found|TLSA records unusable|non DNSSEC", said) or (
-        "Untrusted TLS connection established" in said and "not verified" not in said
-    ):
-        return UNPROTECTED
-    return f"{DEFERRED}: {said.strip()}"
+_SENDER = f"""
+smtp_tls_security_level = dane
+smtp_dns_support_level = dnssec
+smtp_tls_loglevel = 1
+relayhost = [{NAME}]:25
+myhostname = sender.example.test
+default_destination_concurrency_failed_cohort_limit = 0
+smtpd_recipient_restrictions = permit
+"""
+
+_SENDS = """
+127.0.0.9:2525 inet n - n - - smtpd -o smtpd_tls_security_level=none
+smtp unix - - n - - smtp -o max_use=1
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+error unix - - n - - error
+retry unix - - n - - error
+"""
+"""A process of smtp keeps TLSA records for their TTL, so each message has a new one."""
+
+
+class Sender:
+    """A Postfix that sends to our server at the level dane."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "maillog"
+
+    def delivers(self) -> str:
+        """Send a message, which the server refuses after the handshake; return what it met."""
+        with smtplib.SMTP("127.0.0.9", 2525, timeout=30) as client:
+            client.ehlo("client.example.test")
+            client.docmd("MAIL", "FROM:<>")
+            client.docmd("RCPT", "TO:<postmaster@example.test>")
+            _, answer = client.data("Subject: test\r\n\r\n")
+        queue_id = answer.decode().rpartition(" ")[2]
+        deadline = time.monotonic() + 60
+        while True:
+            lines = self._log.read_text().splitlines()
+            done = [line for line in lines if f" {queue_id}: to=" in line]
+            if done:
+                break
+            assert time.monotonic() < deadline, "\n".join(lines)
+            time.sleep(0.1)
+        begin = next(at for at, line in enumerate(lines) if f" {queue_id}: " in line)
+        if " said: 554 " not in done[0]:
+            return f"{DEFERRED}: {done[0].partition('status=')[2]}"
+        is_verified = any("Verified TLS connection" in line for line in lines[begin:])
+        return DELIVERED if is_verified else UNPROTECTED
 
 
 def ours(lab: Lab, postfix: Path, **settings: str) -> dict[str, object]:
@@ -131,7 +163,7 @@ def ours(lab: Lab, postfix: Path, **settings: str) -> dict[str, object]:
         }
 
 
-def scenarios(lab: Lab) -> Iterator[tuple[str, str, dict[str, object]]]:
+def scenarios(lab: Lab, sender: Sender) -> Iterator[tuple[str, str, dict[str, object]]]:
     old, new = f"3 1 1 {lab.old.digest()}", f"3 1 1 {lab.new.digest()}"
     stale = f"3 1 2 {lab.new.digest('sha512')}"
     issuer = Key(lab.authority.path, lab.authority.path, lab.authority.path)
@@ -163,39 +195,39 @@ def scenarios(lab: Lab) -> Iterator[tuple[str, str, dict[str, object]]]:
     for name, (keys, records, settings) in simple.items():
         lab.serve(*keys)
         with lab.published(*records), lab.postfix(settings) as postfix:
-            yield name, sender(postfix), ours(lab, postfix)
+            yield name, sender.delivers(), ours(lab, postfix)
 
     # Renewals with another key: first the record, then the key; or the key at once.
     lab.serve(lab.old)
     lab.state = lab.folder / "renewals"
     with lab.postfix() as postfix:
         with lab.published(old):
-            yield "renewal: before", sender(postfix), ours(lab, postfix)
+            yield "renewal: before", sender.delivers(), ours(lab, postfix)
             nexts = {"own_mx_next_cert": str(lab.new.certificate)}
-            yield "renewal: next not published", sender(postfix), ours(lab, postfix, **nexts)
+            yield "renewal: next not published", sender.delivers(), ours(lab, postfix, **nexts)
         with lab.published(old, new):
-            yield "renewal: next too early", sender(postfix), ours(lab, postfix, **nexts)
+            yield "renewal: next too early", sender.delivers(), ours(lab, postfix, **nexts)
         lab.serve(lab.new)
         with lab.published(old, new):
-            yield "renewal: file is there", sender(postfix), ours(lab, postfix)
+            yield "renewal: file is there", sender.delivers(), ours(lab, postfix)
         with lab.published(new):
-            yield "renewal: not reloaded", sender(postfix), ours(lab, postfix)
+            yield "renewal: not reloaded", sender.delivers(), ours(lab, postfix)
             call("postfix", "-c", postfix, "reload")
             time.sleep(1)
-            yield "renewal: reloaded", sender(postfix), ours(lab, postfix)
+            yield "renewal: reloaded", sender.delivers(), ours(lab, postfix)
         lab.serve(lab.old)
         with lab.published(new):
-            yield "renewal: wrong file, not reloaded", sender(postfix), ours(lab, postfix)
+            yield "renewal: wrong file, not reloaded", sender.delivers(), ours(lab, postfix)
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     call("ip", "link", "set", "lo", "up")
-    with ExitStack():
-        resolv = folder / "resolv.conf"
-        resolv.write_text("nameserver 127.0.0.1\noptions trust-ad\n")
-        call("mount", "--bind", resolv, "/etc/resolv.conf")
-        for name, did, said in scenarios(Lab(folder)):
+    resolv = folder / "resolv.conf"
+    resolv.write_text("nameserver 127.0.0.1\noptions trust-ad\n")
+    call("mount", "--bind", resolv, "/etc/resolv.conf")
+    with running(_SENDER, _SENDS) as sends:
+        for name, did, said in scenarios(Lab(folder), Sender(sends)):
             print(json.dumps({"name": name, "sender": did, **said}), flush=True)
 
 
