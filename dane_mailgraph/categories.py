@@ -19,6 +19,9 @@ class Authentication(Enum):
     DOUBTFUL = "a failure that may pass"
     UNKNOWN = "nothing"
 
+    # Categories are keys everywhere, and the hash of an Enum is slow.
+    __hash__ = object.__hash__
+
 
 class Category(NamedTuple):
     """One category: an integer count per interval."""

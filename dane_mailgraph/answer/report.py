@@ -99,7 +99,7 @@ def _totals(rrd: RRD, ledger: Ledger, since: int, until: int, archive: int) -> R
     state, last = ledger.state, rrd.last
     written = max(since, last if last is not None else since)
     # Rows after the newest one are unknown, and there may be millions of them.
-    rows = rrd.rows(archive, since, min(until, written + -written % archive))
+    rows = _read(rrd, archive, since, min(until, written + -written % archive))
     rows.append(_open(ledger, state, written, until, rrd.step))
     if rrd.last != last:  # a writer was at work in between
         return _totals(rrd, ledger, since, until, archive)
@@ -138,6 +138,21 @@ def _omitted(ledger: Ledger, state: State, since: int, until: int) -> dict[str, 
     is_whole = since <= (state.begin or 0) and until > max(state.newest or 0, state.read_at or 0)
     by_name = ledger.omitted() if is_whole else ledger.hours(since, until)
     return {each.name: by_name.get(each.name, 0) for each in OMISSIONS}
+
+
+def _read(rrd: RRD, archive: int, since: int, until: int) -> list[Row]:
+    """Read [since, until): whole days from their archive, what is beside them from this one.
+
+    Sums are the same in every archive, and five years of hours would be a million numbers.
+    """
+    first, last = since + -since % DAY, until - until % DAY
+    if archive >= DAY or first >= last:
+        return rrd.rows(archive, since, until)
+    return (
+        rrd.rows(archive, since, first)
+        + rrd.rows(DAY, first, last)
+        + rrd.rows(archive, last, until)
+    )
 
 
 def _open(ledger: Ledger, state: State, start: int, until: int, step: int) -> Row:

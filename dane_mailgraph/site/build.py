@@ -237,11 +237,9 @@ def _picture(graph: Graph, span: Span, series: Series, look: Look) -> Picture:
     # rrdtool cuts buckets at multiples of UTC: wide ones would end in the future, and be unknown.
     can_widen = graph.style != "bars" and look.renderer != "rrdtool"
     fitting = fitted(series, graph.categories, span) if can_widen else series
-    drawings = (
-        Drawing(graph, span, fitting, theme, look.host, look.zone, look.language)
-        for theme in (LIGHT, DARK)
-    )
+    light = Drawing(graph, span, fitting, LIGHT, look.host, look.zone, look.language)
     painter = f"{look.renderer} {__version__}"
+    drawings = (light, light.in_theme(DARK))
     return Picture(*(Image(drawing, drawing.identity(painter)) for drawing in drawings))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import tzinfo
+from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -58,8 +59,8 @@ class Line(NamedTuple):
     maximum: str
 
 
-class Drawing(NamedTuple):
-    """A graph of one span in one theme: everything a renderer needs."""
+class _Given(NamedTuple):
+    """What a picture is of."""
 
     graph: Graph
     span: Span
@@ -69,6 +70,10 @@ class Drawing(NamedTuple):
     host: str
     zone: tzinfo | None
     language: Language
+
+
+class Drawing(_Given):
+    """A graph of one span in one theme: everything a renderer needs."""
 
     @property
     def file(self) -> str:
@@ -97,7 +102,7 @@ class Drawing(NamedTuple):
         last = format_time(reached, self.zone, zone_name=True)
         return self.language.say("data up to {time}", time=last)
 
-    @property
+    @cached_property
     def window(self) -> Range:
         """Range of the time axis."""
         start = self.series.until - self.span.seconds
@@ -105,32 +110,36 @@ class Drawing(NamedTuple):
         is_filled = not 0 < self.series.start - start < self.series.step
         return Range(start if is_filled else self.series.start, self.series.until)
 
-    @property
+    @cached_property
+    def _events(self) -> float:
+        """How many events a bucket has on the average."""
+        return events_per_bucket(self.series, self.graph.categories)
+
+    @cached_property
     def is_sparse(self) -> bool:
         """Whether there are few events: then each is one, and none is scaled."""
-        return events_per_bucket(self.series, self.graph.categories) < ENOUGH
+        return self._events < ENOUGH
 
-    @property
+    @cached_property
     def style(self) -> str:
         """As in the graph; few events are bars."""
         return "bars" if self.graph.style == "stack" and self.is_sparse else self.graph.style
 
-    @property
+    @cached_property
     def note(self) -> str:
         """What stands in place of a plot; empty where there is one."""
         if not self.has_data:
             return self.language.say("no data yet")
-        events = events_per_bucket(self.series, self.graph.categories)
-        if self.graph.style == "share" and 0 < events < _LEAST_IN_PERCENT:
+        if self.graph.style == "share" and 0 < self._events < _LEAST_IN_PERCENT:
             return self.language.say("too few for percentages")
         return ""
 
-    @property
+    @cached_property
     def has_data(self) -> bool:
         """Whether any count of the graph is known."""
         return any(n is not None for row in self.graph.categories for n in self.series.counts[row])
 
-    @property
+    @cached_property
     def rows(self) -> tuple[Category, ...]:
         """The categories that could be counted here, bottom to top; all of them without data."""
         rows = self.graph.categories
@@ -151,7 +160,7 @@ class Drawing(NamedTuple):
         Categories are ordered bottom to top. NaN is no area: unknown, or a share of nothing.
         """
         edges: list[tuple[float, ...]] = []
-        for bucket in self._heights():
+        for bucket in self._heights:
             whole = sum(bucket)
             if any(map(math.isnan, bucket)) or (self.style == "share" and whole < LEAST_SHARED):
                 edges.append((math.nan,) * len(bucket))
@@ -160,17 +169,19 @@ class Drawing(NamedTuple):
             edges.append(tuple(sum(bucket[: i + 1]) * factor for i in range(len(bucket))))
         return tuple(zip(*edges, strict=True)) if edges else ((),) * len(self.rows)
 
-    def _heights(self) -> Iterator[tuple[float, ...]]:
-        """Iterate over the counts of each bucket; NaN is unknown.
+    @cached_property
+    def _heights(self) -> tuple[tuple[float, ...], ...]:
+        """The counts of each bucket; NaN is unknown.
 
         What is known of a bucket in part is scaled to all of it where there are many events.
         """
         step, is_scaled = self.series.step, self.style == "stack"
-        for bucket, seconds in zip(_buckets(self), _observed(self), strict=True):
-            if all(n is None for n in bucket):
-                yield (math.nan,) * len(bucket)
-            else:
-                yield tuple((n or 0) * (step / seconds if is_scaled else 1) for n in bucket)
+        return tuple(
+            (math.nan,) * len(bucket)
+            if all(n is None for n in bucket)
+            else tuple((n or 0) * (step / seconds if is_scaled else 1) for n in bucket)
+            for bucket, seconds in zip(_buckets(self), _observed(self), strict=True)
+        )
 
     def gaps(self) -> tuple[Range, ...]:
         """Return where in the window the counts are unknown."""
@@ -217,7 +228,7 @@ class Drawing(NamedTuple):
             averages = numbers(
                 tuple(None if n is None or not buckets else n / buckets for n in counts), language
             )
-            columns = tuple(zip(*self._heights(), strict=True)) or ((),) * len(rows)
+            columns = tuple(zip(*self._heights, strict=True)) or ((),) * len(rows)
             maxima = numbers((*map(_most, columns), self.most), language)
         lines = zip(
             (*map(self.label, rows), language.say("all")),
@@ -229,10 +240,10 @@ class Drawing(NamedTuple):
         )
         return tuple(Line(*cells) for cells in lines)
 
-    @property
+    @cached_property
     def most(self) -> float | None:
         """The highest sum of a bucket in the window; None where none is known."""
-        return _most(sum(bucket) for bucket in self._heights())
+        return _most(sum(bucket) for bucket in self._heights)
 
     def alt(self, legend: tuple[Line, ...]) -> str:
         """Return the picture in words."""
@@ -241,19 +252,30 @@ class Drawing(NamedTuple):
         )
         return f"{self.title}, {self.subtitle}: {lines}" + f"; {self.end}" * bool(self.end)
 
-    def identity(self, renderer: str) -> str:
-        """Return a digest of everything that decides how the picture looks, and of its renderer."""
-        rows, series, (since, until) = self.graph.categories, self.series, self.window
-        counts = [(row, series.counts[row]) for row in rows]
+    def in_theme(self, theme: Theme) -> Drawing:
+        """Return the same in another theme, with what is known of its content."""
+        other = self._replace(theme=theme)
+        other.__dict__.update(content=self.content)
+        return other
+
+    @cached_property
+    def content(self) -> str:
+        """A digest of everything that decides how the picture looks, but for its theme."""
+        series, (since, until) = self.series, self.window
+        counts = [(row, series.counts[row]) for row in self.graph.categories]
         times = (
             str(self.zone),
             local(since, self.zone).isoformat(),
             local(until, self.zone).isoformat(),
             series.reached,
         )
-        given = (renderer, self.graph, self.span, self.theme, self.host, self.language.code, times)
+        given = (self.graph, self.span, self.host, self.language.code, times)
         values = repr((given, series.start, series.step, series.observed, counts))
-        return sha256(values.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return sha256(values.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def identity(self, renderer: str) -> str:
+        """Return a digest of everything that decides how the picture looks, and of its renderer."""
+        return sha256(repr((renderer, self.theme, self.content)).encode()).hexdigest()[:16]
 
 
 def fitted(series: Series, rows: Sequence[Category], span: Span) -> Series:
@@ -354,8 +376,12 @@ def _most(values: Iterable[float]) -> float | None:
 
 def _known_seconds(series: Series, rows: Sequence[Category]) -> list[int]:
     """Return how many seconds of each bucket are known of any of these categories."""
-    columns = zip(*(series.seconds(row) for row in rows), strict=True)
-    return [max(column) for column in columns]
+    buckets = zip(*(series.counts[row] for row in rows), strict=True)
+    observed = series.observed or (series.step,) * len(series.counts[rows[0]])
+    return [
+        0 if all(n is None for n in bucket) else seconds
+        for bucket, seconds in zip(buckets, observed, strict=True)
+    ]
 
 
 def _sum(values: tuple[float | None, ...]) -> float | None:

@@ -165,17 +165,16 @@ class Canvas:
         height, width, _ = self._pixels.shape
         # Red is the lowest byte of a pixel, alpha the highest.
         whole = numpy.asarray(self._renderer.buffer_rgba()).view("<u4")[..., 0] & 0xFFFFFF
-        is_used = numpy.zeros(1 << 24, bool)
-        is_used[whole] = True
-        colours = numpy.flatnonzero(is_used)
+        pixels = whole.ravel()
+        starts = numpy.flatnonzero(numpy.append(True, pixels[1:] != pixels[:-1]))
+        colours, runs = numpy.unique(pixels[starts], return_inverse=True)
         if len(colours) > MOST_COLOURS:
             rows = numpy.zeros((height, 1 + 3 * width), numpy.uint8)
             rows[:, 1:].reshape(height, width, 3)[...] = self._pixels
             return encoded(width, height, rows.tobytes())
-        numbers = numpy.zeros(1 << 24, numpy.uint8)
-        numbers[colours] = numpy.arange(len(colours))
+        lengths = numpy.diff(numpy.append(starts, pixels.size))
         rows = numpy.zeros((height, 1 + width), numpy.uint8)
-        rows[:, 1:] = numbers[whole]
+        rows[:, 1:] = numpy.repeat(runs.astype(numpy.uint8), lengths).reshape(height, width)
         palette = colours.astype("<u4").view(numpy.uint8).reshape(-1, 4)[:, :3]
         return indexed(width, height, palette.tobytes(), rows.tobytes())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -146,8 +147,8 @@ class Received(NamedTuple):
         return 1 - self.plaintext / self.messages
 
 
-class Status(NamedTuple):
-    """Everything the page says."""
+class _Given(NamedTuple):
+    """What the page is made from."""
 
     host: str
     now: int
@@ -175,6 +176,10 @@ class Status(NamedTuple):
     """Who came without TLS or with an old one, in the last 31 days; the most first."""
     names_relays: bool = False
     """Whether the page says to whom this server sends mail, or only to how many."""
+
+
+class Status(_Given):
+    """Everything the page says."""
 
     @property
     def valid_until(self) -> int:
@@ -230,7 +235,7 @@ class Status(NamedTuple):
         """Whether there are relays of which no name is kept."""
         return any(each.relay == OTHER for each in self.relays)
 
-    @property
+    @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """What holds, the worst first; relays are numbers where the page does not name them."""
         return self._shown(self.judgement.conditions)
@@ -243,12 +248,12 @@ class Status(NamedTuple):
     def _shown(self, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
         return conditions if self.names_relays else without_names(conditions, self.language)
 
-    @property
+    @cached_property
     def unprotected(self) -> tuple[Unprotected, ...]:
         """The relays that are not protected, the worst first; empty groups are left out."""
         return tuple(group for group in unprotected(self.relays) if group.relays)
 
-    @property
+    @cached_property
     def tells_dane(self) -> bool:
         """Whether the log told DANE from other authentication in any span, or nothing is known."""
         return not any(chapter.lacks_dane for chapter in self.chapters) or any(

@@ -201,9 +201,9 @@ class RelayTable:
             for some in (AUTHENTICATED_EVENTS, UNAUTHENTICATED_EVENTS)
         )
         return self._days(
-            f"day >= ? AND relay IN (SELECT relay FROM relays WHERE day >= ? AND {bad} > 0 "
-            f"INTERSECT SELECT relay FROM relays WHERE day >= ? AND {good} > 0)",
-            *(history, since, history),
+            f"day >= ? AND relay IN (SELECT DISTINCT relay FROM relays WHERE day >= ? "
+            f"AND {good} > 0 AND relay IN (SELECT relay FROM relays WHERE day >= ? AND {bad} > 0))",
+            *(history, history, since),
         )
 
     def failing(self, since: int, last_fail: int) -> Iterator[RelayDay]:

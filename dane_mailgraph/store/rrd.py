@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import tzinfo
+from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -335,7 +336,17 @@ class RRD:
         begin = max(start, last - last % HOUR - PEAKS.kept // HOUR * HOUR)
         if begin >= until:
             return [None] * len(CATEGORIES)
-        *columns, _ = zip(*self._values_of("MAX", HOUR, begin, until), strict=True)
+        # Whole days are reduced by rrdtool: a year of hours would be a million numbers.
+        first, end = begin + -begin % DAY, until - until % DAY
+        parts = (
+            ((HOUR, begin, first), (DAY, first, end), (HOUR, end, until))
+            if first < end
+            else ((HOUR, begin, until),)
+        )
+        rates = chain.from_iterable(
+            self._values_of("MAX", *part) for part in parts if part[1] < part[2]
+        )
+        *columns, _ = zip(*rates, strict=True)
         most = [_largest(column) for column in columns]
         return [None if rate is None else round(rate * self.step) for rate in most]
 
