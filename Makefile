@@ -33,7 +33,7 @@ help:
 	@echo 'make nightly       all tests, with many more random examples than make test'
 	@echo 'make tox           the tests with each Python from 3.10 to 3.13 that is here'
 	@echo '                   (ENVS=py310,py313: only these; ARGS: for pytest)'
-	@echo 'make bench         CPU time of pictures and of counting, beside grep, ripgrep and mailgraph'
+	@echo 'make bench         CPU time of pictures and of counting, beside grep, mailgraph, pflogsumm, mtail'
 	@echo '                   (LOG=FILE TRUTH=FILE: on this log; ARGS=--rfc3339)'
 	@echo 'make bench-daemon  what `run` costs a small server in an hour (ARGS="--minutes 5": sooner)'
 	@echo 'make torture       kill it at every moment and look for lost or doubled counts'

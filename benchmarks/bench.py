@@ -1,4 +1,4 @@
-"""CPU time of an import beside grep, ripgrep and mailgraph on one log, and whether it is right.
+"""CPU time of an import beside that of other programs on one log, and whether it is right.
 
 Whole processes in turn (A B C A B C ...), medians; ratios are medians of the rounds' own ratios,
 because they hold where seconds move with the load of the machine.
@@ -22,8 +22,9 @@ from statistics import median
 from typing import Any, NamedTuple
 
 WORDS = "TLS connection established to"
-# mailgraph takes about a minute for 1 GB, so it gets the first part only.
+# The slower ones take about a minute for 1 GB, so they get the first part only.
 HEAD = 100_000_000
+MTAIL = Path(__file__).with_name("connections.mtail")
 # A process inherits our peak across fork and exec (getrusage(2)), so smaller ones cannot be told.
 OWN_KIB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -120,17 +121,32 @@ def candidates(log: Path, year: str, ours: list[str], work: Path) -> list[Candid
         return [ours[0], "import", str(log), "--year", year, "--state-dir", state, *ours[1:]]
 
     found.append(Candidate("dane-mailgraph import", an_import))
-    mailgraph = shutil.which("mailgraph", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    if mailgraph:
-        head = work / "head.log"
-        scale = log.stat().st_size / copy_head(log, head, HEAD)
-        peer = [mailgraph, "--cat", "-l", str(head), "-t", "syslog", "-y", year]
-        found.append(
-            Candidate(
-                "mailgraph --cat", lambda: [*peer, f"--daemon-rrd={fresh(work / 'rrd')}"], scale
-            )
-        )
-    return found
+    head = work / "head.log"
+    scale = log.stat().st_size / copy_head(log, head, HEAD)
+    return found + [each._replace(scale=scale) for each in _slower(head, year, work)]
+
+
+def _slower(head: Path, year: str, work: Path) -> list[Candidate]:
+    """What is installed here of programs that take minutes for a large log."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    mailgraph, pflogsumm, mtail = (
+        shutil.which(name, path=path) or "" for name in ("mailgraph", "pflogsumm", "mtail")
+    )
+    peers = {
+        mailgraph: Candidate(
+            "mailgraph --cat",
+            lambda: [
+                *(mailgraph, "--cat", "-l", str(head), "-t", "syslog", "-y", year),
+                f"--daemon-rrd={fresh(work / 'rrd')}",
+            ],
+        ),
+        pflogsumm: Candidate("pflogsumm", lambda: [pflogsumm, str(head)]),
+        mtail: Candidate(
+            "mtail --one_shot",
+            lambda: [mtail, "--one_shot", "--progs", str(MTAIL), "--logs", str(head)],
+        ),
+    }
+    return [each for command, each in peers.items() if command]
 
 
 def measured(compared: list[Candidate], rounds: int) -> dict[str, list[Run]]:
@@ -167,8 +183,8 @@ def print_table(runs: dict[str, list[Run]], size: int) -> None:
     if "mailgraph --cat" in runs:
         times = ratio(runs, "mailgraph --cat", "dane-mailgraph import")
         print(f"\nAn import takes 1/{times:.0f} of mailgraph's CPU time.")
-        print(f"mailgraph read at most the first {HEAD / 1e6:.0f} MB, scaled to the whole log.")
-        print("It counts sent and rejected mail: this compares reading a log, not the same work.")
+    print(f"mailgraph, pflogsumm and mtail read the first {HEAD / 1e6:.0f} MB at most, scaled.")
+    print("Each counts other things: this compares reading a log, not the same work.")
 
 
 def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, work: Path) -> int:
