@@ -86,6 +86,24 @@ def test_a_transaction_that_fails_leaves_nothing_behind_not_even_in_memory(
         )
 
 
+def test_what_is_saved_between_two_transactions_is_written_with_the_next_one(path: str) -> None:
+    with Ledger(path, writable=True) as ledger:
+        ledger.save(State(read_until=60))
+        with pytest.raises(KeyError), ledger.transaction():
+            ledger.save(State(read_until=120))
+            raise KeyError
+        assert ledger.state.read_until == 60
+        with Ledger(path, writable=False) as reader:
+            assert reader.state.read_until is None
+        with ledger.transaction():
+            pass
+        with Ledger(path, writable=False) as reader:
+            assert reader.state.read_until == 60
+        ledger.save(State(read_until=180))
+    with Ledger(path, writable=False) as reader:
+        assert reader.state.read_until == 180
+
+
 def test_what_is_remembered_is_there_after_opening_again(path: str) -> None:
     with Ledger(path, writable=True) as ledger, ledger.transaction():
         ledger.set_bookmark("/var/log/mail.log", [[1, 2, None]])

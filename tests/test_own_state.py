@@ -41,12 +41,7 @@ def test_all_is_well_and_nothing_is_touched(counted: Host) -> None:
     before = state(counted)
     found = looked(counted)
 
-    assert (found.ledger_trouble, found.rrd_trouble, found.differing, found.writing) == (
-        "",
-        "",
-        0,
-        False,
-    )
+    assert (found.ledger_trouble, found.rrd_trouble, found.differing) == ("", "", 0)
     assert found.compared == 5
     assert found.last == found.written == counted.store.rrd.last
     assert found.newest is not None and found.newest <= counted.now

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import rrdtool
 import torture
+from bad_luck import damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -271,8 +272,8 @@ def test_an_rrd_whose_ledger_is_lost_is_counted_on(tmp_path: Path) -> None:
         count(ledger, {until: counts(9)}, until + 60)
         with ledger.transaction():
             ledger.save(
-                ledger.state._replace(rrd_update_to=until + 60)
-            )  # killed amid the first update after it
+                ledger.state._replace(rrd_until=until + 60, rrd_changed_at=None)
+            )  # killed before the first update after it
         store.reconcile(ledger)
         write(ledger, store, until + 60)
     assert_holds(tmp_path, found | {until: counts(9)}, until + 60)
@@ -377,16 +378,6 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dic
             count(ledger, more, BEGIN + 60 * 2800)
             store.follow(ledger, BEGIN + 60 * 2800 + 10, 10)
     yield folder, found | more
-
-
-def damage(path: Path, chance: random.Random) -> None:
-    """Put random bytes anywhere, or into the head, which is read first."""
-    size = path.stat().st_size
-    until = chance.choice((size, size, 500, 20_000))
-    with open(path, "r+b") as file:
-        for _ in range(chance.choice((1, 8, 100))):
-            file.seek(chance.randrange(until))
-            file.write(chance.randbytes(chance.choice((1, 8))))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

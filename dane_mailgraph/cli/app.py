@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 from ..answer import (
     CONDITIONS_OF_OWN_MX,
@@ -24,7 +25,7 @@ from ..answer import (
     trial_message,
 )
 from ..config import Config
-from ..counting import Import, Pace, Result, Rules, collect, remarks
+from ..counting import How, Import, Pace, Result, Rules, collect, remarks
 from ..errors import (
     BusyError,
     ConfigError,
@@ -391,7 +392,7 @@ class Counter:
     def step(self, now: int, *, count_lines: bool = False, patient: bool = False) -> Result:
         """Count what is new in the log into the ledger, then bring the RRD up to it.
 
-        `count_lines` and `patient` are those of `collect`.
+        `count_lines` and `patient` are those of `How`.
 
         Raises:
             StoreError: The RRD or metrics_file cannot be written; the ledger has counted all the
@@ -404,9 +405,11 @@ class Counter:
             trouble = error
         log = self._source(now)
         seen = log.look()
-        result = collect(
-            log, self._ledger, self._rules, now, count_lines=count_lines, patient=patient
-        )
+        how = How(count_lines, patient)
+        if not trouble:
+            grace = self._rules.grace
+            how = how._replace(at_commit=partial(self._store.announce, self._ledger, now, grace))
+        result = collect(log, self._ledger, self._rules, now, how)
         for sentence in remarks(result, self._rules.zone):
             tell(sentence)
         if trouble:

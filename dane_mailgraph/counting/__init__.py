@@ -1,9 +1,9 @@
 """From log to store."""
 
 from .import_logs import Import
-from .live_log import collect
+from .live_log import How, collect
 from .pace import Pace
 from .result import Result, remarks
 from .run import TOLERANCE, Rules
 
-__all__ = ["TOLERANCE", "Import", "Pace", "Result", "Rules", "collect", "remarks"]
+__all__ = ["TOLERANCE", "How", "Import", "Pace", "Result", "Rules", "collect", "remarks"]

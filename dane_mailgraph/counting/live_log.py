@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from ..log import Clock, Piece, Source, forms, heads
 from ..postfix import Counted, Sessions, marks_of
@@ -20,29 +22,38 @@ class _NothingCounts(Exception):
     """What was read need not be committed."""
 
 
+class How(NamedTuple):
+    """How to collect."""
+
+    count_lines: bool = False
+    """Count all lines, too."""
+    patient: bool = False
+    """Leave lines that count nowhere to a later reading while no interval has ended."""
+    at_commit: Callable[[], None] = lambda: None
+    """Is called last in the transaction."""
+
+
+HOW = How()
+
+
 def collect(
     log: Source,
     ledger: Ledger,
     rules: Rules,
     now: int,
-    *,
-    count_lines: bool = False,
-    patient: bool = False,
+    how: How = HOW,
 ) -> Result:
     """Count the log from its bookmark to the end of its last whole line; raises SourceError.
 
     Counts and bookmark are one transaction: a crash at any instant loses and doubles nothing.
-    With `patient`, leave lines that count nowhere to a later reading while no interval has ended.
     """
     try:
-        return _collect(log, ledger, rules, now, count_lines=count_lines, patient=patient)
+        return _collect(log, ledger, rules, now, how)
     except _NothingCounts:
         return Result()
 
 
-def _collect(
-    log: Source, ledger: Ledger, rules: Rules, now: int, *, count_lines: bool, patient: bool
-) -> Result:
+def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> Result:
     with ledger.understood():
         places, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
         Sessions.load(state.sessions)
@@ -60,7 +71,7 @@ def _collect(
             rules,
             now,
             sessions=sessions,
-            count_lines=count_lines,
+            count_lines=how.count_lines,
         )
         changed = not places or state.source != log.bookmark_key
         elsewhere = marks_of(ledger.state.hosts if changed else state.counted_elsewhere)
@@ -88,11 +99,12 @@ def _collect(
                 run.mark_gap_before(run.first)
         if ledger.state.newest is not None:
             run.mark_read_until(known_until(ledger.state.newest, now))
-        if patient and places and not is_due and run.counted_nothing:
+        if how.patient and places and not is_due and run.counted_nothing:
             raise _NothingCounts
         left = counted.ahead_of(newest_read - JOINT) if counted else None
         run.mark_read(log, log.bookmark_after(places, pieces, now), left)
         result = run.close()
+        how.at_commit()
     log.after_commit(pieces[-1].position)
     notices = (each for piece in pieces for each in piece.notices)
     return result._replace(notices=(*notices, *result.notices))

@@ -39,8 +39,6 @@ class OwnState(NamedTuple):
     """Epoch second of the newest line that has been read."""
     written: int | None = None
     """Epoch second until which intervals have been written to the RRD."""
-    writing: bool = False
-    """An update of the RRD is under way, or was cut off."""
     omitted: Mapping[str, int] = {}
     """Name of each of the `OMISSIONS` -> how many since counting began."""
     place: tuple[int, int] | None = None
@@ -92,11 +90,10 @@ def _store(found: OwnState, log: str, step: int) -> OwnState:
             found = found._replace(
                 newest=state.newest,
                 written=state.rrd_until,
-                writing=state.rrd_update_to is not None,
                 omitted=ledger.omitted(),
                 place=(places[-1].inode, places[-1].offset) if places else None,
             )
-            if found.last and found.written and not found.writing and not found.rrd_trouble:
+            if found.last and found.written and not found.rrd_trouble:
                 compared, differing = _audit(ledger, rrd, step, min(found.last, found.written))
                 found = found._replace(compared=compared, differing=differing)
     except MailgraphError as error:

@@ -91,6 +91,8 @@ class FollowedFile:
         self.bookmark_key = self.path
         """Under which name the ledger keeps the bookmark."""
         self._offset_file = OffsetFile(self.path, state_dir)
+        self._hinted: int | None = None
+        """Inode of the log that the offset file names."""
         self._sight: _Sight | None = None
         """What was there when the files were opened."""
         self._cut: dict[Position, Position] = {}
@@ -203,8 +205,13 @@ class FollowedFile:
         return after
 
     def after_commit(self, position: Position) -> None:
-        """Bring pygtail's offset file up to the ledger, for pygtail and for people."""
-        self._offset_file.write(position)
+        """Bring pygtail's offset file up to the ledger, for pygtail and for people.
+
+        Once for each file: to say at each commit how far it was read costs a block of the disk.
+        """
+        if position.inode != self._hinted:
+            self._offset_file.write(position)
+            self._hinted = position.inode
 
     # ---- which files they are ----
 

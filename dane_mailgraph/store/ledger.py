@@ -104,7 +104,7 @@ class Ledger:
         self._state: State | None = None
         """As loaded or saved last, of a writer only: no other program changes it meanwhile."""
         self._stored: State | None = None
-        """As it stands in the file, where `_state` may be newer until the end of a transaction."""
+        """As it stands in the file, where `_state` may be newer until the next transaction ends."""
         with _translated(path):
             if not writable:
                 _must_be_there(path)
@@ -217,7 +217,13 @@ class Ledger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            waits = self._state is not None and self._state != self._stored
+            if waits and kind is None and self.in_place:
+                with self.transaction():
+                    """Write the state that waits for the next commit."""
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -228,12 +234,14 @@ class Ledger:
         """Commit all that is written inside durably at the end, or none of it."""
         with _translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
+            before: State | None = self._state
             try:
                 yield
+                before = None  # from here on only the file knows
                 self._store_state()
                 self._db.execute("COMMIT")
             except BaseException:
-                self._state = None
+                self._state = before
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -438,7 +446,7 @@ class Ledger:
         return state
 
     def save(self, state: State) -> None:
-        """Replace the state; inside a transaction, whose end writes it."""
+        """Replace the state; the end of a transaction writes it, of this one or the next."""
         if state != self.state:
             self._state = state
 

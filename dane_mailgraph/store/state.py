@@ -33,13 +33,12 @@ class State(NamedTuple):
     counted_elsewhere: Any = None
     """What of `hosts` stood in other logs, and may still come in this one; None where nothing."""
     rrd_until: int | None = None
-    """Up to when the intervals stand in the RRD."""
-    rrd_update_to: int | None = None
-    """Up to when an update of the RRD is writing them now, or was when its writer was killed."""
+    """Up to when the intervals stand in the RRD, or the update that follows a commit puts them."""
     rrd_changed_since: int | None = None
     """Intervals from here on have changed since the RRD got them: it must be made anew."""
     rrd_changed_at: int | None = None
-    """When its file was changed last, by us; nanoseconds."""
+    """When its file was changed last, by us, in nanoseconds; None where an update may be under way
+    or was cut off."""
     snapshot_until: int | None = None
     """Up to when they stood in the RRD when its snapshot was made."""
     snapshot_at: int | None = None
@@ -86,7 +85,7 @@ class State(NamedTuple):
         return cls(**{name: _value(name, texts[name]) for name in cls._fields if name in texts})
 
 
-_BOUNDARIES = ("begin", "read_until", "rrd_until", "rrd_update_to")
+_BOUNDARIES = ("begin", "read_until", "rrd_until")
 
 _NEVER = 1 << 37
 """The year 6325: what is later cannot be written as a date."""

@@ -1,11 +1,11 @@
 """The RRD follows the ledger, whatever happens to either.
 
 `rrdtool.update` is not atomic: a writer that is killed can leave an RRD that opens fine and is
-silently wrong. So the ledger names before each update what it will write, and after it what it
-wrote. An RRD found in between is replaced by its snapshot, and the ledger is written onto that.
+silently wrong. So the commit before each update says what it will write, and a later one, which
+need not be made for that alone, that it was written. An RRD found in between is compared with what
+its snapshot and the ledger make, and replaced where it differs.
 
-The same is made beside an RRD that somebody else has touched, and beside every RRD once a day.
-Where the two differ the RRD is damaged, and is replaced.
+So is an RRD that somebody else has touched, and every RRD once a day.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Situation(Enum):
     RRD_IS_AHEAD = auto()
     """The RRD or its snapshot holds more: the ledger was lost, or is an old copy."""
     UPDATE_WAS_CUT_OFF = auto()
-    """A writer was killed amid an update: the RRD may be silently wrong."""
+    """A writer was killed before, amid or after an update: the RRD may be silently wrong."""
     RRD_IS_LOST = auto()
     """It is gone, damaged, or an old copy."""
     RRD_LACKS_SOURCES = auto()
@@ -67,6 +67,8 @@ class Store:
         self.rrd = RRD(os.path.join(state_dir, "outbound.rrd"), step)
         self.snapshot = RRD(self.rrd.path + ".snapshot", step)
         self._making = os.path.join(state_dir, "making")
+        self._announced: Gap | None = None
+        """What the ledger says is in the RRD, and `follow` is to write."""
         self._kept: tuple[int, int] | None = None
         """When the snapshot was changed last, and up to when it was found to be written."""
 
@@ -84,11 +86,11 @@ class Store:
             case Situation.LEDGER_IS_NEW:
                 self._restart_from_new_ledger(ledger)
             case Situation.TOUCHED:
-                return self._healed(ledger)
+                return self._healed(ledger, _OTHER)
             case Situation.RRD_IS_AHEAD:
                 return [self._trust_rrd(ledger)]
             case Situation.UPDATE_WAS_CUT_OFF:
-                self._remake(ledger, why)
+                return self._healed(ledger, why)
             case Situation.RRD_IS_LOST:
                 return [self._remake_lost(ledger, why)]
             case Situation.RRD_LACKS_SOURCES:
@@ -103,21 +105,27 @@ class Store:
         facts, why = self._facts(state)
         if facts and set(SOURCES) - set(facts.sources):
             return Situation.RRD_LACKS_SOURCES, ""
-        last, until, update_to = facts.last if facts else 0, state.rrd_until, state.rrd_update_to
-        if last == until and update_to is None:
+        last, until = facts.last if facts else 0, state.rrd_until
+        if last == until and state.rrd_changed_at is None:
+            return Situation.UPDATE_WAS_CUT_OFF, _TORN
+        if last == until:
             untouched = self._changed_at() == state.rrd_changed_at
             return Situation.IN_STEP if untouched else Situation.TOUCHED, ""
         if horizon is not None and last > horizon and until is not None:
             return Situation.RRD_IS_LOST, "ends in the future"
         if last % self.rrd.step and until is not None:
             return Situation.RRD_IS_LOST, _OTHER
-        if self._kept_until() > (until or 0) or last > max(until or 0, update_to or 0):
+        if max(self._kept_until(), last) > (until or 0):
             return Situation.RRD_IS_AHEAD, ""
         if until is None:
             return Situation.NOTHING_WRITTEN, ""
-        if facts and last >= until:
-            return Situation.UPDATE_WAS_CUT_OFF, _TORN
+        if state.rrd_changed_at is None and (facts or not self._was_there(state)):
+            return Situation.UPDATE_WAS_CUT_OFF, ""
         return Situation.RRD_IS_LOST, why
+
+    def _was_there(self, state: State) -> bool:
+        """Whether there is a sign that the RRD had been made."""
+        return bool(state.pruned_before or self._kept_until() or os.path.lexists(self.rrd.path))
 
     def _facts(self, state: State) -> tuple[Facts | None, str]:
         """What the RRD says of itself, and what is wrong if it is not up to date."""
@@ -126,52 +134,72 @@ class Store:
         except DamagedError as error:
             if state.rrd_until is None:  # it may not be ours
                 raise
-            return None, error.why if state.rrd_update_to is None else _TORN
+            return None, error.why
         except ForeignError:
             if state.rrd_until is None or not self._is_as_long_as_ours(state):
                 raise
             return None, "is damaged"
         return facts, "was older than the ledger" if facts else "was gone"
 
-    def follow(self, ledger: Ledger, now: int, grace: int) -> int:
-        """Write the closed intervals into the RRD, quiet ones as zeros; return how many."""
-        self._follow_changes(ledger)
+    def announce(self, ledger: Ledger, now: int, grace: int) -> None:
+        """Say in the ledger that the closed intervals are in the RRD; inside a transaction.
+
+        `follow` then writes them. It also makes the first RRD, and announces that itself.
+        """
+        if ledger.state.rrd_until is not None:
+            self._announce(ledger, now, grace)
+
+    def _announce(self, ledger: Ledger, now: int, grace: int) -> None:
         state = ledger.state
+        if stretch := self._closed(state, now, grace):
+            self._announced = stretch
+            ledger.save(state._replace(rrd_until=stretch.until, rrd_changed_at=None))
+            add_to_totals(ledger, closed(ledger, *stretch, self.rrd.step))
+
+    def _closed(self, state: State, now: int, grace: int) -> Gap | None:
+        """The stretch of closed intervals that are not in the RRD."""
         if state.read_until is None or state.begin is None:
-            return 0
+            return None
         start = state.begin if state.rrd_until is None else state.rrd_until
         until = min(state.read_until, (now - grace) // self.rrd.step * self.rrd.step)
-        if until <= start:
-            return 0
-        if (
-            state.rrd_until is not None
-            and state.pruned_before is not None
-            and not state.pruned_before <= self._kept_until() <= state.rrd_until
-        ):
-            self._renew_snapshot()  # without one an update that is cut off could not be mended
-        with ledger.transaction():
-            ledger.save(ledger.state._replace(rrd_update_to=until))
-        if state.rrd_until is None:
-            fresh = self._created(state.begin)
-            _write(fresh, ledger, start, until)
-            replace(fresh.path, self.rrd.path)
-        else:
-            _write(self.rrd, ledger, start, until)
-            _sync(self.rrd.path)
-        with ledger.transaction():
-            add_to_totals(ledger, closed(ledger, start, until, self.rrd.step))
-            ledger.save(
-                ledger.state._replace(
-                    rrd_until=until, rrd_update_to=None, rrd_changed_at=self._changed_at()
-                )
-            )
-        return (until - start) // self.rrd.step
+        return Gap(start, until) if until > start else None
 
-    def _follow_changes(self, ledger: Ledger) -> None:
+    def follow(self, ledger: Ledger, now: int, grace: int) -> int:
+        """Write the closed intervals into the RRD, quiet ones as zeros; return how many.
+
+        That they are written stands in the ledger with its next commit.
+        """
+        first: RRD | None = None
+        if closed := self._closed(ledger.state, now, grace):
+            if ledger.state.rrd_until is None:  # no reader may miss it when it is announced
+                first = self._created(closed.start)
+                _write(first, ledger, *closed)
+                _sync(first.path, whole=True)
+            with ledger.transaction():
+                self._announce(ledger, now, grace)
+        announced, self._announced = self._announced, None
+        state = ledger.state
+        if state.rrd_changed_since is not None:
+            self._follow_changes(ledger, state.rrd_changed_since)
+        elif announced and announced.until == state.rrd_until:
+            if first:
+                replace(first.path, self.rrd.path)
+            else:
+                self._write(ledger, announced)
+            ledger.save(state._replace(rrd_changed_at=self._changed_at()))
+        else:
+            return 0
+        return (announced.until - announced.start) // self.rrd.step if announced else 0
+
+    def _write(self, ledger: Ledger, announced: Gap) -> None:
+        pruned = ledger.state.pruned_before
+        if pruned is not None and not pruned <= self._kept_until() <= announced.start:
+            self._renew_snapshot()  # without one an update that is cut off could not be mended
+        _write(self.rrd, ledger, *announced)
+        _sync(self.rrd.path)
+
+    def _follow_changes(self, ledger: Ledger, changed: int) -> None:
         """Make the RRD anew where intervals have changed that it had been given."""
-        changed = ledger.state.rrd_changed_since
-        if changed is None:
-            return
         self._remake(ledger, "lacks what an older log has brought")
         if self._kept_until() > changed:
             self._renew_snapshot()
@@ -240,32 +268,37 @@ class Store:
         """Add the data sources of this version to an older one's RRD."""
         in_step = self.rrd.whole_until() == ledger.state.rrd_until
         replace(self._copied(self.rrd).path, self.rrd.path)
-        if in_step and ledger.state.rrd_update_to is None:
+        if in_step and ledger.state.rrd_changed_at is not None:
             self._renew_snapshot()  # an older one would make zeros of what was not looked for
             self._note_place(ledger)
 
     def _note_place(self, ledger: Ledger) -> None:
         """Remember that the RRD is as the ledger says."""
         with ledger.transaction():
-            ledger.save(
-                ledger.state._replace(rrd_update_to=None, rrd_changed_at=self._changed_at())
-            )
+            ledger.save(ledger.state._replace(rrd_changed_at=self._changed_at()))
 
     # ---- making it anew ----
 
-    def _healed(self, ledger: Ledger) -> list[str]:
+    def _healed(self, ledger: Ledger, why: str) -> list[str]:
         """Compare the RRD with what snapshot and ledger make, and replace it if it differs.
 
-        Returns a sentence then.
+        Returns a sentence then, where `why` says of what.
         """
+        state = ledger.state
         try:
-            fresh = self._remade(ledger, _OTHER)
-        except StoreError:  # there is nothing to compare it with
+            fresh = self._remade(ledger, why or _OTHER)
+        except StoreError:
+            if state.rrd_changed_at is None:
+                raise
+            self._note_place(ledger)  # there is nothing to compare it with
+            return []
+        if os.path.lexists(self.rrd.path) and fresh.checksum() == self.rrd.checksum():
+            os.unlink(fresh.path)
             self._note_place(ledger)
             return []
-        if fresh.checksum() != self.rrd.checksum():
-            return [self._put_into_place(ledger, fresh, _OTHER)]
-        os.unlink(fresh.path)
+        if why and state.rrd_changed_since is None:
+            return [self._put_into_place(ledger, fresh, why)]
+        replace(fresh.path, self.rrd.path)
         self._note_place(ledger)
         return []
 
@@ -340,7 +373,6 @@ class Store:
                     begin=newest if state.begin is None else state.begin,
                     read_until=max(newest, state.read_until or newest),
                     rrd_until=newest,
-                    rrd_update_to=None,
                     rrd_changed_at=self._changed_at(),
                     already_counted_until=newest,
                     snapshot_until=newest,
