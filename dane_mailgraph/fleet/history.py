@@ -78,10 +78,10 @@ def read_history(rrd: RRD, ledger: Ledger, since: int | None, host: str) -> Hist
             return None
         whole = known_totals(ledger, until + 1)
         start = state.begin if since is None else max(since, state.begin)
-        rows, length = list(rrd.finest(start)), rrd.covering(start)
+        last, rows, length = rrd.last, list(rrd.finest(start)), rrd.covering(start)
         after = ledger.state
-        at_rest = after.rrd_update_to is None and after.rrd_changed_since is None
-        if at_rest and not after.rebuilt and until == after.rrd_until == rrd.last:
+        at_rest = last == until == after.rrd_until == rrd.last
+        if at_rest and after.rrd_changed_since is None and not after.rebuilt:
             begin = rows[0][0] - length if rows else until
             return _history(state.history, begin, rows, whole, host)
         time.sleep(_PAUSE)
