@@ -273,6 +273,25 @@ def test_the_keyboard_reaches_the_numbers(browser: Browser, url: str) -> None:
     assert browser.evaluate("document.activeElement.parentElement.open")
 
 
+def test_forced_colours_keep_the_legend_and_show_where_the_reader_is(
+    browser: Browser, url: str
+) -> None:
+    browser.show(url)
+    browser.call(
+        "Emulation.setEmulatedMedia",
+        media="",
+        features=[{"name": "forced-colors", "value": "active"}],
+    )
+
+    def colour(selector: str) -> str:
+        style = f"getComputedStyle(document.querySelector('{selector}'))"
+        text: str = browser.evaluate(f"{style}.backgroundColor")
+        return text
+
+    assert colour("nav a[aria-current]") != colour("nav a:not([aria-current])")
+    assert len({colour(f".glossary div:nth-child({n}) i") for n in (1, 2, 3)}) == 3
+
+
 def test_it_prints_light_without_what_is_only_for_the_screen(browser: Browser, url: str) -> None:
     browser.show(url, theme="dark")
     load_all_pictures(browser)
