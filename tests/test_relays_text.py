@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import subprocess
+import sys
 from datetime import timezone
+from pathlib import Path
+
+import pytest
+from host import Host
 
 from dane_mailgraph.answer.relays import Relays, format_relays
 from dane_mailgraph.categories import BY_KEY
@@ -46,3 +55,44 @@ def test_it_is_as_wide_as_the_terminal_and_says_what_it_left_out() -> None:
     assert "Left out for the width of the terminal: Anonymous" in "\n".join(text(BUSY, width=120))
     assert "Left out" not in "\n".join(text(BUSY))
     assert "..." in text(BUSY, width=70)[4]
+
+
+def test_in_colours_the_text_is_the_same_and_what_failed_is_red() -> None:
+    relays = Relays(NOW, NOW, (BUSY, relay("b.example", connections_verified=1)))
+    plain = format_relays(relays, "text", timezone.utc)
+    painted = format_relays(relays, "text", timezone.utc, is_coloured=True)
+
+    assert re.sub(r"\033\[\d+m", "", painted) == plain
+    assert [line[:5] == "\033[31m" for line in painted.splitlines()[4:]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_terminals_and_can_be_forbidden(
+    environment: dict[str, str], coloured: bool, tmp_path: Path
+) -> None:
+    host = Host(tmp_path)
+    host.write(host.lines(3))
+    host.take(host.log)
+
+    def shown(verb: str, output: int) -> bytes:
+        command = [sys.executable, "-m", "dane_mailgraph", verb, "--config", os.devnull]
+        subprocess.run(
+            [*command, "--state-dir", str(host.state), "--since", "@0"],
+            stdout=output,
+            env=os.environ | {"TERM": "xterm"} | environment,
+            cwd=Path(__file__).parents[1],
+            check=True,
+        )
+        os.close(output)
+        return os.read(there, 1 << 16)
+
+    for verb in ("report", "relays"):
+        there, terminal = pty.openpty()
+        assert (b"\033[" in shown(verb, terminal)) == coloured
+        os.close(there)
+        there, pipe = os.pipe()
+        assert b"\033[" not in shown(verb, pipe)
+        os.close(there)

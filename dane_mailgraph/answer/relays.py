@@ -15,7 +15,7 @@ from ..relay_events import MEANINGS
 from ..store import KEPT, EventTable, Happened, Ledger, RelayCounts, RelayTable
 from ..times import day_of, format_time, midnight
 from .authentication import is_authenticated
-from .tables import Format, columns, csv_text
+from .tables import BOLD, RED, Format, coloured, columns, csv_text
 
 UNAUTHENTICATED = "unauthenticated"
 """Selects the relays that were not always authenticated."""
@@ -97,14 +97,20 @@ def _counter(word: str) -> Callable[[RelayCounts], int]:
 
 
 def format_relays(
-    relays: Relays, form: Format, zone: tzinfo | None, width: int | None = None
+    relays: Relays,
+    form: Format,
+    zone: tzinfo | None,
+    width: int | None = None,
+    *,
+    is_coloured: bool = False,
 ) -> str:
     """Write the relays as text, JSON or CSV; the text has times of this zone.
 
-    `width` is that of the terminal in characters; None for no terminal.
+    `width` is that of the terminal in characters; None for no terminal. In colours, those to which
+    mail failed or went unencrypted are red.
     """
     if form == "text":
-        return _as_text(relays, zone, width)
+        return _as_text(relays, zone, width, is_coloured=is_coloured)
     return _as_json(relays) if form == "json" else _as_csv(relays)
 
 
@@ -141,7 +147,7 @@ def _as_csv(relays: Relays) -> str:
     )
 
 
-def _as_text(relays: Relays, zone: tzinfo | None, width: int | None) -> str:
+def _as_text(relays: Relays, zone: tzinfo | None, width: int | None, *, is_coloured: bool) -> str:
     """Write a table without the columns in which nothing was counted, no wider than `width`.
 
     Where it would be wider, the columns of the fewest go first; then long names are cut.
@@ -162,6 +168,10 @@ def _as_text(relays: Relays, zone: tzinfo | None, width: int | None) -> str:
     if width and (excess := max(map(len, table)) - width) > 0:
         longest = max(len(each.relay) for each in relays.relays)
         table = _table(relays.relays, rows, zone, max(_SHORTEST, longest - excess))
+    if is_coloured:
+        is_red = _sum(row for row in KEPT if row.family == "failures" or row.name == "plaintext")
+        colours = (BOLD, BOLD, *(RED if is_red(each) else 0 for each in relays.relays))
+        table = [coloured(line, colour) for line, colour in zip(table, colours, strict=True)]
     if left_out:
         names = ", ".join(left_out)
         table += ["", f"Left out for the width of the terminal: {names}. `--format csv` has all."]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, FAMILIES, REACH, WHOLE, Category, untold
+from ..categories import CATEGORIES, FAMILIES, REACH, WHOLE, Authentication, Category, untold
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
 from ..reports import RESULTS
@@ -22,7 +22,7 @@ from ..store import (
     together,
 )
 from ..times import DAY, edges, format_duration, format_time, local
-from .tables import Format, columns, csv_text
+from .tables import BOLD, FAINT, GREEN, RED, Format, coloured, columns, csv_text
 
 
 class Report(NamedTuple):
@@ -177,10 +177,17 @@ _FAMILIES = FAMILIES | {"reach": REACH}
 _WHOLE = WHOLE | {"reach": REACH}
 
 
-def format_report(report: Report, form: Format, zone: tzinfo | None, remarks: list[str]) -> str:
+def format_report(
+    report: Report,
+    form: Format,
+    zone: tzinfo | None,
+    remarks: list[str],
+    *,
+    is_coloured: bool = False,
+) -> str:
     """Write a report as text, JSON or CSV; the text has times of this zone, and ends in remarks."""
     if form == "text":
-        return _as_text(report, zone, remarks)
+        return "\n".join([*_as_text(report, zone, is_coloured=is_coloured), *remarks])
     return json.dumps(_plain(report)) if form == "json" else _as_csv([report])
 
 
@@ -239,20 +246,30 @@ def _as_csv(reports: Iterable[Report]) -> str:
     )
 
 
-def _as_text(report: Report, zone: tzinfo | None, remarks: list[str]) -> str:
+def _as_text(report: Report, zone: tzinfo | None, *, is_coloured: bool) -> list[str]:
     since, until = (_format_time(at, zone) for at in (report.since, report.until))
     lines = [f"TLS of Postfix, {since} to {until}", ""]
     for family, rows in _FAMILIES.items():
         whole = sum(report.counts[row] or 0 for row in _WHOLE[family])
-        lines.append(family.replace("_", " "))
+        lines.append(coloured(family.replace("_", " "), BOLD * is_coloured))
         for row in rows:
             count = report.counts[row]
             number = "unknown" if count is None else f"{count:,}"
             has_share = count is not None and whole and row in _WHOLE[family]
             share = f"{100 * (count or 0) / whole:6.1f} %" if has_share else ""
-            lines.append(f"  {row.label:<14}{number:>12}  {share}".rstrip())
+            line = f"  {row.label:<14}{number:>12}  {share}".rstrip()
+            lines.append(coloured(line, _colour(row, count) * is_coloured))
         lines.append("")
-    return "\n".join(lines + remarks)
+    return lines
+
+
+def _colour(row: Category, count: int | None) -> int:
+    """Return the colour of a line: red is in the clear or failed, green authenticated."""
+    if not count:
+        return FAINT
+    if row.name in ("plaintext", "failed") or row.family == "failures":
+        return RED
+    return GREEN if row.authentication is Authentication.PROVEN else 0
 
 
 def state_of_counting(ledger: Ledger, report: Report, now: int, zone: tzinfo | None) -> list[str]:

@@ -14,6 +14,15 @@ _GAP = "  "
 """Between two columns of text."""
 
 
+BOLD, FAINT, RED, GREEN = 1, 2, 31, 32
+"""Codes of ECMA-48 that every terminal with colours knows."""
+
+
+def coloured(text: str, code: int) -> str:
+    """Return a text as a terminal shows it in a colour; 0 is none."""
+    return f"\033[{code}m{text}\033[0m" if code else text
+
+
 def csv_text(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write rows as CSV below a line of names; None is an empty cell."""
     text = io.StringIO()

@@ -19,7 +19,7 @@ from ..omissions import OMISSIONS
 from ..store import RelayTable, add_reports, reported
 from ..times import format_duration, format_time, moment
 from . import app
-from .terminal import output_error, printable, tell, width
+from .terminal import is_coloured, output_error, printable, tell, width
 
 
 def settings_in_force(options: argparse.Namespace) -> Config:
@@ -111,7 +111,7 @@ def report(settings: Config, options: argparse.Namespace) -> None:
         remarks = report.state_of_counting(ledger, found, now, zone)
         remarks += report.warning_lines(RelayTable(ledger).warnings(since), zone)
         remarks += report.failure_lines(reported(ledger, found.since, found.until).failures)
-    print(report.format_report(found, options.format, zone, remarks))
+    print(report.format_report(found, options.format, zone, remarks, is_coloured=is_coloured()))
 
 
 def check(settings: Config, options: argparse.Namespace) -> int:
@@ -162,7 +162,7 @@ def relays(settings: Config, options: argparse.Namespace) -> None:
     with app.open_ledger(settings) as ledger:
         found = relays.find_relays(ledger, since, until, zone)
     found = relays.choose(found, only=options.only, sort=options.sort, limit=options.limit)
-    print(relays.format_relays(found, options.format, zone, width()))
+    print(relays.format_relays(found, options.format, zone, width(), is_coloured=is_coloured()))
 
 
 def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[int, int]:

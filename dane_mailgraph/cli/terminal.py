@@ -57,6 +57,12 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def is_coloured() -> bool:
+    """Return whether standard output is a terminal with colours, and nobody forbids them."""
+    forbidden = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not forbidden
+
+
 def printable(text: str) -> str:
     """Return a text as one line without control characters, which a terminal would obey."""
     return (
