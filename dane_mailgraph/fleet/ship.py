@@ -1,9 +1,9 @@
 """Sends running totals to a VictoriaMetrics, until each is known to be kept there.
 
 An answer of 204 proves nothing: samples beyond the retention or too far ahead vanish after it, and
-a database that is killed loses what it took in the last seconds. So what was accepted counts as
-delivered when it is there a minute later and the server has run since. What was delivered is
-looked for each time, by its first and its last stamp.
+a database that is killed loses what it took in the last seconds. So what was accepted is read back
+each time, and counts as delivered when it is there a minute later and the server has run since.
+What was delivered is looked for each time, by its first and its last stamp.
 """
 
 from __future__ import annotations
@@ -196,8 +196,7 @@ class Shipment:
                 "all of it is sent again."
             )
             mark = mark._replace(delivered=None, sent=None, kept=None)
-        accepted = mark.accepted_at
-        if mark.sent is None or accepted is None or self._now() - accepted < _SETTLED:
+        if mark.sent is None:
             return mark
         history = read_history(rrd, ledger, mark.delivered, self._host)
         if history is None or history.number != mark.history:
@@ -216,6 +215,8 @@ class Shipment:
             self._forget()
         if missing or other:
             return mark._replace(sent=None)
+        if self._now() - (mark.accepted_at or 0) < _SETTLED:
+            return mark
         return mark._replace(delivered=mark.sent, sent=None)
 
     def _still_there(self, mark: Shipped) -> bool:
