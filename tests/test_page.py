@@ -343,9 +343,16 @@ def test_the_figures_come_first_and_say_what_they_were_in_the_weeks_before() -> 
     text = words(outline())
 
     assert "Last 24 hours until 2026-11-24 03:00 CET Verified connections 25.0% of 40; " in text
-    assert "of 40; usual: 25.0% in the weeks before 4 weeks: 25.0% to 25.0%" in text
+    assert "of 40; in the weeks before 25.0% 4 weeks: 25.0% to 25.0%" in text
     assert "Failed for TLS or DANE 70 worse than in the weeks before (35)" in text
     assert text.index("Verified connections") < text.index("Last 24 hours: pictures")
+
+
+def test_a_share_of_few_is_no_percentage() -> None:
+    few = dict.fromkeys(CATEGORIES, 0) | {BY_KEY["connections.verified"]: 2}
+    today = Today(NOW, DAY, figures(few | {BY_KEY["connections.trusted"]: 1}, [COUNTS] * 4))
+
+    assert "Verified connections 2 of 3 in the weeks before 25.0%" in words(outline(today=today))
 
 
 def test_the_page_says_how_much_is_known() -> None:

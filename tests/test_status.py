@@ -45,6 +45,12 @@ def relay_counts(relay: str, **given: int) -> RelayCounts:
     return RelayCounts(relay, NOW - 9000, NOW - 60, counts)
 
 
+def test_a_delivery_and_its_connection_are_written_once() -> None:
+    one = relay_counts("a.example", deliveries_trusted=2, connections_trusted=3)
+
+    assert counts_in_words(one, ENGLISH) == "2 Trusted"
+
+
 def test_the_counts_of_a_relay_are_written_in_words_of_the_language() -> None:
     one = relay_counts(
         "a.example", failures_certificate=1, deliveries_plaintext=1234, connections_untrusted=3

@@ -28,6 +28,9 @@ PAGE = "index.html"
 AT_ONCE = 5
 """Conditions above the figures; the others are a click away."""
 
+FEW = 10
+"""Events below which a share is written as `2 of 3`."""
+
 FAMILY_TITLES = {
     "connections": "Connections",
     "deliveries": "Deliveries",
@@ -132,7 +135,16 @@ def _environment() -> Environment:
 
 def _value(status: Status, figure: Figure) -> str:
     language = status.language
+    if _is_of_few(figure):
+        part = round((figure.now or 0) * (figure.whole or 0))
+        whole = language.number(figure.whole)
+        return language.say("{part} of {count}", part=language.number(part), count=whole)
     return language.percent(figure.now) if figure.is_share else language.number(figure.now)
+
+
+def _is_of_few(figure: Figure) -> bool:
+    """Return whether a share is of so few that a percentage would say more than is known."""
+    return figure.is_share and figure.now is not None and (figure.whole or 0) < FEW
 
 
 def _number(status: Status, figure: Figure, value: float | None) -> str:
@@ -148,7 +160,8 @@ def _change(status: Status, figure: Figure) -> str:
     say, number = status.language.say, status.language.number
     if figure.now is None:
         return say("no traffic") if figure.whole == 0 else say("unknown")
-    parts = [] if figure.whole is None else [say("of {count}", count=number(figure.whole))]
+    is_said = figure.whole is None or _is_of_few(figure)
+    parts = [] if is_said else [say("of {count}", count=number(figure.whole))]
     before = _number(status, figure, figure.before)
     if figure.trend:
         parts.append(
@@ -159,7 +172,7 @@ def _change(status: Status, figure: Figure) -> str:
             )
         )
     elif figure.before is not None:
-        parts.append(say("usual: {before} in the weeks before", before=before))
+        parts.append(say("in the weeks before {before}", before=before))
     return "; ".join(parts)
 
 

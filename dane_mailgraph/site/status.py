@@ -321,9 +321,12 @@ class Status(_Given):
 
 def counts_in_words(relay: RelayCounts, language: Language) -> str:
     """Write the counts of a relay as `2 certificate, 1,234 plaintext, 3 Untrusted`."""
+    found: dict[str, int] = {}
+    for family in ("failures", "deliveries", "connections"):
+        for row in FAMILIES[family]:
+            if count := relay.counts.get(row, 0):
+                # A delivery and its connection have one word.
+                found.setdefault(row.label, count)
     return ", ".join(
-        f"{language.number(count)} {language.say(row.label)}"
-        for family in ("failures", "deliveries", "connections")
-        for row in FAMILIES[family]
-        if (count := relay.counts.get(row, 0))
+        f"{language.number(count)} {language.say(label)}" for label, count in found.items()
     )
