@@ -405,6 +405,8 @@ def received(said: Said) -> Opinion:
 def handshake(rest: bytes, times: int) -> Opinion:
     """What follows `established from`: the client, its port, the server's name, and the session."""
     client, _, rest = rest.partition(b"]")
+    if b" " in client:
+        return NOTHING
     name, _, session_of = rest.partition(b": ")
     words = name.split(b" ")
     port = not words[0] or (words[0][:1] == b":" and only(words[0][1:], DIGITS))

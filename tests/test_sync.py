@@ -642,7 +642,7 @@ def test_a_second_writer_leaves_with_75_and_a_sentence(history: torture.Lived) -
 def test_run_goes_on_by_itself_when_the_rrd_is_itself_again(history: torture.Lived) -> None:
     rrd = history.state / "outbound.rrd"
     with running(history) as process:
-        until(lambda: written(history) > 0)
+        until(lambda: written(history) > 0 and rrd.exists())
         kept = history.folder / "kept"
         os.rename(rrd, kept)
         rrd.mkdir()
@@ -655,6 +655,7 @@ def test_run_goes_on_by_itself_when_the_rrd_is_itself_again(history: torture.Liv
         rrd.rmdir()
         os.rename(kept, rrd)
         until(lambda: written(history) > before + 2)
+        until(lambda: len(said(history)) == 2)
         assert "All is well again" in said(history)[1]
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
