@@ -116,6 +116,12 @@ def test_each_family_of_the_log_has_a_counter() -> None:
     assert set(metrics.FAMILY_METRICS) == set(FAMILIES) - {"reach"}
 
 
+def test_the_docs_say_what_each_metric_is() -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "fleet.md").read_text()
+
+    assert [name for name in metrics.HELP if not re.search(rf"`{name}\b", docs)] == []
+
+
 def log_line(at: float, text: str) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(at))} mail postfix/smtp[7]: {text}\n"
 

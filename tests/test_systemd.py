@@ -400,9 +400,31 @@ print(urllib.request.urlopen(asked).read().decode())
 
 
 @needs("victoria-metrics")
-def test_what_is_counted_is_sent_to_a_database_while_the_counter_has_no_network(
-    running: Box,
-) -> None:
+def test_a_host_sends_its_counts_by_the_commands_of_the_docs(running: Box) -> None:
+    docs = (running / SOURCE / "docs" / "fleet.md").read_text().partition("## Many hosts")[2]
+    conf = running / "/etc/dane-mailgraph.conf"
+    kept = conf.read_text()
+    database, host = [
+        [line for line in each.partition("```")[0].splitlines() if not line.startswith("apt-get")]
+        for each in docs.split("```sh\n")[1:3]
+    ]
+
+    def there() -> bool:
+        fetched = running.run("/usr/bin/python3", "-c", FETCH, check=False).stdout
+        return "dane_mailgraph_connections_total" in fetched
+
+    try:
+        for command in database + host:
+            running.run("sh", "-e", "-c", command.replace("vm.example.org", "127.0.0.1"))
+        connect(running)
+        until(there, f"nothing arrives: {running.journal(SHIP)}", seconds=200)
+    finally:
+        conf.write_text(kept)
+        running.run("systemctl", "stop", SHIP_TIMER, "victoria-metrics", check=False)
+
+
+@needs("victoria-metrics")
+def test_the_unit_sends_with_a_secret_from_a_file(running: Box) -> None:
     conf, secret = running / "/etc/dane-mailgraph.conf", "/etc/dane-mailgraph/vm-password"
     kept = conf.read_text()
     database = ("systemd-run", "--unit=vm", "/usr/bin/victoria-metrics", "-retentionPeriod=20y")
