@@ -197,6 +197,11 @@ def scenarios(lab: Lab, sender: Sender) -> Iterator[tuple[str, str, dict[str, ob
         with lab.published(*records), lab.postfix(settings) as postfix:
             yield name, sender.delivers(), ours(lab, postfix)
 
+    lab.serve(lab.old)
+    with lab.published(old, validating=False), lab.postfix() as postfix:
+        yield "no validation", sender.delivers(), ours(lab, postfix)
+    yield from sni(lab, sender, old, new)
+
     # Renewals with another key: first the record, then the key; or the key at once.
     lab.serve(lab.old)
     lab.state = lab.folder / "renewals"
@@ -218,6 +223,29 @@ def scenarios(lab: Lab, sender: Sender) -> Iterator[tuple[str, str, dict[str, ob
         lab.serve(lab.old)
         with lab.published(new):
             yield "renewal: wrong file, not reloaded", sender.delivers(), ours(lab, postfix)
+
+
+def sni(
+    lab: Lab, sender: Sender, old: str, new: str
+) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """The certificate for the name comes from a table; another is the default."""
+    table, entry = lab.folder / "sni", lab.folder / "entry.pem"
+    table.write_text(f"{NAME} {entry}\n")
+    entry.write_text(lab.old.both.read_text())
+    lab.serve(lab.rsa)
+    with lab.postfix(f"tls_server_sni_maps = hash:{table}\n") as postfix:
+        make = ("postmap", "-c", postfix, "-F", f"hash:{table}")
+        call(*make)
+        with lab.published(old):
+            yield "SNI: right", sender.delivers(), ours(lab, postfix)
+            entry.write_text(lab.new.both.read_text())
+            yield "SNI: renewed, record missing", sender.delivers(), ours(lab, postfix)
+        with lab.published(new):
+            yield "SNI: table is old", sender.delivers(), ours(lab, postfix)
+            call(*make)
+            call("postfix", "-c", postfix, "reload")
+            time.sleep(1)
+            yield "SNI: table is made again", sender.delivers(), ours(lab, postfix)
 
 
 def main() -> None:

@@ -184,6 +184,13 @@ def served(**changed: Any) -> Facts:
     return HEALTHY._replace(mx=(MX._replace(served=(MX.served[0]._replace(**changed),)),))
 
 
+def unread(sentence: str) -> Facts:
+    """A file cannot be read."""
+    service = MX.seen.services[0]._replace(unread=(sentence,))
+    seen = MX.seen._replace(services=(service,))
+    return HEALTHY._replace(mx=(Mx(seen, (MX.served[0]._replace(service=service),)),))
+
+
 def published(*records: Tlsa, **changed: Any) -> Facts:
     return mx(zone=MX.seen.zone._replace(records=zone(*records), **changed))
 
@@ -749,7 +756,7 @@ CASES = {
         "postconf -e 'smtpd_tls_security_level = may'",
     ),
     "a file that cannot be read": Case(
-        served(unreadable=("/x cannot be read: Permission denied",)),
+        unread("/x cannot be read: Permission denied"),
         "certificate",
         FAIL,
         "/x cannot be read: Permission denied",
@@ -840,7 +847,7 @@ def test_what_only_root_may_know_is_skipped_for_others() -> None:
         rrd_trouble="z: Permission denied; y.",
         place=None,
     )
-    files = served(unreadable=("/x cannot be read: Permission denied",))
+    files = unread("/x cannot be read: Permission denied")
 
     assert [(each.check, each.verdict) for each in wrong(nobody)] == [("reading", SKIP)]
     assert [(each.check, each.verdict) for each in wrong(store._replace(root=False))] == [

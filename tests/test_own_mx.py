@@ -157,7 +157,7 @@ def test_a_certificate_file_gives_the_chain_with_its_key_name_and_dates(
     served = files(receiver(smtpd_tls_cert_file=str(both)))
     (chain,) = served.service.chains
 
-    assert (served.offers, served.unreadable, chain.path, chain.named, chain.anchors) == (
+    assert (served.offers, served.service.unread, chain.path, chain.named, chain.anchors) == (
         True,
         (),
         str(both),
@@ -280,7 +280,7 @@ def test_files_that_cannot_be_read_or_hold_nothing_are_reported(tmp_path: Path) 
         (),
         (f"{tmp_path}/none.pem is gone",),
     )
-    assert served.unreadable == (
+    assert served.service.unread == (
         f"{tmp_path}/folder.pem cannot be read: Is a directory",
         f"{tmp_path}/empty.pem holds no certificate that openssl can read",
         f"{tmp_path}/broken.pem holds no certificate that openssl can read",
@@ -495,6 +495,16 @@ def test_an_alias_has_its_records_where_senders_look_for_them(
         is_signed,
     )
     assert zone.records and zone.validates
+
+
+@REAL_ZONE
+def test_a_forged_zone_is_a_lookup_that_fails(tmp_path: Path) -> None:
+    records = f"{NAME}. 60 IN A 192.0.2.99\n"
+    with nameserver(tmp_path, records, forged="192.0.2.66") as dns:
+        seen = own_mx.look(Target(NAME), [], HERE, dns).seen
+
+    (found,) = judge(seen, 0).findings
+    assert (found.cause, found.values["words"]) == ("lookup_fails", "SERVFAIL")
 
 
 @REAL_ZONE

@@ -39,6 +39,11 @@ EXPECTED = {
     "STARTTLS off": (DEFERRED, "critical", "what smtpd logs"),
     # This sender knows both types of keys, others know RSA alone.
     "RSA not published": (DELIVERED, "critical", "IN TLSA 3 1 1 "),
+    "no validation": (UNPROTECTED, "unknown", "dane-mailgraph doctor"),
+    "SNI: right": (DELIVERED, "ok", ""),
+    "SNI: renewed, record missing": (DELIVERED, "critical", "only then run `postmap "),
+    "SNI: table is old": (DEFERRED, "critical", "Run `postmap "),
+    "SNI: table is made again": (DELIVERED, "ok", ""),
     "renewal: before": (DELIVERED, "ok", ""),
     "renewal: next not published": (DELIVERED, "warning", "before the change"),
     "renewal: next too early": (DELIVERED, "warning", "Wait until"),

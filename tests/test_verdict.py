@@ -206,6 +206,12 @@ CASES = {
         ("files_unfit",),
         (Service(("192.0.2.1",), (OLD,), troubles=("/key does not fit",)),),
     ),
+    "files that cannot be read": Case(
+        zone(of(OLD)),
+        shown(OLD),
+        ("files_unread",),
+        (Service(("192.0.2.1",), (), unread=("/x cannot be read: Permission denied",)),),
+    ),
     # ---- DANE is off ----
     "an unsigned address": Case(zone(OTHER, host_is_signed=False), shown(OLD), ("host_unsigned",)),
     "unsigned records": Case(zone(OTHER, is_signed=False), shown(OLD), ("records_unsigned",)),

@@ -66,7 +66,12 @@ def described(watched: Watched, language: Language, zone: tzinfo | None, now: in
             day=format_day(watched.ends, zone),
             **values,
         )
-    return f"{text} {_age(watched, language, now)}"
+    unread = [
+        verdict.sentences(finding, language, zone)[0]
+        for finding, _ in watched.findings
+        if finding.cause == "files_unread"
+    ]
+    return " ".join([text, *unread[:1], _age(watched, language, now)])
 
 
 def _age(watched: Watched, language: Language, now: int) -> str:

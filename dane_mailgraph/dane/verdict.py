@@ -77,6 +77,8 @@ class Service(NamedTuple):
     """The command that makes that table again."""
     troubles: tuple[str, ...] = ()
     """Why its next process can offer no TLS: a file is gone, or key and certificate do not fit."""
+    unread: tuple[str, ...] = ()
+    """A sentence, without its point, on each file that could not be read."""
 
 
 class History(NamedTuple):
@@ -282,6 +284,11 @@ CAUSES: Mapping[str, Cause] = {
         Level.OK, "{record} last matched at {time}: it is left over.", "Withdraw it."
     ),
     "announced": Cause(Level.OK, "{record} has never matched: it announces the next key."),
+    "files_unread": Cause(
+        Level.OK,
+        "What the next process of Postfix serves is unknown: {words}.",
+        "Run `dane-mailgraph check --probe` as root.",
+    ),
     "domain_only": Cause(
         Level.OK,
         "The certificate at {places} is for {words} and not for {host}: only mail to that domain "
@@ -528,6 +535,8 @@ class _Judge:
         for service in self.seen.services:
             if service.troubles:
                 self.add("files_unfit", words="; ".join(service.troubles), command=service.reload)
+            if service.unread:
+                self.add("files_unread", words="; ".join(service.unread))
             for chain in service.chains:
                 if chain.own.der not in known and not self.accepts(chain):
                     known.add(chain.own.der)

@@ -38,6 +38,9 @@ _REASONS = {
 _AS_IT_SHOULD_BE = ("announced",)
 """Causes that a server shows that is right."""
 
+_SAID_OF_FILES = ("files_unread",)
+"""Causes of which each file has a finding of its own."""
+
 
 def servers(facts: Facts) -> Iterator[Finding]:
     """Check everything about each of our own servers."""
@@ -46,11 +49,12 @@ def servers(facts: Facts) -> Iterator[Finding]:
     for mx in facts.mx:
         found = verdict.judge(mx.seen, facts.now)
         for each in found.findings:
-            yield _finding(mx.seen.target, each)
+            if each.cause not in _SAID_OF_FILES:
+                yield _finding(mx.seen.target, each)
         for condition, about in ((verdict.OWN_MX, _reachable), (verdict.CERTIFICATE, _valid)):
             troubled = any(
                 verdict.CAUSES[each.cause].condition == condition
-                and each.cause not in _AS_IT_SHOULD_BE
+                and each.cause not in (*_AS_IT_SHOULD_BE, *_SAID_OF_FILES)
                 for each in found.findings
             )
             if not troubled and (sentence := about(mx, found)):
@@ -107,5 +111,5 @@ def _files(mx: Mx, facts: Facts) -> Iterator[Finding]:
         about = f"{mx.seen.target} in {served.directory}"
         if not served.offers:
             yield first("certificate", about, (off,), served, flag=served.flag)
-        for trouble in served.unreadable:
+        for trouble in served.service.unread:
             yield first("certificate", about, (unreadable,), trouble, flag=served.flag)

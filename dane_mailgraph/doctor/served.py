@@ -29,8 +29,6 @@ class Served(NamedTuple):
     offers: bool
     """TLS is on."""
     service: verdict.Service
-    unreadable: tuple[str, ...] = ()
-    """A sentence for each file that could not be read."""
 
 
 def listeners(instance: Instance, port: int) -> list[Service]:
@@ -150,10 +148,9 @@ class _Files:
             tuple(renewed),
             remake,
             tuple(self.unfit),
+            tuple(self.unreadable),
         )
-        return Served(
-            self.instance.directory, self.instance.flag, offers, service, tuple(self.unreadable)
-        )
+        return Served(self.instance.directory, self.instance.flag, offers, service)
 
     def _usual(self) -> list[Chain]:
         """Read what is served to those who ask for no name that has a table's entry."""
