@@ -187,6 +187,7 @@ smtp_dns_support_level = dnssec
 smtp_tls_loglevel = 1
 smtp_tls_CAfile = {folder}/ca.pem
 smtpd_tls_security_level = may
+smtpd_tls_loglevel = 1
 smtpd_tls_chain_files = {folder}/chain
 """
 

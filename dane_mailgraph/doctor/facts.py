@@ -93,7 +93,7 @@ def gather(
         resolv_conf: The file that names the resolvers.
         port: The port of the resolvers.
     """
-    instances = postconf.instances()
+    instances, next_cert = postconf.instances(), settings.own_mx_next_cert
     active = [each for each in instances or () if not each.trouble and not each.disabled]
     resolv = resolver.read(resolv_conf)
     where = {
@@ -119,7 +119,7 @@ def gather(
         chroots=chroots,
         libc=_libc(),
         mx=[
-            own_mx.look(each, active, resolv, port, settings.own_mx_next_cert)
+            own_mx.look(each, active, resolv, port, next_cert)
             for each in (own_mx.receivers(active) if targets is None else targets)
         ],
         end=loggers.end(settings.log, settings.time_zone, settings.ignore_relays, now),
