@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.categories import CATEGORIES
+from dane_mailgraph.cli.app import lock
+from dane_mailgraph.config import load
 from dane_mailgraph.counts import Interval
-from dane_mailgraph.errors import StoreError
+from dane_mailgraph.errors import BusyError, StoreError
 from dane_mailgraph.store import sync as stores
 from dane_mailgraph.store.ledger import Gap, Ledger
 from dane_mailgraph.store.rrd import OBSERVED, SOURCES
@@ -637,6 +641,24 @@ def test_a_second_writer_leaves_with_75_and_a_sentence(history: torture.Lived) -
             done = command(history, *verb)
             assert (done.returncode, done.stderr.count("\n")) == (75, 1), verb
     assert command(history, "collect").returncode == 0
+
+
+def test_a_lock_that_is_held_for_an_instant_is_waited_for(tmp_path: Path) -> None:
+    folder = load(os.devnull, {}, {"state_dir": str(tmp_path)})
+    with open(tmp_path / "lock", "w", encoding="ascii") as held:
+
+        def release() -> None:
+            time.sleep(0.2)
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with ThreadPoolExecutor() as pool:
+            pool.submit(release)
+            with lock(folder):
+                pass
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(BusyError), lock(folder):
+            pass
 
 
 def test_run_goes_on_by_itself_when_the_rrd_is_itself_again(history: torture.Lived) -> None:

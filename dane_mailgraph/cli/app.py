@@ -58,6 +58,9 @@ from ..store import (
 from ..times import HOUR
 from .terminal import progress, tell
 
+_PATIENCE = 0.5
+"""Seconds to wait for the lock."""
+
 
 @contextmanager
 def lock(
@@ -88,7 +91,7 @@ def lock(
         raise _not_writable(state_dir, error) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(descriptor)
         except BlockingIOError as error:
             raise BusyError(
                 f"{state_dir} is being written by another dane-mailgraph; "
@@ -99,6 +102,20 @@ def lock(
         )
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    """Take the lock; raises BlockingIOError where another process holds it for longer.
+
+    A writer that was killed while it started journalctl leaves it to that for an instant.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.02)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _not_writable(state_dir: str, error: OSError) -> StoreError:
