@@ -76,7 +76,7 @@ def the_log_loses_its_end(history: History) -> None:
     if history.chance.random() < 0.5:  # what ext4 leaves behind
         os.truncate(history.log, size - lost + history.chance.randrange(1, 100))
     history.writer.touch(history.log, history.now)
-    begun = history.now
+    begun = history.writer.since = history.now  # without a ledger it could not be read again
     _time_passes_and_lines_come(history)
     history.unsure.append((begun - 2 * history.step, history.now + 2 * history.step))
     history.killed(["collect"], times=history.chance.randrange(3))

@@ -691,10 +691,12 @@ def test_run_waits_for_a_state_dir_that_is_gone_and_makes_no_other(history: tort
         until(lambda: written(history) > 0)
         kept = history.folder / "elsewhere"
         os.rename(history.state, kept)
-        until(lambda: len(said(history)) == 1)
+        until(lambda: "make it a folder" in "".join(said(history)[-1:]))
+        sentences = len(said(history))
+        assert sentences < 3, "another one where it was in the midst of writing"
         log_now(history, 5)
         time.sleep(2.5)  # two ticks more
-        assert len(said(history)) == 1
+        assert len(said(history)) == sentences
         assert not history.state.exists()
         os.rename(kept, history.state)
         until(lambda: counted(history) == 8)
@@ -705,7 +707,7 @@ def test_run_begins_again_where_its_files_were_deleted(history: torture.Lived) -
     with running(history):
         until(lambda: written(history) > 0)
         shutil.rmtree(history.state)
-        until(lambda: len(said(history)) == 1)
+        until(lambda: len(said(history)) >= 1)
         history.state.mkdir()
         until(
             lambda: (
