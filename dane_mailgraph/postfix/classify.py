@@ -153,7 +153,7 @@ class Classifier:
         if relay.ignored is not None:
             return relay.ignored
         if not relay.name and not name:
-            return self._nothing(f"of an unknown relay: {MEANINGS[event]}")
+            return self._nothing(f"about a message and an unknown relay: {MEANINGS[event]}")
         key = text, event, name, detail
         outcome = self._events.get(key)
         if outcome is None:
