@@ -357,7 +357,7 @@ def send_counts(settings: Config, *, again: bool = False) -> None:
         for notice in outcome.notices:
             tell(notice)
         samples = metrics.current(ledger, judge(settings, ledger, int(time.time())))
-        shipment.send_states(samples, outcome.shipped, rrd.step, save)
+        shipment.send_states(samples, outcome.shipped, save)
 
 
 # ---- what is new in the log -----------------------------------------------------------------

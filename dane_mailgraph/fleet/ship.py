@@ -98,9 +98,9 @@ class Shipment:
         save(mark)
         return Outcome(mark, tuple(notices))
 
-    def send_states(self, samples: Iterable[Sample], mark: Shipped, step: int, save: Save) -> None:
-        """Send what is known only as it is now, at most once an interval."""
-        at = self._now() // step * step
+    def send_states(self, samples: Iterable[Sample], mark: Shipped, save: Save) -> None:
+        """Send what is known only as it is now, at most once a minute, however long a step is."""
+        at = self._now() // MINUTE * MINUTE
         if mark.states_at is not None and at <= mark.states_at:
             return
         series = [
