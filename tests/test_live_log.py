@@ -362,6 +362,22 @@ def test_a_log_that_lost_its_end_in_a_power_cut_is_not_counted_again(
     assert host.counted == dict(host.truth)
 
 
+@pytest.mark.parametrize("left", [70, 300, 900, 1023, 1025])
+@pytest.mark.parametrize("more", [1, 5, 30])
+def test_a_log_that_lost_nearly_all_and_grew_again_is_not_counted_again(
+    left: int, more: int, host: Host
+) -> None:
+    host.connect(20)
+    host.collect()
+    os.truncate(host.log, left)
+    host.now += 5 * MINUTE
+    host.write("\n")
+    host.connect(more)
+
+    assert host.collect().counted == more
+    assert host.counted == dict(host.truth)
+
+
 def test_a_power_cut_between_two_lines_and_all_in_one_second(host: Host) -> None:
     lines = [host.lines(at=START) for _ in range(400)]
     host.write("".join(lines))

@@ -17,7 +17,7 @@ from .files import Content, DamagedError, Head, LogFile, open_log, source_errors
 from .hint import OffsetFile
 from .order import TIME_LAG, Reading, Step, reading_order, readings
 from .piece import FilePiece
-from .position import LINGER, Bookmark, Position, bookmark, has_lost_its_end
+from .position import LINGER, Bookmark, Position, bookmark, has_lost_its_end, holds
 from .rotation import File, beside
 from .source import Look
 
@@ -278,7 +278,10 @@ class FollowedFile:
                     log = stack.enter_context(open_log(file.path))
                 else:
                     continue
-                if has_lost_its_end(log, position):
+                if has_lost_its_end(log, position) or (
+                    has_lost_its_end(log, position, has_no_copy=True)
+                    and not any(self._is_copy(each, position) for each in files)
+                ):
                     self._cut[position] = position._replace(
                         offset=0,
                         **Head.of(log.begin)._asdict(),
@@ -287,6 +290,11 @@ class FollowedFile:
                         stub=0,
                         tail=0,
                     )
+
+    def _is_copy(self, file: File, position: Position) -> bool:
+        with suppress(SourceError), open_log(file.path) as log:
+            return holds(log.content, position)
+        return False
 
     def _uncut(self, positions: Bookmark) -> Bookmark:
         """These positions, with the beginnings of files that were cut."""

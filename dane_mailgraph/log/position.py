@@ -75,17 +75,19 @@ def checksums(log: LogFile, offset: int) -> tuple[int, int]:
     return zlib.crc32(log.begin[:STUB]), zlib.crc32(log.bytes_at(offset - TAIL, TAIL))
 
 
-def has_lost_its_end(log: LogFile, position: Position) -> bool:
+def has_lost_its_end(log: LogFile, position: Position, *, has_no_copy: bool = False) -> bool:
     """Return whether a log is the very one of this position, but what had been read is not there.
 
-    It is shorter, or goes on differently: it was cut, as by a power cut.
+    It is shorter, or goes on differently: it was cut, as by a power cut. Where no copy of it is
+    there either, as copytruncate makes one, it may have been cut within its first bytes, and new
+    lines may have taken their place.
     """
     if not (position.tail and is_at(log.content, position)):
         return False
     begin = log.begin[: position.length]
     is_same = (
         position.head.begins(begin)
-        if len(begin) == position.length
+        if len(begin) == position.length and not has_no_copy
         else len(begin) >= STUB and zlib.crc32(begin[:STUB]) == position.stub
     )
     return is_same and checksums(log, position.offset)[1] != position.tail
