@@ -909,7 +909,6 @@ runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
         ("rrdtool", "collect", "apt install python3-rrdtool"),
         ("rrdtool", "report", "pip install rrdtool-bindings"),
         ("jinja2", "render", "apt install python3-jinja2"),
-        ("matplotlib", "render", "apt install python3-matplotlib"),
         ("pygtail", "collect", "apt install python3-pygtail"),
         ("dns", "doctor", "apt install python3-dnspython"),
     ],
@@ -932,6 +931,23 @@ def test_what_is_not_installed_is_reported_with_what_installs_it(
     assert mends in sentence(done.returncode, done.stderr.decode(), 1)
     assert (home.folder / "state" / "outbound.rrd").read_bytes() == rrd
     assert (home.folder / "state" / "ledger.sqlite").read_bytes() == ledger
+
+
+def test_without_matplotlib_rrdtool_draws_and_one_sentence_says_so(home: Home) -> None:
+    home.done("collect")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "matplotlib", *home.command("render")[2:]],
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.decode() == (
+        "dane-mailgraph: matplotlib is not installed, so rrdtool draws the pictures: run "
+        "`apt install python3-matplotlib`, or set renderer = rrdtool.\n"
+    )
+    assert len(list(home.www.glob("*.png"))) > 1
 
 
 def test_what_needs_no_store_needs_no_rrdtool(home: Home) -> None:

@@ -595,11 +595,17 @@ def draw(settings: Config, now: int) -> str:
     """Draw the site from the store; return the path of the page."""
     from ..site import build  # counting must not pay for loading it
 
+    renderer = build.present_renderer(settings.renderer)
+    if renderer != settings.renderer:
+        tell(
+            f"{settings.renderer} is not installed, so {renderer} draws the pictures: run "
+            f"`apt install python3-{settings.renderer}`, or set renderer = {renderer}."
+        )
     look = build.Look(
         host=settings.host or hostname(),
         zone=settings.time_zone,
         language=settings.language,
-        renderer=settings.renderer,
+        renderer=renderer,
         names_relays=settings.show_destinations,
         accepted=settings.ignore_conditions,
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -250,6 +251,11 @@ def paint(images: Iterable[Image], renderer: str, rrd: RRD) -> dict[str, bytes]:
     """Return these images as PNG files, by name; each names its identity."""
     draw = _painter(renderer, rrd)
     return {image.file: stamped(draw(image.drawing), image.identity) for image in images}
+
+
+def present_renderer(wanted: str) -> str:
+    """Return the renderer to draw with: rrdtool where matplotlib is not installed."""
+    return wanted if find_spec(wanted) else "rrdtool"
 
 
 def _painter(renderer: str, rrd: RRD) -> Callable[[Drawing], bytes]:
