@@ -12,6 +12,8 @@ import pytest
 from host import line
 
 from dane_mailgraph.cli import command_line
+from dane_mailgraph.cli.app import Service
+from dane_mailgraph.config import load
 from dane_mailgraph.errors import MissingError, SourceError
 from dane_mailgraph.log import auto, sought
 
@@ -97,6 +99,24 @@ def test_counting_goes_over_to_the_log_that_postfix_writes_now(
     assert command_line.main(["collect", "--verbose", *options]) == 0
 
     assert "counted 1 connection" in capsys.readouterr().out
+
+
+def test_as_long_as_none_is_found_all_is_not_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mail.log"
+    monkeypatch.setattr(auto, "FILES", (str(path),))
+    settings = load(None, {}, {"state_dir": str(tmp_path / "state"), "time_zone": "UTC"})
+    service = Service(settings, lambda: settings, lambda: None)
+    service.open(make=True)
+
+    for second in range(120):
+        with pytest.raises(MissingError, match="No log of Postfix's is here yet"):
+            service.tick(NOW + second)
+    log(path, stamped(NOW + 100), NOW + 100)
+    service.tick(NOW + 120)
+    assert service.open().newest == NOW + 100
+    service.close()
 
 
 # ---- containers and patterns ----------------------------------------------------------------

@@ -377,6 +377,7 @@ class Counter:
         self._alive = alive
         self._log: Source | None = None
         self._found = ""
+        self._not_found: SourceError | None = None
         self._look_again = 0
         """Epoch second from which on the log is looked for again, where its path is to be found."""
         self._store = Store(settings.state_dir, settings.step)
@@ -393,7 +394,9 @@ class Counter:
     def is_due(self, now: int) -> bool:
         """Return whether it is time for a step; raises SourceError."""
         if self._log is None:
-            return now >= self._look_again
+            if self._not_found and now < self._look_again:
+                raise self._not_found.with_traceback(None)  # it is not over until it is found
+            return True
         return self._pace.is_due(now, self._log.look())
 
     def _source(self, now: int) -> Source:
@@ -401,9 +404,13 @@ class Counter:
         is_sought = sought.is_sought(self._settings.log)
         if self._log is None or (is_sought and now >= self._look_again):
             self._look_again = now + _LOOK_FOR_LOG
-            found = with_log_found(self._settings, now, self._ledger.state)
-            if self._log is None or found.log != self._found:
-                self._found, self._log = found.log, _source(found, self._alive)
+            try:
+                found = with_log_found(self._settings, now, self._ledger.state)
+                if self._log is None or found.log != self._found:
+                    self._found, self._log = found.log, _source(found, self._alive)
+            except SourceError as error:
+                self._not_found = error
+                raise
         return self._log
 
     def step(self, now: int, *, count_lines: bool = False, patient: bool = False) -> Result:
