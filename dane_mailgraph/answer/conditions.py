@@ -1,6 +1,6 @@
-"""Table 9: what can be wrong. `check`, mails, page and the bare command speak from it.
+"""What can be wrong; `check`, mails, page and the bare command speak from it.
 
-A new condition is one row of `CONDITIONS`: its name, how it is judged, and the next step.
+A new condition is one row of `CONDITIONS`, and the function that finds it.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _omissions(seen: Evidence) -> Iterator[_Finding]:
         if each.family in ("connections", "deliveries", "failures")
     )
     if count >= _LEAST_OMITTED and count >= _OMITTED_SHARE * lines:
-        worst = max(omitted, key=lambda each: omitted[each])
+        most = max(omitted, key=lambda each: omitted[each])
         yield _Finding(
             Level.CRITICAL if count >= _CRITICAL_SHARE * lines else Level.WARNING,
             since,
@@ -203,8 +203,8 @@ def _omissions(seen: Evidence) -> Iterator[_Finding]:
                 "have been; {most} of them are {name}.",
                 count=seen.number(count),
                 lines=seen.number(lines),
-                most=seen.number(omitted[worst]),
-                name=worst.name,
+                most=seen.number(omitted[most]),
+                name=most.name,
             ),
         )
 
@@ -477,7 +477,7 @@ CONDITIONS = (
     Row("plaintext", "", _plaintext, "See `dane-mailgraph relays --only plaintext --since 7d`."),
     Row("omissions", "", _omissions, "See `dane-mailgraph doctor`."),
 )
-"""The most urgent first."""
+"""Within one level the first is the most urgent."""
 
 NAMES = tuple(row.name for row in CONDITIONS)
 
@@ -529,7 +529,7 @@ ALL_IS_WELL = Judgement(())
 
 
 def condensed(conditions: Iterable[Condition], most: int) -> list[Condition]:
-    """Return one condition, with their number, for more than `most` of one name; in English.
+    """Merge conditions of one name into one that counts them, if there are more than `most`.
 
     Where all of them have one next step, it is in the text.
     """

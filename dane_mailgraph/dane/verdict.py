@@ -1,7 +1,7 @@
 """What senders with DANE make of our records and certificates, now and after a change.
 
 The rules are those of Postfix's SMTP client at the level `dane`, RFC 7671 and RFC 7672. A new cause
-is one row of `CAUSES`.
+is one row of `CAUSES`, and the `_Judge.add` that finds it.
 """
 
 from __future__ import annotations
@@ -456,14 +456,14 @@ class _Judge:
 
     def judge_answers(self) -> None:
         """Judge what each address serves to each type of sender."""
-        mute = {each.address: each for each in self.seen.handshakes if not each.keys}
+        unrestricted = {each.address: each for each in self.seen.handshakes if not each.keys}
         for trouble, cause in (
             (UNREACHABLE, "unreachable"),
             (NO_STARTTLS, "no_starttls"),
             (NO_HANDSHAKE, "no_handshake"),
         ):
             by_words: dict[str, list[str]] = {}
-            for each in mute.values():
+            for each in unrestricted.values():
                 if each.trouble == trouble:
                     by_words.setdefault(each.words, []).append(each.place)
             for words, places in by_words.items():

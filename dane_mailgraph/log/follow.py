@@ -51,7 +51,7 @@ class _Sight(NamedTuple):
         return [(each.path, each.inode) for each in self.beside]
 
     def lingering(self, positions: Bookmark, now: int) -> list[bool]:
-        """Whether each position and each file may still get the rest of a line."""
+        """Return whether each position, and then each file, may still get the rest of a line."""
         return [
             *(position.lingers(now) for position in positions),
             *(each.changed >= _nanoseconds(now - LINGER) for each in self.beside),

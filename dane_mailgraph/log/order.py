@@ -157,9 +157,9 @@ def _reading(steps: list[Step], last: Position, is_same_log: bool, now: int) -> 
 
 
 def _replaced_at(step: Step, later: list[Step], now: int) -> int:
-    """Return when a file was last read after its rotation, or else when it was rotated.
+    """Return when a file stopped being the log.
 
-    That was at the latest when the file after it was last written.
+    Its position says it, or else the file after it, which was written later; at the latest now.
     """
     if step.position and step.position.replaced_at is not None:
         return step.position.replaced_at
@@ -222,7 +222,7 @@ def _is_copy(candidate: Candidate, position: Position, bookmark: Bookmark) -> bo
 def _new(
     files: list[Candidate], bookmark: Bookmark, known: list[Candidate], since: int
 ) -> list[Step]:
-    """Return the files of which nothing has been read, oldest first; a damaged one is lost.
+    """Return a step for each file of which nothing has been read, oldest first.
 
     `known` are the files that are read in any case; `since` is in nanoseconds.
     """

@@ -117,7 +117,10 @@ class OutcomesOfDay:
     def _since_good(
         self, relays: Iterable[Sequence[Outcome]], good: frozenset[int], bad: frozenset[int]
     ) -> Iterator[SinceGood]:
-        """Iterate over what came of each relay after its last good event; both are places."""
+        """Yield of each relay its bad events after its last good one; all of them without one.
+
+        `good` and `bad` are positions in `CATEGORIES`.
+        """
         last, ends, bads_of_relays = self._last, [], []
         after: dict[Outcome, int] = {}
         for outcomes in relays:

@@ -33,7 +33,7 @@ from .sessions import Sessions
 MOST_INTERVALS = 4000
 """Intervals kept in memory at a time: almost three days of minutes."""
 
-_MOST_OUTCOMES = 50 * MOST_INTERVALS
+_MOST_LINES = 50 * MOST_INTERVALS
 """Lines kept in memory at a time."""
 
 _MOST_DIFFERENT = 20_000
@@ -411,7 +411,7 @@ class Tally:
         """Whether so much has been counted that it is time to drain it."""
         return (
             len(self._outcomes) >= MOST_INTERVALS
-            or self._outcome_count >= _MOST_OUTCOMES
+            or self._outcome_count >= _MOST_LINES
             or self._made - self._made_before >= _MOST_DIFFERENT
         )
 

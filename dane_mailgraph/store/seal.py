@@ -35,7 +35,7 @@ def seal(path: str) -> None:
 
 
 def is_whole(path: str) -> bool:
-    """Whether no byte has changed; a file without a seal is taken as whole."""
+    """Return whether the seal fits the file; True for a file without one."""
     try:
         with open(path, "rb", opener=no_link) as file:
             end, wanted = _end(file)

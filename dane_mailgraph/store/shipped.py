@@ -40,7 +40,7 @@ def load_shipped(ledger: Ledger, url: str, host: str) -> Shipped | None:
 
 
 def save_shipped(ledger: Ledger, shipped: Shipped) -> None:
-    """Remember it, and nothing of other databases; inside a transaction."""
+    """Remember it, and forget what was sent to others or by another name; inside a transaction."""
     ledger.write("DELETE FROM shipped", [()])
     names, slots = ", ".join(Shipped._fields), ", ".join("?" * len(Shipped._fields))
     ledger.write(f"INSERT INTO shipped ({names}) VALUES ({slots})", [shipped])
