@@ -19,7 +19,7 @@ FAST = -m 'not slow'
 .NOTPARALLEL:
 
 .PHONY: help demo check test nightly ready test-systemd test-browser browser install uninstall lint bench bench-daemon torture fuzz \
-    tox release clean
+    tox deb release clean
 
 help:
 	@echo 'make demo          count and draw the sample logs into build/demo'
@@ -38,6 +38,7 @@ help:
 	@echo 'make bench-daemon  what `run` costs a small server in an hour (ARGS="--minutes 5": sooner)'
 	@echo 'make torture       kill it at every moment and look for lost or doubled counts'
 	@echo 'make fuzz          throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
+	@echo 'make deb           as root: build dist/dane-mailgraph_*_all.deb of what is committed, for Debian 12 and 13'
 	@echo 'make release       as root, before each release: .ci/run, and what takes too long for it'
 	@echo 'make clean         remove everything that was built'
 	@echo
@@ -105,6 +106,9 @@ fuzz: $(READY)/fuzz
 tox: $(READY)/tox
 	@PATH="$$PATH$(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))" \
 	    $(BIN)/tox run -q $(if $(ENVS),-e $(ENVS)) -- $(ARGS)
+
+deb:
+	@sh tools/deb.sh
 
 # The long torture too.
 release:

@@ -113,11 +113,7 @@ put() {
 }
 for unit in $units; do
     put "systemd/$unit" "/etc/systemd/system/$unit"
-    sed -e "s|^\(ExecStart=.*/bin/dane-mailgraph\) |\1 --config $conf_folder/%i.conf |" \
-        -e '/^Description=/s|$| (%i)|' \
-        -e 's|^After=dane-mailgraph\.service|After=dane-mailgraph@%i.service|' \
-        -e 's|^\(\(State\|Cache\)Directory=dane-mailgraph\)\>|\1/%i|' \
-        "/etc/systemd/system/$unit" >"/etc/systemd/system/$(template "$unit").new"
+    sed -f tools/template.sed "/etc/systemd/system/$unit" >"/etc/systemd/system/$(template "$unit").new"
     mv "/etc/systemd/system/$(template "$unit").new" "/etc/systemd/system/$(template "$unit")"
 done
 # cron takes no file with a dot in its name, so the new one does no harm meanwhile.

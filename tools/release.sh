@@ -1,6 +1,6 @@
 #!/bin/sh
-# release.sh: both commands of the README and an installation, on fresh minimal Debian 12 and 13, as root and as a user
-# with sudo. Only root can.
+# release.sh: both commands of the README, an installation and the Debian package, on fresh minimal Debian 12 and 13,
+# as root and as a user with sudo. Only root can.
 set -eu
 for suite in bookworm trixie; do
     for who in root user; do
@@ -20,4 +20,9 @@ for suite in bookworm trixie; do
         if sudo make install; then no success with a wrong configuration; fi
         sudo make uninstall
         if command -v dane-mailgraph; then no program after make uninstall; fi'
+done
+sh tools/deb.sh
+for suite in bookworm trixie; do
+    echo "== $suite: the package"
+    sh tools/root.sh $suite root sh tools/deb.sh try
 done

@@ -1,8 +1,8 @@
 #!/bin/sh
 # root.sh SUITE root|user COMMAND...
-# Runs a COMMAND in a clone of what is committed here, in a fresh minimal Debian SUITE (debootstrap; git, make and
-# python3), as root or as a user with sudo. Only root can. The base is kept in ROOTS for a month; each run writes
-# into an overlay of its own, which is thrown away.
+# Runs a COMMAND in a clone of what is committed here, with its dist, in a fresh minimal Debian SUITE (debootstrap; git,
+# make and python3), as root or as a user with sudo. Only root can. The base is kept in ROOTS for a month; each run
+# writes into an overlay of its own, which is thrown away.
 set -eu
 suite=$1 who=$2
 roots=${ROOTS:-/var/cache/dane-mailgraph-roots}
@@ -27,7 +27,7 @@ make_base() {
     here=$(. /etc/os-release && echo "$VERSION_CODENAME")
     archive=$(mirror "$here") security=$(mirror "$here-security")
     rm -rf "$base.new"
-    echo "Making a minimal Debian $suite in $base"
+    echo "Making a minimal Debian $suite in $base" >&2
     # shellcheck disable=SC2086
     debootstrap --variant=minbase --include=git,make,python3,sudo "$suite" "$base.new" $archive >build/root.log 2>&1 ||
         die "debootstrap failed: see build/root.log."
@@ -93,6 +93,7 @@ fi
 home=/root
 [ "$who" = root ] || home=/home/user
 git -c safe.directory='*' clone -q . "$root$home/dane-mailgraph"
+[ ! -d dist ] || cp -R dist "$root$home/dane-mailgraph/"
 [ "$who" = root ] || chroot "$root" chown -R user:user "$home/dane-mailgraph"
 chroot --userspec="$who:$who" --groups= "$root" env -i -C "$home/dane-mailgraph" HOME="$home" LANG=C.UTF-8 \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" </dev/null
