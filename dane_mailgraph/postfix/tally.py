@@ -83,6 +83,16 @@ class _Reader(NamedTuple):
     """Says whether a text counts whose program's name was cut off."""
 
 
+def _readers(relays: Relays, clients: Relays, sessions: Sessions) -> tuple[_Reader, ...]:
+    """Return one reader a kind; lines about these relays and clients count nowhere."""
+    judges = Classifier(relays, sessions), Classifier(relays, Sessions())
+    of_server = Reception(clients, sessions.servers), Reception(clients, Servers())
+    return (
+        _Reader(CLIENT, Lines(CLIENT), *judges, _counts),
+        _Reader(SERVER, Lines(SERVER), *of_server, reception.counts),
+    )
+
+
 class Tally:
     """Adds up what the lines of a log count as, block by block, until the counts are drained."""
 
@@ -107,25 +117,8 @@ class Tally:
         self.latest_plausible = latest_plausible
         self.ahead: list[LineAhead] = []
         self._sessions = sessions or Sessions()
-        self._classifier = Classifier(ignored, self._sessions)
         clients = ignored if ignored_clients is None else ignored_clients
-        self._reception = Reception(clients, self._sessions.servers)
-        self._readers = (
-            _Reader(
-                CLIENT,
-                Lines(CLIENT),
-                self._classifier,
-                Classifier(ignored, Sessions()),
-                _counts,
-            ),
-            _Reader(
-                SERVER,
-                Lines(SERVER),
-                self._reception,
-                Reception(clients, Servers()),
-                reception.counts,
-            ),
-        )
+        self._readers = _readers(ignored, clients, self._sessions)
         self._outcomes: defaultdict[int, list[Outcome]] = defaultdict(list)
         """First second of each minute, or of a part of it -> what its lines count as."""
         self._outcome_count = 0
