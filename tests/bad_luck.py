@@ -79,7 +79,7 @@ def the_log_loses_its_end(history: History) -> None:
     begun = history.writer.since = history.now  # without a ledger it could not be read again
     _time_passes_and_lines_come(history)
     history.unsure.append((begun - 2 * history.step, history.now + 2 * history.step))
-    # `-v`: no rotation meanwhile. A copy of a cut log is not recognized as one yet.
+    # `-v`: no rotation meanwhile. The cut in a file that was rotated is not always found yet.
     history.killed(["collect", "-v"], times=history.chance.randrange(3))
     history.must("collect")
 
