@@ -163,7 +163,7 @@ def open_rrd(settings: Config, ledger: Ledger) -> RRD:
 def judging(
     settings: Config, now: int, only: Collection[str] | None = None
 ) -> Iterator[tuple[Ledger | None, Judgement]]:
-    """Yield the ledger, and the conditions that hold and are not accepted by the operator.
+    """Yield the ledger, and the judgement of `judge`: conditions that hold, and accepted ones.
 
     A store that is there and cannot be read is a condition, too, and then there is no ledger.
     Raises StoreError where there is none yet, or this user may not read it.
@@ -254,8 +254,8 @@ def _ledger(settings: Config) -> str:
 def with_log_found(settings: Config, now: int, kept: State | None = None) -> Config:
     """Return the settings with the path of a log that is to be found; raises SourceError.
 
-    With `log = auto` a source that has been counted from within the last hour, by what the ledger
-    has `kept`, is taken again without a look at the others.
+    With `log = auto` the source of the ledger's state (`kept`) is taken again, without a look at
+    the others, while its newest line is less than an hour old.
     """
     if not sought.is_sought(settings.log):
         return settings
@@ -419,6 +419,7 @@ class Counter:
         `count_lines` and `patient` are those of `How`.
 
         Raises:
+            SourceError: The log cannot be found or read.
             StoreError: The RRD or metrics_file cannot be written; the ledger has counted all the
                 same.
         """

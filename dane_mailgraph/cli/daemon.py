@@ -113,7 +113,7 @@ def run(
     `reload` between two ticks.
     """
     notify_systemd("READY=1")
-    pause, alive_at, patience = 0.0, -math.inf, _sign_of_life_every()
+    pause, alive_at, alive_every = 0.0, -math.inf, _sign_of_life_every()
     while (received := wait_for_signal(pause)) not in _STOP:
         if received == signal.SIGHUP:
             notify_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -125,7 +125,7 @@ def run(
             report.well()
         except MailgraphError as error:
             report.trouble(error)
-        if not 0 <= clock() - alive_at < patience:
+        if not 0 <= clock() - alive_at < alive_every:
             alive_at = clock()
             notify_alive()
         pause = GRID - clock() % GRID

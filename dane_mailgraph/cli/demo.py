@@ -135,7 +135,7 @@ comes by DANE; 0 is none."""
 def reported(now: int) -> Iterator[TlsReport]:
     """Yield what others report of the 40 days before `now`, an epoch second.
 
-    The certificate was renewed before its TLSA record, 12 days ago, and mended a day later.
+    The certificate was renewed before its TLSA record, 12 days ago, and mended two days later.
     """
     chance = random.Random(8460)
     today = now - now % DAY

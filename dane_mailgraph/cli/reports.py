@@ -79,7 +79,7 @@ class Taking:
         return self._named + ([f"{more:,} more cannot be used."] if more else [])
 
     def in_words(self) -> str:
-        """Return what was counted as a sentence without its point."""
+        """Return what was counted, a sentence without its full stop."""
         dane, mta_sts, no_policy, failed = (f"{count:,}" for count in self._sessions)
         counted = f"counted {_many(self._reports, 'report')}"
         if self._reports:

@@ -183,7 +183,7 @@ class Import:
 
 
 def _what_else(part: Part) -> str:
-    """Return what a file is that is no log of Postfix's, and what to do; nothing for a log.
+    """Return why a file is refused and what to do; empty for a log of Postfix's.
 
     A pipe can be read once, so it is known only when it has been counted.
     """

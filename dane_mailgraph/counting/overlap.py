@@ -20,7 +20,7 @@ _CHUNK = 1 << 18
 
 
 class Overlap(NamedTuple):
-    """A stretch of time that is in two logs of one host."""
+    """A stretch of time that is in two logs of one host; `postfix.Overlap` is another thing."""
 
     earlier: str
     later: str
@@ -34,7 +34,7 @@ class Part:
     def __init__(self, path: str, log: LogFile, first: float) -> None:
         self.log, self.first = log, first
         self.newest: int | None = None
-        """When its newest line was written; None before it is counted, or with no new line."""
+        """When its newest line was written; None before it is counted, or if nothing was read."""
         self.is_of_postfix = False
         """It holds a line of Postfix's."""
         self.size = 0
@@ -77,7 +77,7 @@ class Part:
     def known(self, before: list[Part], later: list[Part]) -> int:
         """How many bytes at its beginning have been counted from the logs before it.
 
-        They are not read again, so the logs after it that begin within them are told here.
+        These bytes are not read again, so where a later log begins in them is noted here.
         """
         most = 0
         for earlier in before:

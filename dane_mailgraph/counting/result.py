@@ -33,7 +33,7 @@ class Result(NamedTuple):
     overlaps: tuple[Overlap, ...] = ()
     """Stretches of time that are in two imported logs of one host."""
     notices: tuple[str, ...] = ()
-    """What the log itself says of the reading, in sentences."""
+    """Sentences about the reading: from the source, the counting run and the import."""
     refused: tuple[str, ...] = ()
     """Files that are no log of Postfix's, a sentence without its full stop each."""
     carried: tuple[Carried, ...] = ()

@@ -28,7 +28,7 @@ from .result import Result
 from .rhythm import Rhythm
 
 TOLERANCE = 120
-"""Seconds by which a stamp may be ahead of the clock; lines further ahead are omitted."""
+"""Seconds by which a stamp may be ahead of the clock; lines further ahead wait for their time."""
 
 QUIET = 6 * 3600
 """Seconds between two logs up to which no mail was sent; after longer ones a log is lost."""
@@ -177,7 +177,7 @@ class CountingRun:
             self.mark_read_until(self.newest + self._rules.step)
 
     def forget_sessions(self) -> None:
-        """Lines are missing here: sessions may have begun in them."""
+        """Mark that lines are missing here: the next line with a time ends all known sessions."""
         self._sessions.mark_gap()
 
     # ---- what time the logs cover ----
@@ -339,7 +339,7 @@ class CountingRun:
         return self._relays.kept_as(day, relay, self._rules.relays_per_day)
 
     def _mark_lost(self) -> None:
-        """Mark the intervals as lost in which lines were not understood, and none was."""
+        """Mark as lost the intervals with lines of unknown heads in which nothing counted."""
         for start in sorted(self._tally.lost):
             if start >= (self._ledger.state.rrd_until or 0):
                 self._ledger.mark_gap(Gap(start, start + self._rules.step))
@@ -357,9 +357,9 @@ class CountingRun:
         return start >= pruned and not self._ledger.gaps(start, until)
 
     def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
-        """Move the counts of intervals that are in the RRD to the oldest that is not.
+        """Add up the intervals, and move those that are in the RRD to the oldest that is not.
 
-        Counts of a log that repeats another stay where they are, and the RRD is made anew.
+        Intervals of a log that repeats another stay where they are, and the RRD is made anew.
         """
         oldest = self._ledger.state.rrd_until or self._ledger.state.begin or 0
         for start, counts in intervals:

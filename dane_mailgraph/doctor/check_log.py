@@ -216,8 +216,8 @@ _AGE: tuple[Row[Facts], ...] = (
         lambda it: it.line_age < -_AHEAD,
         FAIL,
         "its newest line is {age} ahead of the clock",
-        "Lines of the future are counted nowhere; the clock was wrong, or the stamps are of "
-        "another zone.",
+        "Lines stamped in the future wait until then, and are given up after a day; the clock was "
+        "wrong, or the stamps are of another zone.",
         "timedatectl",
     ),
     Row(

@@ -1,6 +1,6 @@
 """The other half of DANE: whether others can reach us by it, today and when the key changes.
 
-The reason is that of `check --probe`: `dane/verdict.py`.
+`dane/verdict.py` judges, as for `check --probe`.
 """
 
 from __future__ import annotations

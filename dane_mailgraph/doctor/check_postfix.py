@@ -357,7 +357,7 @@ _TAG: tuple[Row[str], ...] = (
 
 
 def tags(facts: Facts) -> Iterator[Finding]:
-    """Check that the lines of every client begin with a tag that cannot be forged."""
+    """Check that the lines of every client begin with a tag that can be told from the text."""
     for each in _sending(facts):
         names: list[tuple[Service | None, str]] = [(None, each.value("syslog_name"))]
         names += [

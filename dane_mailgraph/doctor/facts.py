@@ -61,7 +61,7 @@ class Facts(NamedTuple):
 
     @property
     def counted_ago(self) -> int | None:
-        """Seconds since the end of the newest interval counted, negative ahead of the clock."""
+        """Seconds since the end of the newest interval in the RRD, negative ahead of the clock."""
         return None if self.own.written is None else self.now - self.own.written
 
     @property

@@ -38,7 +38,7 @@ class OwnState(NamedTuple):
     newest: int | None = None
     """Epoch second of the newest line that has been read."""
     written: int | None = None
-    """Epoch second until which intervals have been written to the RRD."""
+    """Epoch second until which, by the ledger, the RRD is written (`State.rrd_until`)."""
     omitted: Mapping[str, int] = {}
     """Name of each of the `OMISSIONS` -> how many since counting began."""
     place: tuple[int, int] | None = None

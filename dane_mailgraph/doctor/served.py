@@ -165,8 +165,8 @@ class _Files:
             found = self._chains(path, mixed=False)
             key = self.value(f"smtpd_tls_{kind}key_file") or path
             key = path if key.startswith("$") else key
-            if found and (fits := _fits(key, found[0])):
-                self.unfit.append(fits)
+            if found and (misfit := _misfit(key, found[0])):
+                self.unfit.append(misfit)
             chains += found
         return chains
 
@@ -240,7 +240,7 @@ def _content(path: str) -> str:
         return ""
 
 
-def _fits(key: str, chain: Chain) -> str:
+def _misfit(key: str, chain: Chain) -> str:
     """Return why a key file does not belong to a certificate; empty where it does, or may."""
     if not os.path.exists(key):
         return f"{key} is gone"

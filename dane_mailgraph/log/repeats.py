@@ -1,7 +1,7 @@
 """`last message repeated N times`, as syslogds of BSD, macOS and sysklogd write, gets its message.
 
-It stands for the line before it of the same host. rsyslog's form of the same names the message, so
-it is written in that form.
+It repeats the line directly before it, if that is of the same host; else what it repeats is
+unknown. rsyslog's form names the message, so the repeat is rewritten in that form.
 """
 
 from __future__ import annotations

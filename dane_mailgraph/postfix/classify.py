@@ -52,8 +52,10 @@ class Classifier:
         self.made = 0
         """Outcomes that were made: one for each thing that a line may say of a relay."""
         self.noted: Counter[tuple[int, str]] = Counter()
-        """Hour and name -> how often; `illegible` are lines about a recipient that cannot be read
-        for sure: counted as unknown or nowhere."""
+        """Hour and name -> how often; 1 for the names in `categories.TELLING`, however often.
+
+        `illegible` are lines about a recipient with no certain reading: counted as unknown or not.
+        """
 
     def service(self, name: bytes) -> Service:
         """Return the service of this name: host and tag."""

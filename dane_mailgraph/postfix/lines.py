@@ -32,7 +32,7 @@ class ClientLine(NamedTuple):
     stamp: bytes
     """`Nov  4 00:06:58` or `2026-11-04T00:06:58`, without fraction and zone."""
     writer: bytes
-    """Offset, host and tag, as `split_writer` takes them apart."""
+    """Offset, host and tag without its `Kind.rest` (`postfix/s`); `split_writer` completes it."""
     pid: bytes
     queue_id: bytes
     relay: bytes
@@ -77,7 +77,7 @@ class Kind(NamedTuple):
     says: str
     """The pattern of words that only such a program writes."""
     unless: str
-    """The pattern that ends where its name ends in lines that count nowhere, as looked back at."""
+    """Negative lookbehinds, tried where the name ends: services whose lines count nowhere."""
     fields: Callable[[Iterable[tuple[bytes, ...]]], list[Fields]]
     """Makes lines of what is found: four stamps and writers, of which one pair is not empty."""
 

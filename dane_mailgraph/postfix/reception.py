@@ -33,7 +33,7 @@ SAYS = r"(?:disconnect\ from\ \S*\[\S*\ .*=\d|TLS\ connection\ established\ from
 """The pattern of words that only a server's text says."""
 
 UNLESS = r"(?<!/submission/smtpd)(?<!/submissions/smtpd)(?<!/smtps/smtpd)"
-"""Where users send their mail, as master.cf names it: most lines of many servers are of these."""
+"""Lookbehinds that skip the services for users, as master.cf names them: often most lines."""
 
 REMEMBERED = 4000
 """Texts and clients whose outcomes are remembered: a busy server repeats itself."""
@@ -121,8 +121,10 @@ class Reception:
         self.made = 0
         """Outcomes that were made."""
         self.noted: Counter[tuple[int, str]] = Counter()
-        """Hour and name -> how often; `illegible` are ends of connections that do not say how many
-        messages came."""
+        """Hour and name -> how often; 1 for the names in `categories.TELLING`, however often.
+
+        `illegible` are ends of connections that do not say how many messages came.
+        """
 
     def service(self, name: bytes) -> Server:
         """Return the service of this name: host and tag."""

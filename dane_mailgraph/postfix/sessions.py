@@ -129,7 +129,7 @@ class Service:
         self.session_by_pid.pop(pid, None)
 
     def close_unless(self, pid: bytes, relay: bytes) -> bool:
-        """End the session of a process unless it may be to this relay; return whether it is ended.
+        """End the session of a process unless it may be to this relay; return whether none is open.
 
         The same as `Sessions.session_of_delivery` does with a session to another relay.
         """
@@ -207,7 +207,7 @@ class Service:
 
     @property
     def logs_tls(self) -> bool:
-        """Whether the last TLS line is not so many deliveries ago that it logs none any more."""
+        """Whether TLS is logged: proven, at most `PLAINTEXT_IN_A_ROW` deliveries ago."""
         since = self.deliveries_since_tls
         return since is not None and since <= PLAINTEXT_IN_A_ROW
 
@@ -345,7 +345,7 @@ class Sessions:
         return None
 
     def outcome_without_session(self, service: Service, at: int, delays: bytes | None) -> Category:
-        """Return whether a delivery that went over no known session was plaintext, or unknown."""
+        """Count a delivery over no known session, and return its category: plaintext or unknown."""
         service.note_delivery_without_tls()
         took = DELAYS_ROUNDED * seconds(delays)
         # A handshake in the second of the first line may have been logged before that line.

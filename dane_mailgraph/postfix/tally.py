@@ -53,7 +53,7 @@ class Overlap(NamedTuple):
     """Lines behind it count from this one on."""
 
     def omissions(self, host: bytes, at: int, start: int, lines: list[Fields]) -> list[str] | None:
-        """Return the omission that each line of a second is, empty for a new one; None if all are.
+        """Return each line's omission, empty for a new line; None if all are new.
 
         `start` is that of the second's interval.
         """
@@ -105,9 +105,9 @@ class Tally:
         hosts: forms.Hosts | None = None,
         ignored_clients: Relays | None = None,
     ) -> None:
-        """`step` is the length of an interval in seconds; lines of all but `hosts` are passed over.
+        """`step` is the length of an interval in seconds; only lines of `hosts` count, None: all.
 
-        The same are `ignored` as clients where no others are given.
+        `ignored_clients` are the clients whose lines count nowhere; None: the same as `ignored`.
 
         Lines stamped after the epoch second `latest_plausible` are put into `ahead`.
         """
@@ -149,7 +149,7 @@ class Tally:
         self.not_understood: Counter[tuple[int, Kind]] = Counter()
         """Start of each interval, and kind -> how many of its lines have an unknown head."""
         self.lost: set[int] = set()
-        """Starts of drained intervals in which lines were not understood, and none was."""
+        """Starts of drained intervals with lines of unknown heads in which nothing counted."""
 
     @property
     def omitted(self) -> Counter[str]:
@@ -206,9 +206,9 @@ class Tally:
     def add_block(self, block: bytearray, end: int, clock: Clock) -> None:
         """Add the lines of `block[:end]` to the counts.
 
-        Looked at are the lines of clients, the first line and the last one; all lines where the
-        first or the last one has no readable time, and within two hours of a change of the clocks,
-        where each line says in which pass of a repeated hour the next one is.
+        Of a block only the lines of clients and servers, the first line and the last one are read.
+        All lines are read where the first or the last one has no readable time, and within two
+        hours of a clock change: there each line says in which pass of a repeated hour the next is.
         """
         block, end = forms.in_usual_form(block, end, self._parts)
         if not end:
@@ -238,7 +238,7 @@ class Tally:
             self._note("unreadable", None, lost)
 
     def _add(self, block: bytearray, end: int, clock: Clock) -> int:
-        """Add the lines of a block; return how many clients' lines would count, had they a time."""
+        """Add the lines of a block; return how many would count but have no readable time."""
         first, last = _first_and_last(block, end, clock)
         self._advance(first, clock)
         lost = begin = 0
@@ -345,7 +345,7 @@ class Tally:
                 self.first_new = first if self.first_new is None else self.first_new
 
     def _sift(self, reader: _Reader, name: bytes, run: Iterable[Fields], at: int) -> list[Fields]:
-        """Return the lines that are new; tell the sessions of the others, and count these."""
+        """Return the new lines; judge the others for the sessions, note them as omitted."""
         assert self._overlap
         lines = list(run)
         omissions = self._overlap.omissions(host_of(name), at, at - at % self._step, lines)
@@ -435,7 +435,7 @@ class Tally:
         return intervals, relays
 
     def _doubted(self, interval: Interval) -> Interval:
-        """Return an interval in which a kind of lines is unknown of which none was understood."""
+        """Make counts of a kind None where lines of it had unknown heads and none counted."""
         counts = interval.counts
         for kind, places in _PLACES:
             understood = any(counts[place] for place in places)

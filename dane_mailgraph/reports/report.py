@@ -32,7 +32,7 @@ _LONGEST_REPORTER = 64
 _GZIP = b"\x1f\x8b"
 
 _MOST_MEMBERS = 16
-"""Gzip members in a row that are unpacked."""
+"""This many gzip members in a row are too many: one fewer is still unpacked."""
 
 _FIRST_DAY = int(datetime(2016, 1, 1, tzinfo=timezone.utc).timestamp())
 """Nobody sent TLS reports before: epoch second."""

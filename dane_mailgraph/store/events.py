@@ -10,7 +10,7 @@ from .ledger import Ledger
 from .relays import OTHER
 
 _MOST_A_DAY = 1000
-"""Rows of one day: strangers choose names and domains. What is beyond is kept as one."""
+"""Rows of one day: strangers choose names and domains. Beyond it, one row of OTHER a kind."""
 
 
 class Happened(NamedTuple):

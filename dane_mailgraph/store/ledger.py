@@ -1,7 +1,7 @@
 """sqlite3: what has been counted and how far the log has been read, in one transaction.
 
 The ledger is the commit point of everything: counts and bookmark change together or not at all. It
-keeps its intervals until a snapshot of the RRD holds them, and a week longer.
+keeps its intervals until a snapshot of the RRD holds them, and at least eight days.
 """
 
 from __future__ import annotations

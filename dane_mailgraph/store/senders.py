@@ -26,7 +26,10 @@ class Sender(NamedTuple):
 
 
 class SenderTable:
-    """Clients by day, of whom strangers choose the names: so many domains a day have their own."""
+    """Clients without TLS or with an old one, by domain and day.
+
+    Strangers choose the names, so the domains of a day are bounded.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -83,7 +83,7 @@ class Series(NamedTuple):
     """Seconds in a bucket."""
     counts: dict[Category, tuple[int | None, ...]]
     peaks: dict[Category, float | None]
-    """The most in one minute, over the whole series."""
+    """The busiest step of the whole series, in counts a minute."""
     observed: tuple[int, ...] = ()
     """Seconds of each bucket whose log was read; empty means all."""
     reached: int | None = None

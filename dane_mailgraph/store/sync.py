@@ -142,7 +142,7 @@ class Store:
         return facts, "was older than the ledger" if facts else "was gone"
 
     def announce(self, ledger: Ledger, now: int, grace: int) -> None:
-        """Say in the ledger that the closed intervals are in the RRD; inside a transaction.
+        """Note in the ledger that `follow` is to write the closed intervals; inside a transaction.
 
         `follow` then writes them. It also makes the first RRD, and announces that itself.
         """
