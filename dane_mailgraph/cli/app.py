@@ -403,7 +403,7 @@ class Counter:
         """Return the log to read, whose path may be to be found; raises SourceError."""
         is_sought = sought.is_sought(self._settings.log)
         if self._log is None or (is_sought and now >= self._look_again):
-            self._look_again = now + _LOOK_FOR_LOG
+            self._look_again = now + (_WAIT_FOR_LOG if self._log is None else _LOOK_FOR_LOG)
             try:
                 found = with_log_found(self._settings, now, self._ledger.state)
                 if self._log is None or found.log != self._found:
@@ -458,6 +458,9 @@ def open_counter(
     with lock(settings, make=make) as in_place, _writing(settings) as ledger:
         yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive)
 
+
+_WAIT_FOR_LOG = 3
+"""Seconds between two looks for a log where none has been found yet."""
 
 _LOOK_FOR_LOG = 60
 """Seconds between two looks for a log whose path is to be found."""
