@@ -24,7 +24,7 @@ from typing import NamedTuple
 from servers import NAME, Authority, call, nameserver, running
 
 from dane_mailgraph.cli import watch
-from dane_mailgraph.cli.app import judging
+from dane_mailgraph.cli.judgement import judging
 from dane_mailgraph.config import load
 
 DELIVERED, UNPROTECTED, DEFERRED = "delivered", "unprotected", "deferred"

@@ -12,7 +12,7 @@ import pytest
 from host import line
 
 from dane_mailgraph.cli import command_line
-from dane_mailgraph.cli.app import Service
+from dane_mailgraph.cli.counter import Service
 from dane_mailgraph.config import load
 from dane_mailgraph.errors import MissingError, SourceError
 from dane_mailgraph.log import auto, sought

@@ -15,8 +15,8 @@ import pytest
 from tls_reports import BIG, NORTH, OFFICE, SMALL, STS, detail, mail, mbox, policy, report, samples
 
 from dane_mailgraph.categories import REACH
-from dane_mailgraph.cli.app import open_counter
 from dane_mailgraph.cli.command_line import main
+from dane_mailgraph.cli.counter import open_counter
 from dane_mailgraph.config import load
 from dane_mailgraph.reports.report import Failures, TlsReport
 from dane_mailgraph.store import (

@@ -18,7 +18,7 @@ from ..log import LONGEST, Clock, LogFile, open_log
 from ..omissions import OMISSIONS
 from ..store import RelayTable, add_reports, reported
 from ..times import format_duration, format_time, moment
-from . import app
+from . import app, counter, imports, judgement
 from .terminal import is_coloured, output_error, printable, tell, width
 
 
@@ -33,7 +33,7 @@ def overview(settings: Config, options: argparse.Namespace) -> None:
 
     now = int(time.time())
     with app.open_ledger(settings) as ledger:
-        rrd, found = app.open_rrd(settings, ledger), app.judge(settings, ledger, now)
+        rrd, found = app.open_rrd(settings, ledger), judgement.judge(settings, ledger, now)
         print(
             "\n".join(
                 map(printable, overview.as_lines(rrd, ledger, now, found, settings.time_zone))
@@ -46,7 +46,7 @@ def run(settings: Config, options: argparse.Namespace) -> None:
     from . import daemon
 
     wait_for_signal = daemon.block_signals()
-    service = app.Service(settings, lambda: settings_in_force(options), daemon.notify_alive)
+    service = counter.Service(settings, lambda: settings_in_force(options), daemon.notify_alive)
 
     def report(sentence: str) -> None:
         tell(sentence)
@@ -65,9 +65,9 @@ def run(settings: Config, options: argparse.Namespace) -> None:
 def collect(settings: Config, options: argparse.Namespace) -> None:
     """Count once what is new in the log."""
     now = int(time.time())
-    with app.open_counter(settings) as counter:
-        result = counter.step(now, count_lines=options.verbose)
-        newest = counter.newest
+    with counter.open_counter(settings) as counting:
+        result = counting.step(now, count_lines=options.verbose)
+        newest = counting.newest
     if options.verbose:
         size = f"{_many(result.lines, 'line')} ({_many(result.read, 'byte')})"
         print(f"read {size}, {_counted(result)}")
@@ -80,7 +80,7 @@ def collect(settings: Config, options: argparse.Namespace) -> None:
 def import_(settings: Config, options: argparse.Namespace) -> int:
     """Count whole logs, plain or compressed, in any order."""
     with app.lock(settings):
-        count = app.rebuild if options.rebuild else app.import_logs
+        count = imports.rebuild if options.rebuild else imports.import_logs
         result = count(settings, options.files, options.year)
     for sentence in remarks(result, settings.time_zone):
         tell(sentence)
@@ -125,18 +125,18 @@ def check(settings: Config, options: argparse.Namespace) -> int:
     if options.due and not options.probe:
         raise UsageError("--due says when to look, so it needs --probe.")
     if options.test:
-        app.send_test(settings, now)
+        judgement.send_test(settings, now)
     if options.probe:
         watch.probe(settings, now, only_if_due=options.due)
         now = int(time.time())
-    with app.judging(settings, now, options.only) as (ledger, found):
+    with judgement.judging(settings, now, options.only) as (ledger, found):
         figures = check.figures(ledger, found, now) if ledger else {}
         servers = check.servers(ledger, now, settings.time_zone) if ledger else []
     if found.level or not options.quiet:
         show = check.as_json if options.format == "json" else check.as_plugin
         print(printable(show(found, figures, servers)), flush=True)
     if options.asked and not options.test and ledger:
-        app.tell_operator(settings, now, options.only)
+        judgement.tell_operator(settings, now, options.only)
     return found.level
 
 
@@ -146,7 +146,7 @@ def summary(settings: Config, options: argparse.Namespace) -> None:
 
     now, zone, language = int(time.time()), settings.time_zone, settings.language
     with app.open_ledger(settings) as ledger:
-        found = app.judge(settings, ledger, now, language=language)
+        found = judgement.judge(settings, ledger, now, language=language)
         rrd = app.open_rrd(settings, ledger)
         written = summary.summarize(rrd, ledger, now, options.period, zone, found)
     text = summary.as_text(written, settings.host or app.hostname(), zone, language)
@@ -173,7 +173,7 @@ def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[
 def metrics(settings: Config, options: argparse.Namespace) -> None:
     """Print running totals and states in the Prometheus text format."""
     with app.open_ledger(settings) as ledger:
-        print(app.metrics(settings, ledger, int(time.time())), end="")
+        print(judgement.metrics(settings, ledger, int(time.time())), end="")
 
 
 def tlsrpt(settings: Config, options: argparse.Namespace) -> int:
@@ -190,7 +190,9 @@ def tlsrpt(settings: Config, options: argparse.Namespace) -> int:
 
 def ship(settings: Config, options: argparse.Namespace) -> None:
     """Send running totals and states to a VictoriaMetrics."""
-    app.send_counts(settings, again=options.again)
+    from . import shipping
+
+    shipping.send_counts(settings, again=options.again)
 
 
 def explain(settings: Config, options: argparse.Namespace) -> None:
@@ -278,7 +280,7 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
         )
     with app.lock(here):
         demo.prepare(here.state_dir, here.log, now)
-        result = app.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
+        result = imports.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
         with app.open_ledger_to_add(here) as ledger:
             add_reports(ledger, demo.reported(now))
     print(_counted(result))

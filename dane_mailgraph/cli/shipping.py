@@ -1,16 +1,46 @@
-"""How ship_url lets us in, out of the files that the settings name."""
+"""The counts are sent to ship_url, which lets us in by the files that the settings name."""
 
 from __future__ import annotations
 
 import base64
 import ssl
+import time
 
 from ..config import Config
 from ..errors import ConfigError, reason
-from ..fleet import victoriametrics
+from ..fleet import metrics, ship, victoriametrics
+from ..store import Ledger, Shipped, load_shipped, save_shipped
+from .app import hostname, ledger_path, lock, open_ledger, open_rrd
+from .judgement import judge
+from .terminal import tell
 
 _LONGEST = 10_000
 """Bytes of a secret."""
+
+
+def send_counts(settings: Config, *, again: bool = False) -> None:
+    """Send to ship_url what is not known to be kept there; raises MailgraphError."""
+    if not settings.ship_url:
+        raise ConfigError("Nothing is to be sent: set `ship_url` to that of a VictoriaMetrics.")
+    way, host = access(settings), settings.host or hostname()
+    with open_ledger(settings) as ledger, lock(settings, "ship.lock"):
+        rrd, path = open_rrd(settings, ledger), ledger_path(settings)
+        database = victoriametrics.Database(way)
+        shipment = ship.Shipment(database, way.url, host, lambda: int(time.time()))
+
+        def save(mark: Shipped) -> None:
+            with Ledger(path, writable=True) as writer, writer.transaction():
+                save_shipped(writer, mark)
+
+        with Ledger(path, writable=True) as writer:
+            before = load_shipped(writer, way.url, host)
+        outcome = shipment.ship(rrd, ledger, before, save, again=again)
+        if outcome is None:
+            return
+        for notice in outcome.notices:
+            tell(notice)
+        samples = metrics.current(ledger, judge(settings, ledger, int(time.time())))
+        shipment.send_states(samples, outcome.shipped, save)
 
 
 def access(settings: Config) -> victoriametrics.Access:

@@ -1,0 +1,179 @@
+"""What is new in the log is counted: one step, and the service that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from ..config import Config
+from ..counting import How, Pace, Result, collect, remarks
+from ..errors import (
+    MailgraphError,
+    SourceError,
+    StoreError,
+)
+from ..log import Source, sought
+from ..store import (
+    Ledger,
+    Store,
+)
+from .app import lock, reconcile, rules, source, with_log_found, writing
+from .judgement import publish_metrics
+from .terminal import tell
+
+
+class Counter:
+    """A log, a ledger and an RRD, and the rules to count from one into the others."""
+
+    def __init__(
+        self,
+        settings: Config,
+        ledger: Ledger,
+        in_place: Callable[[], bool],
+        alive: Callable[[], None],
+    ) -> None:
+        self._settings, self._ledger, self._rules = settings, ledger, rules(settings)
+        self._alive = alive
+        self._log: Source | None = None
+        self._found = ""
+        self._not_found: SourceError | None = None
+        self._look_again = 0
+        """Epoch second from which on the log is looked for again, where its path is to be found."""
+        self._store = Store(settings.state_dir, settings.step)
+        self._metrics_are_due = True
+        self._pace = Pace(settings.step, settings.grace)
+        self.in_place = in_place
+        """Returns whether ledger and lock are still the files of their names."""
+
+    @property
+    def newest(self) -> int | None:
+        """Epoch second of the newest line that was read."""
+        return self._ledger.state.newest
+
+    def is_due(self, now: int) -> bool:
+        """Return whether it is time for a step; raises SourceError."""
+        if self._log is None:
+            if self._not_found and now < self._look_again:
+                raise self._not_found.with_traceback(None)  # it is not over until it is found
+            return True
+        return self._pace.is_due(now, self._log.look())
+
+    def _source(self, now: int) -> Source:
+        """Return the log to read, whose path may be to be found; raises SourceError."""
+        is_sought = sought.is_sought(self._settings.log)
+        if self._log is None or (is_sought and now >= self._look_again):
+            self._look_again = now + (_WAIT_FOR_LOG if self._log is None else _LOOK_FOR_LOG)
+            try:
+                found = with_log_found(self._settings, now, self._ledger.state)
+                if self._log is None or found.log != self._found:
+                    self._found, self._log = found.log, source(found, self._alive)
+            except SourceError as error:
+                self._not_found = error
+                raise
+        return self._log
+
+    def step(self, now: int, *, count_lines: bool = False, patient: bool = False) -> Result:
+        """Count what is new in the log into the ledger, then bring the RRD up to it.
+
+        `count_lines` and `patient` are those of `How`.
+
+        Raises:
+            SourceError: The log cannot be found or read.
+            StoreError: The RRD or metrics_file cannot be written; the ledger has counted all the
+                same.
+        """
+        trouble: StoreError | None = None
+        try:
+            reconcile(self._store, self._ledger, now)
+        except StoreError as error:
+            trouble = error
+        log = self._source(now)
+        seen = log.look()
+        how = How(count_lines, patient)
+        if not trouble:
+            grace = self._rules.grace
+            how = how._replace(at_commit=partial(self._store.announce, self._ledger, now, grace))
+        result = collect(log, self._ledger, self._rules, now, how)
+        for sentence in remarks(result, self._rules.zone):
+            tell(sentence)
+        if trouble:
+            raise trouble
+        written = self._store.follow(self._ledger, now, self._rules.grace)
+        for sentence in self._store.take_snapshot(self._ledger, now):
+            tell(sentence)
+        if written or self._metrics_are_due:
+            self._metrics_are_due = True
+            publish_metrics(self._settings, self._ledger, now)
+            self._metrics_are_due = False
+        self._pace.note_reading(now, seen)
+        return result
+
+
+@contextmanager
+def open_counter(
+    settings: Config, *, make: bool = True, alive: Callable[[], None] = lambda: None
+) -> Iterator[Counter]:
+    """Open all that counting needs, as the only writer; raises BusyError, StoreError."""
+    with lock(settings, make=make) as in_place, writing(settings) as ledger:
+        yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive)
+
+
+_WAIT_FOR_LOG = 3
+"""Seconds between two looks for a log where none has been found yet."""
+
+_LOOK_FOR_LOG = 60
+"""Seconds between two looks for a log whose path is to be found."""
+
+_LOOK_AT_FILES = 10
+"""Seconds between two looks whether ledger and lock are still the files of their names."""
+
+
+class Service:
+    """What `run` repeats: a counter that is opened anew when settings or files change."""
+
+    def __init__(
+        self, settings: Config, load: Callable[[], Config], alive: Callable[[], None]
+    ) -> None:
+        """Count by `settings`; `load` reads them again, `alive` is called while work goes on."""
+        self._settings, self._load, self._alive = settings, load, alive
+        self._open = ExitStack()
+        self._counter: Counter | None = None
+
+    def open(self, *, make: bool = False) -> Counter:
+        """Open the counter, after closing the one that was open; raises BusyError, StoreError."""
+        self.close()
+        opening = open_counter(self._settings, make=make, alive=self._alive)
+        self._counter = counter = self._open.enter_context(opening)
+        return counter
+
+    def close(self) -> None:
+        """Close the counter."""
+        self._counter = None
+        self._open.close()
+
+    def tick(self, now: int) -> None:
+        """Count what is new, if it is time to; raises MailgraphError."""
+        counter = self._counter
+        look_at_files = now % _LOOK_AT_FILES == 0
+        if counter and not counter.is_due(now) and not (look_at_files and not counter.in_place()):
+            return
+        if counter is None or not counter.in_place():
+            counter = self.open()
+        counter.step(now, patient=True)
+
+    def finish(self, now: int) -> None:
+        """Count what is new, whether it is time to or not; raises MailgraphError."""
+        if self._counter:
+            self._counter.step(now)
+
+    def reload(self) -> None:
+        """Count by the configuration as it is now, or keep the previous one and say why."""
+        previous = self._settings
+        try:
+            self._settings = self._load()
+            self.open(make=True)
+            tell("Read the configuration again.")
+        except MailgraphError as error:
+            self._settings = previous  # the next tick opens its store again
+            tell(f"{error} Keeping the previous configuration.")

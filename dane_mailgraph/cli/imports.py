@@ -1,0 +1,95 @@
+"""Whole logs are counted: into the store that is there, or into a fresh one."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from ..config import Config
+from ..counting import Import, Result
+from ..errors import (
+    StoreError,
+)
+from ..store import (
+    Ledger,
+    Store,
+    copy_reports,
+    copy_watched,
+    replace,
+    unused,
+)
+from .app import ledger_path, open_ledger, reconcile, rules, source, with_likely_log, writing
+from .judgement import publish_metrics
+from .terminal import progress, tell
+
+
+def import_logs(settings: Config, paths: list[str], year: int | None) -> Result:
+    """Count whole logs into the existing store; the caller has it locked."""
+    with writing(settings) as ledger:
+        return _import_into(ledger, settings, paths, year)
+
+
+def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
+    """Count whole logs into a fresh ledger, then replace the old one by it in one instant.
+
+    The old ledger and its RRD are kept aside; where counting fails they stay. The caller has the
+    store locked.
+    """
+    path, store = ledger_path(settings), Store(settings.state_dir, settings.step)
+    fresh = path + ".new"
+    with suppress(FileNotFoundError):
+        os.unlink(fresh)
+    with writing(settings, fresh) as ledger:
+        result = _import_into(ledger, settings, paths, year, follow=False)
+        with ledger.transaction():
+            ledger.save(ledger.state._replace(rebuilt=True))
+    if os.path.exists(path):
+        _keep_reports(settings, fresh)
+        # Opening plays back the journal of a killed writer, which must not meet the new file.
+        with suppress(StoreError), open_ledger(settings, with_counts=False):
+            pass
+        aside = unused(path + ".aside")
+        os.link(path, aside, follow_symlinks=False)
+        if settings.metrics_file:
+            tell("The totals of `metrics` begin anew: whoever collects them sees a counter reset.")
+        if not (result.counted or result.recipients or result.received):
+            tell(
+                f"Nothing in these logs counts, so the new store is empty; the old one is kept as "
+                f"{aside} and the like: give those files their names back, or rebuild from other "
+                "logs."
+            )
+    replace(fresh, path)
+    with writing(settings) as ledger:
+        reconcile(store, ledger, int(time.time()))
+        store.follow(ledger, int(time.time()), settings.grace)
+        publish_metrics(settings, ledger, int(time.time()))
+    return result
+
+
+def _keep_reports(settings: Config, fresh: str) -> None:
+    """Copy what others report into the ledger that replaces this one: no log says it again."""
+    with (
+        suppress(StoreError),
+        open_ledger(settings, with_counts=False) as old,
+        Ledger(fresh, writable=True) as new,
+        new.transaction(),
+    ):
+        copy_reports(old, new)
+        copy_watched(old, new)
+
+
+def _import_into(
+    ledger: Ledger, settings: Config, paths: list[str], year: int | None, *, follow: bool = True
+) -> Result:
+    now = int(time.time())
+    store = Store(settings.state_dir, settings.step)
+    if follow:
+        reconcile(store, ledger, now)
+    live = source(with_likely_log(settings, now, ledger.state))
+    run = Import(live, ledger, rules(settings), now, year=year, progress=progress())
+    result = run.count(paths)
+    if follow:
+        store.follow(ledger, now, settings.grace)
+        publish_metrics(settings, ledger, now)
+    return result

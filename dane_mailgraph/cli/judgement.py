@@ -1,0 +1,125 @@
+"""What the conditions say is told: to a verb, to the operator, to those who collect metrics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from ..answer import (
+    CONDITIONS_OF_OWN_MX,
+    NAMES,
+    Condition,
+    Evidence,
+    Judgement,
+    after_telling,
+    judge_conditions,
+    message,
+    news,
+    observe,
+    silence_accepted,
+    trial_message,
+)
+from ..config import Config
+from ..errors import (
+    ConfigError,
+    NothingCountedError,
+    StoreError,
+)
+from ..language import ENGLISH, Language
+from ..levels import Level
+from ..store import (
+    Ledger,
+    load_told,
+    save_told,
+)
+from .app import hostname, ledger_path, open_ledger, open_rrd
+
+
+@contextmanager
+def judging(
+    settings: Config, now: int, only: Collection[str] | None = None
+) -> Iterator[tuple[Ledger | None, Judgement]]:
+    """Yield the ledger, and the judgement of `judge`: conditions that hold, and accepted ones.
+
+    A store that is there and cannot be read is a condition, too, and then there is no ledger.
+    Raises StoreError where there is none yet, or this user may not read it.
+    """
+    with_counts = not only or not set(only).issubset(CONDITIONS_OF_OWN_MX)
+    try:
+        with open_ledger(settings, with_counts=with_counts) as ledger:
+            yield ledger, judge(settings, ledger, now, only)
+            return
+    except StoreError as error:
+        if isinstance(error, NothingCountedError) or not os.access(ledger_path(settings), os.R_OK):
+            raise
+        damaged = Condition("store", "", Level.CRITICAL, now, str(error), "")
+    yield None, Judgement((damaged,))
+
+
+def judge(
+    settings: Config,
+    ledger: Ledger,
+    now: int,
+    only: Collection[str] | None = None,
+    language: Language = ENGLISH,
+) -> Judgement:
+    """Return the conditions that hold, and which of them the operator has accepted."""
+    seen = Evidence(ledger, open_rrd(settings, ledger), now, settings.time_zone, language)
+    return silence_accepted(judge_conditions(seen, only or NAMES), settings.ignore_conditions)
+
+
+def tell_operator(settings: Config, now: int, only: Collection[str] | None = None) -> None:
+    """Tell what is new, still so or over, and remember it once the messenger has succeeded.
+
+    Raises MailgraphError; then the next check tries again.
+    """
+    from . import messengers
+
+    if not settings.tell and not settings.heartbeat:
+        raise _nobody()
+    with Ledger(ledger_path(settings), writable=True) as ledger:
+        found = judge(settings, ledger, now, only, settings.language)
+        # A store that cannot be written is found out before anything is sent.
+        with ledger.transaction():
+            told = observe(load_told(ledger), found, only or NAMES, now)
+            save_told(ledger, told)
+        sent, host = news(told, now), settings.host or hostname()
+        written = message(sent, found.conditions, host, settings.language)
+        if settings.tell and written:
+            messengers.send(settings.tell, written, host, now)
+            with ledger.transaction():
+                save_told(ledger, after_telling(told, sent, now))
+    if settings.heartbeat:
+        messengers.run(settings.heartbeat)
+
+
+def _nobody() -> ConfigError:
+    return ConfigError("Nobody is to be told: set `tell = mail:ADDRESS` or `tell = command:/path`.")
+
+
+def send_test(settings: Config, now: int) -> None:
+    """Send a message that says only that messages arrive; raises MailgraphError."""
+    from . import messengers
+
+    if not settings.tell:
+        raise _nobody()
+    host = settings.host or hostname()
+    messengers.send(settings.tell, trial_message(host, settings.language), host, now)
+
+
+def metrics(settings: Config, ledger: Ledger, now: int) -> str:
+    """Return counts and states in the Prometheus text format."""
+    from ..fleet import metrics  # most that count write no file of them
+
+    return metrics.text(ledger, now, judge(settings, ledger, now))
+
+
+def publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
+    """Write metrics_file, where one is set; raises StoreError."""
+    if settings.metrics_file:
+        from ..fleet import metrics
+
+        metrics.write(
+            settings.metrics_file, metrics.text(ledger, now, judge(settings, ledger, now))
+        )
