@@ -5,7 +5,7 @@ MailgraphError      1  unexpected
   ReportError      65  a TLS report of others
   SourceError      66  a log or a certificate
   TellError        69  a messenger
-  ShipError        69  a database of others
+  ShipError        74  a database of others
   StoreError       74  the ledger, the RRD, output_dir, standard output
   BusyError        75  another process writes to the store
   ConfigError      78  a setting
@@ -49,9 +49,9 @@ class TellError(MailgraphError):
 
 
 class ShipError(MailgraphError):
-    """The counts could not be sent, or are not there (EX_UNAVAILABLE)."""
+    """The counts could not be sent, or are not there (EX_IOERR)."""
 
-    status = 69
+    status = 74
 
 
 class StoreError(MailgraphError):

@@ -371,7 +371,7 @@ def test_without_a_url_or_a_server_one_sentence_says_so(
         "dane-mailgraph: Nothing is to be sent: set `ship_url` to that of a VictoriaMetrics.\n"
     )
     url = f"http://127.0.0.1:{free_port()}"
-    assert ship(small, url) == 69
+    assert ship(small, url) == 74
     said = capsys.readouterr().err
     assert said.startswith(f"dane-mailgraph: {url}/metrics cannot be asked: Connection refused; ")
     assert said.count("\n") == 1
@@ -421,12 +421,12 @@ def test_it_lets_itself_in_by_a_certificate_and_a_password_from_files(
     database.start()
     password, ca = tmp_path / "password", ("--ship-ca-file", str(authority.path))
     try:
-        assert ship(small, database.url) == 69
+        assert ship(small, database.url) == 74
         assert "certificate verify failed" in capsys.readouterr().err
-        assert ship(small, database.url, *ca) == 69
+        assert ship(small, database.url, *ca) == 74
         assert "refuses us: 401" in capsys.readouterr().err
         password.write_text("mx1:wrong word\n")
-        assert ship(small, database.url, *ca, "--ship-password-file", str(password)) == 69
+        assert ship(small, database.url, *ca, "--ship-password-file", str(password)) == 74
         said = capsys.readouterr().err
         assert "refuses us: 401" in said
         assert "wrong word" not in said
@@ -489,7 +489,7 @@ def test_a_cluster_has_a_path_for_each_kind_of_request_and_its_restarts_are_not_
     token.write_text("a-token\n")
     more = ("--ship-token-file", str(token))
     try:
-        assert ship(host, cluster.url) == 69
+        assert ship(host, cluster.url) == 74
         for again in ((), ("--again",)):
             assert ship(host, cluster.url, *more, *again) == 0
         assert cluster.asked == {
