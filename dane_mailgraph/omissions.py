@@ -62,13 +62,13 @@ OMISSIONS = (
     Omission(
         "not_understood",
         "line",
-        "of Postfix's client by its words, behind a head that is not understood, counted nowhere",
+        "of Postfix's by its words, behind a head that is not understood, counted nowhere",
         f"`{_EXPLAIN}` says what a head must look like",
         _EXPLAIN,
     ),
     Omission(
         "nameless",
-        "connection",
+        "line",
         "without the program's name, which rsyslog's RFC 5424 format cuts off, counted nowhere",
         "let rsyslog write RSYSLOG_FileFormat",
         _EXPLAIN,
@@ -76,7 +76,7 @@ OMISSIONS = (
     Omission(
         "illegible",
         "line",
-        "about a recipient, cut off or to be read in two ways, counted nowhere or as unknown",
+        "about a recipient or a client, cut off or to be read in two ways, counted nowhere or as unknown",
         f"`{_EXPLAIN}` shows which",
         _EXPLAIN,
     ),

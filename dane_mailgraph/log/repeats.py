@@ -43,7 +43,7 @@ def named(block: bytearray, end: int, before: bytes) -> Named:
         repeat = _REPEAT.match(line)
         repeats += repeat is not None
         if repeat is None:
-            before = line or before
+            before = before if line[:1] in (b"", b"#") else line
         elif _names_host(before, repeat[2]):
             line = _named(repeat, before)
         else:
