@@ -26,7 +26,7 @@ class Omission(NamedTuple):
 
     @property
     def texts(self) -> tuple[str, str]:
-        """What is said of one, and of `{count}` of them; English."""
+        """The text for one, and for `{count}` of them; English."""
         return f"1 {self.unit} {self.what}", f"{{count}} {self.unit}s {self.what}"
 
     def in_words(self, count: int, language: Language = ENGLISH) -> str:
@@ -76,7 +76,8 @@ OMISSIONS = (
     Omission(
         "illegible",
         "line",
-        "about a recipient or a client, cut off or to be read in two ways, counted nowhere or as unknown",
+        "about a recipient or a client, cut off or to be read in two ways, counted nowhere or as "
+        "unknown",
         f"`{_EXPLAIN}` shows which",
         _EXPLAIN,
     ),

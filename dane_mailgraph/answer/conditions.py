@@ -422,7 +422,7 @@ class Row(NamedTuple):
     next_step: str
     """English, with `{command}`, the command that probes a relay."""
     number: str = ""
-    """What is said of several where no relay may be named: English, with `{count}`."""
+    """The text for several where no relay may be named: English, with `{count}`."""
 
 
 CONDITIONS = (

@@ -58,7 +58,7 @@ def width() -> int | None:
 
 
 def is_coloured() -> bool:
-    """Return whether standard output is a terminal with colours, and nobody forbids them."""
+    """Return whether standard output is a terminal with colours, and NO_COLOR is not set."""
     forbidden = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return sys.stdout.isatty() and not forbidden
 

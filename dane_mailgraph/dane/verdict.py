@@ -250,7 +250,7 @@ CAUSES: Mapping[str, Cause] = {
         "matches the whole certificate, which changes even where its key is kept.",
         _PUBLISH,
     ),
-    # ---- nobody can tell ----
+    # ---- what cannot be known ----
     "no_resolver": Cause(
         Level.UNKNOWN,
         "Whether senders that do DANE reach {mx} is unknown: the resolver does not answer "

@@ -283,7 +283,7 @@ class _Address:
     def handshakes(self) -> list[_Shaken]:
         """Return what it shows to senders that know all types of keys, RSA only, ECDSA only.
 
-        Nobody misses a type of key that a server does not have.
+        A server need not have a key of every type.
         """
         whole = self._shake("")
         if not whole.group:

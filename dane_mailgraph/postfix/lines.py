@@ -135,7 +135,7 @@ class Found(NamedTuple):
 class Lines:
     """Finds the lines of one kind in blocks of a log.
 
-    Heads of lines look alike but for the stamp. The heads of one block are looked for in the next
+    Heads of lines differ in the stamp only. The heads of one block are looked for in the next
     one, by a single search that also takes the lines apart. A block that holds any other head is
     read again, line by line, so that what is found never depends on the blocks before.
     """
@@ -146,7 +146,7 @@ class Lines:
         self._search: _Search | None = None
 
     def lines(self, block: bytearray, end: int, *, whole: bool = False) -> Found:
-        """Return the lines of `block[:end]`, which is in the usual form but for a few.
+        """Return the lines of `block[:end]`, which is in the usual form, except for a few.
 
         With `whole` each line is looked at, also those that name no program.
         """

@@ -2,7 +2,7 @@
 
 `smtpd` ends each connection with `disconnect from HOST[ADDRESS]` and how often each command was
 given (`smtpd.c`, Postfix 3.0 and later): that one line says how many messages came, and whether
-over TLS, but for ports where TLS comes first (`smtpd_tls_wrappermode`).
+over TLS, except on ports where TLS comes first (`smtpd_tls_wrappermode`).
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ _SOMEBODY = "*"
 """A sender that is not named yet."""
 
 _NOTHING = _nothing("not about a connection that Postfix's server took")
-CONNECTED = _nothing("a client connects; what it brings is told at its end")
+CONNECTED = _nothing("a client connects; its last line says what it brought")
 _IGNORED = _nothing("a local client (setting ignore_clients)")
 _OF_USERS_ALONE = _nothing("of a service for users (submission), which is not counted")
 _AUTHENTICATED = _nothing("a user who logged in; only mail from other servers is counted")

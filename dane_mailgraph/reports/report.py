@@ -35,7 +35,7 @@ _MOST_MEMBERS = 16
 """This many gzip members in a row are too many: one fewer is still unpacked."""
 
 _FIRST_DAY = int(datetime(2016, 1, 1, tzinfo=timezone.utc).timestamp())
-"""Nobody sent TLS reports before: epoch second."""
+"""No TLS report is older than this epoch second."""
 
 _DAYS_AHEAD = 2
 

@@ -30,13 +30,13 @@ class Bar(NamedTuple):
     day: int
     """Epoch second in which it begins, UTC."""
     pieces: tuple[Piece, ...]
-    """Those that are not 0; none where nobody reports."""
+    """Those that are not 0; none without a report."""
     sessions: Mapping[Category, int] | None
     """None is unknown."""
 
 
 def bars(days: Mapping[int, Mapping[Category, int] | None]) -> tuple[Bar, ...]:
-    """Return the bars of some days, which are in order; None is a day of which nobody reports."""
+    """Return the bars of some days, which are in order; None is a day without a report."""
     highest = max((sum(each.values()) for each in days.values() if each), default=0)
     return tuple(
         Bar(day, _stack(n * STEP + (STEP - WIDTH) // 2, sessions or {}, highest), sessions)

@@ -260,7 +260,7 @@ class Drawing(_Given):
 
     @cached_property
     def content(self) -> str:
-        """A digest of everything that decides how the picture looks, but for its theme."""
+        """A digest of everything that decides how the picture looks, except its theme."""
         series, (since, until) = self.series, self.window
         counts = [(row, series.counts[row]) for row in self.graph.categories]
         times = (

@@ -61,13 +61,13 @@ class Reach(NamedTuple):
     until: int
     """Epoch seconds; of the days that begin in [since, until)."""
     sessions: dict[Category, int | None]
-    """None where nobody reports."""
+    """None without a report."""
     reporters: tuple[Reporter, ...]
     """Those of most sessions first."""
     failures: tuple[ReachFailure, ...]
     """Those of most sessions first; they need not add up to those that failed."""
     days: dict[int, dict[Category, int] | None]
-    """Epoch second in which each day begins -> its sessions; None where nobody reports."""
+    """Epoch second in which each day begins -> its sessions; None without a report."""
 
 
 def add_reports(ledger: Ledger, reports: Iterable[TlsReport]) -> list[str]:

@@ -258,7 +258,7 @@ class Store:
         return self._kept[1]
 
     def _changed_at(self) -> int | None:
-        """When the RRD was changed last, in nanoseconds; nobody can make that look older."""
+        """When the RRD was changed last, in nanoseconds; no program can set that back."""
         try:
             return os.lstat(self.rrd.path).st_ctime_ns
         except OSError:
