@@ -193,7 +193,7 @@ def test_the_page_is_html5_and_its_title_names_the_host() -> None:
     text = page_of(status())
 
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
-    assert "<title>All is well: Outbound TLS of mail.example.org</title>" in text
+    assert "<title>All is well: Mail TLS of mail.example.org</title>" in text
 
 
 def test_what_others_report_is_told_by_policy_and_reason() -> None:

@@ -200,6 +200,17 @@ def test_each_direction_is_unknown_for_itself(
     assert host.ledger.omitted()["not_understood"] == 1
 
 
+def test_lines_without_a_time_are_of_the_newest_hour_of_their_log(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    old = tmp_path / "old.log"
+    host.write("no time\n" + stamped(host, CLEAR), old)
+    host.now += DAY
+    host.take(old)
+
+    assert host.ledger.hours(BEGIN, BEGIN + 3600)["unreadable"] == 1
+    assert "unreadable" not in host.ledger.hours(BEGIN + 3600, host.now + 3600)
+
+
 def test_what_is_left_out_is_told_of_the_hour_of_its_line(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.write(stamped(host, CLEAR.replace("commands=5", "")))

@@ -98,7 +98,7 @@ def traffic(now: int) -> Iterator[str]:
 
     More by day than by night, less on weekends, and DANE grows through the year.
     """
-    chance = random.Random(20141124)
+    chance, coming = random.Random(20141124), random.Random(3207)
     servers = [_Server(number, chance) for number in range(_SERVERS)]
     weights = list(accumulate(1 / (1 + rank) for rank in range(_SERVERS)))
     broken, lost, *_ = (
@@ -121,6 +121,8 @@ def traffic(now: int) -> Iterator[str]:
         stamp, process = when.isoformat(timespec="seconds"), chance.randrange(1000, 30000)
         lines = _request(server, part, refused, chance, f"{int(at * 1000):X}")
         yield "".join(f"{stamp} mail postfix/smtp[{process}]: {text}\n" for text in lines)
+        if coming.random() < 0.3:
+            yield from (f"{stamp} mail postfix/smtpd[{process}]: {x}\n" for x in _received(coming))
 
 
 _REPORTERS = (
@@ -152,6 +154,20 @@ def reported(now: int) -> Iterator[TlsReport]:
                 *(today - ago * DAY, dane - failed, sessions - dane, chance.randrange(9), failed),
                 (Failures("tlsa-invalid", mx, failed),) if failed else (),
             )
+
+
+def _received(chance: random.Random) -> Iterator[str]:
+    """Yield what the server logs while it takes one message."""
+    what, number = chance.random(), chance.randrange(_SERVERS)
+    client = f"mail.domain{number}.example[198.51.100.{number % 250 + 1}]"
+    yield f"connect from {client}"
+    if what > 0.03:
+        modern = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519"
+        old = "TLSv1 with cipher ECDHE-RSA-AES256-SHA (256/256 bits)"
+        tls = old if what < 0.04 else modern
+        yield f"Anonymous TLS connection established from {client}: {tls}"
+    commands = "ehlo=2 starttls=1" if what > 0.03 else "ehlo=1"
+    yield f"disconnect from {client} {commands} mail=1 rcpt=1 data=1 quit=1 commands=7"
 
 
 def _request(

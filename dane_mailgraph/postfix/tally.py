@@ -225,8 +225,7 @@ class Tally:
         readable = [at for at in _first_and_last(block, end, clock) if at is not None]
         if readable and self._sessions.complete_since is None:
             self._sessions.begin(readable[0])
-        if len(readable) < 2:
-            self._note("unreadable", None, _count_timeless(block, end, clock))
+        timeless = _count_timeless(block, end, clock) if len(readable) < 2 else None
         if readable and clock.crosses_a_fold(min(readable), max(readable)):
             lost = sum(
                 self._add(line, len(line), clock)
@@ -234,8 +233,7 @@ class Tally:
             )
         else:
             lost = self._add(block, end, clock)
-        if len(readable) == 2:
-            self._note("unreadable", None, lost)
+        self._note("unreadable", None, lost if timeless is None else timeless)
 
     def _add(self, block: bytearray, end: int, clock: Clock) -> int:
         """Add the lines of a block; return how many would count but have no readable time."""
