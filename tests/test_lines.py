@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from bits import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,20 +45,6 @@ def client_lines(*lines: bytearray) -> list[tuple[bytes, ...]]:
 
 
 # ---- blocks of whole lines ------------------------------------------------------------------
-
-
-def source(data: bytes, sizes: list[int]) -> Callable[[memoryview], int]:
-    """A readinto that gives no more bytes at a time than these sizes say, over and over."""
-    at = turn = 0
-
-    def readinto(view: memoryview) -> int:
-        nonlocal at, turn
-        got = data[at : at + min(len(view), sizes[turn % len(sizes)])]
-        view[: len(got)] = got
-        at, turn = at + len(got), turn + 1
-        return len(got)
-
-    return readinto
 
 
 def taken(blocks: Blocks) -> list[bytes]:

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from bits import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -314,16 +315,7 @@ def test_new_year_is_counted_on_both_its_sides() -> None:
 
 def read(data: bytes, sizes: list[int], found: Tally, clock: Clock) -> Blocks:
     """Count these bytes as a file that gives no more at a time than these sizes say."""
-    at = turn = 0
-
-    def readinto(view: memoryview) -> int:
-        nonlocal at, turn
-        got = data[at : at + min(len(view), sizes[turn % len(sizes)])]
-        view[: len(got)] = got
-        at, turn = at + len(got), turn + 1
-        return len(got)
-
-    blocks = Blocks(readinto, to_the_end=True)
+    blocks = Blocks(source(data, sizes), to_the_end=True)
     for block, end in blocks:
         found.add_block(block, end, clock)
     return blocks
