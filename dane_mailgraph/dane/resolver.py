@@ -108,10 +108,8 @@ def ask(name: str, kind: str, server: str, port: int = 53) -> Answer:
         query = dns.message.make_query(name, kind, use_edns=True, want_dnssec=True)
         query.flags |= _AUTHENTIC
         wire = _exchange(query.to_wire(), server, port)
-        flags, rcode = (
-            int.from_bytes(wire[2:4], "big"),
-            dns.rcode.to_text(dns.rcode.Rcode.make(wire[3] & 15)),
-        )
+        flags = int.from_bytes(wire[2:4], "big")
+        rcode = dns.rcode.to_text(dns.rcode.from_flags(flags, 0))
         records = _records(wire, kind)
     except TimeoutError:
         return Answer(question, server, "", False, (), f"no answer within {_SECONDS:g} seconds")
