@@ -342,10 +342,14 @@ def test_a_report_in_an_attached_mail_is_not_signed_by_what_is_said_of_the_mail_
         ("Content-Transfer-Encoding: base64", "content-transfer-encoding:BASE64"),
     ],
 )
-def test_a_mail_that_a_gateway_has_rewritten_is_read(tmp_path: Path, old: str, new: str) -> None:
-    rewritten = mail(BIG).decode().replace(old, new)
+@pytest.mark.parametrize("more", range(6))  # base64 ends in none, one or two signs of equality
+def test_a_mail_that_a_gateway_has_rewritten_is_read(
+    tmp_path: Path, old: str, new: str, more: int
+) -> None:
+    sent = mail({**BIG, "contact-info": "abcdef"[:more]}).decode()
+    rewritten = sent.replace(old, new)
 
-    assert rewritten != mail(BIG).decode()
+    assert rewritten != sent
     assert counts(usable(found(tmp_path / "a.eml", rewritten.encode()))[0]) == (0, 120, 0, 3)
 
 

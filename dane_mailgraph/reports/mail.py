@@ -236,11 +236,12 @@ def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
         return binascii.a2b_qp(body)
     if encoding != "base64":
         return body
-    try:
-        return binascii.a2b_base64(body)
-    except binascii.Error:
-        pass
     # A gateway has written lines of its own behind it, or its end was cut off.
-    clean = re.match(rb"[A-Za-z0-9+/\s]*", body)
-    digits = b"".join(clean[0].split()) if clean else b""
-    return binascii.a2b_base64(digits[: len(digits) // 4 * 4])
+    lines = _DIGITS.match(body)
+    digits = b"".join(lines[0].split()).partition(b"=")[0] if lines else b""
+    whole = digits[: -1 if len(digits) % 4 == 1 else None]
+    return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
+
+
+_DIGITS = re.compile(rb"(?:[A-Za-z0-9+/=]*[ \t\r]*\n)*(?:[A-Za-z0-9+/=]*[ \t\r]*\Z)?")
+"""The lines of base64 that a body begins with: no other holds a blank or a point."""
