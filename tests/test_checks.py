@@ -13,7 +13,7 @@ from dane_mailgraph.dane import verdict
 from dane_mailgraph.dane.resolver import Answer, Resolv
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa, of
-from dane_mailgraph.dane.verdict import UNREACHABLE, Handshake, Seen, Zone
+from dane_mailgraph.dane.verdict import UNREACHABLE, Handshake, Published, Server
 from dane_mailgraph.doctor.check_postfix import RULES
 from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.facts import Facts
@@ -91,9 +91,9 @@ def answer(question: str, *records: str, secure: bool = True, code: str = "NOERR
 
 
 MX = Mx(
-    Seen(
+    Server(
         Target("mail.example.org"),
-        Zone("_25._tcp.mail.example.org", zone(of(LEAF)), 3600),
+        Published("_25._tcp.mail.example.org", zone(of(LEAF)), 3600),
         (Handshake("192.0.2.1", "", CHAIN),),
         (verdict.Service(("192.0.2.1",), (CHAIN,)),),
     ),
@@ -176,7 +176,7 @@ def kept(**changed: Any) -> Facts:
 
 def mx(**changed: Any) -> Facts:
     """Our server is seen otherwise."""
-    return HEALTHY._replace(mx=(MX._replace(seen=MX.seen._replace(**changed)),))
+    return HEALTHY._replace(mx=(MX._replace(server=MX.server._replace(**changed)),))
 
 
 def served(**changed: Any) -> Facts:
@@ -186,13 +186,13 @@ def served(**changed: Any) -> Facts:
 
 def unread(sentence: str) -> Facts:
     """A file cannot be read."""
-    service = MX.seen.services[0]._replace(unread=(sentence,))
-    seen = MX.seen._replace(services=(service,))
+    service = MX.server.services[0]._replace(unread=(sentence,))
+    seen = MX.server._replace(services=(service,))
     return HEALTHY._replace(mx=(Mx(seen, (MX.served[0]._replace(service=service),)),))
 
 
 def published(*records: Tlsa, **changed: Any) -> Facts:
-    return mx(zone=MX.seen.zone._replace(records=zone(*records), **changed))
+    return mx(published=MX.server.published._replace(records=zone(*records), **changed))
 
 
 def wrong(facts: Facts) -> list[Finding]:
@@ -884,7 +884,11 @@ def test_a_record_of_the_next_key_is_no_warning() -> None:
 def test_tls_that_is_off_without_records_is_only_a_pity() -> None:
     (server,) = served(offers=False).mx
     off = HEALTHY._replace(
-        mx=(server._replace(seen=server.seen._replace(zone=Zone("_25._tcp.mail.example.org"))),)
+        mx=(
+            server._replace(
+                server=server.server._replace(published=Published("_25._tcp.mail.example.org"))
+            ),
+        )
     )
 
     assert {(each.check, each.verdict) for each in wrong(off)} == {

@@ -18,10 +18,10 @@ from dane_mailgraph.dane.verdict import (
     UNREACHABLE,
     Handshake,
     History,
-    Seen,
+    Published,
+    Server,
     Service,
     Verdict,
-    Zone,
     judge,
     sentences,
 )
@@ -54,9 +54,9 @@ EMPTY = Tlsa(3, 1, 1, hashlib.sha256(b"").digest())
 OTHER = Tlsa(3, 1, 1, bytes(32))
 
 
-def zone(*records: Tlsa | str, **changed: object) -> Zone:
+def dns(*records: Tlsa | str, **changed: object) -> Published:
     texts = tuple(each if isinstance(each, str) else each.in_full for each in records)
-    return Zone(NAME, texts, TTL)._replace(**changed)  # type: ignore[arg-type]  # any field
+    return Published(NAME, texts, TTL)._replace(**changed)  # type: ignore[arg-type]  # any field
 
 
 def shown(*chains: Chain, address: str = "192.0.2.1") -> tuple[Handshake, ...]:
@@ -76,12 +76,12 @@ def files(*chains: Chain, address: str = "192.0.2.1") -> tuple[Service, ...]:
 
 
 def verdict(
-    zone_: Zone,
+    records: Published,
     handshakes: tuple[Handshake, ...],
     services: tuple[Service, ...] = (),
     **more: object,
 ) -> Verdict:
-    return judge(Seen(TARGET, zone_, handshakes, services)._replace(**more), NOW)  # type: ignore[arg-type]  # any field
+    return judge(Server(TARGET, records, handshakes, services)._replace(**more), NOW)  # type: ignore[arg-type]  # any field
 
 
 def causes(found: Verdict) -> list[str]:
@@ -91,7 +91,7 @@ def causes(found: Verdict) -> list[str]:
 class Case(NamedTuple):
     """What there is, and the causes that are found, the worst first."""
 
-    zone: Zone
+    published: Published
     handshakes: tuple[Handshake, ...]
     causes: tuple[str, ...] = ()
     services: tuple[Service, ...] = ()
@@ -107,145 +107,143 @@ def issuer(selector: int = 1, matching: int = 1) -> Tlsa:
 
 CASES = {
     # ---- a server that is right ----
-    "a single 3 1 1 and a kept key": Case(zone(of(OLD)), shown(OLD), (), files(OLD)),
-    "a 2 1 1 of the issuer": Case(zone(issuer()), shown(OLD)),
+    "a single 3 1 1 and a kept key": Case(dns(of(OLD)), shown(OLD), (), files(OLD)),
+    "a 2 1 1 of the issuer": Case(dns(issuer()), shown(OLD)),
     "an expired certificate by 3 1 1": Case(
-        zone(of(EXPIRED)), shown(EXPIRED), ("expired_by_key",), files(EXPIRED)
+        dns(of(EXPIRED)), shown(EXPIRED), ("expired_by_key",), files(EXPIRED)
     ),
-    "a certificate for another name by 3 1 1": Case(
-        zone(of(OLD)), shown(OLD._replace(named=False))
-    ),
-    "two types of keys": Case(zone(of(OLD), of(RSA)), shown(OLD, RSA, OLD)),
+    "a certificate for another name by 3 1 1": Case(dns(of(OLD)), shown(OLD._replace(named=False))),
+    "two types of keys": Case(dns(of(OLD), of(RSA)), shown(OLD, RSA, OLD)),
     "a malformed record beside the right one": Case(
-        zone(of(OLD), "3 1 2 00ff", "\\# 2 0301"), shown(OLD), ("set_aside",)
+        dns(of(OLD), "3 1 2 00ff", "\\# 2 0301"), shown(OLD), ("set_aside",)
     ),
     "a useless record beside the right one": Case(
-        zone(of(OLD), of(NEW, 1)), shown(OLD), ("set_aside",)
+        dns(of(OLD), of(NEW, 1)), shown(OLD), ("set_aside",)
     ),
-    "the next key is announced": Case(zone(of(OLD), of(NEW)), shown(OLD), ("announced",)),
+    "the next key is announced": Case(dns(of(OLD), of(NEW)), shown(OLD), ("announced",)),
     "an empty file was hashed beside": Case(
-        zone(of(OLD), EMPTY), shown(OLD), ("nothing_hashed_beside",)
+        dns(of(OLD), EMPTY), shown(OLD), ("nothing_hashed_beside",)
     ),
     "the issuer's certificate itself, not sent": Case(
-        zone(issuer(0, 0)),
+        dns(issuer(0, 0)),
         shown(Chain("/x", OLD.certificates[:1], True, (True,), (), frozenset({ISSUER.der}))),
     ),
     "for the domain of the recipient": Case(
-        zone(issuer()),
+        dns(issuer()),
         shown(OLD._replace(named=False, domains=("example.org",))),
         ("domain_only",),
     ),
-    "no record": Case(zone(), shown(OLD), ("no_record",)),
-    "no record and no STARTTLS": Case(zone(), mute(NO_STARTTLS), ("no_record",)),
+    "no record": Case(dns(), shown(OLD), ("no_record",)),
+    "no record and no STARTTLS": Case(dns(), mute(NO_STARTTLS), ("no_record",)),
     "a strong digest of the other selector": Case(
-        zone(of(OLD), of(NEW, 3, 0, 2)), shown(OLD), ("announced",)
+        dns(of(OLD), of(NEW, 3, 0, 2)), shown(OLD), ("announced",)
     ),
     # ---- refused ----
-    "another key": Case(zone(of(NEW)), shown(OLD), ("no_match",)),
+    "another key": Case(dns(of(NEW)), shown(OLD), ("no_match",)),
     "a useless record is right and a usable one wrong": Case(
-        zone(of(OLD, 1), OTHER), shown(OLD), ("no_match", "set_aside")
+        dns(of(OLD, 1), OTHER), shown(OLD), ("no_match", "set_aside")
     ),
-    "the digest of nothing": Case(zone(EMPTY), shown(OLD), ("nothing_hashed",)),
-    "usage 2 of the leaf": Case(zone(of(OLD, 2)), shown(OLD), ("anchor_at_leaf",)),
+    "the digest of nothing": Case(dns(EMPTY), shown(OLD), ("nothing_hashed",)),
+    "usage 2 of the leaf": Case(dns(of(OLD, 2)), shown(OLD), ("anchor_at_leaf",)),
     "an expired chain by usage 2": Case(
-        zone(issuer()), shown(EXPIRED), ("anchor_expired", "expired")
+        dns(issuer()), shown(EXPIRED), ("anchor_expired", "expired")
     ),
     "usage 2 and another name": Case(
-        zone(issuer()), shown(OLD._replace(named=False)), ("anchor_name",)
+        dns(issuer()), shown(OLD._replace(named=False)), ("anchor_name",)
     ),
     "usage 2 and no signatures": Case(
-        zone(issuer()), shown(OLD._replace(anchors=(True, False))), ("anchor_unproven",)
+        dns(issuer()), shown(OLD._replace(anchors=(True, False))), ("anchor_unproven",)
     ),
     "the root is not sent": Case(
-        zone(issuer()), shown(Chain("/x", OLD.certificates[:1], True, (True,))), ("no_match",)
+        dns(issuer()), shown(Chain("/x", OLD.certificates[:1], True, (True,))), ("no_match",)
     ),
     "a stale 3 1 2 hides the right 3 1 1": Case(
-        zone(of(OLD), of(NEW, 3, 1, 2)), shown(OLD), ("hidden",)
+        dns(of(OLD), of(NEW, 3, 1, 2)), shown(OLD), ("hidden",)
     ),
-    "one type of key": Case(zone(of(OLD)), shown(OLD, RSA, OLD), ("no_match",)),
+    "one type of key": Case(dns(of(OLD)), shown(OLD, RSA, OLD), ("no_match",)),
     "one type of key, and both are in the files": Case(
-        zone(of(OLD)), shown(OLD, RSA, OLD), ("no_match",), files(OLD, RSA)
+        dns(of(OLD)), shown(OLD, RSA, OLD), ("no_match",), files(OLD, RSA)
     ),
     "one address of two": Case(
-        zone(of(OLD)), (*shown(OLD), *shown(RSA, address="2001:db8::1")), ("no_match",)
+        dns(of(OLD)), (*shown(OLD), *shown(RSA, address="2001:db8::1")), ("no_match",)
     ),
-    "STARTTLS is refused": Case(zone(of(OLD)), mute(NO_STARTTLS), ("no_starttls",), files(OLD)),
-    "the handshake fails": Case(zone(of(OLD)), mute(NO_HANDSHAKE), ("no_handshake",), files(OLD)),
-    "the lookup fails": Case(zone(code="SERVFAIL"), shown(OLD), ("lookup_fails",)),
+    "STARTTLS is refused": Case(dns(of(OLD)), mute(NO_STARTTLS), ("no_starttls",), files(OLD)),
+    "the handshake fails": Case(dns(of(OLD)), mute(NO_HANDSHAKE), ("no_handshake",), files(OLD)),
+    "the lookup fails": Case(dns(code="SERVFAIL"), shown(OLD), ("lookup_fails",)),
     # ---- renewals ----
     "the new record is there and the old process answers": Case(
-        zone(of(NEW)), shown(OLD), ("old_process",), files(NEW)
+        dns(of(NEW)), shown(OLD), ("old_process",), files(NEW)
     ),
     "the new file is there and the old record": Case(
-        zone(of(OLD)), shown(OLD), ("file_no_match",), files(NEW)
+        dns(of(OLD)), shown(OLD), ("file_no_match",), files(NEW)
     ),
-    "neither": Case(zone(OTHER), shown(OLD), ("no_match", "file_no_match"), files(NEW)),
-    "the same file": Case(zone(OTHER), shown(OLD), ("no_match",), files(OLD)),
+    "neither": Case(dns(OTHER), shown(OLD), ("no_match", "file_no_match"), files(NEW)),
+    "the same file": Case(dns(OTHER), shown(OLD), ("no_match",), files(OLD)),
     "the files of another address": Case(
-        zone(of(NEW)), shown(OLD), ("no_match",), files(NEW, address="192.0.2.9")
+        dns(of(NEW)), shown(OLD), ("no_match",), files(NEW, address="192.0.2.9")
     ),
     "the table of SNI is old, and its record is gone": Case(
-        zone(of(NEW)),
+        dns(of(NEW)),
         shown(OLD),
         ("old_table",),
         (Service(("192.0.2.1",), (OLD,), "postfix reload", (NEW,), "postmap -F hash:/sni"),),
     ),
     "the table of SNI is old, and the new record is not there": Case(
-        zone(of(OLD)),
+        dns(of(OLD)),
         shown(OLD),
         ("renewed_no_match",),
         (Service(("192.0.2.1",), (OLD,), "postfix reload", (NEW,), "postmap -F hash:/sni"),),
     ),
     "a record of the whole certificate": Case(
-        zone(of(ENCRYPT, 3, 0, 1)), shown(ENCRYPT), ("whole_certificate",)
+        dns(of(ENCRYPT, 3, 0, 1)), shown(ENCRYPT), ("whole_certificate",)
     ),
-    "a record of the whole certificate for years": Case(zone(of(OLD, 3, 0, 1)), shown(OLD)),
+    "a record of the whole certificate for years": Case(dns(of(OLD, 3, 0, 1)), shown(OLD)),
     "key and certificate do not fit": Case(
-        zone(of(OLD)),
+        dns(of(OLD)),
         shown(OLD),
         ("files_unfit",),
         (Service(("192.0.2.1",), (OLD,), troubles=("/key does not fit",)),),
     ),
     "files that cannot be read": Case(
-        zone(of(OLD)),
+        dns(of(OLD)),
         shown(OLD),
         ("files_unread",),
         (Service(("192.0.2.1",), (), unread=("/x cannot be read: Permission denied",)),),
     ),
     # ---- DANE is off ----
-    "an unsigned address": Case(zone(OTHER, host_is_signed=False), shown(OLD), ("host_unsigned",)),
-    "unsigned records": Case(zone(OTHER, is_signed=False), shown(OLD), ("records_unsigned",)),
-    "only useless records": Case(zone(of(OLD, 1)), shown(OLD), ("unusable",)),
-    "only malformed records": Case(zone("3 1 1 00"), shown(OLD), ("unusable",)),
+    "an unsigned address": Case(dns(OTHER, host_is_signed=False), shown(OLD), ("host_unsigned",)),
+    "unsigned records": Case(dns(OTHER, is_signed=False), shown(OLD), ("records_unsigned",)),
+    "only useless records": Case(dns(of(OLD, 1)), shown(OLD), ("unusable",)),
+    "only malformed records": Case(dns("3 1 1 00"), shown(OLD), ("unusable",)),
     # ---- nobody can tell ----
-    "no resolver": Case(zone(code="", trouble="x"), shown(OLD), ("no_resolver",)),
+    "no resolver": Case(dns(code="", trouble="x"), shown(OLD), ("no_resolver",)),
     "a resolver that does not validate": Case(
-        zone(of(OLD), validates=False), shown(OLD), ("not_validating",)
+        dns(of(OLD), validates=False), shown(OLD), ("not_validating",)
     ),
     "a mismatch that nobody validates": Case(
-        zone(OTHER, validates=False), shown(OLD), ("not_validating",)
+        dns(OTHER, validates=False), shown(OLD), ("not_validating",)
     ),
-    "nobody answers": Case(zone(of(OLD)), mute(UNREACHABLE), ("unreachable",), files(OLD)),
+    "nobody answers": Case(dns(of(OLD)), mute(UNREACHABLE), ("unreachable",), files(OLD)),
     "one of two answers": Case(
-        zone(of(OLD)), (*shown(OLD), *mute(UNREACHABLE, "2001:db8::1")), ("unreachable",)
+        dns(of(OLD)), (*shown(OLD), *mute(UNREACHABLE, "2001:db8::1")), ("unreachable",)
     ),
     "nobody answers, and the file is wrong": Case(
-        zone(of(OLD)), mute(UNREACHABLE), ("file_no_match", "unreachable"), files(NEW)
+        dns(of(OLD)), mute(UNREACHABLE), ("file_no_match", "unreachable"), files(NEW)
     ),
-    "no address": Case(zone(of(OLD), has_address=False), (), ("no_address",)),
+    "no address": Case(dns(of(OLD), has_address=False), (), ("no_address",)),
 }
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_what_is_found(case: Case) -> None:
-    found = verdict(case.zone, case.handshakes, case.services)
+    found = verdict(case.published, case.handshakes, case.services)
 
     assert tuple(causes(found)) == case.causes
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_text_is_whole(case: Case) -> None:
-    for each in verdict(case.zone, case.handshakes, case.services).findings:
+    for each in verdict(case.published, case.handshakes, case.services).findings:
         text, next_step = sentences(each, ENGLISH, timezone.utc)
         assert text.endswith(".") and not set("{}").intersection(text + next_step)
         assert next_step.endswith((".", "...", "`")) or not each.level
@@ -262,25 +260,25 @@ def test_the_level_is_that_of_the_worst() -> None:
     assert worst([Level.OK, Level.UNKNOWN]) is Level.UNKNOWN
     assert worst([Level.UNKNOWN, Level.WARNING]) is Level.WARNING
     assert worst([Level.CRITICAL, Level.UNKNOWN, Level.WARNING]) is Level.CRITICAL
-    assert verdict(zone(of(OLD)), mute(UNREACHABLE), files(NEW)).level is Level.CRITICAL
+    assert verdict(dns(of(OLD)), mute(UNREACHABLE), files(NEW)).level is Level.CRITICAL
 
 
 def test_the_line_to_publish_is_that_of_the_key_that_is_served() -> None:
-    (found,) = verdict(zone(OTHER), (*shown(OLD, RSA, OLD),)).findings[:1]
+    (found,) = verdict(dns(OTHER), (*shown(OLD, RSA, OLD),)).findings[:1]
 
     assert found.values["line"] == f"{NAME}. {TTL} IN TLSA {of(OLD).in_full}"
     assert found.values["places"] == "192.0.2.1"
 
 
 def test_a_type_of_key_is_named_where_only_it_is_refused() -> None:
-    (found,) = verdict(zone(of(OLD)), shown(OLD, RSA, OLD)).findings
+    (found,) = verdict(dns(of(OLD)), shown(OLD, RSA, OLD)).findings
 
     assert found.values["places"] == "192.0.2.1 (RSA)"
     assert found.values["line"] == f"{NAME}. {TTL} IN TLSA {of(RSA).in_full}"
 
 
 def test_the_record_that_hides_another_is_named() -> None:
-    (found,) = verdict(zone(of(OLD), of(NEW, 3, 1, 2)), shown(OLD)).findings
+    (found,) = verdict(dns(of(OLD), of(NEW, 3, 1, 2)), shown(OLD)).findings
 
     assert found.values["other"] == of(NEW, 3, 1, 2).in_full
 
@@ -290,7 +288,7 @@ def test_the_record_that_hides_another_is_named() -> None:
 
 def following(*records: Tlsa, first: int = NOW, chain: Chain = NEW) -> list[str]:
     history = {each.in_full: History(first) for each in records}
-    found = verdict(zone(*records), shown(OLD), files(OLD), next_chain=chain, history=history)
+    found = verdict(dns(*records), shown(OLD), files(OLD), next_chain=chain, history=history)
     return causes(found)
 
 
@@ -308,12 +306,12 @@ def test_a_key_that_is_kept_needs_no_other_record() -> None:
 
 
 def test_nothing_is_claimed_of_a_next_key_that_nobody_named() -> None:
-    assert causes(verdict(zone(of(OLD)), shown(OLD), files(OLD))) == []
+    assert causes(verdict(dns(of(OLD)), shown(OLD), files(OLD))) == []
 
 
 def test_only_history_tells_what_is_left_over_from_what_is_announced() -> None:
     history = {of(RSA).in_full: History(1, NOW - DAY), of(NEW).in_full: History(1)}
-    found = verdict(zone(of(OLD), of(RSA), of(NEW)), shown(OLD), history=history)
+    found = verdict(dns(of(OLD), of(RSA), of(NEW)), shown(OLD), history=history)
 
     assert {each.cause: each.values["record"] for each in found.findings} == {
         "left_over": str(of(RSA)),
@@ -334,18 +332,18 @@ def test_a_certificate_ends_soon_in_measure_of_its_life(
     own = certificate("x", days=days)
     chain = chain_of(own._replace(begins=own.ends - life * DAY))
 
-    assert causes(verdict(zone(of(chain)), shown(chain))) == expected
+    assert causes(verdict(dns(of(chain)), shown(chain))) == expected
 
 
 def test_how_many_records_match_and_until_when_the_certificate_is_valid() -> None:
-    found = verdict(zone(of(OLD), issuer(), OTHER), shown(OLD))
+    found = verdict(dns(of(OLD), issuer(), OTHER), shown(OLD))
 
     assert (found.matches, found.ends) == (2, OLD.own.ends)
     assert sorted(found.matching) == sorted([of(OLD).in_full, issuer().in_full])
 
 
 def test_where_nobody_answers_the_files_tell_the_date_and_nothing_tells_matches() -> None:
-    found = verdict(zone(of(OLD)), mute(UNREACHABLE), files(OLD))
+    found = verdict(dns(of(OLD)), mute(UNREACHABLE), files(OLD))
 
     assert (found.matches, found.ends) == (None, OLD.own.ends)
-    assert verdict(zone(of(OLD)), mute(NO_STARTTLS)).matches == 0
+    assert verdict(dns(of(OLD)), mute(NO_STARTTLS)).matches == 0

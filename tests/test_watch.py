@@ -16,7 +16,7 @@ from dane_mailgraph.config import Config, load
 from dane_mailgraph.dane import tlsa
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.tlsa import Certificate, Chain
-from dane_mailgraph.dane.verdict import Handshake, Seen, Zone, judge
+from dane_mailgraph.dane.verdict import Handshake, Published, Server, judge
 from dane_mailgraph.errors import ConfigError
 from dane_mailgraph.fleet import metrics
 from dane_mailgraph.language import ENGLISH, language
@@ -43,9 +43,9 @@ def chain(name: str) -> Chain:
 OLD, NEW = chain("old"), chain("new")
 
 
-def seen(served: Chain, *published: Chain, target: Target = MX) -> Seen:
+def seen(served: Chain, *published: Chain, target: Target = MX) -> Server:
     records = tuple(tlsa.of(each.own).in_full for each in published)
-    return Seen(target, Zone(NAME, records, 3600), (Handshake("192.0.2.1", "", served),))
+    return Server(target, Published(NAME, records, 3600), (Handshake("192.0.2.1", "", served),))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "ledger.sqlite")
 
 
-def look(path: str, *looks: Seen, now: int = NOW) -> None:
+def look(path: str, *looks: Server, now: int = NOW) -> None:
     with Ledger(path, writable=True) as ledger, ledger.transaction():
         known = [each._replace(history=load_history(ledger, each.target)) for each in looks]
         save_look(ledger, [(each, judge(each, now)) for each in known], now)

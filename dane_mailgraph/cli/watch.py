@@ -50,18 +50,20 @@ def probe(
     )
     with app.open_ledger_to_add(settings) as ledger:
         known = {each.target: each for each in load_watched(ledger)}
-        seen = []
+        servers = []
         for each in looks:
-            before = known.get(each.seen.target)
-            zone = each.seen.zone
-            seen.append(
-                each.seen._replace(
-                    zone=zone._replace(ttl=max(zone.ttl, before.ttl if before else 0)),
-                    history=load_history(ledger, each.seen.target),
+            before = known.get(each.server.target)
+            published = each.server.published
+            servers.append(
+                each.server._replace(
+                    published=published._replace(
+                        ttl=max(published.ttl, before.ttl if before else 0)
+                    ),
+                    history=load_history(ledger, each.server.target),
                 )
             )
         with ledger.transaction():
-            save_look(ledger, [(each, verdict.judge(each, now)) for each in seen], now)
+            save_look(ledger, [(each, verdict.judge(each, now)) for each in servers], now)
 
 
 def _is_due(settings: Config, now: int) -> bool:

@@ -24,7 +24,7 @@ UNREACHABLE, NO_STARTTLS, NO_HANDSHAKE = "unreachable", "starttls", "handshake"
 """Why a handshake gave no certificate."""
 
 
-class Zone(NamedTuple):
+class Published(NamedTuple):
     """What DNS has for one of our servers, by the resolver of this machine."""
 
     name: str
@@ -90,11 +90,11 @@ class History(NamedTuple):
     """When it last matched a certificate that was served; None where it never did."""
 
 
-class Seen(NamedTuple):
+class Server(NamedTuple):
     """All that is known of one of our servers."""
 
     target: Target
-    zone: Zone
+    published: Published
     handshakes: tuple[Handshake, ...] = ()
     services: tuple[Service, ...] = ()
     next_chain: Chain | None = None
@@ -345,9 +345,9 @@ class Verdict(NamedTuple):
         return worst(each.level for each in self.findings)
 
 
-def judge(seen: Seen, now: int) -> Verdict:
+def judge(server: Server, now: int) -> Verdict:
     """Return what senders make of one of our servers."""
-    return _Judge(seen, now).verdict()
+    return _Judge(server, now).verdict()
 
 
 _ACME = (
@@ -361,22 +361,24 @@ _ACME = (
 """In the names of authorities whose certificates are renewed by program, every few weeks."""
 
 _SOON = 14 * DAY
-_SHARE = 4
-"""What ends within this share of its life is not being renewed: for certificates of a few days."""
+"""Seconds before its end in which a certificate should have been renewed."""
+
+_QUARTERS = 4
+"""One of a life shorter than 56 days should have been renewed before the last quarter of it."""
 
 
 class _Judge:
     """The facts about one server, parted as senders part them."""
 
-    def __init__(self, seen: Seen, now: int) -> None:
-        self.seen, self.zone, self.now = seen, seen.zone, now
-        read = [(text, tlsa.read(text)) for text in seen.zone.records]
+    def __init__(self, server: Server, now: int) -> None:
+        self.server, self.published, self.now = server, server.published, now
+        read = [(text, tlsa.read(text)) for text in server.published.records]
         self.records = [each for _, each in read if each]
         self.counting = tlsa.strongest(self.records)
         self.aside = [
             str(each) if each else text for text, each in read if not each or not each.usable
         ]
-        self.chains = [each.chain for each in seen.handshakes if each.chain]
+        self.chains = [each.chain for each in server.handshakes if each.chain]
         self.findings: list[Finding] = []
 
     def verdict(self) -> Verdict:
@@ -388,8 +390,8 @@ class _Judge:
             for each in self.counting
             if any(tlsa.matches(each, chain) for chain in self.chains)
         }
-        is_known = self.zone.code and any(
-            each.trouble != UNREACHABLE for each in self.seen.handshakes
+        is_known = self.published.code and any(
+            each.trouble != UNREACHABLE for each in self.server.handshakes
         )
         return Verdict(
             tuple(sorted(self.findings, key=lambda each: -each.level.urgency)),
@@ -401,45 +403,47 @@ class _Judge:
     @property
     def served(self) -> list[Chain]:
         """The chains that answer, else those of the files."""
-        return self.chains or [chain for service in self.seen.services for chain in service.chains]
+        return self.chains or [
+            chain for service in self.server.services for chain in service.chains
+        ]
 
     def add(self, cause: str, **values: str | int) -> None:
         """Note a cause, with the values that every text may use."""
-        target = self.seen.target
+        target = self.server.target
         usual: dict[str, str | int] = {
             "mx": str(target),
             "host": target.name,
             "port": target.port,
-            "name": self.zone.name,
-            "duration": self.zone.ttl,
+            "name": self.published.name,
+            "duration": self.published.ttl,
         }
         self.findings.append(Finding(cause, {**usual, **values}))
 
     def line(self, chain: Chain | None) -> str:
         """The record to publish for a chain, as a line of a zone file."""
         if chain is None:
-            return f"{self.zone.name}. IN TLSA 3 1 1 ..."
-        ttl = f"{self.zone.ttl} " if self.zone.ttl else ""
-        return f"{self.zone.name}. {ttl}IN TLSA {tlsa.of(chain.own).in_full}"
+            return f"{self.published.name}. IN TLSA 3 1 1 ..."
+        ttl = f"{self.published.ttl} " if self.published.ttl else ""
+        return f"{self.published.name}. {ttl}IN TLSA {tlsa.of(chain.own).in_full}"
 
     # ---- the records ----
 
     def judge_records(self) -> None:
         """Judge what DNS has, and where senders use it, what is served."""
-        zone = self.zone
-        if not zone.code:
-            self.add("no_resolver", words=zone.trouble)
-        elif not zone.validates:
+        published = self.published
+        if not published.code:
+            self.add("no_resolver", words=published.trouble)
+        elif not published.validates:
             self.add("not_validating")
-        elif zone.code not in ("NOERROR", "NXDOMAIN"):
-            self.add("lookup_fails", words=zone.code)
-        elif not zone.has_address:
+        elif published.code not in ("NOERROR", "NXDOMAIN"):
+            self.add("lookup_fails", words=published.code)
+        elif not published.has_address:
             self.add("no_address")
-        elif not zone.records:
+        elif not published.records:
             self.add("no_record", line=self.line(self.served[0] if self.served else None))
-        elif not zone.host_is_signed:
+        elif not published.host_is_signed:
             self.add("host_unsigned")
-        elif not zone.is_signed:
+        elif not published.is_signed:
             self.add("records_unsigned")
         elif not self.counting:
             line = self.line(self.served[0] if self.served else None)
@@ -456,7 +460,7 @@ class _Judge:
 
     def judge_answers(self) -> None:
         """Judge what each address serves to each type of sender."""
-        unrestricted = {each.address: each for each in self.seen.handshakes if not each.keys}
+        unrestricted = {each.address: each for each in self.server.handshakes if not each.keys}
         for trouble, cause in (
             (UNREACHABLE, "unreachable"),
             (NO_STARTTLS, "no_starttls"),
@@ -469,12 +473,12 @@ class _Judge:
             for words, places in by_words.items():
                 self.add(cause, places=", ".join(places), words=words)
         refused: dict[bytes, list[Handshake]] = {}
-        for each in self.seen.handshakes:
+        for each in self.server.handshakes:
             if each.chain and not self.accepts(each.chain):
                 refused.setdefault(each.chain.own.der, []).append(each)
         for handshakes in refused.values():
             self.judge_refused(handshakes)
-        for each in self.seen.handshakes:
+        for each in self.server.handshakes:
             if each.chain and self.needs_domain(each.chain):
                 words = ", ".join(each.chain.domains)
                 self.add("domain_only", places=each.place, words=words)
@@ -491,7 +495,7 @@ class _Judge:
         assert chain is not None
         places = _places(handshakes)
         addresses = {each.address for each in handshakes}
-        for service in self.seen.services:
+        for service in self.server.services:
             if not addresses.intersection(service.addresses):
                 continue
             is_current = chain.own.der in {each.own.der for each in service.chains}
@@ -532,7 +536,7 @@ class _Judge:
     def judge_files(self) -> None:
         """Judge what the next processes will serve."""
         known = {each.own.der for each in self.chains}
-        for service in self.seen.services:
+        for service in self.server.services:
             if service.troubles:
                 self.add("files_unfit", words="; ".join(service.troubles), command=service.reload)
             if service.unread:
@@ -555,7 +559,7 @@ class _Judge:
 
     def judge_plans(self) -> None:
         """Judge the next certificate, and records that no renewal survives."""
-        following = self.seen.next_chain
+        following = self.server.next_chain
         if following:
             fitting = [each for each in self.counting if tlsa.matches(each, following)]
             ready = min((self.known_everywhere(each) for each in fitting), default=None)
@@ -573,8 +577,8 @@ class _Judge:
         """Return when every cache has a record: it may keep the set before it for its TTL."""
         if any(tlsa.matches(record, chain) for chain in self.chains):
             return 0
-        history = self.seen.history.get(record.in_full)
-        return (history.first if history else self.now) + self.zone.ttl
+        history = self.server.history.get(record.in_full)
+        return (history.first if history else self.now) + self.published.ttl
 
     def judge_beside(self) -> None:
         """Note the records that match nothing and do no harm."""
@@ -582,11 +586,11 @@ class _Judge:
             self.add("set_aside", record="; ".join(self.aside))
         if not self.chains or any(each.level is Level.CRITICAL for each in self.findings):
             return
-        chains = [*self.chains, *([self.seen.next_chain] if self.seen.next_chain else [])]
+        chains = [*self.chains, *([self.server.next_chain] if self.server.next_chain else [])]
         for each in self.counting:
             if any(tlsa.matches(each, chain) for chain in chains):
                 continue
-            history = self.seen.history.get(each.in_full)
+            history = self.server.history.get(each.in_full)
             if each.of_nothing:
                 self.add("nothing_hashed_beside", record=str(each))
             elif history and history.matched is not None:
@@ -603,11 +607,11 @@ class _Judge:
         chain = min(self.served, key=lambda each: each.own.ends)
         left, life = chain.own.ends - self.now, chain.own.ends - chain.own.begins
         if left < 0:
-            by_key = self.zone.is_signed and any(
+            by_key = self.published.is_signed and any(
                 each.usage == 3 and tlsa.matches(each, chain) for each in self.counting
             )
             self.add("expired_by_key" if by_key else "expired", time=chain.own.ends)
-        elif left < min(_SOON, life // _SHARE):
+        elif left < min(_SOON, life // _QUARTERS):
             self.add("ends_soon", time=chain.own.ends)
 
 

@@ -47,10 +47,10 @@ def servers(facts: Facts) -> Iterator[Finding]:
     if not facts.mx:
         yield first("own MX", "", (_NO_SERVER,), facts)
     for mx in facts.mx:
-        found = verdict.judge(mx.seen, facts.now)
+        found = verdict.judge(mx.server, facts.now)
         for each in found.findings:
             if each.cause not in _SAID_OF_FILES:
-                yield _finding(mx.seen.target, each)
+                yield _finding(mx.server.target, each)
         for condition, about in ((verdict.OWN_MX, _reachable), (verdict.CERTIFICATE, _valid)):
             troubled = any(
                 verdict.CAUSES[each.cause].condition == condition
@@ -58,7 +58,7 @@ def servers(facts: Facts) -> Iterator[Finding]:
                 for each in found.findings
             )
             if not troubled and (sentence := about(mx, found)):
-                yield Finding(_CHECKS[condition], str(mx.seen.target), OK, sentence)
+                yield Finding(_CHECKS[condition], str(mx.server.target), OK, sentence)
         yield from _files(mx, facts)
 
 
@@ -75,7 +75,7 @@ def _finding(target: Target, found: verdict.Finding) -> Finding:
 
 
 def _reachable(mx: Mx, found: verdict.Verdict) -> str:
-    published = len(mx.seen.zone.records)
+    published = len(mx.server.published.records)
     return f"senders that do DANE deliver: {found.matches} of {published} TLSA records match"
 
 
@@ -95,7 +95,7 @@ _TLS_ON = "postconf {flag}-e 'smtpd_tls_security_level = may' && postfix {flag}r
 def _files(mx: Mx, facts: Facts) -> Iterator[Finding]:
     off: Row[Served] = Row(
         always,
-        FAIL if mx.seen.zone.records else WARN,
+        FAIL if mx.server.published.records else WARN,
         "TLS is off (smtpd_tls_security_level)",
         _NO_TLS,
         _TLS_ON,
@@ -108,7 +108,7 @@ def _files(mx: Mx, facts: Facts) -> Iterator[Finding]:
         "postconf {flag}smtpd_tls_cert_file" if facts.root else "run as root",
     )
     for served in mx.served:
-        about = f"{mx.seen.target} in {served.directory}"
+        about = f"{mx.server.target} in {served.directory}"
         if not served.offers:
             yield first("certificate", about, (off,), served, flag=served.flag)
         for trouble in served.service.unread:

@@ -41,7 +41,7 @@ _AT_ONCE = 8
 class Mx(NamedTuple):
     """One of our own servers."""
 
-    seen: verdict.Seen
+    server: verdict.Server
     served: tuple[Served, ...] = ()
     """What is configured for its addresses, also where TLS is off."""
 
@@ -77,9 +77,9 @@ def look(
         SourceError: That file cannot be read.
     """
     following = certificates.chains(next_cert, target.name) if next_cert else []
-    zone, addresses = _Dns(target, resolv, port).zone()
-    base = zone.name.partition("._tcp.")[2] or target.name
-    records = [each for each in map(tlsa.read, zone.records) if each]
+    published, addresses = _Dns(target, resolv, port).published()
+    base = published.name.partition("._tcp.")[2] or target.name
+    records = [each for each in map(tlsa.read, published.records) if each]
     issuers = tuple(each.data for each in records if each[:3] == (2, 0, 0))
     read = _Reader(target.name, _domains(target.name, instances), issuers).read
     served = tuple(
@@ -105,9 +105,9 @@ def look(
         )
     services = tuple(each.service for each in served if each.offers)
     return Mx(
-        verdict.Seen(
+        verdict.Server(
             target,
-            zone,
+            published,
             handshakes,
             services,
             next((each for each in following if each.named), None),
@@ -189,7 +189,7 @@ class _Dns:
         """Return whether the resolver validates; Postfix's own probe, where nothing is signed."""
         return self._is_validating or self._look_up(".", "NS").secure
 
-    def zone(self) -> tuple[verdict.Zone, tuple[str, ...]]:
+    def published(self) -> tuple[verdict.Published, tuple[str, ...]]:
         """Return the records of the name that senders use, and its addresses.
 
         That name is what the host is an alias of, where all of that is signed; where it is a signed
@@ -217,7 +217,7 @@ class _Dns:
         if not answer.known and (is_signed or not answer.code):
             return self._failed(answer.question.partition(" ")[0], answer), addresses
         return (
-            verdict.Zone(
+            verdict.Published(
                 answer.question.partition(" ")[0],
                 answer.records,
                 answer.ttl,
@@ -230,8 +230,8 @@ class _Dns:
             addresses,
         )
 
-    def _failed(self, name: str, answer: Answer) -> verdict.Zone:
-        return verdict.Zone(
+    def _failed(self, name: str, answer: Answer) -> verdict.Published:
+        return verdict.Published(
             name,
             code=answer.code,
             trouble=answer.trouble,

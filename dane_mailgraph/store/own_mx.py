@@ -73,13 +73,13 @@ def load_history(ledger: Ledger, target: Target) -> Mapping[str, verdict.History
 
 
 def save_look(
-    ledger: Ledger, looks: Iterable[tuple[verdict.Seen, verdict.Verdict]], now: int
+    ledger: Ledger, looks: Iterable[tuple[verdict.Server, verdict.Verdict]], now: int
 ) -> None:
     """Replace what the last look found, and remember the records; inside a transaction."""
     before = {each.target: each for each in load_watched(ledger)}
     ledger.write("DELETE FROM own_mx", [()])
-    for seen, found in looks:
-        old = before.get(seen.target)
+    for server, found in looks:
+        old = before.get(server.target)
         since = {finding.cause: at for finding, at in old.findings} if old else {}
         findings = [
             (each.cause, dict(each.values), since.get(each.cause, now)) for each in found.findings
@@ -88,13 +88,13 @@ def save_look(
             "INSERT OR REPLACE INTO own_mx VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    *seen.target,
+                    *server.target,
                     now,
                     json.dumps(findings),
-                    len(seen.zone.records),
+                    len(server.published.records),
                     found.matches,
                     found.ends,
-                    seen.zone.ttl,
+                    server.published.ttl,
                 )
             ],
         )
@@ -102,8 +102,8 @@ def save_look(
             "INSERT INTO own_records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (mx, port, record) "
             "DO UPDATE SET last = excluded.last, matched = coalesce(excluded.matched, matched)",
             [
-                (*seen.target, record, now, now, now if record in found.matching else None)
-                for record in dict.fromkeys(seen.zone.records)
+                (*server.target, record, now, now, now if record in found.matching else None)
+                for record in dict.fromkeys(server.published.records)
             ],
         )
     ledger.write("DELETE FROM own_records WHERE last < ?", [(now - _KEPT,)])
