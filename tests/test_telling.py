@@ -29,7 +29,7 @@ from dane_mailgraph.cli import main
 from dane_mailgraph.language import ENGLISH, language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.messenger import Messenger, heartbeat, messenger
-from dane_mailgraph.store import Told
+from dane_mailgraph.store import KnownCondition
 
 NOW, MINUTE, DAY = 1795485600, 60, 86400
 LOST = Condition(
@@ -47,7 +47,7 @@ class Operator:
     """Checks every five minutes, and keeps what was told."""
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.told: list[KnownCondition] = []
         self.now = NOW
 
     def check(self, *holding: Condition, works: bool = True, later: int = 300) -> str:
@@ -153,7 +153,9 @@ def test_one_message_says_all_that_is_new_with_the_next_step_and_of_hundreds_fiv
 
 
 def test_the_message_speaks_german() -> None:
-    told = [Told("store", "", NOW - 7200, NOW, 2, "outbound.rrd fehlt.", 9, 2, NOW - 60, 2)]
+    told = [
+        KnownCondition("store", "", NOW - 7200, NOW, 2, "outbound.rrd fehlt.", 9, 2, NOW - 60, 2)
+    ]
     written = message(news(told, NOW), (), "mail.example.org", language("de"))
 
     assert written and written.subject == "mail.example.org: Vorbei: outbound.rrd fehlt."

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 from ..language import Language
 from ..levels import Level
-from ..store import Told
+from ..store import KnownCondition
 from ..times import DAY
 from .conditions import Condition, Judgement
 
-_HELD = 2
+_IN_A_ROW = 2
 """Checks in a row that must find a condition before it is told, and miss it before it is over."""
 
 _AGAIN = 7 * DAY
 """Seconds after which what still holds is told again."""
 
-_QUIET = DAY
+_RETURN_IS_NO_NEWS = DAY
 """Seconds after the end of a condition in which its return is not told."""
 
 _LISTED = 5
@@ -29,15 +29,15 @@ _LISTED = 5
 class News(NamedTuple):
     """What is to be told."""
 
-    new: tuple[Told, ...]
+    new: tuple[KnownCondition, ...]
     """Also what was a warning and is critical now."""
-    still: tuple[Told, ...]
-    over: tuple[Told, ...]
+    still: tuple[KnownCondition, ...]
+    over: tuple[KnownCondition, ...]
 
 
 def observe(
-    told: Iterable[Told], found: Judgement, judged: Collection[str], now: int
-) -> list[Told]:
+    told: Iterable[KnownCondition], found: Judgement, judged: Collection[str], now: int
+) -> list[KnownCondition]:
     """Return what is to be remembered after a check that judged these names.
 
     What the operator has accepted is forgotten.
@@ -48,51 +48,53 @@ def observe(
     after = []
     for each in found.conditions:
         old = before.pop((each.name, each.subject), None)
-        fresh = Told(each.name, each.subject, each.since, now, int(each.level), each.text)
+        fresh = KnownCondition(each.name, each.subject, each.since, now, int(each.level), each.text)
         if old:
             fresh = old._replace(
                 since=each.since if old.told_at is None else old.since,
                 last=now,
                 level=int(each.level),
                 text=each.text,
-                held=old.held + 1,
-                missed=0,
+                found_in_a_row=old.found_in_a_row + 1,
+                missed_in_a_row=0,
             )
         after.append(fresh)
     for old in before.values():
         if old.name not in judged:
             after.append(old)
         elif old.told_at is not None:
-            after.append(old._replace(missed=old.missed + 1))
-        elif old.over_at is not None and now - old.over_at < _QUIET:
-            after.append(old._replace(held=0))
+            after.append(old._replace(missed_in_a_row=old.missed_in_a_row + 1))
+        elif old.end_told_at is not None and now - old.end_told_at < _RETURN_IS_NO_NEWS:
+            after.append(old._replace(found_in_a_row=0))
     return after
 
 
-def news(told: Iterable[Told], now: int) -> News:
+def news(told: Iterable[KnownCondition], now: int) -> News:
     """Return what is to be told of what is remembered."""
     new, still, over = [], [], []
     for each in told:
         if each.told_at is None:
-            is_back = each.over_at is not None and now - each.over_at < _QUIET
-            if each.held >= _HELD and not is_back:
+            is_back = each.end_told_at is not None and now - each.end_told_at < _RETURN_IS_NO_NEWS
+            if each.found_in_a_row >= _IN_A_ROW and not is_back:
                 new.append(each)
-        elif each.missed >= _HELD:
+        elif each.missed_in_a_row >= _IN_A_ROW:
             over.append(each)
-        elif each.missed == 0 and _urgency(each.level) > _urgency(each.told_level):
+        elif each.missed_in_a_row == 0 and _urgency(each.level) > _urgency(each.told_level):
             new.append(each)
-        elif each.missed == 0 and now - each.told_at >= _AGAIN:
+        elif each.missed_in_a_row == 0 and now - each.told_at >= _AGAIN:
             still.append(each)
     return News(tuple(new), tuple(still), tuple(over))
 
 
-def after_telling(told: Iterable[Told], sent: News, now: int) -> list[Told]:
+def after_telling(told: Iterable[KnownCondition], sent: News, now: int) -> list[KnownCondition]:
     """Return what is to be remembered after the messenger has succeeded."""
     told_now, over = {*sent.new, *sent.still}, set(sent.over)
     return [
         each._replace(told_at=now, told_level=each.level)
         if each in told_now
-        else each._replace(told_at=None, told_level=0, held=0, missed=0, over_at=now)
+        else each._replace(
+            told_at=None, told_level=0, found_in_a_row=0, missed_in_a_row=0, end_told_at=now
+        )
         if each in over
         else each
         for each in told
@@ -151,10 +153,10 @@ def trial_message(host: str, language: Language) -> Message:
 
 
 def _listed(
-    some: Iterable[Told], steps: Mapping[tuple[str, str], str] | None, language: Language
+    some: Iterable[KnownCondition], steps: Mapping[tuple[str, str], str] | None, language: Language
 ) -> list[str]:
     """Write the first of each name, and how many more there are; without steps they are over."""
-    by_name: defaultdict[str, list[Told]] = defaultdict(list)
+    by_name: defaultdict[str, list[KnownCondition]] = defaultdict(list)
     for each in some:
         by_name[each.name].append(each)
     lines = []
@@ -183,7 +185,7 @@ def _level(level: int, language: Language) -> str:
     return language.say("Critical") if level == Level.CRITICAL else language.say("Warning")
 
 
-def _data(each: Told) -> dict[str, object]:
+def _data(each: KnownCondition) -> dict[str, object]:
     return {
         "name": each.name,
         "subject": each.subject,

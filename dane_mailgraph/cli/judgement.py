@@ -30,8 +30,8 @@ from ..language import ENGLISH, Language
 from ..levels import Level
 from ..store import (
     Ledger,
-    load_told,
-    save_told,
+    load_known_conditions,
+    save_known_conditions,
 )
 from .app import hostname, ledger_path, open_ledger, open_rrd
 
@@ -82,14 +82,14 @@ def tell_operator(settings: Config, now: int, only: Collection[str] | None = Non
         found = judge(settings, ledger, now, only, settings.language)
         # A store that cannot be written is found out before anything is sent.
         with ledger.transaction():
-            told = observe(load_told(ledger), found, only or NAMES, now)
-            save_told(ledger, told)
+            told = observe(load_known_conditions(ledger), found, only or NAMES, now)
+            save_known_conditions(ledger, told)
         sent, host = news(told, now), settings.host or hostname()
         written = message(sent, found.conditions, host, settings.language)
         if settings.tell and written:
             messengers.send(settings.tell, written, host, now)
             with ledger.transaction():
-                save_told(ledger, after_telling(told, sent, now))
+                save_known_conditions(ledger, after_telling(told, sent, now))
     if settings.heartbeat:
         messengers.run(settings.heartbeat)
 

@@ -2,6 +2,7 @@
 
 from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
 from .events import EventTable, Happened
+from .known_conditions import KnownCondition, load_known_conditions, save_known_conditions
 from .ledger import Gap, Ledger
 from .own_mx import Watched, copy_watched, load_history, load_watched, save_look
 from .reach import (
@@ -21,7 +22,6 @@ from .series import SPANS, Row, Series, Span, together
 from .shipped import Shipped, load_shipped, save_shipped
 from .state import State
 from .sync import Store, replace, unused
-from .told import Told, load_told, save_told
 from .totals import totals
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Gap",
     "Happened",
     "KeptAhead",
+    "KnownCondition",
     "Ledger",
     "Reach",
     "ReachFailure",
@@ -49,7 +50,6 @@ __all__ = [
     "Span",
     "State",
     "Store",
-    "Told",
     "WarningCount",
     "Watched",
     "add_reports",
@@ -60,16 +60,16 @@ __all__ = [
     "holds_reports",
     "load_ahead",
     "load_history",
+    "load_known_conditions",
     "load_shipped",
-    "load_told",
     "load_watched",
     "rates",
     "replace",
     "reported",
     "save_ahead",
+    "save_known_conditions",
     "save_look",
     "save_shipped",
-    "save_told",
     "sessions_by_policy",
     "together",
     "totals",

@@ -55,8 +55,9 @@ _TABLES = {
     "PRIMARY KEY (hour, name)) WITHOUT ROWID",
     "rhythm": "(day INTEGER PRIMARY KEY, events INTEGER NOT NULL, longest_pause INTEGER NOT NULL)",
     "told": "(name TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, "
-    "last INTEGER NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, held INTEGER NOT NULL, "
-    "missed INTEGER NOT NULL, told_at INTEGER, told_level INTEGER NOT NULL, over_at INTEGER, "
+    "last INTEGER NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, found_in_a_row "
+    "INTEGER NOT NULL, missed_in_a_row INTEGER NOT NULL, told_at INTEGER, "
+    "told_level INTEGER NOT NULL, end_told_at INTEGER, "
     "PRIMARY KEY (name, subject)) WITHOUT ROWID",
     "reports": "(identity BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID",
     "reach": "(day INTEGER NOT NULL, reporter TEXT NOT NULL, signer TEXT NOT NULL, "

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .ledger import Ledger
 
 
-class Told(NamedTuple):
+class KnownCondition(NamedTuple):
     """A condition of the last checks. Times are epoch seconds; None is not yet."""
 
     name: str
@@ -18,23 +18,24 @@ class Told(NamedTuple):
     """When a check last found it."""
     level: int
     text: str
-    held: int = 1
+    found_in_a_row: int = 1
     """Checks in a row that found it."""
-    missed: int = 0
+    missed_in_a_row: int = 0
     """Checks in a row that did not."""
     told_at: int | None = None
     told_level: int = 0
-    over_at: int | None = None
+    end_told_at: int | None = None
     """When it was told that it is over."""
 
 
-def load_told(ledger: Ledger) -> list[Told]:
+def load_known_conditions(ledger: Ledger) -> list[KnownCondition]:
     """Return what is remembered of the last checks."""
-    return [Told(*row) for row in ledger.read(f"SELECT {', '.join(Told._fields)} FROM told")]
+    names = ", ".join(KnownCondition._fields)
+    return [KnownCondition(*row) for row in ledger.read(f"SELECT {names} FROM told")]
 
 
-def save_told(ledger: Ledger, told: Iterable[Told]) -> None:
+def save_known_conditions(ledger: Ledger, told: Iterable[KnownCondition]) -> None:
     """Replace what is remembered; inside a transaction."""
     ledger.write("DELETE FROM told", [()])
-    names, slots = ", ".join(Told._fields), ", ".join("?" * len(Told._fields))
+    names, slots = ", ".join(KnownCondition._fields), ", ".join("?" * len(KnownCondition._fields))
     ledger.write(f"INSERT INTO told ({names}) VALUES ({slots})", told)
