@@ -341,6 +341,12 @@ CATEGORIES: tuple[Category, ...] = tuple(row for family in FAMILIES.values() for
 
 BY_KEY: dict[str, Category] = {row.key: row for row in CATEGORIES}
 
+AUTHENTICATED_DELIVERIES = tuple(
+    BY_KEY[f"deliveries.{name}"] for name in ("dane", "half_dane", "verified")
+)
+"""Deliveries to a server that proved to be the one it was taken for. By half DANE too: its TLSA
+records were signed, though not the MX records that named it."""
+
 TOLD_BY_FIELD = (BY_KEY["deliveries.dane"], BY_KEY["deliveries.half_dane"])
 """What only the field `tls` of Postfix 3.11 tells: unknown, not 0, where no delivery carried it."""
 

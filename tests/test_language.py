@@ -63,7 +63,7 @@ def texts_of_the_program() -> Iterator[str]:
     yield from (each.meaning for each in WARNINGS)
     yield from RESULTS.values()
     yield from (row.next_step for row in CONDITIONS)
-    yield from (row.number for row in CONDITIONS if row.number)
+    yield from (row.summary for row in CONDITIONS if row.summary)
     yield from (text for row in CAUSES.values() for text in (row.text, row.next_step) if text)
     yield from (line.title for line in LINES)
     yield from ("Servers that lost authentication",)

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..categories import DELIVERIES, FAILURES, HANDSHAKES, Category
+from ..categories import AUTHENTICATED_DELIVERIES, DELIVERIES, FAILURES, HANDSHAKES, Category
 from ..store import OTHER, RelayCounts
-from .figures import AUTHENTICATED, PLAINTEXT, VERIFIED
+from .figures import PLAINTEXT, VERIFIED
 
 
 class Unprotected(NamedTuple):
@@ -22,8 +22,9 @@ class Unprotected(NamedTuple):
     """The most lines first, then by name."""
 
 
+_AUTHENTICATED = *VERIFIED, *AUTHENTICATED_DELIVERIES
 _ENCRYPTED = tuple(
-    row for row in (*HANDSHAKES, *DELIVERIES) if row not in (*VERIFIED, *AUTHENTICATED, *PLAINTEXT)
+    row for row in (*HANDSHAKES, *DELIVERIES) if row not in (*_AUTHENTICATED, *PLAINTEXT)
 )
 
 
@@ -32,7 +33,6 @@ def unprotected(relays: Iterable[RelayCounts]) -> tuple[Unprotected, ...]:
     failing, others = _split(relays, FAILURES)
     plaintext, others = _split(others, PLAINTEXT)
     encrypted, _ = _split(others, _ENCRYPTED)
-    authenticated = (*VERIFIED, *AUTHENTICATED)
     return (
         Unprotected(
             "failing",
@@ -51,7 +51,7 @@ def unprotected(relays: Iterable[RelayCounts]) -> tuple[Unprotected, ...]:
             "No DANE",
             "encrypted, but the server is not authenticated: an attacker on the way can pretend "
             "to be it",
-            tuple(relay for relay in encrypted if not _count(relay, authenticated)),
+            tuple(relay for relay in encrypted if not _count(relay, _AUTHENTICATED)),
         ),
     )
 

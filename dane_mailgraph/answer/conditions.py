@@ -15,7 +15,7 @@ from ..errors import StoreError
 from ..language import ENGLISH, Language
 from ..levels import Level, worst
 from ..omissions import OMISSIONS
-from ..store import RRD, Ledger, RelayTable, State, load_watched
+from ..store import RRD, DeliveriesOfDay, Ledger, RelayTable, State, load_watched
 from ..times import DAY, HOUR, MINUTE, day_of, format_time, midnight
 from . import shares
 from .attention import probe_command
@@ -92,17 +92,12 @@ class Evidence:
         return failing(self.relays, self.now, self.zone)
 
     @cached_property
-    def deliveries(self) -> list[tuple[str, int, int, int, int]]:
-        """Relay, days ago, deliveries, authenticated ones, unencrypted ones."""
+    def deliveries(self) -> list[tuple[int, DeliveriesOfDay]]:
+        """How many days ago, and the deliveries of a relay then."""
+        found = self.relays.deliveries(day_of(self.now - shares.DAYS * DAY, self.zone))
         today = _ordinal(day_of(self.now, self.zone))
-        since = day_of(self.now - (HISTORY + 7) * DAY, self.zone)
-        ago: dict[int, int] = {}
-        rows = []
-        for relay, day, n, proven, plaintext in self.relays.deliveries(since):
-            if day not in ago:
-                ago[day] = max(0, today - _ordinal(day))
-            rows.append((relay, ago[day], n, proven, plaintext))
-        return rows
+        ago = {day: max(0, today - _ordinal(day)) for day in {each.day for each in found}}
+        return [(ago[each.day], each) for each in found]
 
     def time(self, at: int) -> str:
         """Write a time for the operator."""
@@ -362,7 +357,9 @@ def _failing(seen: Evidence) -> Iterator[_Finding]:
 
 
 def _share_fell(seen: Evidence) -> Iterator[_Finding]:
-    days = shares.by_relay((relay, ago, n, x) for relay, ago, n, x, _ in seen.deliveries)
+    days = shares.by_relay(
+        (of.relay, ago, of.number, of.authenticated) for ago, of in seen.deliveries
+    )
     if shift := shares.fell(days):
         yield _Finding(
             Level.CRITICAL if 2 * shift.actual <= shift.expected else Level.WARNING,
@@ -378,7 +375,7 @@ def _share_fell(seen: Evidence) -> Iterator[_Finding]:
 
 
 def _plaintext(seen: Evidence) -> Iterator[_Finding]:
-    days = shares.by_relay((relay, ago, n, x) for relay, ago, n, _, x in seen.deliveries)
+    days = shares.by_relay((of.relay, ago, of.number, of.plaintext) for ago, of in seen.deliveries)
     if shift := shares.rose(days):
         points = (shift.actual - shift.expected) / shift.deliveries
         yield _Finding(
@@ -412,8 +409,8 @@ def _own_servers(condition: str) -> Callable[[Evidence], Iterator[_Finding]]:
 # ---- the table ------------------------------------------------------------------------------
 
 
-class Row(NamedTuple):
-    """One condition."""
+class Rule(NamedTuple):
+    """How one condition is found, and what to do about it."""
 
     name: str
     subject: str
@@ -421,65 +418,65 @@ class Row(NamedTuple):
     judge: Callable[[Evidence], Iterable[_Finding]]
     next_step: str
     """English, with `{command}`, the command that probes a relay."""
-    number: str = ""
+    summary: str = ""
     """The text for several where no relay may be named: English, with `{count}`."""
 
 
 CONDITIONS = (
-    Row(
+    Rule(
         "store",
         "",
         _store,
         "Look at the free space, the permissions and `systemctl status dane-mailgraph`.",
     ),
-    Row("not_counting", "", _not_counting, "See `systemctl status dane-mailgraph`."),
-    Row(
+    Rule("not_counting", "", _not_counting, "See `systemctl status dane-mailgraph`."),
+    Rule(
         "log_silent",
         "",
         _log_silent,
         "See whether Postfix runs (`postfix status`) and where it logs (`dane-mailgraph doctor`).",
     ),
-    Row("no_dnssec", "", _no_dnssec, "See `dane-mailgraph doctor`."),
-    Row("own_tls", "", _own_tls, "Look at smtp_tls_* with `postconf -n`, and at Postfix's log."),
-    Row(
+    Rule("no_dnssec", "", _no_dnssec, "See `dane-mailgraph doctor`."),
+    Rule("own_tls", "", _own_tls, "Look at smtp_tls_* with `postconf -n`, and at Postfix's log."),
+    Rule(
         "own_mx",
         "server",
         _own_servers("own_mx"),
         "See `dane-mailgraph check --probe --only own_mx,certificate`.",
     ),
-    Row(
+    Rule(
         "certificate",
         "server",
         _own_servers("certificate"),
         "See `dane-mailgraph check --probe --only own_mx,certificate`.",
     ),
-    Row(
+    Rule(
         "failing",
         "relay",
         _failing,
         "Ask the server with `{command}`; what waits is in `postqueue -p`.",
         "Servers to which mail fails: {count}.",
     ),
-    Row(
+    Rule(
         "lost_authentication",
         "relay",
         _lost_authentication,
         "Ask the server with `{command}`, and tell its postmaster.",
         "Servers that are not authenticated any more: {count}.",
     ),
-    Row(
+    Rule(
         "share_fell",
         "",
         _share_fell,
         "See `dane-mailgraph relays --only unauthenticated --since 7d` and `dane-mailgraph "
         "doctor`.",
     ),
-    Row("plaintext", "", _plaintext, "See `dane-mailgraph relays --only plaintext --since 7d`."),
-    Row("omissions", "", _omissions, "See `dane-mailgraph doctor`."),
+    Rule("plaintext", "", _plaintext, "See `dane-mailgraph relays --only plaintext --since 7d`."),
+    Rule("omissions", "", _omissions, "See `dane-mailgraph doctor`."),
 )
 """Within one level the first is the most urgent."""
 
-NAMES = tuple(row.name for row in CONDITIONS)
+NAMES = tuple(rule.name for rule in CONDITIONS)
 
 _UNSAFE_COMMAND = "dane-mailgraph relays"
 """Instead of a command with a name that a stranger has chosen to be no host name."""
@@ -492,25 +489,25 @@ def judge_conditions(seen: Evidence, only: Collection[str] = NAMES) -> list[Cond
     """
     found = [
         Condition(
-            row.name,
+            rule.name,
             each.subject,
             each.level,
             each.since,
             each.text,
-            _next_step(row, each, seen),
+            _next_step(rule, each, seen),
         )
-        for row in CONDITIONS
-        if row.name in only
-        for each in row.judge(seen)
+        for rule in CONDITIONS
+        if rule.name in only
+        for each in rule.judge(seen)
     ]
     return sorted(found, key=lambda each: -each.level.urgency)
 
 
-def _next_step(row: Row, finding: _Finding, seen: Evidence) -> str:
+def _next_step(rule: Rule, finding: _Finding, seen: Evidence) -> str:
     if finding.next_step:
         return finding.next_step
     command = probe_command(finding.subject) if finding.subject else None
-    return seen.say(row.next_step, command=command or _UNSAFE_COMMAND)
+    return seen.say(rule.next_step, command=command or _UNSAFE_COMMAND)
 
 
 class Judgement(NamedTuple):
@@ -551,7 +548,7 @@ def condensed(conditions: Iterable[Condition], most: int) -> list[Condition]:
 
 def without_names(conditions: Iterable[Condition], language: Language) -> tuple[Condition, ...]:
     """Return conditions that name no relay: those of one name become one, with their number."""
-    rows = {row.name: row for row in CONDITIONS if row.number}
+    rules = {rule.name: rule for rule in CONDITIONS if rule.summary}
     by_name: dict[str, list[Condition]] = {}
     for each in conditions:
         by_name.setdefault(each.name, []).append(each)
@@ -560,13 +557,13 @@ def without_names(conditions: Iterable[Condition], language: Language) -> tuple[
             subject="",
             level=max(one.level for one in some),
             since=min(one.since for one in some),
-            text=language.say(rows[name].number, count=language.number(len(some))),
+            text=language.say(rules[name].summary, count=language.number(len(some))),
             next_step=language.say("`dane-mailgraph` names them."),
         )
-        if name in rows
+        if name in rules
         else each
         for name, some in by_name.items()
-        for each in (some[:1] if name in rows else some)
+        for each in (some[:1] if name in rules else some)
     )
 
 

@@ -8,14 +8,21 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, CONNECTIONS, DELIVERIES, FAILURES, HANDSHAKES, Category
+from ..categories import (
+    AUTHENTICATED_DELIVERIES,
+    CATEGORIES,
+    CONNECTIONS,
+    DELIVERIES,
+    FAILURES,
+    HANDSHAKES,
+    Category,
+)
 from ..store import RRD, Row, together
 from ..times import DAY, HOUR
 
 Counts = Mapping[Category, int | None]
 
 VERIFIED = (CONNECTIONS[0],)
-AUTHENTICATED = tuple(row for row in DELIVERIES if row.name in ("dane", "verified"))
 PLAINTEXT = tuple(row for row in DELIVERIES if row.name == "plaintext")
 
 WEEK = 7 * DAY
@@ -142,7 +149,7 @@ def figures(
         share(
             "authenticated_deliveries",
             "Authenticated deliveries",
-            AUTHENTICATED,
+            AUTHENTICATED_DELIVERIES,
             DELIVERIES,
             good=True,
         ),

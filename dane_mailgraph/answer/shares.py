@@ -15,8 +15,11 @@ from typing import NamedTuple
 _WINDOWS = range(1, 8)
 """Days back that are looked at, today included."""
 
-HISTORY = 28
+_HISTORY = 28
 """Days before those that they are compared with."""
+
+DAYS = max(_WINDOWS) + _HISTORY
+"""Days that matter, today included."""
 
 _LEAST_DELIVERIES = 5
 """Deliveries of a relay in its history."""
@@ -95,11 +98,11 @@ def _sums(days: Days) -> dict[int, list[_Sum]]:
     """Add up the newest days of each relay, and the 28 before; number of days -> relays."""
     sums: dict[int, list[_Sum]] = {count: [] for count in _WINDOWS}
     for of_relay in days.values():
-        every = [of_relay.get(ago, (0, 0)) for ago in range(max(_WINDOWS) + HISTORY)]
+        every = [of_relay.get(ago, (0, 0)) for ago in range(DAYS)]
         n = list(accumulate((each for each, _ in every), initial=0))
         x = list(accumulate((each for _, each in every), initial=0))
         for count in _WINDOWS:
-            end = count + HISTORY
+            end = count + _HISTORY
             if n[count] and n[end] - n[count] >= _LEAST_DELIVERIES:
                 of_window = _Sum(n[count], x[count], n[end] - n[count], x[end] - x[count])
                 sums[count].append(of_window)

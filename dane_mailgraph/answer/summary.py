@@ -9,6 +9,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from ..categories import (
+    AUTHENTICATED_DELIVERIES,
     BY_KEY,
     CONNECTIONS,
     DELIVERIES,
@@ -23,7 +24,7 @@ from ..store import RRD, Ledger, RelayCounts, RelayTable
 from ..times import DAY, day_of, edges, format_day, midnight
 from .authentication import LostAuthentication, is_authenticated, lost_authentication
 from .conditions import Judgement
-from .figures import AUTHENTICATED, PLAINTEXT
+from .figures import PLAINTEXT
 from .report import Report, totals
 
 _BEFORE = 4
@@ -67,7 +68,8 @@ def _came(before: Iterable[RelayCounts], during: Iterable[RelayCounts]) -> Itera
 
 
 def _ever_authenticated(relay: RelayCounts) -> bool:
-    return any(relay.counts.get(row) for row in (BY_KEY["connections.verified"], *AUTHENTICATED))
+    shown_by = BY_KEY["connections.verified"], *AUTHENTICATED_DELIVERIES
+    return any(relay.counts.get(row) for row in shown_by)
 
 
 # ---- writing --------------------------------------------------------------------------------
@@ -92,7 +94,7 @@ LINES = (
     _Line("Connections", HANDSHAKES),
     _Line("Verified", CONNECTIONS[:1], HANDSHAKES),
     _Line("Deliveries", DELIVERIES),
-    _Line("authenticated", AUTHENTICATED, DELIVERIES),
+    _Line("authenticated", AUTHENTICATED_DELIVERIES, DELIVERIES),
     _Line("plaintext", PLAINTEXT, DELIVERIES),
     _Line("Failed for TLS or DANE", FAILURES),
     _Line("TLS versions", ()),

@@ -15,7 +15,7 @@ from .reach import (
     reported,
     sessions_by_policy,
 )
-from .relays import KEPT, OTHER, RelayCounts, RelayDay, RelayTable, WarningCount
+from .relays import KEPT, OTHER, DeliveriesOfDay, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
 from .senders import Sender, SenderTable
 from .series import SPANS, Row, Series, Span, together
@@ -31,6 +31,7 @@ __all__ = [
     "OTHER",
     "RRD",
     "SPANS",
+    "DeliveriesOfDay",
     "EventTable",
     "Gap",
     "Happened",

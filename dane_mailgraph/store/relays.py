@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..categories import (
+    AUTHENTICATED_DELIVERIES,
     AUTHENTICATED_EVENTS,
     CATEGORIES,
     DELIVERIES,
@@ -108,6 +109,16 @@ _ADD = f"""
         {_merged(*_HANDOVER)},
         {", ".join(f"{column} = {column} + excluded.{column}" for column in _COLUMNS)}
 """
+
+
+class DeliveriesOfDay(NamedTuple):
+    """The deliveries to one relay on one day."""
+
+    relay: str
+    day: int
+    number: int
+    authenticated: int
+    plaintext: int
 
 
 class RelayTable:
@@ -235,19 +246,20 @@ class RelayTable:
                 SinceGood(*rest[4:8]),
             )
 
-    def deliveries(self, since: int) -> list[tuple[str, int, int, int, int]]:
-        """Each relay's deliveries by day: relay, day, how many, authenticated, in plaintext.
+    def deliveries(self, since: int) -> list[DeliveriesOfDay]:
+        """Return each relay's deliveries by day, from this day on.
 
         Deliveries of which the log does not show how are left out.
         """
         names = {each.name: each.data_source for each in DELIVERIES}
         whole = " + ".join(column for name, column in names.items() if name != "unknown")
-        proven = f"{names['dane']} + {names['half_dane']} + {names['verified']}"
-        return self._ledger.read(
+        proven = " + ".join(each.data_source for each in AUTHENTICATED_DELIVERIES)
+        rows = self._ledger.read(
             f"SELECT relay, day, {whole}, {proven}, {names['plaintext']} FROM relays "
             f"WHERE day >= ? AND {whole} > 0",
             since,
         )
+        return list(map(DeliveriesOfDay._make, rows))
 
     def warnings(self, since: int) -> list[WarningCount]:
         """The warnings that were last logged after this time, the latest first."""
