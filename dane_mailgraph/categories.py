@@ -57,7 +57,7 @@ def _family(family: str, *rows: _Row) -> tuple[Category, ...]:
 
 
 # The scale of protection, good to bad: a colour on a white and on a dark background, the same in
-# all pictures. Green is authenticated, red is in the clear. A category may be absent, so any two
+# all pictures. Green is authenticated, red is in plaintext. A category may be absent, so any two
 # can touch: by CIE76 they are at least 18 apart for every reader, in lightness (L*, grey paper) at
 # least 6, those in sequence 12.5; each has 3:1 to its ground. tests/test_palette.py holds it.
 DANE = "#003D30", "#BDFFEF"
@@ -269,7 +269,7 @@ INBOUND = _family(
         "in_plaintext",
         "plaintext",
         *PLAINTEXT,
-        "a message that came in the clear",
+        "a message that came in plaintext",
     ),
 )
 

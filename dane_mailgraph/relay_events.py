@@ -20,7 +20,7 @@ MISMATCH, DOWNGRADE, TLSRPT = "mismatch", "downgrade", "tlsrpt"
 
 RELAY_EVENTS = (
     RelayEvent(MISMATCH, "its certificate was refused, and the mail went on to another server"),
-    RelayEvent(DOWNGRADE, "the handshake failed, and the mail went in the clear"),
+    RelayEvent(DOWNGRADE, "the handshake failed, and the mail went in plaintext"),
     RelayEvent(TLSRPT, "what Postfix reports to the recipient's domain by TLSRPT"),
 )
 

@@ -226,7 +226,7 @@ class Process:
         connecting = self.wait(SPENT)
         if kind in ("tls", "refused", "tls field"):
             went = self.announce(relay)
-        elif kind == "kept in the clear":
+        elif kind == "kept in plaintext":
             uses = 2
         elif kind in ("reused", "reused, dead", "reused, dead, clear"):
             went = self.announce(relay, "reused")
@@ -282,7 +282,7 @@ KINDS = (
         "tls",
         "clear",
         "clear",
-        "kept in the clear",
+        "kept in plaintext",
         "reused",
         "reused, dead",
         "reused, dead, clear",

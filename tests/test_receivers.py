@@ -38,7 +38,7 @@ UNKNOWN = "deliveries.unknown"
 
 RECIPIENT = re.compile(rb'/[sl]mtp\[\d+\]: (\w+): to=<((?:"[^"]*")?[^>]*)>')
 
-# How many messages arrived, how many of them in the clear, and of how many the log does not tell.
+# How many messages arrived, how many of them in plaintext, and of how many the log does not tell.
 OLD = {
     "main": (342, 72, 1),
     "loglevel2": (106, 16, 1),

@@ -121,7 +121,7 @@ def test_messages_are_told_by_the_counters_where_these_tell(
 
 
 def test_the_lab_got_as_many_messages_as_were_submitted() -> None:
-    """Programs submitted 266 over TLS and 70 in the clear; the other Postfix handed over six."""
+    """Programs submitted 266 over TLS and 70 in plaintext; the other Postfix handed over six."""
     log = lzma.decompress((WHOLE / "main-smtpd.log.xz").read_bytes())
     tally = Tally(60, LOCAL, LATEST)
     tally.add_block(bytearray(log), len(log), Clock(ZoneInfo("Europe/Berlin"), LATEST))

@@ -30,7 +30,7 @@ from dane_mailgraph.fleet import metrics
 from dane_mailgraph.fleet.history import read_history
 from dane_mailgraph.fleet.ship import Outcome, Shipment
 from dane_mailgraph.fleet.victoriametrics import Access, Database
-from dane_mailgraph.store import Gap, Ledger, load_shipped, save_shipped
+from dane_mailgraph.store import Gap, Ledger, load_shipped, replace_shipped
 from dane_mailgraph.times import DAY, HOUR, MINUTE
 
 NOW = int(time.time()) // HOUR * HOUR - 2 * DAY
@@ -88,7 +88,7 @@ class Host(Kept):
 
     def save(self, mark: object) -> None:
         with self.ledger.transaction():
-            save_shipped(self.ledger, mark)  # type: ignore[arg-type]
+            replace_shipped(self.ledger, mark)  # type: ignore[arg-type]
 
     def command(self, url: str, *more: str) -> list[str]:
         settings = ("--state-dir", str(self.folder), "--host", self.name, "--ship-url", url)
@@ -193,11 +193,11 @@ def test_what_is_new_is_sent_with_the_last_hour_and_delivered_a_minute_later(
 ) -> None:
     host = Host(tmp_path / "a", "mx1", days=30)
     first = host.ship(database.url).shipped
-    assert (first.delivered, first.sent) == (None, host.until)
+    assert (first.durable_until, first.accepted_until) == (None, host.until)
     assert min(stamps(database, "mx1")) == first.first == host.begin
     host.count_on(3)
     second = host.ship(database.url).shipped
-    assert (second.delivered, second.sent) == (NOW, host.until)
+    assert (second.durable_until, second.accepted_until) == (NOW, host.until)
     assert wrong(database, host, 4)[0] == 0
     asked = f'count_over_time({metrics.PREFIX}{metrics.OBSERVED}{{host="mx1"}}[1h])'
     assert (database.value(asked, host.until) or 0) > 100, "the last hour is there twice"

@@ -264,7 +264,7 @@ def _as_text(report: Report, zone: tzinfo | None, *, is_coloured: bool) -> list[
 
 
 def _colour(row: Category, count: int | None) -> int:
-    """Return the colour of a line: red is in the clear or failed, green authenticated."""
+    """Return the colour of a line: red is in plaintext or failed, green authenticated."""
     if not count:
         return FAINT
     if row.name in ("plaintext", "failed") or row.family == "failures":

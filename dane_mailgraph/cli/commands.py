@@ -16,7 +16,7 @@ from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, SourceError, StoreError, UsageError
 from ..log import LONGEST, Clock, LogFile, open_log
 from ..omissions import OMISSIONS
-from ..store import RelayTable, add_reports, reported
+from ..store import RelayTable, add_reports, load_reach
 from ..times import format_duration, format_time, moment
 from . import app, counter, imports, judgement
 from .terminal import is_coloured, output_error, printable, tell, width
@@ -110,7 +110,7 @@ def report(settings: Config, options: argparse.Namespace) -> None:
         found = report.totals(rrd, ledger, since, until)
         remarks = report.state_of_counting(ledger, found, now, zone)
         remarks += report.warning_lines(RelayTable(ledger).warnings(since), zone)
-        remarks += report.failure_lines(reported(ledger, found.since, found.until).failures)
+        remarks += report.failure_lines(load_reach(ledger, found.since, found.until).failures)
     print(report.format_report(found, options.format, zone, remarks, is_coloured=is_coloured()))
 
 

@@ -9,7 +9,7 @@ import time
 from ..config import Config
 from ..errors import ConfigError, reason
 from ..fleet import metrics, ship, victoriametrics
-from ..store import Ledger, Shipped, load_shipped, save_shipped
+from ..store import Ledger, Shipped, load_shipped, replace_shipped
 from .app import hostname, ledger_path, lock, open_ledger, open_rrd
 from .judgement import judge
 from .terminal import tell
@@ -30,7 +30,7 @@ def send_counts(settings: Config, *, again: bool = False) -> None:
 
         def save(mark: Shipped) -> None:
             with Ledger(path, writable=True) as writer, writer.transaction():
-                save_shipped(writer, mark)
+                replace_shipped(writer, mark)
 
         with Ledger(path, writable=True) as writer:
             before = load_shipped(writer, way.url, host)

@@ -92,7 +92,7 @@ class Shipment:
                 return self.ship(rrd, ledger, mark, save)
             if len(history.names) != mark.series:
                 # A series is new: it begins where all do.
-                mark = mark._replace(delivered=None, sent=None)
+                mark = mark._replace(durable_until=None, accepted_until=None)
                 history = read_history(rrd, ledger, None, self._host) or history
         mark = self._send(history, mark, server, notices)
         save(mark)
@@ -185,27 +185,27 @@ class Shipment:
         self, rrd: RRD, ledger: Ledger, mark: Shipped, server: str, notices: list[str]
     ) -> Shipped:
         """Return the mark as far as it holds now."""
-        if mark.kept is not None and mark.server != server:
+        if mark.retention is not None and mark.server != server:
             # It may have been given more room.
-            mark = mark._replace(kept=None, delivered=None, sent=None)
-        if mark.sent is not None and mark.server != server:
-            mark = mark._replace(sent=None)
-        if mark.delivered is not None and not self._still_there(mark):
+            mark = mark._replace(retention=None, durable_until=None, accepted_until=None)
+        if mark.accepted_until is not None and mark.server != server:
+            mark = mark._replace(accepted_until=None)
+        if mark.durable_until is not None and not self._still_there(mark):
             notices.append(
                 f"{self._url} does not hold what {self._host} has sent any more: "
                 "all of it is sent again."
             )
-            mark = mark._replace(delivered=None, sent=None, kept=None)
-        if mark.sent is None:
+            mark = mark._replace(durable_until=None, accepted_until=None, retention=None)
+        if mark.accepted_until is None:
             return mark
-        history = read_history(rrd, ledger, mark.delivered, self._host)
+        history = read_history(rrd, ledger, mark.durable_until, self._host)
         if history is None or history.number != mark.history:
             return mark
-        after = mark.delivered
-        if mark.kept is not None:
-            after = max(after or 0, self._now() - mark.kept + _SLACK)
-        missing, other = self._differs(history, after, mark.sent)
-        if other and mark.delivered is not None:
+        after = mark.durable_until
+        if mark.retention is not None:
+            after = max(after or 0, self._now() - mark.retention + _SLACK)
+        missing, other = self._differs(history, after, mark.accepted_until)
+        if other and mark.durable_until is not None:
             raise ShipError(
                 f"{self._url} holds other counts of {self._host} than it has sent: another machine "
                 "sends under this name; set `host` there, then run `dane-mailgraph ship --again` "
@@ -214,21 +214,21 @@ class Shipment:
         if other:
             self._forget()
         if missing or other:
-            return mark._replace(sent=None)
+            return mark._replace(accepted_until=None)
         if self._now() - (mark.accepted_at or 0) < _SETTLED:
             return mark
-        return mark._replace(delivered=mark.sent, sent=None)
+        return mark._replace(durable_until=mark.accepted_until, accepted_until=None)
 
     def _still_there(self, mark: Shipped) -> bool:
         """Return whether its first and last stamps are, and none that we have not sent."""
-        first, last = mark.first or 0, mark.delivered or 0
-        if mark.kept is not None:
-            first = max(first, self._now() - mark.kept)
+        first, last = mark.first or 0, mark.durable_until or 0
+        if mark.retention is not None:
+            first = max(first, self._now() - mark.retention)
         return bool(self._stamps(first, min(first + _SLACK, last)) and self._stamps(last, last))
 
     def _lower(self, mark: Shipped, until: int | None) -> int | None:
         """Behind which stamp all is sent: always the last hour, None for everything."""
-        there = mark.delivered if mark.sent is None else mark.sent
+        there = mark.durable_until if mark.accepted_until is None else mark.accepted_until
         return None if there is None or until is None else min(there, until - HOUR)
 
     # ---- sending ----
@@ -241,9 +241,9 @@ class Shipment:
         self._wait_for(history.until)
         if after is None:
             mark = mark._replace(first=history.begin, series=len(history.names))
-            mark = mark._replace(kept=self._kept(history, notices))
-        if mark.sent is None:
-            mark = mark._replace(sent=history.until, accepted_at=self._now())
+            mark = mark._replace(retention=self._kept(history, notices))
+        if mark.accepted_until is None:
+            mark = mark._replace(accepted_until=history.until, accepted_at=self._now())
         return mark._replace(server=server)
 
     def _wait_for(self, until: int) -> None:

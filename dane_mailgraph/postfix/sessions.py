@@ -142,7 +142,7 @@ class Service:
         return True
 
     def note_failed_handshake(self, pid: bytes, queue_id: bytes) -> None:
-        """Note that a handshake failed, after which the mail may go in the clear."""
+        """Note that a handshake failed, after which the mail may go in plaintext."""
         if len(self.failed_by_pid) >= _SESSIONS:
             self.failed_by_pid.clear()
         self.failed_by_pid[pid] = queue_id

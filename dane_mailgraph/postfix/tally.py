@@ -47,9 +47,9 @@ class Overlap(NamedTuple):
     """All before this epoch second is counted, of whatever host."""
     counted: Counted | None = None
     """What is counted of each host, where the log may say it again; else all of it is new."""
-    takes_before: int = 0
+    counts_before_from: int = 0
     """Lines before what is counted of their host still count from this epoch second on."""
-    takes_behind: int = 0
+    counts_behind_from: int = 0
     """Lines behind it count from this one on."""
 
     def omissions(self, host: bytes, at: int, start: int, lines: list[Fields]) -> list[str] | None:
@@ -64,7 +64,7 @@ class Overlap(NamedTuple):
         place = self.counted.place(host, at)
         if place is Place.AMONG:
             return ["skipped"] * len(lines)
-        takes = self.takes_before if place is Place.BEFORE else self.takes_behind
+        takes = self.counts_before_from if place is Place.BEFORE else self.counts_behind_from
         new = "too_old" if start < takes else ""
         if place is Place.NEWEST:
             return ["skipped" if self.counted.take(host, line) else new for line in lines]

@@ -36,8 +36,8 @@ from ..store import (
     Span,
     WarningCount,
     Watched,
+    load_reach,
     load_watched,
-    reported,
 )
 from ..times import DAY, day_of
 from . import page
@@ -106,7 +106,7 @@ def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
     """Read what the page says beside the counts."""
     relays, since, zone = RelayTable(ledger), now - _RECENT, look.zone
     first = day_of(since, zone)
-    reach = reported(ledger, now - _REPORTED, now)
+    reach = load_reach(ledger, now - _REPORTED, now)
     holding = judge_conditions(Evidence(ledger, rrd, now, zone, look.language))
     return Recent(
         newest=ledger.state.newest,

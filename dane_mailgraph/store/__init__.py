@@ -12,14 +12,14 @@ from .reach import (
     add_reports,
     copy_reports,
     holds_reports,
-    reported,
+    load_reach,
     sessions_by_policy,
 )
 from .relays import KEPT, OTHER, DeliveriesOfDay, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
 from .senders import Sender, SenderTable
 from .series import SPANS, Row, Series, Span, together
-from .shipped import Shipped, load_shipped, save_shipped
+from .shipped import Shipped, load_shipped, replace_shipped
 from .state import State
 from .sync import Store, replace, unused
 from .totals import totals
@@ -62,15 +62,15 @@ __all__ = [
     "load_ahead",
     "load_history",
     "load_known_conditions",
+    "load_reach",
     "load_shipped",
     "load_watched",
     "rates",
     "replace",
-    "reported",
+    "replace_shipped",
     "save_ahead",
     "save_known_conditions",
     "save_look",
-    "save_shipped",
     "sessions_by_policy",
     "together",
     "totals",

@@ -69,7 +69,8 @@ _TABLES = {
     "PRIMARY KEY (day, reporter, signer, result, mx)) WITHOUT ROWID",
     "reach_pruned": "(before INTEGER NOT NULL)",
     "shipped": "(url TEXT NOT NULL, host TEXT NOT NULL, history INTEGER NOT NULL, "
-    "series INTEGER NOT NULL, first INTEGER, kept INTEGER, delivered INTEGER, sent INTEGER, "
+    "series INTEGER NOT NULL, first INTEGER, retention INTEGER, durable_until INTEGER, "
+    "accepted_until INTEGER, "
     "accepted_at INTEGER, server TEXT NOT NULL, states_at INTEGER, "
     "PRIMARY KEY (url, host)) WITHOUT ROWID",
     "own_mx": "(mx TEXT NOT NULL, port INTEGER NOT NULL, at INTEGER NOT NULL, "
@@ -297,7 +298,10 @@ class Ledger:
             return newest
 
     def prune(self, before: int) -> None:
-        """Drop the intervals and gaps that end before this time; inside a transaction."""
+        """Drop the intervals that begin and the gaps that end before this time.
+
+        Inside a transaction.
+        """
         self._db.execute("DELETE FROM intervals WHERE start < ?", (before,))
         self._db.execute("DELETE FROM gaps WHERE until <= ?", (before,))
         self.save(self.state._replace(pruned_before=max(before, self.state.pruned_before or 0)))
@@ -418,12 +422,12 @@ class Ledger:
     # ---- other tables ----
 
     def read(self, query: str, *parameters: int | str | bytes) -> list[Any]:
-        """Return the rows of a query about one of the tables without methods of its own."""
+        """Return the rows of a query, for the modules that own a table."""
         with _translated(self.path):
             return self._db.execute(query, parameters).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Change one of these tables; inside a transaction."""
+        """Run a statement for each of these rows, for the same modules; inside a transaction."""
         self._db.executemany(statement, rows)
 
     # ---- state and bookmarks ----

@@ -111,7 +111,7 @@ def _add(ledger: Ledger, report: TlsReport) -> None:
         f"ON CONFLICT (day, reporter, signer) DO UPDATE SET reports = reports + 1, {sums}",
         [(report.day, *who, *sessions)],
     )
-    room = _MOST_A_DAY["reach_failures"] - _rows(ledger, "reach_failures", report.day)
+    room = _MOST_A_DAY["reach_failures"] - _filled(ledger, "reach_failures", report.day)
     ledger.write(
         "INSERT INTO reach_failures VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (day, reporter, signer, result, mx) "
@@ -128,7 +128,8 @@ def _add(ledger: Ledger, report: TlsReport) -> None:
 # ---- bounds ---------------------------------------------------------------------------------
 
 
-def _rows(ledger: Ledger, table: str, day: int) -> int:
+def _filled(ledger: Ledger, table: str, day: int) -> int:
+    """Return how much of the day's bound is taken."""
     # The table of identities has no index by day.
     column, table = ("sum(reports)", "reach") if table == "reports" else ("count(*)", table)
     rows: int | None = ledger.read(f"SELECT {column} FROM {table} WHERE day = ?", day)[0][0]
@@ -136,7 +137,7 @@ def _rows(ledger: Ledger, table: str, day: int) -> int:
 
 
 def _is_full(ledger: Ledger, table: str, day: int) -> bool:
-    return _rows(ledger, table, day) >= _MOST_A_DAY[table]
+    return _filled(ledger, table, day) >= _MOST_A_DAY[table]
 
 
 def _pruned_before(ledger: Ledger) -> int:
@@ -146,7 +147,10 @@ def _pruned_before(ledger: Ledger) -> int:
 
 
 def _prune(ledger: Ledger) -> None:
-    """Drop the oldest days while a table is too long; inside a transaction."""
+    """Drop the oldest days while a table is too long; inside a transaction.
+
+    Where only failures go, reports of their day still count.
+    """
     for table, most in _MOST.items():
         while ledger.read(f"SELECT count(*) FROM {table}")[0][0] > most:
             oldest = ledger.read(f"SELECT min(day) FROM {table}")[0][0]
@@ -181,7 +185,7 @@ def sessions_by_policy(ledger: Ledger, since: int, until: int) -> dict[Category,
     return dict(zip(REACH, row, strict=True))
 
 
-def reported(ledger: Ledger, since: int, until: int) -> Reach:
+def load_reach(ledger: Ledger, since: int, until: int) -> Reach:
     """Return what others report of the days of UTC that [since, until) touches."""
     since, until = since - since % DAY, until + -until % DAY
     return Reach(

@@ -18,11 +18,11 @@ class Shipped(NamedTuple):
     """How many series were sent."""
     first: int | None = None
     """The oldest stamp."""
-    kept: int | None = None
+    retention: int | None = None
     """Seconds of history that the database keeps; None is all that there is."""
-    delivered: int | None = None
+    durable_until: int | None = None
     """Up to when everything is there for good."""
-    sent: int | None = None
+    accepted_until: int | None = None
     """Up to when it was accepted, and may yet be lost."""
     accepted_at: int | None = None
     """When that was."""
@@ -39,8 +39,8 @@ def load_shipped(ledger: Ledger, url: str, host: str) -> Shipped | None:
     return Shipped(*rows[0]) if rows else None
 
 
-def save_shipped(ledger: Ledger, shipped: Shipped) -> None:
-    """Remember it, and forget what was sent to others or by another name; inside a transaction."""
+def replace_shipped(ledger: Ledger, shipped: Shipped) -> None:
+    """Replace what is known of any host and database by this; inside a transaction."""
     ledger.write("DELETE FROM shipped", [()])
     names, slots = ", ".join(Shipped._fields), ", ".join("?" * len(Shipped._fields))
     ledger.write(f"INSERT INTO shipped ({names}) VALUES ({slots})", [shipped])

@@ -10,7 +10,7 @@ from ..times import DAY, HOUR
 
 
 class State(NamedTuple):
-    """How far everything is. Times are epoch seconds; None where there is none yet."""
+    """How far everything is. Times are epoch seconds unless said; None is not yet."""
 
     step: int | None = None
     """Seconds in an interval."""
