@@ -21,13 +21,21 @@ def main() -> int:
         package = (error.name or "").partition(".")[0]
         if package in ("", __package__):
             raise
-        debian, pypi = _PACKAGES.get(package, (package, package))
         print(
-            f"dane-mailgraph: The Python package {package} is missing; on Debian run "
-            f"`apt install python3-{debian}`, elsewhere `{sys.executable} -m pip install {pypi}`.",
+            f"dane-mailgraph: {sys.executable} has no Python package {package}; "
+            f"run {_mends(package)}.",
             file=sys.stderr,
         )
         return 1
+
+
+def _mends(package: str) -> str:
+    """Return what installs a package where this interpreter looks."""
+    debian, pypi = _PACKAGES.get(package, (package, package))
+    if "/usr/lib/python3/dist-packages" in sys.path:
+        return f"`apt install python3-{debian}`"
+    compiled = ", which needs gcc and the headers of Python and librrd"
+    return f"`{sys.executable} -m pip install {pypi}`{compiled if package == 'rrdtool' else ''}"
 
 
 if __name__ == "__main__":

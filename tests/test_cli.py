@@ -890,6 +890,11 @@ WITHOUT = """
 import runpy, sys
 missing, *sys.argv = sys.argv[1:]
 sys.modules[missing] = None
+DEBIAN = "/usr/lib/python3/dist-packages"
+sys.path = [each.replace(DEBIAN, DEBIAN + "/") for each in sys.path]
+if "--sees-debian" in sys.argv:
+    sys.argv.remove("--sees-debian")
+    sys.path.append(DEBIAN)
 runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
 """
 
@@ -897,14 +902,20 @@ runpy.run_module("dane_mailgraph", run_name="__main__", alter_sys=True)
 @pytest.mark.parametrize(
     ("missing", "verb", "mends"),
     [
-        ("rrdtool", "collect", "apt install python3-rrdtool"),
-        ("rrdtool", "report", "pip install rrdtool-bindings"),
-        ("jinja2", "render", "apt install python3-jinja2"),
-        ("pygtail", "collect", "apt install python3-pygtail"),
-        ("dns", "doctor", "apt install python3-dnspython"),
+        ("rrdtool", "collect --sees-debian", "`apt install python3-rrdtool`"),
+        (
+            "rrdtool",
+            "report",
+            f"`{sys.executable} -m pip install rrdtool-bindings`, "
+            "which needs gcc and the headers of Python and librrd",
+        ),
+        ("jinja2", "render", f"`{sys.executable} -m pip install jinja2`"),
+        ("pygtail", "collect --sees-debian", "`apt install python3-pygtail`"),
+        ("dns", "doctor --sees-debian", "`apt install python3-dnspython`"),
+        ("dns", "doctor", f"`{sys.executable} -m pip install dnspython`"),
     ],
 )
-def test_what_is_not_installed_is_reported_with_what_installs_it(
+def test_what_is_not_installed_is_reported_with_what_installs_it_where_this_python_looks(
     missing: str, verb: str, mends: str, home: Home
 ) -> None:
     home.done("collect")
@@ -913,13 +924,15 @@ def test_what_is_not_installed_is_reported_with_what_installs_it(
         (home.folder / "state" / name).read_bytes() for name in ("outbound.rrd", "ledger.sqlite")
     )
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, missing, *home.command(verb)[2:]],
+        [sys.executable, "-c", WITHOUT, missing, *home.command(*verb.split())[2:]],
         capture_output=True,
         env=ENVIRONMENT,
         check=False,
     )
 
-    assert mends in sentence(done.returncode, done.stderr.decode(), 1)
+    assert sentence(done.returncode, done.stderr.decode(), 1) == (
+        f"dane-mailgraph: {sys.executable} has no Python package {missing}; run {mends}."
+    )
     assert (home.folder / "state" / "outbound.rrd").read_bytes() == rrd
     assert (home.folder / "state" / "ledger.sqlite").read_bytes() == ledger
 

@@ -30,6 +30,7 @@ def checkout(tmp_path: Path) -> Path:
         "setup.py",
         "pyproject.toml",
         "LICENSE",
+        "README.md",
         "dane_mailgraph",
         "sample_logs",
         "tools",
