@@ -37,6 +37,7 @@ def ledger(path: str) -> Iterator[Ledger]:
         yield opened
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10**12)), max_size=40), st.integers(0, 40)
 )

@@ -218,7 +218,7 @@ def test_json_is_one_object_as_the_contract_says(
 
 
 @pytest.mark.parametrize("period", PERIODS)
-@pytest.mark.parametrize("days", [1, 17, 200, 1500])
+@pytest.mark.parametrize("days", [1, 17, 200, pytest.param(1500, marks=pytest.mark.slow)])
 def test_rows_never_overlap_and_each_is_exact(period: str, days: int, long_ago: Host) -> None:
     if period == "hour" and days > 20:
         pytest.skip("years of hours take long, and are rows of days")

@@ -327,6 +327,7 @@ LOGS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(LOGS)
 def test_the_usual_line_counts_as_it_does_in_full_and_leaves_the_same_behind(
@@ -346,6 +347,7 @@ def test_the_usual_line_counts_as_it_does_in_full_and_leaves_the_same_behind(
         assert usual.sessions.dump(at) == full.sessions.dump(at)
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(LOGS)
 def test_the_usual_session_is_that_of_the_delivery_and_leaves_the_same_behind(
