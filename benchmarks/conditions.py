@@ -8,6 +8,7 @@ an own resolver that is off fails for all.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median, quantiles
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
+from dane_mailgraph.answer import refusals
 from dane_mailgraph.answer.authentication import find_losses
 from dane_mailgraph.answer.shares import by_relay, fell, rose
 from dane_mailgraph.answer.silence import silence
@@ -280,6 +282,78 @@ def shares(random: Generator) -> None:
         print(f"| {name} | {false[0]} | {false[1]} | {text} |")
 
 
+Refusals = Counter[tuple[str, int]]
+"""Sender and hour -> connections that it ended."""
+
+
+def troubles(random: Generator, traffic: NDArray[Any], days: int) -> Refusals:
+    """Return what senders refuse while our certificate is right.
+
+    One connection of 10,000 breaks behind STARTTLS, and one sender of a hundred is a year in
+    trouble of its own, for 3 to 72 hours.
+    """
+    refused: Refusals = Counter()
+    for sender, rate in enumerate(traffic):
+        broken = random.integers(0, days * 24, random.poisson(rate * days * 1e-4))
+        refused.update((str(sender), int(hour)) for hour in broken)
+        for begin in random.integers(0, days * 24, random.poisson(days / 36500)):
+            hours = np.arange(begin, min(days * 24, begin + random.integers(3, 73)))
+            counts = random.poisson(3 * rate / 24, len(hours))
+            for hour, count in zip(hours, counts, strict=True):
+                refused[str(sender), int(hour)] += int(count)
+    return +refused
+
+
+def wrong_record(random: Generator, traffic: NDArray[Any], begin: int) -> Refusals:
+    """Return what a wrong TLSA record lets be refused: by one sender of five, and Postfix retries.
+
+    The hours are those of five days from `begin` on.
+    """
+    refused: Refusals = Counter()
+    does_dane = random.random(len(traffic)) < 0.2
+    does_dane[random.integers(0, len(traffic))] = True
+    for sender in np.flatnonzero(does_dane):
+        for first in random.uniform(0, 120, min(200, random.poisson(5 * traffic[sender]))):
+            at, pause = first, 300.0
+            while at < 120:
+                refused[str(sender), begin + int(at)] += 1
+                at, pause = at + pause / HOUR, min(4000, 2 * pause)
+    return refused
+
+
+def is_refused(refused: Refusals, hour: int) -> bool:
+    """Return whether the condition holds at the beginning of an hour."""
+    rows = sorted(
+        (sender, START + at * HOUR, count)
+        for (sender, at), count in refused.items()
+        if hour - refusals.LOOKED_BACK // HOUR <= at < hour
+    )
+    return bool(refusals.refusing(rows, START, START + hour * HOUR))
+
+
+def certificates(random: Generator, repeats: int) -> None:
+    """Print false alarms a year about refused certificates, and how late a wrong record is found.
+
+    Of scanners there is none: they send no mail.
+    """
+    print("| server | refused, false a year | wrong record: found after, median | 90 % |")
+    print("|---|---|---|---|")
+    for name, (per_day, _) in SIZES.items():
+        traffic = rates(per_day, max(3, per_day // 20))
+        years, false, found = max(2, min(20, 40_000 // per_day)), 0, []
+        for _ in range(years):
+            refused = troubles(random, traffic, 365)
+            held = [is_refused(refused, hour) for hour in range(28 * 24, 365 * 24, 8)]
+            false += sum(now and not before for before, now in pairwise([False, *held]))
+        for _ in range(repeats):
+            begin = 40 * 24
+            refused = troubles(random, traffic, 46) + wrong_record(random, traffic, begin)
+            hours = (h for h in range(1, 121) if is_refused(refused, begin + h))
+            found += [first for first in [next(hours, None)] if first]
+        text = f"{median(found):.0f} h | {quantiles(found, n=10)[-1]:.0f} h"
+        print(f"| {name} | {false / years:.2g} | {text} | ({len(found)} of {repeats} found)")
+
+
 if __name__ == "__main__":
     seed = default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
     false_losses(seed)
@@ -287,3 +361,4 @@ if __name__ == "__main__":
     strays(seed, 10)
     silences(seed)
     shares(seed)
+    certificates(seed, 30)

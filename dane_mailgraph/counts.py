@@ -64,6 +64,17 @@ class SenderCount(NamedTuple):
     """Epoch second of the minute of its last line."""
 
 
+class RefusalCount(NamedTuple):
+    """How often the clients of one domain refused our certificate in one hour."""
+
+    hour: int
+    """Epoch second."""
+    domain: str
+    name: str
+    """A key of `refusals.MEANINGS`."""
+    times: int
+
+
 class EventCount(NamedTuple):
     """What happened with a relay on one day and counts nowhere."""
 

@@ -45,6 +45,12 @@ class Relay(NamedTuple):
         return self.host or self.address
 
 
+def domain_of(host: str) -> str:
+    """Return the domain of a host: of three labels or more that behind the first of them."""
+    labels = host.split(".")
+    return ".".join(labels[1:] if len(labels) > 2 else labels)
+
+
 class Relays:
     """A set of servers: networks, hosts, `.example.org` for the hosts below, `unix` for sockets."""
 

@@ -18,8 +18,8 @@ from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix import Sessions, Tally
 from dane_mailgraph.postfix.reception import domain_of
-from dane_mailgraph.store import OTHER, SenderTable
-from dane_mailgraph.times import DAY, day_of
+from dane_mailgraph.store import OTHER, RefusalTable, SenderTable
+from dane_mailgraph.times import DAY, HOUR, day_of
 
 LATEST = 1795600000
 LOCAL = Relays("127.0.0.0/8 ::1 unix")
@@ -277,3 +277,81 @@ def test_strangers_cannot_fill_the_table_of_senders(tmp_path: Path) -> None:
         ("0.example", 1),
         ("1.example", 1),
     ]
+
+
+# ---- who refuses our certificate ------------------------------------------------------------
+
+OVER_TLS = CLEAR.replace("ehlo=1", "ehlo=2 starttls=1")
+LEFT_AT_ONCE = CLEAR.partition(" ehlo=")[0] + " ehlo=1 starttls=1 quit=1 commands=3"
+ACCEPT = "smtpd[701]: SSL_accept error from mail.example.net[203.0.113.7]: -1"
+ALERT = (
+    "smtpd[701]: warning: TLS library problem: error:0A000418:SSL routines::tlsv1 alert unknown ca:"
+    "../ssl/record/rec_layer_s3.c:1601:SSL alert number 48:"
+)
+NO_CIPHER = (
+    "smtpd[701]: warning: TLS library problem: error:0A0000C1:SSL routines::no shared cipher:"
+    "../ssl/statem/statem_srvr.c:2220:"
+)
+
+
+def refused(host: Host, *texts: str) -> list[tuple[str, int, int]]:
+    host.write("".join(stamped(host, each) for each in texts))
+    host.collect()
+    return RefusalTable(host.ledger).by_domain(0)
+
+
+@pytest.mark.parametrize(
+    "texts, times",
+    [
+        ([LEFT_AT_ONCE], 1),
+        ([LEFT_AT_ONCE.replace(" quit=1 commands=3", " commands=2")], 1),
+        ([LEFT_AT_ONCE, LEFT_AT_ONCE.replace("701", "702")], 2),
+        ([ACCEPT, ALERT], 1),
+        ([ACCEPT, ALERT.replace("unknown ca", "bad certificate").replace("48", "42")], 1),
+        ([ACCEPT, ALERT, ALERT], 1),
+        ([ACCEPT, NO_CIPHER, ALERT], 0),
+        ([ACCEPT, ALERT.replace("48", "40")], 0),
+        ([ALERT], 0),
+        ([ACCEPT, ALERT.replace("701", "702")], 0),
+        ([LEFT_AT_ONCE.replace("ehlo=1", "ehlo=2")], 0),
+        ([LEFT_AT_ONCE.replace("mail.example.net", "unknown")], 0),
+        ([LEFT_AT_ONCE.replace("mail.example.net[203.0.113.7]", "localhost[127.0.0.1]")], 0),
+    ],
+)
+def test_who_refuses_our_certificate_is_kept_by_hour(
+    tmp_path: Path, texts: list[str], times: int
+) -> None:
+    host = Host(tmp_path)
+    assert refused(host, OVER_TLS, *texts) == (
+        [("example.net", BEGIN - BEGIN % HOUR, times)] if times else []
+    )
+
+
+def test_a_domain_that_has_sent_no_mail_is_a_scanner(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    assert refused(host, LEFT_AT_ONCE, CLEAR) == []
+    assert refused(host, OVER_TLS) == []
+    host.now += 80 * DAY
+    assert len(refused(host, LEFT_AT_ONCE)) == 1
+    host.now += 20 * DAY
+    refused(host, CLEAR)
+    assert len(refused(host, LEFT_AT_ONCE)) == 1
+
+
+def test_a_log_that_is_read_twice_tells_of_each_refusal_once(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    once = refused(host, OVER_TLS, LEFT_AT_ONCE)
+    host.take(host.log)
+
+    assert RefusalTable(host.ledger).by_domain(0) == once
+
+
+def test_senders_cannot_fill_the_table_of_refusals(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.rules = host.rules._replace(relays_per_day=2)
+    for n in range(5):
+        name = f"mx.{n}.example"
+        texts = [each.replace("mail.example.net", name) for each in (OVER_TLS, LEFT_AT_ONCE)]
+        found = refused(host, *texts)
+
+    assert [domain for domain, _, _ in found] == ["0.example", "1.example"]

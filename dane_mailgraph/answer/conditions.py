@@ -11,17 +11,28 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..categories import BY_KEY, CATEGORIES, HANDSHAKES, Category
+from ..dane import SMTP, verdict
 from ..errors import StoreError
 from ..language import ENGLISH, Language
 from ..levels import Level, worst
 from ..omissions import OMISSIONS
-from ..store import RRD, DeliveriesOfDay, Ledger, RelayTable, State, load_watched
+from ..peers import domain_of
+from ..store import (
+    RRD,
+    DeliveriesOfDay,
+    Ledger,
+    RefusalTable,
+    RelayTable,
+    State,
+    Watched,
+    load_watched,
+)
 from ..times import DAY, HOUR, MINUTE, day_of, format_time, midnight
-from . import shares
+from . import refusals, shares
 from .attention import probe_command
 from .authentication import FORGOTTEN_AFTER, LostAuthentication, lost_authentication
 from .failing import Failing, failing
-from .own_mx import trouble
+from .own_mx import described, trouble
 from .silence import HISTORY, silence
 
 NOT_COUNTING = 15 * MINUTE
@@ -396,14 +407,51 @@ def _plaintext(seen: Evidence) -> Iterator[_Finding]:
 
 def _own_servers(condition: str) -> Callable[[Evidence], Iterator[_Finding]]:
     def judge(seen: Evidence) -> Iterator[_Finding]:
-        for each in load_watched(seen.ledger):
+        watched = load_watched(seen.ledger)
+        refused = _refusing(seen, watched) if condition == verdict.OWN_MX else None
+        for each in watched:
             found = trouble(each, condition, seen.language, seen.zone, seen.now)
             if found:
-                yield _Finding(
-                    found.level, found.since, found.text, str(each.target), found.next_step
-                )
+                text = found.text
+                if refused and each.target.port == SMTP:
+                    text, refused = f"{text} {_who_refuses(seen, refused)}", None
+                yield _Finding(found.level, found.since, text, str(each.target), found.next_step)
+        if refused:
+            # Which of several servers they came to, the log does not say.
+            on_smtp = [each for each in watched if each.target.port == SMTP]
+            (one,) = on_smtp if len(on_smtp) == 1 else (None,)
+            looked = described(one, seen.language, seen.zone, seen.now) if one else ""
+            yield _Finding(
+                Level.WARNING,
+                refused.since,
+                f"{_who_refuses(seen, refused)} {looked}".rstrip(),
+                str(one.target) if one else "",
+            )
 
     return judge
+
+
+def _refusing(seen: Evidence, watched: Iterable[Watched]) -> refusals.Refusing | None:
+    """Return whether more senders than before refuse our certificate."""
+    begin = seen.state.begin
+    if begin is None:
+        return None
+    rows = RefusalTable(seen.ledger).by_domain(seen.now - refusals.LOOKED_BACK)
+    ours = {domain_of(each.target.name) for each in watched}
+    return refusals.refusing((row for row in rows if row[0] not in ours), begin, seen.now)
+
+
+def _who_refuses(seen: Evidence, refused: refusals.Refusing) -> str:
+    return seen.say(
+        "Senders that have refused our certificate again and again since {time}, by an alert or "
+        "by leaving right after STARTTLS, as where no TLSA record matches: {senders}, in {count} "
+        "connections; in the {days} days before: {before}.",
+        time=seen.time(refused.since),
+        senders=seen.number(refused.senders),
+        count=seen.number(refused.times),
+        days=seen.number(refused.days),
+        before=seen.number(refused.before),
+    )
 
 
 # ---- the table ------------------------------------------------------------------------------

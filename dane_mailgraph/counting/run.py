@@ -18,6 +18,7 @@ from ..store import (
     Gap,
     KeptAhead,
     Ledger,
+    RefusalTable,
     RelayTable,
     SenderTable,
     load_ahead,
@@ -90,6 +91,7 @@ class CountingRun:
         self._relays = RelayTable(ledger)
         self._events = EventTable(ledger)
         self._senders = SenderTable(ledger)
+        self._refusals = RefusalTable(ledger)
         self._count_lines = count_lines
         self._omitted: Counter[str] = Counter()
         self._counted = self._recipients = self._received = self._read = self._lines = 0
@@ -292,6 +294,7 @@ class CountingRun:
         self._relays.prune(day_of(kept_since, self._rules.zone))
         self._events.prune(day_of(kept_since, self._rules.zone))
         self._senders.prune(day_of(kept_since, self._rules.zone))
+        self._refusals.prune(kept_since, self._now)
         future = self._omitted["future"] - self._kept + self._given_up
         self._ledger.omit({**self._omitted, "future": future})
         self._ledger.add_hours(self._hours, kept_since)
@@ -334,6 +337,8 @@ class CountingRun:
         self._relays.add(days, self._rules.relays_per_day)
         self._events.add(self._tally.take_events())
         self._senders.add(self._tally.take_senders(), self._rules.relays_per_day)
+        self._refusals.know(self._tally.take_known(), self._now)
+        self._refusals.add(self._tally.take_refusals(), self._rules.relays_per_day)
 
     def _kept_as(self, day: int, relay: str) -> str:
         return self._relays.kept_as(day, relay, self._rules.relays_per_day)

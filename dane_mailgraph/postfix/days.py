@@ -13,7 +13,7 @@ from ..categories import (
     UNAUTHENTICATED_EVENTS,
     Category,
 )
-from ..counts import DayCounts, EventCount, SenderCount, SinceGood
+from ..counts import DayCounts, EventCount, RefusalCount, SenderCount, SinceGood
 from .outcome import Outcome
 
 
@@ -71,12 +71,19 @@ class OutcomesOfDay:
         counts: Counter[tuple[str, int]] = Counter()
         last: dict[tuple[str, int], int] = {}
         for outcome, times in self._times.items():
-            if outcome.sender:
+            if outcome.sender and outcome.places:
                 key = outcome.sender, outcome.places[0]
                 counts[key] += times * outcome.times
                 last[key] = max(last.get(key, 0), self._last[outcome])
         for (domain, place), count in counts.items():
             yield SenderCount(day, domain, CATEGORIES[place], count, last[domain, place])
+
+    def refusals(self) -> Iterator[RefusalCount]:
+        """Iterate over who refused our certificate, by hour."""
+        for outcome, times in self._times.items():
+            if outcome.refusal:
+                name, hour = outcome.refusal
+                yield RefusalCount(hour, outcome.sender, name, times)
 
     def relays(self, day: int, kept_as: KeptAs | None = None) -> Iterator[DayCounts]:
         """Iterate over what was counted of each relay; `day` is a number like 20261124.

@@ -54,9 +54,10 @@ class ServerLine(NamedTuple):
     writer: bytes
     pid: bytes
     verb: bytes
-    """`connect from`, `disconnect from`, `... established from` or `message repeated`."""
+    """`connect from`, `disconnect from`, `... established from`, `SSL_accept error from`,
+    `warning: TLS library problem:` or `message repeated`."""
     client: bytes
-    """`HOST[ADDRESS]`; of a repeated line `N times:`."""
+    """`HOST[ADDRESS]`; of a repeated line `N times:`, of OpenSSL its error."""
     said: bytes
     """What follows."""
 

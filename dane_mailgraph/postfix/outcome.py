@@ -34,6 +34,7 @@ class Outcome:
         "note",
         "places",
         "protocol",
+        "refusal",
         "relay",
         "sender",
         "times",
@@ -62,8 +63,11 @@ class Outcome:
         self.key_exchange = summary.key_exchange if summary else ""
         self.event = self.detail = ""
         """A key of `relay_events.MEANINGS`, and what Postfix says of it; or empty."""
+        self.refusal: tuple[str, int] | None = None
+        """A key of `refusals.MEANINGS` and the hour: `sender` refused our certificate."""
         self.sender = ""
-        """The domain of a client without TLS or with an old one; `*` before it is named."""
+        """The domain of a client without TLS, with an old one, or that refuses our certificate;
+        `*` before it is named."""
         self.warning = warning
         """A key of `postfix_warnings.BY_NAME`, or empty."""
 
@@ -72,6 +76,13 @@ class Outcome:
         """Make one of the same that is kept by its sender's domain."""
         made = cls(outcome.places, outcome.relay, outcome.note, outcome.times)
         made.sender = sender
+        return made
+
+    @classmethod
+    def of_refusal(cls, name: str, hour: int, sender: str, note: str) -> Outcome:
+        """Make one of a client that refused our certificate in this hour: it counts nowhere."""
+        made = cls((), "", note)
+        made.refusal, made.sender = (name, hour), sender
         return made
 
     @classmethod

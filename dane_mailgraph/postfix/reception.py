@@ -11,23 +11,34 @@ import re
 from collections import Counter
 from typing import Any
 
+from .. import peers
 from ..categories import BY_KEY, CATEGORIES, HANDSHAKES_IN, NO_COUNTERS, OLD_PROTOCOLS
 from ..log import forms
 from ..peers import Relay, Relays
+from ..refusals import ALERT, LEFT, MEANINGS
 from ..times import HOUR
 from . import handshake
 from .outcome import Outcome
 
 CONNECT, DISCONNECT, REPEATED = b"connect from", b"disconnect from", b"message repeated"
+FAILED, LIBRARY = b"SSL_accept error from", b"warning: TLS library problem:"
 
 TEXT = r"""
     (?: ( connect\ from | disconnect\ from
         | (?:[A-Z][a-z]+\ )?TLS\ connection\ established\ from      # no label before Postfix 2.5
+        | SSL_accept\ error\ from | warning:\ TLS\ library\ problem:
         | message\ repeated )
-      \ ( [^[ \n]*\[[^] \n]*\] | \d{1,9}\ times: )
+      \ ( [^[ \n]*\[[^] \n]*\] | \d{1,9}\ times: | (?:\d{1,20}:)?error:[^ \n]* )
       ( .* ) )
 """
 """The pattern of a text that matters, verbose, to be followed by its end."""
+
+# tls_server_start() and tls_print_errors() of Postfix; the numbers of alerts are those of RFC 8446.
+_ALERT = re.compile(rb".*:SSL alert number (?:4[2-6]|48):?\r?", re.DOTALL)
+"""The end of a line about an alert that a client sent because of our certificate."""
+
+_LEFT = re.compile(rb"(?::\d{1,5})? ehlo=1 starttls=1(?: quit=1)? commands=[23]\r?")
+"""What the end of a connection says whose client was silent behind the handshake."""
 
 SAYS = r"(?:disconnect\ from\ \S*\[\S*\ .*=\d|TLS\ connection\ established\ from\ )"
 """The pattern of words that only a server's text says."""
@@ -48,6 +59,8 @@ _COUNTERS = re.compile(
 """The last counter is always there; a line without it is cut off."""
 
 _COUNTER = re.compile(rb" ([a-z]+)=(\d+)")
+_UNKNOWN = b"unknown["
+
 _OF_USERS = re.compile(rb"submission|smtps")
 """What the log name of a service says that takes mail from users: `postfix/submission/smtpd`."""
 
@@ -57,19 +70,36 @@ _PLACES = {category.key: place for place, category in enumerate(CATEGORIES)}
 def counts(text: bytes) -> bool:
     """Return whether a text of a server without a name would count."""
     match = _TEXT.fullmatch(text)
-    return match is not None and match[1] != CONNECT and bool(match[3].strip())
+    counts_nowhere = CONNECT, FAILED, LIBRARY
+    return match is not None and match[1] not in counts_nowhere and bool(match[3].strip())
 
 
 class Server:
     """What is known of one service of one host: the processes whose client made a handshake."""
 
-    __slots__ = ("handshakes", "is_of_users")
+    __slots__ = ("failed", "handshakes", "is_of_users")
 
     def __init__(self, name: bytes) -> None:
         """`name` is host and tag: `mx1 postfix/smtpd`."""
         self.is_of_users = bool(_OF_USERS.search(name.rpartition(b" ")[2]))
         self.handshakes: dict[bytes, int] = {}
         """PID -> when its client made a handshake, until it disconnects."""
+        self.failed: dict[bytes, bytes] = {}
+        """PID -> its client, whose handshake failed: the next line says why."""
+
+    def remember_handshake(self, pid: bytes, at: int) -> None:
+        """Remember that the client of a process made a handshake."""
+        if pid != forms.NO_PID:
+            if len(self.handshakes) >= _MOST_HANDSHAKES:
+                del self.handshakes[next(iter(self.handshakes))]
+            self.handshakes[pid] = at
+
+    def remember_failed(self, pid: bytes, client: bytes) -> None:
+        """Remember that the handshake of a client failed."""
+        if pid != forms.NO_PID:
+            if len(self.failed) >= _MOST_HANDSHAKES:
+                del self.failed[next(iter(self.failed))]
+            self.failed[pid] = client
 
 
 class Servers:
@@ -116,8 +146,11 @@ class Reception:
         self._ignored, self.servers = ignored, servers
         self._clients: dict[bytes, bool] = {}
         self._of_senders: dict[tuple[Outcome, bytes], Outcome] = {}
+        self._refusals: dict[tuple[str, int, str], Outcome] = {}
         self._handshakes: dict[bytes, Outcome] = {}
         self._ended: dict[tuple[bytes, bool], Outcome] = {}
+        self.brought: set[bytes] = set()
+        """Clients that brought messages over TLS."""
         self.made = 0
         """Outcomes that were made."""
         self.noted: Counter[tuple[int, str]] = Counter()
@@ -138,6 +171,8 @@ class Reception:
         if verb == CONNECT:
             server.handshakes.pop(pid, None)
             return CONNECTED
+        if verb == LIBRARY:
+            return self._of_library(said, server.failed.pop(pid, b""), at)
         ignores = self._clients.get(client)
         if ignores is None:
             ignores = self._ignores(client)
@@ -146,20 +181,31 @@ class Reception:
         if verb == DISCONNECT:
             over_tls = server.handshakes.pop(pid, None) is not None
             outcome = self._ended.get((said, over_tls)) or self._of_end(said, over_tls)
-            if outcome is _ILLEGIBLE:
-                self.noted[at - at % HOUR, "illegible"] += 1
-            elif outcome is _WITHOUT_COUNTERS:
-                self.noted[at - at % HOUR, NO_COUNTERS] = 1
-            return self._of_sender(outcome, client) if outcome.sender else outcome
+            if outcome.sender:
+                return self._of_sender(outcome, client)
+            if outcome.places:
+                self.brought.add(client)
+                return outcome
+            return self._at_end(outcome, client, at)
         if verb == REPEATED:
             return self._of_repeat(server, fields, at)
-        if pid != forms.NO_PID:
-            if len(server.handshakes) >= _MOST_HANDSHAKES:
-                del server.handshakes[next(iter(server.handshakes))]
-            server.handshakes[pid] = at
+        if verb == FAILED:
+            server.remember_failed(pid, client)
+            return _FAILED
+        server.remember_handshake(pid, at)
         self.noted[at - at % HOUR, HANDSHAKES_IN] = 1
         outcome = self._handshakes.get(said) or self._of_handshake(said)
         return self._of_sender(outcome, client) if outcome.sender else outcome
+
+    def _at_end(self, outcome: Outcome, client: bytes, at: int) -> Outcome:
+        """Note what else the end of a connection that brought no message tells."""
+        if outcome is _HAS_LEFT:
+            return self._refused(LEFT, client, at)
+        if outcome is _ILLEGIBLE:
+            self.noted[at - at % HOUR, "illegible"] += 1
+        elif outcome is _WITHOUT_COUNTERS:
+            self.noted[at - at % HOUR, NO_COUNTERS] = 1
+        return outcome
 
     def _of_sender(self, outcome: Outcome, client: bytes) -> Outcome:
         """Return an outcome that is kept by the client's domain."""
@@ -171,6 +217,30 @@ class Reception:
             named = self._made(Outcome.by(domain_of(client), outcome))
             self._of_senders[key] = named
         return named
+
+    def take_senders(self) -> set[str]:
+        """Return and forget the domains of clients that brought messages over TLS."""
+        taken, self.brought = self.brought, set()
+        return {domain_of(each) for each in taken if not each.startswith(_UNKNOWN)}
+
+    def _of_library(self, said: bytes, client: bytes, at: int) -> Outcome:
+        """Return what an error of OpenSSL counts as, in a process whose handshake failed, if so."""
+        if not _ALERT.fullmatch(said):
+            return _NOTHING
+        return self._refused(ALERT, client, at) if client else _ALERT_OF_NOBODY
+
+    def _refused(self, name: str, client: bytes, at: int) -> Outcome:
+        """Return that a client refused our certificate; one without a name is a scanner."""
+        if client.startswith(_UNKNOWN):
+            return _REFUSED_BY_NOBODY
+        key = name, at - at % HOUR, domain_of(client)
+        outcome = self._refusals.get(key)
+        if outcome is None:
+            note = f"counts nowhere, and is kept of the sender: {MEANINGS[name]}"
+            if len(self._refusals) >= REMEMBERED:
+                self._refusals.clear()
+            outcome = self._refusals[key] = self._made(Outcome.of_refusal(*key, note))
+        return outcome
 
     def _ignores(self, client: bytes) -> bool:
         name, _, address = client.decode("latin-1").lower().rstrip("]").partition("[")
@@ -199,6 +269,8 @@ class Reception:
             return _ILLEGIBLE
         if not match[1]:
             return _WITHOUT_COUNTERS
+        if _LEFT.fullmatch(said):
+            return _HAS_LEFT
         outcome = _of_counters(dict(_COUNTER.findall(match[1])), over_tls)
         if len(self._ended) >= REMEMBERED:
             self._ended.clear()
@@ -250,15 +322,11 @@ def _of_counters(counters: dict[bytes, bytes], over_tls: bool) -> Outcome:
 
 
 def domain_of(client: bytes) -> str:
-    """Return the domain of `HOST[ADDRESS]`, or the address of a client without a name.
-
-    A host of three labels or more is in the domain behind the first of them.
-    """
+    """Return the domain of `HOST[ADDRESS]`, or the address of a client without a name."""
     host, _, address = client.decode("latin-1").lower().rstrip("]").partition("[")
     if not host or host == "unknown":
         return address
-    labels = host.split(".")
-    return ".".join(labels[1:] if len(labels) > 2 else labels)
+    return peers.domain_of(host)
 
 
 def _nothing(note: str) -> Outcome:
@@ -275,4 +343,10 @@ _OF_USERS_ALONE = _nothing("of a service for users (submission), which is not co
 _AUTHENTICATED = _nothing("a user who logged in; only mail from other servers is counted")
 _WITHOUT_MESSAGE = _nothing("a connection that brought no message")
 _ILLEGIBLE = _nothing("it does not say how many messages came: by BDAT, or it is cut off")
+_HAS_LEFT = _nothing(MEANINGS[LEFT])
+_FAILED = _nothing("a handshake that failed; the next line says why")
+_ALERT_OF_NOBODY = _nothing("an alert about our certificate, but the line before is missing")
+_REFUSED_BY_NOBODY = _nothing(
+    "a client without a name refused our certificate: of scanners, so it is not kept"
+)
 _WITHOUT_COUNTERS = _nothing("Postfix before 3.0 does not say how many messages came")

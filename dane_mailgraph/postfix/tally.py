@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
-from ..counts import DayCounts, EventCount, Interval, LineAhead, SenderCount
+from ..counts import DayCounts, EventCount, Interval, LineAhead, RefusalCount, SenderCount
 from ..log import Clock, Parts, forms, heads, repeats
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
@@ -129,6 +129,7 @@ class Tally:
         self._overlap: Overlap | None = None
         self._events: list[EventCount] = []
         self._senders: list[SenderCount] = []
+        self._refusals: list[RefusalCount] = []
         self._parts = Parts()
         self._has_cut_tags = False
         """The present block has lines whose tag was cut to the package's name."""
@@ -182,6 +183,16 @@ class Tally:
         """Return and forget who came without TLS, or with an old one, of what was drained."""
         taken, self._senders = self._senders, []
         return taken
+
+    def take_refusals(self) -> list[RefusalCount]:
+        """Return and forget who refused our certificate, of what was drained."""
+        taken, self._refusals = self._refusals, []
+        return taken
+
+    def take_known(self) -> set[str]:
+        """Return and forget the domains whose clients brought messages over TLS."""
+        judges = [each.judge for each in self._readers]
+        return set().union(*(each.take_senders() for each in judges if isinstance(each, Reception)))
 
     def _note(self, name: str, at: int | None, times: int = 1) -> None:
         """Note lines of this second, or of the newest line where they have no readable time."""
@@ -426,6 +437,7 @@ class Tally:
                 self._note(name, last, times)
         self._events += [each for day, of_day in days.items() for each in of_day.events(day)]
         self._senders += [each for day, of_day in days.items() for each in of_day.senders(day)]
+        self._refusals += [each for of_day in days.values() for each in of_day.refusals()]
         relays = [each for day, of_day in days.items() for each in of_day.relays(day, kept_as)]
         intervals = [self._doubted(each) for each in self._intervals(vectors)]
         self.lost = {start for start, _ in self.not_understood} - {each.start for each in intervals}

@@ -15,6 +15,7 @@ from .reach import (
     load_reach,
     sessions_by_policy,
 )
+from .refusals import RefusalTable
 from .relays import KEPT, OTHER, DeliveriesOfDay, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD, described, gathered, rates
 from .senders import Sender, SenderTable
@@ -40,6 +41,7 @@ __all__ = [
     "Ledger",
     "Reach",
     "ReachFailure",
+    "RefusalTable",
     "RelayCounts",
     "RelayDay",
     "RelayTable",

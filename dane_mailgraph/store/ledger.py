@@ -48,6 +48,9 @@ _TABLES = {
     "senders": "(day INTEGER NOT NULL, domain TEXT NOT NULL, category TEXT NOT NULL, "
     "count INTEGER NOT NULL, last INTEGER NOT NULL, "
     "PRIMARY KEY (day, domain, category)) WITHOUT ROWID",
+    "refusals": "(hour INTEGER NOT NULL, domain TEXT NOT NULL, name TEXT NOT NULL, "
+    "count INTEGER NOT NULL, PRIMARY KEY (hour, domain, name)) WITHOUT ROWID",
+    "known_senders": "(domain TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
     "totals": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) "
     "WITHOUT ROWID",
