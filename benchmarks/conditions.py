@@ -1,6 +1,6 @@
 """How often conditions are wrong, and how late: servers are simulated, hour by hour.
 
-Run `python benchmarks/conditions.py` (about a minute): it prints the numbers of
+Run `python benchmarks/conditions.py` (some minutes): it prints the numbers of
 docs/operations.md. Events of one hour are not independent: a flaky relay fails for whole hours, and
 an own resolver that is off fails for all.
 """
