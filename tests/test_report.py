@@ -66,6 +66,8 @@ HEAD = ["since", "until", "step", "last_update", "observed"]
 
 NOW = 0
 THEN = 1795500000
+GRACE = "900"
+"""Seconds: on a slow machine they may be counted that much later than they were logged."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -150,7 +152,7 @@ def counted(folder: Path, events: list[Event], step: int) -> Host:
     here = Host(events, str(folder / "state"), step)
     assert (
         command_line.main(
-            ["import", *here.options, "--log", str(folder / "none"), "--grace", "60", str(log)]
+            ["import", *here.options, "--log", str(folder / "none"), "--grace", GRACE, str(log)]
         )
         == 0
     )
@@ -267,7 +269,7 @@ def test_last_update_is_where_the_rrd_ends(
     report = json.loads(output(recent, capsys, "--format", "json"))
 
     assert report["last_update"] == Store(recent.state, 60).rrd.last
-    assert NOW - 240 < report["last_update"] <= NOW - 60 + 60
+    assert NOW - int(GRACE) - 120 < report["last_update"] <= NOW
     assert report["last_update"] % 60 == 0
 
 
