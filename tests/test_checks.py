@@ -127,7 +127,7 @@ HEALTHY = Facts(
         "/var/cache/dane-mailgraph",
         newest=NOW - 5,
         written=NOW - 60,
-        place=(7, 1000),
+        position=(7, 1000),
         live=(7, 1200),
         last=NOW - 60,
         compared=1000,
@@ -613,7 +613,7 @@ CASES = {
         kept(
             ledger_trouble="/var/lib/dane-mailgraph/ledger.sqlite is not there: nothing has been "
             "counted yet; run it.",
-            place=None,
+            position=None,
         ),
         "ledger",
         FAIL,
@@ -634,7 +634,7 @@ CASES = {
         FAIL,
         "it has counted up to 120 minutes ahead of the clock",
     ),
-    "no bookmark": Case(kept(place=None), "bookmark", WARN, "there is none"),
+    "no bookmark": Case(kept(position=None), "bookmark", WARN, "there is none"),
     "truncated": Case(
         kept(live=(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"
     ),
@@ -845,7 +845,7 @@ def test_what_only_root_may_know_is_skipped_for_others() -> None:
     store = kept(
         ledger_trouble="x cannot be read: Permission denied; y.",
         rrd_trouble="z: Permission denied; y.",
-        place=None,
+        position=None,
     )
     files = unread("/x cannot be read: Permission denied")
 

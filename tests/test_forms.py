@@ -230,8 +230,8 @@ def tallied(*blocks: bytes) -> tuple[int, Counter[str]]:
     for block in blocks:
         tally.add_block(bytearray(block), len(block), clock)
     tally.end_log(clock)
-    place = CATEGORIES.index(BY_KEY["connections.trusted"])
-    return sum(each.counts[place] or 0 for each in tally.intervals()), +tally.omitted
+    index = CATEGORIES.index(BY_KEY["connections.trusted"])
+    return sum(each.counts[index] or 0 for each in tally.intervals()), +tally.omitted
 
 
 def test_a_repeat_at_the_beginning_of_a_block_is_of_the_end_of_the_one_before() -> None:

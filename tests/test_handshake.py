@@ -52,7 +52,7 @@ def why_not(line: bytes, ignored: Relays = DEFAULT) -> str:
     service = sessions.service(b"mx1 postfix/smtp")
     written = ClientLine(b"", b"", b"101", b"", b"", b"", b"", b"", text=line)
     outcome = Classifier(ignored, sessions).outcome_in_full(service, written, 1795478818)
-    return "" if outcome.places else outcome.note
+    return "" if outcome.indexes else outcome.note
 
 
 # ---- key exchange ---------------------------------------------------------------------------

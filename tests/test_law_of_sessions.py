@@ -53,13 +53,13 @@ def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
             tally.add_block(data, len(data), clock)
         intervals, days = tally.drain(UTC)
         sums = [
-            sum(each.counts[place] or 0 for each in intervals) for place in range(len(CATEGORIES))
+            sum(each.counts[index] or 0 for each in intervals) for index in range(len(CATEGORIES))
         ]
         counts.update({each.key: count for each, count in zip(CATEGORIES, sums, strict=True)})
         if clock.previous is not None:
             kept = json.dumps(sessions.dump(clock.previous))
-        assert sum(each.counts[place] for each in days for place in DELIVERED) <= sum(
-            sums[place] for place in DELIVERED
+        assert sum(each.counts[index] for each in days for index in DELIVERED) <= sum(
+            sums[index] for index in DELIVERED
         )
     return +counts
 

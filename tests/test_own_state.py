@@ -45,7 +45,7 @@ def test_all_is_well_and_nothing_is_touched(counted: Host) -> None:
     assert found.compared == 5
     assert found.last == found.written == counted.store.rrd.last
     assert found.newest is not None and found.newest <= counted.now
-    assert found.place and found.live == found.place
+    assert found.position and found.live == found.position
     assert [disk.path for disk in found.disks] == [found.state_dir, found.output_dir][
         : len(found.disks)
     ]
@@ -103,7 +103,14 @@ def test_nothing_yet_is_reported(tmp_path: Path) -> None:
     )
 
     assert "nothing has been counted yet" in found.ledger_trouble
-    assert (found.rrd_trouble, found.last, found.live, found.place, found.drawn, found.disks) == (
+    assert (
+        found.rrd_trouble,
+        found.last,
+        found.live,
+        found.position,
+        found.drawn,
+        found.disks,
+    ) == (
         "",
         None,
         None,

@@ -724,10 +724,10 @@ def test_what_a_look_that_failed_did_not_count_is_counted_by_the_next(
     host.collect()
     host.collect()
     host.connect(2, to=rotated)
-    places = bookmark(host.ledger.bookmark(host.follower.bookmark_key))
-    pieces = [read(piece) for piece in host.follower.pieces(places, host.now, host.now)]
+    positions = bookmark(host.ledger.bookmark(host.follower.bookmark_key))
+    pieces = [read(piece) for piece in host.follower.pieces(positions, host.now, host.now)]
     if fails == "at the commit":
-        host.follower.bookmark_after(places, pieces, host.now)
+        host.follower.bookmark_after(positions, pieces, host.now)
     host.collect()
     assert host.counted == dict(host.truth)
 
@@ -907,8 +907,8 @@ def test_a_log_that_is_rotated_during_the_first_look_is_followed(host: Host) -> 
 @pytest.mark.parametrize("times", [0, 50])
 def test_a_log_that_is_truncated_while_it_is_read_is_read_again(host: Host, times: int) -> None:
     followed(host).connect(5)
-    places = bookmark(host.ledger.bookmark(host.follower.bookmark_key))
-    pieces = host.follower.pieces(places, host.now, host.now)
+    positions = bookmark(host.ledger.bookmark(host.follower.bookmark_key))
+    pieces = host.follower.pieces(positions, host.now, host.now)
     piece = next(pieces)
     host.copytruncate()
     if times:
@@ -926,9 +926,11 @@ def test_a_log_that_gets_its_first_lines_while_it_is_read_is_known_by_them(host:
     for piece in host.follower.pieces((), host.now, host.now):
         host.connect(3)
         read(piece)
-    (place,) = host.follower.bookmark_after((), [piece], host.now)
+    (position,) = host.follower.bookmark_after((), [piece], host.now)
 
-    assert place.offset == host.log.stat().st_size and place.length == min(place.offset, 1024)
+    assert position.offset == host.log.stat().st_size and position.length == min(
+        position.offset, 1024
+    )
 
 
 def test_an_import_leaves_the_unfinished_line_of_a_followed_file_to_the_bookmark(

@@ -388,4 +388,4 @@ def outcomes(
         if number in restarts:
             classifier = Classifier(ignored, again(classifier.sessions, at))
         at += later
-        yield classifier.outcome(classifier.sessions.service(name), line, at).places
+        yield classifier.outcome(classifier.sessions.service(name), line, at).indexes

@@ -55,17 +55,17 @@ def collect(
 
 def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> Result:
     with ledger.understood():
-        places, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
+        positions, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
         Sessions.load(state.sessions)
         marks_of(state.hosts)
         marks_of(state.counted_elsewhere)
     read_at = now if state.read_at is None else state.read_at
     is_due = _is_due(state, rules.step, now)
-    if not is_due and log.is_unchanged(places, now):
+    if not is_due and log.is_unchanged(positions, now):
         return Result()
     with ledger.transaction():
         # Without a bookmark nothing is known of the sessions before the first line.
-        sessions = Sessions.load(state.sessions if places else None)
+        sessions = Sessions.load(state.sessions if positions else None)
         run = CountingRun(
             ledger,
             rules,
@@ -73,18 +73,18 @@ def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> R
             sessions=sessions,
             count_lines=how.count_lines,
         )
-        changed = not places or state.source != log.bookmark_key
+        changed = not positions or state.source != log.bookmark_key
         elsewhere = marks_of(ledger.state.hosts if changed else state.counted_elsewhere)
         counted = Counted(elsewhere) if changed or elsewhere else None
         pieces: list[Piece] = []
         newest_read = 0
-        for piece in log.pieces(places, now, read_at):
+        for piece in log.pieces(positions, now, read_at):
             pieces.append(piece)
             # A new line is not older than the last reading: this distinguishes the two passes of
             # the hour that autumn repeats.
             newest = ledger.state.newest
             newest = read_at if newest is None else newest
-            known = max(newest, known_until(newest, read_at)) if places else None
+            known = max(newest, known_until(newest, read_at)) if positions else None
             clock = Clock(rules.zone, piece.latest, previous=None if changed else known)
             again = counted
             if piece.is_cut and not piece.go_on(partial(_time_of, clock), newest):
@@ -95,14 +95,14 @@ def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> R
             if piece.lines_lost and known is not None:
                 first = run.first_new if again else run.first
                 run.mark_gap(known, min(now if first is None else first, now) + 1)
-            elif not places and run.first is not None:
+            elif not positions and run.first is not None:
                 run.mark_gap_before(run.first)
         if ledger.state.newest is not None:
             run.mark_read_until(known_until(ledger.state.newest, now))
-        if how.patient and places and not is_due and run.counted_nothing:
+        if how.patient and positions and not is_due and run.counted_nothing:
             raise _NothingCounts
         left = counted.ahead_of(newest_read - JOINT) if counted else None
-        run.mark_read(log, log.bookmark_after(places, pieces, now), left)
+        run.mark_read(log, log.bookmark_after(positions, pieces, now), left)
         result = run.close()
         how.at_commit()
     log.after_commit(pieces[-1].position)

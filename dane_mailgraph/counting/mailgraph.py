@@ -24,7 +24,7 @@ SOURCES = {
 }
 """Its data sources -> our categories; all others are unknown."""
 
-_PLACES = tuple(CATEGORIES.index(BY_KEY[key]) for key in SOURCES.values())
+_INDEXES = tuple(CATEGORIES.index(BY_KEY[key]) for key in SOURCES.values())
 
 _IMPOSSIBLE = 10**9
 """Connections a second: only a damaged file, or an infinity, holds such a rate."""
@@ -230,11 +230,11 @@ def _whole(rows: Sequence[_Row]) -> Iterator[_Counts]:
     rests = [0.0] * len(SOURCES)
     for row in rows:
         counts: list[int | None] = [None] * len(row.rates)
-        for place, rate in enumerate(row.rates):
+        for index, rate in enumerate(row.rates):
             if rate is not None:
-                exact = rate * (row.until - row.start) + rests[place]
-                counts[place] = whole = round(exact)
-                rests[place] = exact - whole
+                exact = rate * (row.until - row.start) + rests[index]
+                counts[index] = whole = round(exact)
+                rests[index] = exact - whole
         yield _Counts(row.start, row.until, tuple(counts))
 
 
@@ -246,11 +246,11 @@ def _intervals(rows: Sequence[_Counts], step: int) -> Iterator[tuple[int, tuple[
         for at in range(start - start % step, until, step):
             share = 2 * (min(at + step, until) - start)
             found: list[int | None] = [None] * len(CATEGORIES)
-            for place, count in enumerate(counts):
+            for index, count in enumerate(counts):
                 if count is not None:
                     due = (count * share + twice // 2) // twice
-                    found[_PLACES[place]] = due - before[place]
-                    before[place] = due
+                    found[_INDEXES[index]] = due - before[index]
+                    before[index] = due
             yield at, tuple(found)
 
 

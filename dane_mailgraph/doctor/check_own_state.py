@@ -170,13 +170,13 @@ def ledger(facts: Facts) -> Iterator[Finding]:
 
 
 def _same_file(facts: Facts) -> bool:
-    place, live = facts.own.place, facts.own.live
-    return place is not None and live is not None and place[0] == live[0]
+    position, live = facts.own.position, facts.own.live
+    return position is not None and live is not None and position[0] == live[0]
 
 
 _BOOKMARK: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.own.place is None,
+        lambda it: it.own.position is None,
         WARN,
         "there is none",
         "The counter has never read this log; perhaps `log` was changed.",
@@ -186,7 +186,7 @@ _BOOKMARK: tuple[Row[Facts], ...] = (
     Row(
         lambda it: _same_file(it) and it.unread_bytes < 0,
         WARN,
-        "it is at byte {it.own.place[1]:,} of {it.own.live[1]:,}",
+        "it is at byte {it.own.position[1]:,} of {it.own.live[1]:,}",
         "The log has been truncated; what was written in between may be lost.",
         "dane-mailgraph collect -v",
     ),
@@ -196,7 +196,7 @@ _BOOKMARK: tuple[Row[Facts], ...] = (
 
 
 def bookmark(facts: Facts) -> Iterator[Finding]:
-    """Check that our place in the log can be right."""
+    """Check that our position in the log can be right."""
     log = facts.end.path
     if not facts.own.ledger_trouble and log != JOURNAL:
         yield first("bookmark", log, _BOOKMARK, facts)

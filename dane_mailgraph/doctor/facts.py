@@ -72,8 +72,8 @@ class Facts(NamedTuple):
     @property
     def unread_bytes(self) -> int:
         """Bytes of our log behind the bookmark; negative where the log is shorter than that."""
-        place, live = self.own.place, self.own.live
-        return live[1] - place[1] if place and live else 0
+        position, live = self.own.position, self.own.live
+        return live[1] - position[1] if position and live else 0
 
 
 def gather(

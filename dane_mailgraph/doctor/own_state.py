@@ -41,7 +41,7 @@ class OwnState(NamedTuple):
     """Epoch second until which, by the ledger, the RRD is written (`State.rrd_until`)."""
     omitted: Mapping[str, int] = {}
     """Name of each of the `OMISSIONS` -> how many since counting began."""
-    place: tuple[int, int] | None = None
+    position: tuple[int, int] | None = None
     """Inode of our log, and the byte until which it has been read."""
     live: tuple[int, int] | None = None
     """Inode and size of our log; None where it is no file."""
@@ -85,13 +85,13 @@ def _store(found: OwnState, log: str, step: int) -> OwnState:
         found = found._replace(rrd_trouble=str(error))
     try:
         with Ledger(os.path.join(state_dir, LEDGER), writable=False) as ledger:
-            places = bookmark(ledger.bookmark(FollowedFile(log, state_dir).bookmark_key))
+            positions = bookmark(ledger.bookmark(FollowedFile(log, state_dir).bookmark_key))
             state = ledger.state
             found = found._replace(
                 newest=state.newest,
                 written=state.rrd_until,
                 omitted=ledger.omitted(),
-                place=(places[-1].inode, places[-1].offset) if places else None,
+                position=(positions[-1].inode, positions[-1].offset) if positions else None,
             )
             if found.last and found.written and not found.rrd_trouble:
                 compared, differing = _audit(ledger, rrd, step, min(found.last, found.written))

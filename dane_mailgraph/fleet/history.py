@@ -91,14 +91,14 @@ def read_history(rrd: RRD, ledger: Ledger, since: int | None, host: str) -> Hist
 def _history(
     number: int, begin: int, rows: list[tuple[int, Row]], whole: Row, host: str
 ) -> History:
-    places = [
-        place
-        for place, category in enumerate(CATEGORIES)
-        if whole.counts[place] is not None and category.family in FAMILY_METRICS
+    indexes = [
+        index
+        for index, category in enumerate(CATEGORIES)
+        if whole.counts[index] is not None and category.family in FAMILY_METRICS
     ]
 
     def values(row: Row) -> tuple[int, ...]:
-        return (row.observed, *(row.counts[place] or 0 for place in places))
+        return (row.observed, *(row.counts[index] or 0 for index in indexes))
 
     added = [(stamp, values(row)) for stamp, row in rows]
     whole_values = values(whole)

@@ -20,7 +20,7 @@ REMEMBERED = 4000
 
 HANDSHAKE, LOCAL = BY_KEY["failures.handshake"], BY_KEY["failures.local"]
 
-_PLACES = {category: place for place, category in enumerate(CATEGORIES)}
+_INDEXES = {category: index for index, category in enumerate(CATEGORIES)}
 
 _OF_LABEL = delivery.UNAUTHENTICATED | {"Verified": BY_KEY["deliveries.verified"]}
 
@@ -114,10 +114,10 @@ class Classifier:
             queue_id, has_recipient = begins
             of_queue_id = self._of_recipient if has_recipient else self._of_message
             outcome = of_queue_id(service, pid, queue_id, said, at)
-            if times == 1 or not outcome.places:
+            if times == 1 or not outcome.indexes:
                 return outcome
             note = f"{outcome.note}, counted {times} times"
-            return self._outcome(outcome.relay, note, times, outcome.places)
+            return self._outcome(outcome.relay, note, times, outcome.indexes)
         if failure := delivery.tlsrpt_failure(said):
             return self._event(failure.relay, TLSRPT, f"@{failure.domain}", failure.detail)
         if warning := postfix_warnings.warning_in(said):
@@ -137,11 +137,11 @@ class Classifier:
         if relay.ignored is not None:
             outcome = relay.ignored
         else:
-            places = tuple(_PLACES[each] for each in handshake.categories(summary))
+            indexes = tuple(_INDEXES[each] for each in handshake.categories(summary))
             note = f"{summary.label} TLS to {relay.address}"
             if times > 1:
                 note += f", counted {times} times"
-            outcome = self._made(Outcome(places, relay.name, note, times, summary))
+            outcome = self._made(Outcome(indexes, relay.name, note, times, summary))
         if len(self._summaries) >= REMEMBERED:
             self._summaries.clear()
         self._summaries[text] = outcome, session
@@ -194,12 +194,12 @@ class Classifier:
         whole = len(text) < delivery.CUT
         if service.quotes_addresses or (len(readings) == 1 and whole):
             return self._of_delivery(service, pid, readings[0], at)
-        places: tuple[int, ...] = ()
+        indexes: tuple[int, ...] = ()
         if all(each.status == b"sent" and not self._relay(each.relay).ignored for each in readings):
             categories = {delivery.category_by_tls(each.tls) for each in readings}
             category = categories.pop() if len(categories) == 1 and whole else None
-            places = (_PLACES[category or UNKNOWN],)
-        return self._illegible(service, pid, queue_id, at, _AMBIGUOUS, places)
+            indexes = (_INDEXES[category or UNKNOWN],)
+        return self._illegible(service, pid, queue_id, at, _AMBIGUOUS, indexes)
 
     def _illegible(
         self,
@@ -208,11 +208,11 @@ class Classifier:
         queue_id: bytes,
         at: int,
         note: str,
-        places: tuple[int, ...] = (),
+        indexes: tuple[int, ...] = (),
     ) -> Outcome:
         self.noted[at - at % HOUR, "illegible"] += 1
         service.claim(pid, queue_id)
-        return self._outcome("", note, 1, places)
+        return self._outcome("", note, 1, indexes)
 
     def _of_delivery(self, service: Service, pid: bytes, said: Delivery, at: int) -> Outcome:
         session = self.sessions.session_of_delivery(service, pid, said, at)
@@ -246,7 +246,7 @@ class Classifier:
         outcome = relay.by_category.get((category, downgraded))
         if outcome is None:
             note = f"sent to {relay.address}: {category.meaning}"
-            outcome = self._made(Outcome((_PLACES[category],), relay.name, note))
+            outcome = self._made(Outcome((_INDEXES[category],), relay.name, note))
             if downgraded:
                 outcome = Outcome.with_event(DOWNGRADE, outcome)
             relay.by_category[category, downgraded] = outcome
@@ -261,7 +261,7 @@ class Classifier:
         name = relay.name or delivery.server_looked_up(said.reason)
         if not name and said.domain:
             name = f"@{said.domain}"
-        return self._outcome(name, f"failed: {category.meaning}", 1, (_PLACES[category],))
+        return self._outcome(name, f"failed: {category.meaning}", 1, (_INDEXES[category],))
 
     def _relay(self, text: bytes) -> _RelayOutcomes:
         known = self._relays.get(text)
@@ -287,13 +287,13 @@ class Classifier:
         return self._outcome("", note, 1, ())
 
     def _outcome(
-        self, relay: str, note: str, times: int, places: tuple[int, ...], warning: str = ""
+        self, relay: str, note: str, times: int, indexes: tuple[int, ...], warning: str = ""
     ) -> Outcome:
-        key = relay, note, times, places
+        key = relay, note, times, indexes
         if key not in self._outcomes:
             if len(self._outcomes) >= REMEMBERED:
                 self._outcomes.clear()
-            self._outcomes[key] = self._made(Outcome(places, relay, note, times, warning=warning))
+            self._outcomes[key] = self._made(Outcome(indexes, relay, note, times, warning=warning))
         return self._outcomes[key]
 
     def _made(self, outcome: Outcome) -> Outcome:

@@ -17,12 +17,12 @@ from ..counts import DayCounts, EventCount, RefusalCount, SenderCount, SinceGood
 from .outcome import Outcome
 
 
-def _places(categories: Iterable[Category]) -> frozenset[int]:
+def _indexes(categories: Iterable[Category]) -> frozenset[int]:
     return frozenset(map(CATEGORIES.index, categories))
 
 
-_AUTHENTICATION = _places(AUTHENTICATED_EVENTS), _places(UNAUTHENTICATED_EVENTS)
-_HANDOVER = _places(DELIVERIES), _places(FAILURES)
+_AUTHENTICATION = _indexes(AUTHENTICATED_EVENTS), _indexes(UNAUTHENTICATED_EVENTS)
+_HANDOVER = _indexes(DELIVERIES), _indexes(FAILURES)
 
 
 KeptAs = Callable[[int, str], str]
@@ -71,12 +71,12 @@ class OutcomesOfDay:
         counts: Counter[tuple[str, int]] = Counter()
         last: dict[tuple[str, int], int] = {}
         for outcome, times in self._times.items():
-            if outcome.sender and outcome.places:
-                key = outcome.sender, outcome.places[0]
+            if outcome.sender and outcome.indexes:
+                key = outcome.sender, outcome.indexes[0]
                 counts[key] += times * outcome.times
                 last[key] = max(last.get(key, 0), self._last[outcome])
-        for (domain, place), count in counts.items():
-            yield SenderCount(day, domain, CATEGORIES[place], count, last[domain, place])
+        for (domain, index), count in counts.items():
+            yield SenderCount(day, domain, CATEGORIES[index], count, last[domain, index])
 
     def refusals(self) -> Iterator[RefusalCount]:
         """Iterate over who refused our certificate, by hour."""
@@ -95,15 +95,16 @@ class OutcomesOfDay:
             if relay := outcome.relay:
                 by_relay[kept_as(day, relay) if kept_as else relay].append(outcome)
         since_good = (
-            self._since_good(by_relay.values(), *places) for places in (_AUTHENTICATION, _HANDOVER)
+            self._since_good(by_relay.values(), *indexes)
+            for indexes in (_AUTHENTICATION, _HANDOVER)
         )
         for (relay, outcomes), authentication, handover in zip(
             by_relay.items(), *since_good, strict=True
         ):
             counts = [0] * len(CATEGORIES)
             for outcome in outcomes:
-                for place in outcome.places:
-                    counts[place] += self._times[outcome] * outcome.times
+                for index in outcome.indexes:
+                    counts[index] += self._times[outcome] * outcome.times
             latest = max(
                 (each for each in outcomes if each.protocol),
                 key=self._last.__getitem__,
@@ -131,8 +132,8 @@ class OutcomesOfDay:
         last, ends, bads_of_relays = self._last, [], []
         after: dict[Outcome, int] = {}
         for outcomes in relays:
-            goods = [last[each] for each in outcomes if not good.isdisjoint(each.places)]
-            bads = [each for each in outcomes if not bad.isdisjoint(each.places)]
+            goods = [last[each] for each in outcomes if not good.isdisjoint(each.indexes)]
+            bads = [each for each in outcomes if not bad.isdisjoint(each.indexes)]
             ends.append(max(goods, default=0))
             bads_of_relays.append(bads)
             after.update({each: ends[-1] for each in bads if last[each] > ends[-1] > 0})

@@ -91,8 +91,8 @@ def explain(
         else:
             clock.advance(entry.at)
             outcome = _outcome(bytearray(line), judges, sessions, entry.at)
-            places = outcome.places if outcome else ()
-            counts = tuple(CATEGORIES[place].key for place in places)
+            indexes = outcome.indexes if outcome else ()
+            counts = tuple(CATEGORIES[index].key for index in indexes)
             kind, note = _kind_and_note(outcome) if outcome else _why_no_client(entry, line)
             yield Explained(number, entry.at, program, counts, note, kind)
     yield from fingers.end()

@@ -83,8 +83,8 @@ def interrupt(sessions: Sessions, interruption: Interruption, at: int | None) ->
     """End the sessions that an interruption ends; `at` is when it was logged, if that is known."""
     if interruption.connecting or interruption.established:
         host = interruption.instance.partition(b" ")[0]
-        place = interruption.connecting or interruption.established
-        sessions.note_tlsproxy(host, place, 1 if interruption.connecting else -1)
+        peer = interruption.connecting or interruption.established
+        sessions.note_tlsproxy(host, peer, 1 if interruption.connecting else -1)
     elif interruption.what == b"reload":
         sessions.reload(interruption.instance, at)
     elif interruption.instance:

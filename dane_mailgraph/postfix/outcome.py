@@ -14,10 +14,10 @@ from .handshake import Summary
 class CountVector:
     """What a line adds to the counts. Compared by identity, because that is fast: one for each."""
 
-    __slots__ = ("places", "times")
+    __slots__ = ("indexes", "times")
 
-    def __init__(self, places: tuple[int, ...], times: int) -> None:
-        self.places, self.times = places, times
+    def __init__(self, indexes: tuple[int, ...], times: int) -> None:
+        self.indexes, self.times = indexes, times
 
 
 _count_vector = lru_cache(CountVector)
@@ -30,9 +30,9 @@ class Outcome:
         "count_vector",
         "detail",
         "event",
+        "indexes",
         "key_exchange",
         "note",
-        "places",
         "protocol",
         "refusal",
         "relay",
@@ -43,18 +43,18 @@ class Outcome:
 
     def __init__(
         self,
-        places: tuple[int, ...],
+        indexes: tuple[int, ...],
         relay: str,
         note: str,
         times: int = 1,
         summary: Summary | None = None,
         warning: str = "",
     ) -> None:
-        self.places = places
+        self.indexes = indexes
         """Positions in `CATEGORIES`; empty for what counts nowhere."""
         self.times = times
         """How many lines it stands for: more than 1 where syslog has folded repeats."""
-        self.count_vector = _count_vector(places, times)
+        self.count_vector = _count_vector(indexes, times)
         self.relay = relay
         """The relay's name, or `@` and a domain; empty for what is about none."""
         self.note = note
@@ -74,7 +74,7 @@ class Outcome:
     @classmethod
     def by(cls, sender: str, outcome: Outcome) -> Outcome:
         """Make one of the same that is kept by its sender's domain."""
-        made = cls(outcome.places, outcome.relay, outcome.note, outcome.times)
+        made = cls(outcome.indexes, outcome.relay, outcome.note, outcome.times)
         made.sender = sender
         return made
 
@@ -88,7 +88,7 @@ class Outcome:
     @classmethod
     def with_event(cls, event: str, outcome: Outcome, detail: str = "") -> Outcome:
         """Make one of the same, and of something that happened with its relay."""
-        made = cls(outcome.places, outcome.relay, outcome.note, outcome.times)
+        made = cls(outcome.indexes, outcome.relay, outcome.note, outcome.times)
         made.event, made.detail = event, detail
         return made
 
@@ -96,8 +96,8 @@ class Outcome:
     def of(cls, line: LineAhead) -> Outcome:
         """Make it anew from what was kept of a line; a category that is gone counts nothing."""
         keys = [BY_KEY[each] for each in line.keys if each in BY_KEY]
-        places = tuple(map(CATEGORIES.index, keys))
-        outcome = cls(places, line.relay, "", line.times, warning=line.warning)
+        indexes = tuple(map(CATEGORIES.index, keys))
+        outcome = cls(indexes, line.relay, "", line.times, warning=line.warning)
         outcome.protocol, outcome.key_exchange = line.protocol, line.key_exchange
         return outcome
 

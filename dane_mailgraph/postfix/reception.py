@@ -64,7 +64,7 @@ _UNKNOWN = b"unknown["
 _OF_USERS = re.compile(rb"submission|smtps")
 """What the log name of a service says that takes mail from users: `postfix/submission/smtpd`."""
 
-_PLACES = {category.key: place for place, category in enumerate(CATEGORIES)}
+_INDEXES = {category.key: index for index, category in enumerate(CATEGORIES)}
 
 
 def counts(text: bytes) -> bool:
@@ -183,7 +183,7 @@ class Reception:
             outcome = self._ended.get((said, over_tls)) or self._of_end(said, over_tls)
             if outcome.sender:
                 return self._of_sender(outcome, client)
-            if outcome.places:
+            if outcome.indexes:
                 self.brought.add(client)
                 return outcome
             return self._at_end(outcome, client, at)
@@ -256,11 +256,11 @@ class Reception:
         if again is None or again[1] == REPEATED:
             return _NOTHING
         outcome = self.outcome(server, (stamp, writer, pid, *again.groups(b"")), at)
-        if not outcome.places:
+        if not outcome.indexes:
             return outcome
         times_in_all = outcome.times * times_said
         note = f"{outcome.note.partition(', counted')[0]}, counted {times_in_all} times"
-        repeated = Outcome(outcome.places, "", note, times_in_all)
+        repeated = Outcome(outcome.indexes, "", note, times_in_all)
         return self._made(Outcome.by(outcome.sender, repeated))
 
     def _of_end(self, said: bytes, over_tls: bool) -> Outcome:
@@ -281,10 +281,10 @@ class Reception:
         read = handshake.from_client(said.rstrip(b"\r"))
         if read is None:
             return _NOTHING
-        places = tuple(_PLACES[each.key] for each in handshake.inbound_categories(read))
+        indexes = tuple(_INDEXES[each.key] for each in handshake.inbound_categories(read))
         note = f"a client's handshake: {read.protocol}"
-        outcome = self._made(Outcome(places, "", note))
-        if CATEGORIES[places[0]] in OLD_PROTOCOLS:
+        outcome = self._made(Outcome(indexes, "", note))
+        if CATEGORIES[indexes[0]] in OLD_PROTOCOLS:
             outcome = Outcome.by(_SOMEBODY, outcome)
         if len(self._handshakes) >= REMEMBERED:
             self._handshakes.clear()
@@ -317,7 +317,7 @@ def _of_counters(counters: dict[bytes, bytes], over_tls: bool) -> Outcome:
     note = f"a message received {category.label}"
     if messages > 1:
         note += f", counted {messages} times"
-    outcome = Outcome((_PLACES[category.key],), "", note, messages)
+    outcome = Outcome((_INDEXES[category.key],), "", note, messages)
     return Outcome.by(_SOMEBODY, outcome) if category.name == "plaintext" else outcome
 
 

@@ -115,11 +115,11 @@ class Service:
 
     def _proves(self, relay: bytes, at: int) -> bool:
         """Return whether a new session shows that the service logs each of its handshakes."""
-        place = relay[relay.find(b"[") :]
-        if place in self.tlsproxy:
-            self.tlsproxy[place] -= 1
-            if not self.tlsproxy[place]:
-                del self.tlsproxy[place]
+        peer = relay[relay.find(b"[") :]
+        if peer in self.tlsproxy:
+            self.tlsproxy[peer] -= 1
+            if not self.tlsproxy[peer]:
+                del self.tlsproxy[peer]
             return False
         # Processes from before the reload end when their request does.
         return self.reloaded is None or at > self.reloaded + SLACK
@@ -293,12 +293,12 @@ class Sessions:
                 service.deliveries_since_tls = None
                 service.reloaded = at
 
-    def note_tlsproxy(self, host: bytes, place: bytes, change: int) -> None:
+    def note_tlsproxy(self, host: bytes, peer: bytes, change: int) -> None:
         """Note that tlsproxy connects to `[ADDRESS]:PORT` (1), or logged the handshake (-1)."""
         silent = self._tlsproxies.setdefault(host, {})
-        count = silent.pop(place, 0) + change
+        count = silent.pop(peer, 0) + change
         if count > 0:
-            silent[place] = count
+            silent[peer] = count
         if len(silent) > _SERVICES:
             del silent[next(iter(silent))]
 
@@ -395,7 +395,7 @@ class Sessions:
             "servers": self.servers.dump(),
             "reloads": [(_text(name), at) for name, at in self._reloads.items()],
             "tlsproxies": [
-                (_text(host), [(_text(place), count) for place, count in silent.items()])
+                (_text(host), [(_text(peer), count) for peer, count in silent.items()])
                 for host, silent in self._tlsproxies.items()
                 if silent
             ],
@@ -410,7 +410,7 @@ class Sessions:
             made._started = tuple(map(_bytes, dumped["started"]))
             made._quoting = tuple(map(_bytes, dumped["quoting"]))
             made._tlsproxies = {
-                _bytes(host): {_bytes(place): count for place, count in silent}
+                _bytes(host): {_bytes(peer): count for peer, count in silent}
                 for host, silent in dumped.get("tlsproxies", ())
             }
             made.servers = Servers(dumped.get("servers"))

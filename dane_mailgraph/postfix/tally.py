@@ -364,7 +364,7 @@ class Tally:
         for line, omission in zip(lines, omissions, strict=True):
             if omission:
                 outcome = reader.judge.outcome(service, line, at)
-                if outcome.places:
+                if outcome.indexes:
                     self._note(omission, at, outcome.times)
         return [line for line, each in zip(lines, omissions, strict=True) if not each]
 
@@ -374,12 +374,12 @@ class Tally:
         """Keep lines of the future; return how many without a time would count, had they one."""
         if at is None:
             service, now = reader.timeless.service(name), self.newest or 0
-            return sum(bool(reader.timeless.outcome(service, line, now).places) for line in run)
+            return sum(bool(reader.timeless.outcome(service, line, now).indexes) for line in run)
         service, host = reader.judge.service(name), host_of(name).decode("latin-1")
         for line in run:
             outcome = reader.judge.outcome(service, line, at)
-            if outcome.places:
-                keys = tuple(CATEGORIES[place].key for place in outcome.places)
+            if outcome.indexes:
+                keys = tuple(CATEGORIES[index].key for index in outcome.indexes)
                 relay, protocol = outcome.relay, outcome.protocol
                 self.ahead.append(
                     LineAhead(
@@ -447,10 +447,10 @@ class Tally:
     def _doubted(self, interval: Interval) -> Interval:
         """Make counts of a kind None where lines of it had unknown heads and none counted."""
         counts = interval.counts
-        for kind, places in _PLACES:
-            understood = any(counts[place] for place in places)
+        for kind, indexes in _INDEXES:
+            understood = any(counts[index] for index in indexes)
             if self.not_understood[interval.start, kind] and not understood:
-                counts = tuple(None if at in places else n for at, n in enumerate(counts))
+                counts = tuple(None if at in indexes else n for at, n in enumerate(counts))
         return Interval(interval.start, counts)
 
     def _intervals(self, vectors: Mapping[int, Counter[CountVector]]) -> list[Interval]:
@@ -458,8 +458,8 @@ class Tally:
         for start, of_interval in vectors.items():
             counts = [0] * len(CATEGORIES)
             for vector, lines in of_interval.items():
-                for place in vector.places:
-                    counts[place] += vector.times * lines
+                for index in vector.indexes:
+                    counts[index] += vector.times * lines
             if any(counts):
                 intervals.append(Interval(start, tuple(counts)))
         return intervals
@@ -469,7 +469,7 @@ class Tally:
         return self.drain(timezone.utc)[0]
 
 
-_PLACES = tuple(
+_INDEXES = tuple(
     (kind, {at for at, row in enumerate(CATEGORIES) if row.is_inbound == (kind is SERVER)})
     for kind in (CLIENT, SERVER)
 )

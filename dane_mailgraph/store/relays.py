@@ -70,7 +70,7 @@ KEPT = tuple(
     each for each in CATEGORIES if each.family in ("connections", "deliveries", "failures")
 )
 
-_PLACES = tuple(CATEGORIES.index(each) for each in KEPT)
+_INDEXES = tuple(CATEGORIES.index(each) for each in KEPT)
 _COLUMNS = tuple(each.data_source for each in KEPT)
 
 _NAMES = ", ".join(_COLUMNS)
@@ -140,7 +140,7 @@ class RelayTable:
                     self.kept_as(each.day, each.relay, most),
                     *(each.first, each.last, each.protocol, each.key_exchange),
                     *(*each.authentication, *each.handover),
-                    *(each.counts[place] for place in _PLACES),
+                    *(each.counts[index] for index in _INDEXES),
                 )
                 for each in days
             ]
