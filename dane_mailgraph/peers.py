@@ -59,8 +59,8 @@ class Relays:
         self._unix = False
         self._hosts: set[str] = set()
         self._below: tuple[str, ...] = ()
-        self._networks: list[tuple[int, int, int]] = []
-        """Length in bytes, number of host bits, and the bits before those."""
+        self._networks: dict[int, list[tuple[int, int]]] = {0: [], 4: [], 16: []}
+        """Length of an address in bytes -> number of host bits, and the bits before those."""
         for word in words.lower().replace(",", " ").split():
             if word == "unix":
                 self._unix = True
@@ -68,7 +68,7 @@ class Relays:
                 network = ip_network(word)
                 host_bits = network.max_prefixlen - network.prefixlen
                 bits = int(network.network_address) >> host_bits
-                self._networks.append((network.max_prefixlen // 8, host_bits, bits))
+                self._networks[network.max_prefixlen // 8].append((host_bits, bits))
             elif word.startswith("."):
                 self._below += (word,)
             else:
@@ -80,11 +80,12 @@ class Relays:
         if "/" in relay.address:
             return self._unix
         ip = _packed(relay.address)
-        length, number = len(ip), int.from_bytes(ip, "big")
-        return any(
-            length == each and number >> host_bits == bits
-            for each, host_bits, bits in self._networks
-        )
+        number = int.from_bytes(ip, "big")
+        # Each new client of a log asks: a loop costs half of what any() does.
+        for host_bits, bits in self._networks[len(ip)]:  # noqa: SIM110
+            if number >> host_bits == bits:
+                return True
+        return False
 
 
 _MAPPED = bytes(10) + b"\xff\xff"
