@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import time
 from contextlib import suppress
@@ -41,7 +40,7 @@ def write_anew(path: str, content: bytes) -> None:
 
     Until then it has a name that nobody can guess, so two writers do not meet.
     """
-    new = f"{path}.{secrets.token_hex(8)}{_UNFINISHED}"
+    new = f"{path}.{os.urandom(8).hex()}{_UNFINISHED}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with open(os.open(new, flags, 0o644), "wb") as file:

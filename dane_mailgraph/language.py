@@ -7,8 +7,8 @@ another language; numbers follow its text for `1,234.5`. A new language is one n
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from .times import in_largest_unit
@@ -16,7 +16,7 @@ from .times import in_largest_unit
 UNKNOWN = "\N{EN DASH}"
 """Stands for an unknown number."""
 
-_CATALOGUES = Path(__file__).parent / "languages"
+_CATALOGUES = os.path.join(os.path.dirname(__file__), "languages")
 
 
 class Language(NamedTuple):
@@ -60,7 +60,7 @@ ENGLISH = Language("en")
 
 def languages() -> tuple[str, ...]:
     """Return the codes of all languages."""
-    return ("en", *sorted(path.stem for path in _CATALOGUES.glob("*.json")))
+    return ("en", *sorted(name[:-5] for name in os.listdir(_CATALOGUES) if name.endswith(".json")))
 
 
 def language(code: str) -> Language:
@@ -69,4 +69,5 @@ def language(code: str) -> Language:
         return ENGLISH
     if code not in languages():
         raise ValueError(f"one of {', '.join(languages())} is needed")
-    return Language(code, json.loads((_CATALOGUES / f"{code}.json").read_text(encoding="utf-8")))
+    with open(os.path.join(_CATALOGUES, f"{code}.json"), encoding="utf-8") as file:
+        return Language(code, json.load(file))

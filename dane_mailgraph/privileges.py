@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import os
 import pwd
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .errors import StoreError
-
-_CODE = os.path.dirname(__file__), os.path.dirname(os.__file__), sysconfig.get_path("platlib")
-"""Where modules are that may be loaded later."""
-
 
 _root: list[tuple[int, list[int]]] = []
 """Group and groups of root, where root acts as another user now."""
@@ -42,7 +37,7 @@ def act_as_owner_of(folder: str) -> None:
     else:
         gid, name = account.pw_gid, account.pw_name
         groups = os.getgrouplist(name, gid)
-    code = [each for each in _CODE if os.path.isdir(each)]
+    code = [each for each in _folders_of_code() if os.path.isdir(each)]
     _root.append((os.getegid(), os.getgroups()))
     os.setgroups(groups)
     os.setegid(gid)
@@ -54,6 +49,13 @@ def act_as_owner_of(folder: str) -> None:
                 f"{folder} belongs to {name}, who may not read {needed}; "
                 f"install dane-mailgraph where {name} may, or run it as {name}."
             )
+
+
+def _folders_of_code() -> tuple[str, ...]:
+    """Return where modules are that may be loaded later."""
+    import sysconfig
+
+    return os.path.dirname(__file__), os.path.dirname(os.__file__), sysconfig.get_path("platlib")
 
 
 def act_as_caller() -> None:

@@ -15,7 +15,7 @@ from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.forms import in_usual_form, usual
 from dane_mailgraph.peers import Relays
-from dane_mailgraph.postfix import explain
+from dane_mailgraph.postfix.explanation import explain
 from dane_mailgraph.postfix.tally import Tally
 
 EVER = 1 << 40

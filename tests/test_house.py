@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -160,6 +162,38 @@ def test_no_other_package_is_imported_than_those_that_have_a_door() -> None:
     others = {name for module in TREES for package, name, _ in imports(module) if package == "-"}
 
     assert others <= {*DOORS, *sys.stdlib_module_names}
+
+
+def loaded_by(modules: str) -> set[str]:
+    """The modules that a process has loaded that imports these."""
+    code = f"import sys; from dane_mailgraph.cli import {modules}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT.parent), *sys.path])},
+    )
+    assert not done.returncode, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_counter_holds_for_years_only_what_it_needs() -> None:
+    loaded = loaded_by("command_line, counter, daemon")
+
+    assert "dane_mailgraph.counting.live_log" in loaded
+    assert not loaded & {"ssl", "hashlib", "subprocess", "tempfile", "pathlib", "dataclasses"}
+    assert not {each for each in loaded if each.startswith(("dane_mailgraph.answer", "email"))}
+
+
+def test_what_answers_loads_nothing_that_counts() -> None:
+    loaded = loaded_by("command_line, commands, judgement")
+
+    assert "dane_mailgraph.answer.conditions" in loaded
+    assert not {
+        each
+        for each in loaded
+        if each.startswith(("dane_mailgraph.counting", "dane_mailgraph.postfix."))
+    }
 
 
 @pytest.mark.parametrize("module", sorted(TREES))

@@ -171,7 +171,8 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser
     """Add the options of a verb, then the settings: those that it uses are in its help."""
     parser.set_defaults(asked=False)
     for option in VERBS.get(name, NONE).options:
-        parser.add_argument(*option.names, help=option.help, **option.rest)
+        text = option.help if isinstance(option.help, str) else option.help()
+        parser.add_argument(*option.names, help=text, **option.rest)
     parser.add_argument("-h", "--help", action="help", help="print this and exit")
     settings = parser.add_argument_group("settings")
     settings.add_argument("--config", metavar="FILE", help=f"file of settings (default: {FILE})")

@@ -7,19 +7,14 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import tzinfo
 
 from ..config import Config, as_file, load
-from ..counting import TOLERANCE, Result, remarks
 from ..errors import MailgraphError, SourceError, StoreError, UsageError
-from ..log import LONGEST, Clock, LogFile, open_log
-from ..omissions import OMISSIONS
-from ..store import RelayTable, add_reports, load_reach
 from ..times import format_duration, format_time, moment
-from . import app, counter, imports, judgement
-from .terminal import is_coloured, output_error, printable, tell, width
+from . import app
+from .terminal import is_coloured, printable, tell, width
 
 
 def settings_in_force(options: argparse.Namespace) -> Config:
@@ -30,6 +25,7 @@ def settings_in_force(options: argparse.Namespace) -> Config:
 def overview(settings: Config, options: argparse.Namespace) -> None:
     """Print what needs attention, and the figures of the last 24 hours."""
     from ..answer import overview
+    from . import judgement
 
     now = int(time.time())
     with app.open_ledger(settings) as ledger:
@@ -43,7 +39,7 @@ def overview(settings: Config, options: argparse.Namespace) -> None:
 
 def run(settings: Config, options: argparse.Namespace) -> None:
     """Follow the log and count, until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
-    from . import daemon
+    from . import counter, daemon
 
     wait_for_signal = daemon.block_signals()
     service = counter.Service(settings, lambda: settings_in_force(options), daemon.notify_alive)
@@ -64,13 +60,16 @@ def run(settings: Config, options: argparse.Namespace) -> None:
 
 def collect(settings: Config, options: argparse.Namespace) -> None:
     """Count once what is new in the log."""
+    from ..counting import in_words, many
+    from . import counter
+
     now = int(time.time())
     with counter.open_counter(settings) as counting:
         result = counting.step(now, count_lines=options.verbose)
         newest = counting.newest
     if options.verbose:
-        size = f"{_many(result.lines, 'line')} ({_many(result.read, 'byte')})"
-        print(f"read {size}, {_counted(result)}")
+        size = f"{many(result.lines, 'line')} ({many(result.read, 'byte')})"
+        print(f"read {size}, {in_words(result)}")
         print(", ".join(f"{name} {count:,}" for name, count in result.omitted.items()))
         if newest is not None:
             ago = format_duration(max(0, now - newest))
@@ -79,12 +78,15 @@ def collect(settings: Config, options: argparse.Namespace) -> None:
 
 def import_(settings: Config, options: argparse.Namespace) -> int:
     """Count whole logs, plain or compressed, in any order."""
+    from ..counting import in_words, remarks
+    from . import imports
+
     with app.lock(settings):
         count = imports.rebuild if options.rebuild else imports.import_logs
         result = count(settings, options.files, options.year)
     for sentence in remarks(result, settings.time_zone):
         tell(sentence)
-    print(_counted(result))
+    print(in_words(result))
     for refused in result.refused:
         tell(f"{refused}.")
     return SourceError.status if result.refused else 0
@@ -98,6 +100,7 @@ def render(settings: Config, options: argparse.Namespace) -> None:
 def report(settings: Config, options: argparse.Namespace) -> None:
     """Print the totals of a range."""
     from ..answer import report
+    from ..store import RelayTable, load_reach
 
     now, zone = int(time.time()), settings.time_zone
     since, until = _range(options, now, zone)
@@ -117,7 +120,7 @@ def report(settings: Config, options: argparse.Namespace) -> None:
 def check(settings: Config, options: argparse.Namespace) -> int:
     """Print whether all is well, as a monitoring plugin does; 0 ok to 3 unknown."""
     from ..answer import check
-    from . import watch
+    from . import judgement
 
     now = int(time.time())
     if options.test and not options.asked:
@@ -127,6 +130,8 @@ def check(settings: Config, options: argparse.Namespace) -> int:
     if options.test:
         judgement.send_test(settings, now)
     if options.probe:
+        from . import watch
+
         watch.probe(settings, now, only_if_due=options.due)
         now = int(time.time())
     with judgement.judging(settings, now, options.only) as (ledger, found):
@@ -143,6 +148,7 @@ def check(settings: Config, options: argparse.Namespace) -> int:
 def summary(settings: Config, options: argparse.Namespace) -> None:
     """Print the last whole week or month as a text to mail."""
     from ..answer import summary
+    from . import judgement
 
     now, zone, language = int(time.time()), settings.time_zone, settings.language
     with app.open_ledger(settings) as ledger:
@@ -172,6 +178,8 @@ def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[
 
 def metrics(settings: Config, options: argparse.Namespace) -> None:
     """Print running totals and states in the Prometheus text format."""
+    from . import judgement
+
     with app.open_ledger(settings) as ledger:
         print(judgement.metrics(settings, ledger, int(time.time())), end="")
 
@@ -197,46 +205,20 @@ def ship(settings: Config, options: argparse.Namespace) -> None:
 
 def explain(settings: Config, options: argparse.Namespace) -> None:
     """Read log lines and print of each what it counts as, or why it does not count."""
-    from ..postfix import explanation
+    from . import explaining
 
-    zone = settings.time_zone
-    with open_log(options.file, named=True) as log:
-        latest = int(log.status.st_mtime) if log.is_regular else int(time.time())
-        horizon = int(time.time()) + TOLERANCE
-        summary, as_json = explanation.Summary(), options.format == "json"
-        for each in explanation.explain(
-            _lines(log),
-            Clock(zone, latest),
-            settings.ignore_relays,
-            horizon,
-            app.only_hosts(settings),
-            settings.ignore_clients,
-        ):
-            summary.add(each)
-            if as_json or options.all or each.kind != explanation.OTHERS:
-                shown = explanation.as_json(each) if as_json else explanation.as_text(each, zone)
-                _print_now(shown, at_once=not log.is_regular)
-        if not as_json:
-            _print_now(summary.as_text(), at_once=True)
-
-
-def _print_now(text: str, *, at_once: bool) -> None:
-    """Print lines while a log is open, whose errors must not be taken for those of the output."""
-    try:
-        print("\n".join(map(printable, text.split("\n"))), flush=at_once)
-    except OSError as error:
-        raise output_error(error) from error
+    explaining.explain_lines(settings, options.file, options.format, everything=options.all)
 
 
 def doctor(settings: Config, options: argparse.Namespace) -> int:
     """Print what keeps the numbers from being right; 1 if something must be mended."""
     from ..dane import servers
     from ..doctor import diagnose, facts, findings
-    from . import watch
+    from . import logs, watch
 
     now = int(time.time())
     targets = [servers.target(text) for text in options.mx] or watch.targets(settings)
-    found = diagnose(facts.gather(app.with_likely_log(settings, now), targets, now))
+    found = diagnose(facts.gather(logs.with_likely_log(settings, now), targets, now))
     show = findings.as_json if options.format == "json" else findings.as_text
     print("\n".join(map(printable, show(found).split("\n"))))
     return int(any(each.verdict is findings.Verdict.FAIL for each in found))
@@ -262,7 +244,9 @@ def config(settings: Config, options: argparse.Namespace) -> None:
 
 def demo(settings: Config, options: argparse.Namespace) -> None:
     """Count the sample logs and made-up traffic into DIR, draw, print where the page is."""
-    from . import demo
+    from ..counting import in_words
+    from ..store import add_reports
+    from . import demo, imports
 
     folder = os.path.abspath(options.dir)
     now = int(time.time())
@@ -283,41 +267,5 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
         result = imports.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
         with app.open_ledger_to_add(here) as ledger:
             add_reports(ledger, demo.reported(now))
-    print(_counted(result))
+    print(in_words(result))
     print(app.draw(here, now))
-
-
-def _lines(log: LogFile) -> Iterator[bytes]:
-    """Yield lines as they arrive: the answer to a line must not wait for the next ones."""
-    view = memoryview(bytearray(1 << 16))
-    rest = b""
-    while got := log.readinto(view):
-        *lines, rest = (rest + bytes(view[:got])).split(b"\n")
-        yield from lines
-        rest = rest[:LONGEST]  # the length alone says that no such line counts
-    if rest:
-        yield rest
-
-
-def _counted(result: Result) -> str:
-    counted = f"counted {_many(result.counted, 'connection')}"
-    also = [
-        _many(count, unit)
-        for count, unit in (
-            (result.recipients, "recipient"),
-            (result.received, "received message"),
-        )
-        if count
-    ]
-    counted = " and ".join([", ".join([counted, *also[:-1]]), *also[-1:]])
-    expected = (
-        each.in_words(count)
-        for each in OMISSIONS
-        if not each.is_remarkable and (count := result.omitted[each.name])
-    )
-    return "; ".join([counted, *expected])
-
-
-def _many(count: int, unit: str) -> str:
-    """Return `1 line`, `2,000 lines`."""
-    return f"{count:,} {unit}{'' if count == 1 else 's'}"

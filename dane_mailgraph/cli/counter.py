@@ -18,8 +18,8 @@ from ..store import (
     Ledger,
     Store,
 )
-from .app import lock, reconcile, rules, source, with_log_found, writing
-from .judgement import publish_metrics
+from .app import lock, reconcile, writing
+from .logs import rules, source, with_log_found
 from .terminal import tell
 
 
@@ -108,6 +108,15 @@ class Counter:
             self._metrics_are_due = False
         self._pace.note_reading(now, seen)
         return result
+
+
+def publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
+    """Write metrics_file, where one is set; raises StoreError."""
+    if settings.metrics_file:
+        from ..fleet import metrics  # most that count write no file of them
+        from . import judgement
+
+        metrics.write(settings.metrics_file, judgement.metrics(settings, ledger, now))
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ..config import Config
@@ -11,6 +13,7 @@ from ..counting import Import, Result
 from ..errors import (
     StoreError,
 )
+from ..log import LogFile
 from ..store import (
     Ledger,
     Store,
@@ -19,9 +22,10 @@ from ..store import (
     replace,
     unused,
 )
-from .app import ledger_path, open_ledger, reconcile, rules, source, with_likely_log, writing
-from .judgement import publish_metrics
-from .terminal import progress, tell
+from .app import ledger_path, open_ledger, reconcile, writing
+from .counter import publish_metrics
+from .logs import rules, source, with_likely_log
+from .terminal import tell
 
 
 def import_logs(settings: Config, paths: list[str], year: int | None) -> Result:
@@ -87,9 +91,31 @@ def _import_into(
     if follow:
         reconcile(store, ledger, now)
     live = source(with_likely_log(settings, now, ledger.state))
-    run = Import(live, ledger, rules(settings), now, year=year, progress=progress())
+    run = Import(live, ledger, rules(settings), now, year=year, progress=_progress())
     result = run.count(paths)
     if follow:
         store.follow(ledger, now, settings.grace)
         publish_metrics(settings, ledger, now)
     return result
+
+
+def _progress() -> Callable[[list[LogFile]], None]:
+    """Return a function that shows on a terminal how far logs are read, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    shown = -1
+
+    def show(logs: list[LogFile]) -> None:
+        nonlocal shown
+        whole = sum(log.status.st_size for log in logs) or 1
+        percent = min(100, 100 * sum(log.taken for log in logs) // whole)
+        if percent != shown:
+            shown = percent
+            print(
+                f"\r[{'#' * (percent * 2 // 5):<40}] {percent:3} %",
+                end="\r" if percent < 100 else "\n",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    return show

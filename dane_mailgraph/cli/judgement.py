@@ -110,16 +110,6 @@ def send_test(settings: Config, now: int) -> None:
 
 def metrics(settings: Config, ledger: Ledger, now: int) -> str:
     """Return counts and states in the Prometheus text format."""
-    from ..fleet import metrics  # most that count write no file of them
+    from ..fleet import metrics
 
     return metrics.text(ledger, now, judge(settings, ledger, now))
-
-
-def publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
-    """Write metrics_file, where one is set; raises StoreError."""
-    if settings.metrics_file:
-        from ..fleet import metrics
-
-        metrics.write(
-            settings.metrics_file, metrics.text(ledger, now, judge(settings, ledger, now))
-        )

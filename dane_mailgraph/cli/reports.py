@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..config import Config
 from ..errors import ReportError, SourceError
 from ..privileges import act_as_owner_of
-from ..reports import TlsReport, read_files
+from ..reports import TlsReport, files
 from ..store import COPY, add_reports
 from . import app
 
@@ -36,7 +36,7 @@ class Taking:
         host = self._settings.host or app.hostname()
         for path in paths:
             try:
-                for found in read_files(path, now, host):
+                for found in files.read_files(path, now, host):
                     if found.unusable:
                         self._refuse(f"{found.where} cannot be used: {found.unusable}.")
                     self._waiting += [(found.where, each) for each in found.reports]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import StoreError, reason
-from ..log import LogFile
 
 
 def open_streams() -> None:
@@ -54,6 +51,8 @@ def tell(sentence: str) -> None:
 
 def width() -> int | None:
     """Return the characters in a line of the terminal; None where there is none."""
+    import shutil
+
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -87,25 +86,3 @@ def output_error(error: OSError) -> StoreError:
             "its disk."
         )
     return StoreError(f"Standard output cannot be written: {reason(error)}; look at where it goes.")
-
-
-def progress() -> Callable[[list[LogFile]], None]:
-    """Return a function that shows on a terminal how far logs are read, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return lambda _: None
-    shown = -1
-
-    def show(logs: list[LogFile]) -> None:
-        nonlocal shown
-        whole = sum(log.status.st_size for log in logs) or 1
-        percent = min(100, 100 * sum(log.taken for log in logs) // whole)
-        if percent != shown:
-            shown = percent
-            print(
-                f"\r[{'#' * (percent * 2 // 5):<40}] {percent:3} %",
-                end="\r" if percent < 100 else "\n",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    return show

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..answer import NAMES
 from ..config import Config
 from ..store import KEPT
 from ..times import PERIODS
@@ -20,7 +19,8 @@ class Option(NamedTuple):
 
     names: tuple[str, ...]
     """`-v`, `--verbose`; of an operand its one name in the result."""
-    help: str
+    help: str | Callable[[], str]
+    """A text, or what makes it where the verb needs what others need not load."""
     rest: Mapping[str, Any]
     """What else `argparse.ArgumentParser.add_argument` takes."""
 
@@ -43,7 +43,7 @@ class Verb(NamedTuple):
     """A setting whose option may stand without a value: it asks for what the setting says."""
 
 
-def _option(*names: str, help: str, **rest: Any) -> Option:
+def _option(*names: str, help: str | Callable[[], str], **rest: Any) -> Option:
     return Option(names, help, rest)
 
 
@@ -69,7 +69,15 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _only_help() -> str:
+    from ..answer import NAMES
+
+    return f"judge only these: {', '.join(NAMES)}"
+
+
 def _conditions(text: str) -> list[str]:
+    from ..answer import NAMES
+
     names = text.replace(",", " ").split()
     wrong = [name for name in names if name not in NAMES]
     if wrong or not names:
@@ -192,7 +200,7 @@ VERBS: dict[str, Verb] = {
                 "--only",
                 type=_conditions,
                 metavar="CONDITION,...",
-                help=f"judge only these: {', '.join(NAMES)}",
+                help=_only_help,
             ),
             _option(
                 "--probe",

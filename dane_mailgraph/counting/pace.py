@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from ..log import Look
 
-SHORTEST = 10
-"""Seconds between two readings of a log that goes on: each may cost a durable commit."""
+SHORTEST = 60
+"""Seconds between two readings of a log that goes on: each may cost a durable commit.
+
+Of an open interval only its relays are shown, and what a kill loses of it is read again.
+"""
 
 
 class Pace:

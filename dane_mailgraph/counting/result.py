@@ -61,3 +61,28 @@ def remarks(result: Result, zone: tzinfo | None) -> Iterator[str]:
             "if they are copies, `import --rebuild` without one of them."
         )
     yield from result.notices
+
+
+def in_words(result: Result) -> str:
+    """Write what was counted: `counted 3 connections and 4 recipients`."""
+    counted = f"counted {many(result.counted, 'connection')}"
+    also = [
+        many(count, unit)
+        for count, unit in (
+            (result.recipients, "recipient"),
+            (result.received, "received message"),
+        )
+        if count
+    ]
+    counted = " and ".join([", ".join([counted, *also[:-1]]), *also[-1:]])
+    expected = (
+        each.in_words(count)
+        for each in OMISSIONS
+        if not each.is_remarkable and (count := result.omitted[each.name])
+    )
+    return "; ".join([counted, *expected])
+
+
+def many(count: int, unit: str) -> str:
+    """Return `1 line`, `2,000 lines`."""
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"

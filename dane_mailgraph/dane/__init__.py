@@ -1,13 +1,11 @@
 """DANE: TLSA records, the certificates they match, and the resolvers that vouch for them."""
 
-from .certificates import PEM_CERTIFICATE, pem_groups
 from .resolver import Answer, Resolv, loopback
 from .servers import SMTP, SUBMISSIONS, Target
 from .tlsa import Chain
 from .validity import end_of_certificate
 
 __all__ = [
-    "PEM_CERTIFICATE",
     "SMTP",
     "SUBMISSIONS",
     "Answer",
@@ -17,7 +15,6 @@ __all__ = [
     "certificates",
     "end_of_certificate",
     "loopback",
-    "pem_groups",
     "resolver",
     "servers",
     "tlsa",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 _DIGESTS = {1: "sha256", 2: "sha512"}
+
+
+def _digest(name: str, data: bytes) -> bytes:
+    import hashlib  # it loads OpenSSL, 3.6 MiB that the counter need not hold
+
+    return hashlib.new(name, data).digest()
 
 
 class Tlsa(NamedTuple):
@@ -42,7 +47,7 @@ class Tlsa(NamedTuple):
     def of_nothing(self) -> bool:
         """Whether it is the digest of an empty file: the command that made it read nothing."""
         digest = _DIGESTS.get(self.matching)
-        return bool(digest) and self.data == hashlib.new(digest or "", b"").digest()
+        return bool(digest) and self.data == _digest(digest or "", b"")
 
 
 class Certificate(NamedTuple):
@@ -96,9 +101,7 @@ def of(certificate: Certificate, usage: int = 3, selector: int = 1, matching: in
     """Return the record that matches a certificate."""
     chosen = certificate.spki if selector else certificate.der
     digest = _DIGESTS.get(matching)
-    return Tlsa(
-        usage, selector, matching, hashlib.new(digest, chosen).digest() if digest else chosen
-    )
+    return Tlsa(usage, selector, matching, _digest(digest, chosen) if digest else chosen)
 
 
 def strongest(records: Iterable[Tlsa]) -> list[Tlsa]:

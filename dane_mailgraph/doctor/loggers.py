@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..errors import SourceError
 from ..log import Clock, heads, open_log
 from ..peers import Relays
-from ..postfix import explain
+from ..postfix import explanation
 from ..postfix_warnings import warning_in
 from ..programs import Account, ask
 
@@ -170,7 +170,7 @@ def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, igno
 def _connections(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> int:
     return sum(
         any(key.startswith("connections.") for key in each.counts)
-        for each in explain(lines, clock, ignored)
+        for each in explanation.explain(lines, clock, ignored)
     )
 
 

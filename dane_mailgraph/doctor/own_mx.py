@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NamedTuple
 
 from ..dane import (
-    PEM_CERTIFICATE,
     SMTP,
     SUBMISSIONS,
     Answer,
@@ -309,7 +308,7 @@ class _Address:
         if output is None:
             words = "there is no command openssl"
             return _Shaken(self._address, keys, (), verdict.UNREACHABLE, words)
-        group = tuple(PEM_CERTIFICATE.findall(output.out))
+        group = tuple(certificates.PEM_CERTIFICATE.findall(output.out))
         if group and _NOT_OFFERED not in output.err:
             return _Shaken(self._address, keys, group)
         trouble, words = self._why()

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..dane import SMTP, SUBMISSIONS, Chain, certificates, pem_groups, resolver, verdict
+from ..dane import SMTP, SUBMISSIONS, Chain, certificates, resolver, verdict
 from ..errors import reason
 from ..programs import ask
 from .postconf import Instance, Service
@@ -173,7 +173,7 @@ class _Files:
     def _chains(self, path: str, *, mixed: bool) -> list[Chain]:
         try:
             with open(path, encoding="ascii", errors="replace") as file:
-                groups = pem_groups(file.read(), mixed=mixed)
+                groups = certificates.pem_groups(file.read(), mixed=mixed)
         except FileNotFoundError:
             self.unfit.append(f"{path} is gone")
             return []
@@ -195,7 +195,7 @@ class _Files:
                 entry = ask("postmap", *flag, "-F", "-q", key, table)
                 if entry is None or entry.status or "BEGIN CERTIFICATE" not in entry.out:
                     continue
-                groups = pem_groups(entry.out, mixed=True)
+                groups = certificates.pem_groups(entry.out, mixed=True)
                 chains = [one for group in groups if (one := self._read(table, group))]
                 remake = f"postmap {self.instance.flag}-F {shlex.quote(table)}"
                 return chains, list(self._sources(table, key)), remake
@@ -214,7 +214,7 @@ class _Files:
         for words in lines:
             if words and words[0].lower() == key:
                 texts = [_content(each.rstrip(",")) for each in words[1:]]
-                for group in pem_groups("\n".join(texts), mixed=True):
+                for group in certificates.pem_groups("\n".join(texts), mixed=True):
                     if chain := self._read(words[-1], group):
                         yield chain
 

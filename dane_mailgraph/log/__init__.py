@@ -4,7 +4,6 @@ from .blocks import LONGEST, Blocks, WholeLines
 from .clock import Clock
 from .files import LogFile, open_log
 from .follow import FollowedFile
-from .journal import Journal
 from .parts import Parts
 from .position import Bookmark, Position, bookmark, holds, is_at
 from .source import Look, Piece, Source
@@ -15,7 +14,6 @@ __all__ = [
     "Bookmark",
     "Clock",
     "FollowedFile",
-    "Journal",
     "LogFile",
     "Look",
     "Parts",
@@ -28,6 +26,7 @@ __all__ = [
     "heads",
     "holds",
     "is_at",
+    "journal",
     "looks",
     "open_log",
     "repeats",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import os
 import stat
 import sys
@@ -19,6 +16,8 @@ from ..privileges import as_caller
 from . import export
 from .inode import Inode
 from .prefixed import Prefixed, Readable
+
+# Who unpacks is imported where it is needed: the counter holds none for years.
 
 
 class DamagedError(SourceError):
@@ -71,17 +70,42 @@ class _Zstandard(io.RawIOBase):
             try:
                 self._plain = frame.decompress(self._packed)
             except self._error as error:
-                raise lzma.LZMAError(str(error)) from error
+                raise EOFError(str(error)) from error
             self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
         size = min(len(view), len(self._plain))
         view[:size], self._plain = self._plain[:size], self._plain[size:]
         return size
 
 
+def _gzip(file: BinaryIO) -> Readable:
+    import gzip
+
+    return cast(Readable, gzip.GzipFile(fileobj=file))
+
+
+def _bzip2(file: BinaryIO) -> Readable:
+    import bz2
+
+    return cast(Readable, bz2.BZ2File(file))
+
+
+def _xz(file: BinaryIO) -> Readable:
+    import lzma
+
+    return cast(Readable, lzma.LZMAFile(file))
+
+
+def _errors_of_unpacking() -> tuple[type[Exception], ...]:
+    import gzip
+    import lzma
+
+    return EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error
+
+
 _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], Readable]], ...] = (
-    (b"\x1f\x8b", lambda file: cast(Readable, gzip.GzipFile(fileobj=file))),
-    (b"BZh", lambda file: cast(Readable, bz2.BZ2File(file))),
-    (b"\xfd7zXZ\0", lambda file: cast(Readable, lzma.LZMAFile(file))),  # noqa: SIM115 - `open_log` closes the file
+    (b"\x1f\x8b", _gzip),
+    (b"BZh", _bzip2),
+    (b"\xfd7zXZ\0", _xz),
     (b"\x28\xb5\x2f\xfd", lambda file: cast(Readable, _Zstandard(file))),
 )
 _LONGEST_MAGIC = 6
@@ -255,7 +279,7 @@ def source_errors(name: str, *, named: bool = False) -> Iterator[None]:
             f"{name} cannot be read: {reason(error)}; "
             "run as a user who may, on Debian one of the group adm."
         ) from error
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+    except _errors_of_unpacking() as error:
         raise _damaged(name, error) from error
     except OSError as error:
         if error.errno is None:  # bz2 has no error of its own

@@ -13,8 +13,6 @@ import json
 import os
 import pwd
 import re
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -191,6 +189,8 @@ class Journal:
     @cached_property
     def owners(self) -> frozenset[int]:
         """The user ID of Postfix's clients: mail_owner of postconf(5), or its default."""
+        import subprocess
+
         name = "postfix"
         with suppress(OSError, subprocess.SubprocessError):
             answer = subprocess.run(
@@ -305,6 +305,9 @@ def _journalctl(*arguments: str, whole: bool = True) -> Iterator[Iterator[bytes]
         "--output=json",
         *arguments,
     )
+    import subprocess
+    import tempfile
+
     with tempfile.TemporaryFile() as complaints:
         try:
             with as_caller():

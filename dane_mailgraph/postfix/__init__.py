@@ -1,6 +1,5 @@
 """What Postfix's words mean."""
 
-from .explanation import explain
 from .marks import Counted, Mark, Marks, marks_of
 from .sessions import Sessions
 from .tally import Overlap, Tally
@@ -12,7 +11,6 @@ __all__ = [
     "Overlap",
     "Sessions",
     "Tally",
-    "explain",
     "explanation",
     "marks_of",
 ]

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import Enum, auto
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from ..counts import LineAhead
+
+try:
+    from _blake2 import blake2b  # hashlib would load OpenSSL, 3.6 MiB of the counter's memory
+except ImportError:  # a Python that was built without it
+    from hashlib import blake2b
 
 MOST_HOSTS = 1000
 """Hosts that are remembered; those whose newest line is oldest are forgotten."""

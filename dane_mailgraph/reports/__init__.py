@@ -1,6 +1,5 @@
 """TLS reports of others about us (RFC 8460): what they say, as far as it can be believed."""
 
-from .files import read_files
 from .report import RESULTS, Failures, TlsReport
 
-__all__ = ["RESULTS", "Failures", "TlsReport", "read_files"]
+__all__ = ["RESULTS", "Failures", "TlsReport", "files"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import zlib
@@ -244,6 +243,8 @@ def _shown(text: str) -> str:
 
 def _identity(*names: str) -> bytes:
     lower = "\0".join(name.casefold() for name in names)
+    import hashlib  # it loads OpenSSL, which the counter need not hold
+
     return hashlib.sha256(lower.encode("utf-8", "surrogatepass")).digest()[:16]
 
 

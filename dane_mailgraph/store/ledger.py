@@ -29,11 +29,13 @@ _APPLICATION = 0x44414E45  # "DANE": distinguishes our file from any other datab
 _COLUMNS = tuple(each.data_source for each in CATEGORIES)
 
 _TABLES = {
-    "intervals": "(start INTEGER PRIMARY KEY)",
-    "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
     "state": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "bookmarks": "(log TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "omissions": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+    "totals": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+    "hours": "(hour INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, "
+    "PRIMARY KEY (hour, name)) WITHOUT ROWID",
+    "rhythm": "(day INTEGER PRIMARY KEY, events INTEGER NOT NULL, longest_pause INTEGER NOT NULL)",
+    "intervals": "(start INTEGER PRIMARY KEY)",
     "relays": "(day INTEGER NOT NULL, relay TEXT NOT NULL, "
     "first INTEGER NOT NULL, last INTEGER NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, "
@@ -42,6 +44,8 @@ _TABLES = {
     "last_ok INTEGER NOT NULL, fail_after INTEGER NOT NULL, "
     "fail_first INTEGER NOT NULL, last_fail INTEGER NOT NULL, "
     "PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
+    "omissions": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "events": "(day INTEGER NOT NULL, relay TEXT NOT NULL, name TEXT NOT NULL, "
     "detail TEXT NOT NULL, count INTEGER NOT NULL, last INTEGER NOT NULL, "
     "PRIMARY KEY (day, relay, name, detail)) WITHOUT ROWID",
@@ -51,12 +55,8 @@ _TABLES = {
     "refusals": "(hour INTEGER NOT NULL, domain TEXT NOT NULL, name TEXT NOT NULL, "
     "count INTEGER NOT NULL, PRIMARY KEY (hour, domain, name)) WITHOUT ROWID",
     "known_senders": "(domain TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
-    "totals": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) "
     "WITHOUT ROWID",
-    "hours": "(hour INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, "
-    "PRIMARY KEY (hour, name)) WITHOUT ROWID",
-    "rhythm": "(day INTEGER PRIMARY KEY, events INTEGER NOT NULL, longest_pause INTEGER NOT NULL)",
     "told": "(name TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, "
     "last INTEGER NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, found_in_a_row "
     "INTEGER NOT NULL, missed_in_a_row INTEGER NOT NULL, told_at INTEGER, "
@@ -86,7 +86,10 @@ _TABLES = {
     "line TEXT NOT NULL, keys TEXT NOT NULL, times INTEGER NOT NULL, relay TEXT NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, warning TEXT NOT NULL)",
 }
-"""The tables as they are made; `intervals` and `relays` gain a column for each category."""
+"""The tables as they are made; `intervals` and `relays` gain a column for each category.
+
+Each minute writes to the first ones, so that they share blocks of the disk.
+"""
 
 _MISSING = {"intervals": "INTEGER", "relays": "INTEGER NOT NULL DEFAULT 0"}
 """Tables with a column for each category -> its type; in older intervals a new one is unknown."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-import tempfile
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,6 @@ from contextlib import suppress
 from datetime import tzinfo
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
-from zoneinfo import ZoneInfo
 
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
@@ -382,6 +380,8 @@ class RRD:
 
     def graph(self, arguments: list[str], zone: tzinfo | None) -> bytes:
         """The PNG that `rrdtool graph` draws, with its times in `zone`; raises StoreError."""
+        from zoneinfo import ZoneInfo
+
         before = os.environ.get("TZ")
         try:
             if isinstance(zone, ZoneInfo):  # rrdtool knows only the zone of the process
@@ -419,6 +419,8 @@ def gathered(path: str) -> list[list[float]]:
 
     Read from `rrdtool dump`, which has ten digits with every binding. Raises StoreError.
     """
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         dumped = os.path.join(folder, "dump")
         _call("dump", path, dumped)
