@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -30,9 +31,13 @@ class Time:
         return self.now
 
     def wait(self, seconds: float) -> int | None:
-        assert 0 <= seconds <= daemon.GRID
+        assert 0 <= seconds <= daemon.LONGEST
         self.now += seconds
         return signal.SIGTERM if self.now >= self.ends else None
+
+
+def each_second(now: float) -> float:
+    return daemon.seconds_to_tick(now, 1, 10)
 
 
 def never() -> None:
@@ -46,9 +51,26 @@ def test_ticks_are_on_the_grid_however_long_they_take() -> None:
         ticks.append((now, clock.now))
         clock.now += (0.5, 0.0, 2.2)[len(ticks) % 3]
 
-    daemon.run(tick, never, clock.wait, daemon.TroubleReport(print), clock)
+    daemon.run(tick, never, clock.wait, daemon.TroubleReport(print), each_second, clock)
     assert ticks[0] == (1000, 1000.25), "at once"
     assert ticks[1:] == [(now, now) for now in (1001, 1004, 1005, 1006, 1009)]
+
+
+@pytest.mark.parametrize(
+    ("step", "grace", "seconds"),
+    [(60, 10, {0, 5}), (60, 7, {2, 7}), (12, 1, {1, 5, 9}), (1, 10, set(range(10)))],
+)
+def test_a_tick_comes_as_an_interval_is_closed_and_after_five_seconds_at_most(
+    step: int, grace: int, seconds: set[int]
+) -> None:
+    now, ticks = 1200.5, []
+    while now < 1200 + 2 * step + 20:
+        now += daemon.seconds_to_tick(now, step, grace)
+        ticks.append(int(now))
+
+    assert {at for at in range(1211, 1200 + 2 * step) if (at - grace) % step == 0} <= {*ticks}
+    assert max(after - before for before, after in itertools.pairwise(ticks)) <= 5
+    assert step == 12 or {at % 10 for at in ticks} == seconds
 
 
 def test_a_clock_that_is_set_back_or_forward_stops_no_tick() -> None:
@@ -58,7 +80,7 @@ def test_a_clock_that_is_set_back_or_forward_stops_no_tick() -> None:
         ticks.append(now)
         clock.now = {1001: 400.5, 402: 4990.0}.get(now, clock.now)
 
-    daemon.run(tick, never, clock.wait, daemon.TroubleReport(print), clock)
+    daemon.run(tick, never, clock.wait, daemon.TroubleReport(print), each_second, clock)
     assert ticks == [1000, 1001, 401, 402, *range(4991, 5000)]
 
 
@@ -104,7 +126,7 @@ def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:
         if error := next(errors):
             raise error
 
-    daemon.run(tick, never, clock.wait, daemon.TroubleReport(said.append), clock)
+    daemon.run(tick, never, clock.wait, daemon.TroubleReport(said.append), each_second, clock)
     assert said == [
         "no log.",
         "no disk.",
@@ -123,7 +145,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
     clock = Time(0, daemon.ALIVE + 1)
-    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), clock)
+    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), each_second, clock)
     assert [systemd.recv(99) for _ in range(4)] == [
         b"READY=1",
         b"WATCHDOG=1",
@@ -137,7 +159,7 @@ def test_systemd_hears_of_life_four_times_as_often_as_its_watchdog_barks(
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "8000000")
     clock = Time(0, 5)
-    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), clock)
+    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), each_second, clock)
     alive = [b"WATCHDOG=1"] * 3
     assert [systemd.recv(99) for _ in range(5)] == [b"READY=1", *alive, b"STOPPING=1"]
 
@@ -151,6 +173,7 @@ def test_systemd_hears_of_a_reload_between_two_ticks(systemd: socket.socket) -> 
         lambda: done.append("reload"),
         lambda _: next(signals),
         daemon.TroubleReport(print),
+        each_second,
     )
 
     assert done == ["tick", "reload", "tick", "tick"]

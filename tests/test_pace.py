@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,9 +28,37 @@ def test_a_log_that_goes_on_is_read_every_minute_while_no_interval_is_closed() -
     assert [now for now in range(6010, 6075) if pace.is_due(now, grown)] == [*range(6070, 6075)]
 
 
-def test_a_quiet_log_is_read_when_an_interval_is_closed() -> None:
+def readings(pace: Pace, seen: Look, seconds: range) -> list[int]:
+    found = []
+    for now in seconds:
+        if pace.is_due(now, seen):
+            pace.note_reading(now, seen)
+            found.append(now)
+    return found
+
+
+def test_a_quiet_log_is_read_each_minute_until_its_last_line_may_be_in_a_closed_interval() -> None:
+    assert readings(read_at(6010), LOG, range(6010, 6300)) == [6067, 6127, 6187]
+
+
+@pytest.mark.parametrize(
+    ("step", "until", "quiet"),
+    [
+        (60, 7200, [6187, 6487, 6787, 7087]),
+        (10, 6260, [6147, 6197, 6247]),
+        (300, 7000, [6307, 6607, 6907]),
+    ],
+)
+def test_then_five_quiet_intervals_are_closed_at_once_or_those_of_five_minutes(
+    step: int, until: int, quiet: list[int]
+) -> None:
+    assert readings(read_at(6010, step=step), LOG, range(6010, until))[-len(quiet) :] == quiet
+
+
+def test_a_line_after_a_long_silence_is_read_when_its_interval_is_closed() -> None:
     pace = read_at(6010)
-    assert [now for now in range(6010, 6070) if pace.is_due(now, LOG)] == [6067, 6068, 6069]
+    readings(pace, LOG, range(6010, 9000))
+    assert pace.is_due(9007, LOG._replace(extent=1001))
 
 
 def test_a_log_that_was_rotated_or_emptied_is_read_at_once() -> None:

@@ -53,7 +53,13 @@ def run(settings: Config, options: argparse.Namespace) -> None:
         # another process writes to the store, or it has another step.
         with suppress(StoreError):
             service.open(make=True)
-        daemon.run(service.tick, service.reload, wait_for_signal, daemon.TroubleReport(report))
+        daemon.run(
+            service.tick,
+            service.reload,
+            wait_for_signal,
+            daemon.TroubleReport(report),
+            lambda now: daemon.seconds_to_tick(now, *service.intervals),
+        )
         with suppress(MailgraphError):  # the last tick has reported it
             service.finish(int(time.time()))
 

@@ -149,6 +149,11 @@ class Service:
         self._open = ExitStack()
         self._counter: Counter | None = None
 
+    @property
+    def intervals(self) -> tuple[int, int]:
+        """Their length, and after how long they are closed, in seconds."""
+        return self._settings.step, self._settings.grace
+
     def open(self, *, make: bool = False) -> Counter:
         """Open the counter, after closing the one that was open; raises BusyError, StoreError."""
         self.close()

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from ..errors import MailgraphError, MissingError, reason
 from .terminal import tell
 
-GRID = 1
-"""Seconds between two ticks; one that finds nothing new costs a stat(2)."""
+LONGEST = 5
+"""Seconds between two ticks, at most; one that finds nothing new costs a stat(2)."""
 
 ALIVE = 10
 """Seconds between two signs of life for systemd's watchdog, at most."""
@@ -64,6 +64,12 @@ def block_signals() -> Callable[[float], int | None]:
     return wait_for_signal
 
 
+def seconds_to_tick(now: float, step: int, grace: int) -> float:
+    """Return the seconds to the next tick, so that one comes as each interval is to be closed."""
+    every = next(each for each in range(LONGEST, 0, -1) if step % each == 0)
+    return every - (now - grace) % every
+
+
 class TroubleReport:
     """Reports trouble once, and again when it changes or is over."""
 
@@ -105,11 +111,12 @@ def run(
     reload: Callable[[], None],
     wait_for_signal: Callable[[float], int | None],
     report: TroubleReport,
+    until_next: Callable[[float], float],
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Tick at every second of the clock until SIGTERM or SIGINT.
+    """Tick, and again after the seconds that `until_next` says of a time, until SIGTERM or SIGINT.
 
-    A tick that raises MailgraphError is reported, and tried again a second later. SIGHUP calls
+    A tick that raises MailgraphError is reported, and tried again at the next. SIGHUP calls
     `reload` between two ticks.
     """
     notify_systemd("READY=1")
@@ -128,5 +135,5 @@ def run(
         if not 0 <= clock() - alive_at < alive_every:
             alive_at = clock()
             notify_alive()
-        pause = GRID - clock() % GRID
+        pause = until_next(clock())
     notify_systemd("STOPPING=1")
