@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dane_mailgraph.answer import refusals
 from dane_mailgraph.answer.authentication import find_losses
-from dane_mailgraph.answer.shares import by_relay, fell, rose
+from dane_mailgraph.answer.shares import Deliveries, fell, rose
 from dane_mailgraph.answer.silence import silence
 from dane_mailgraph.categories import BY_KEY
 from dane_mailgraph.counts import SinceGood
@@ -269,13 +269,13 @@ def shares(random: Generator) -> None:
         false, found = [], []
         for judge, kind in ((fell, is_good), (rose, is_plain)):
             held = [
-                bool(judge(by_relay(traffic.rows(day, kind))))
+                bool(judge(Deliveries(traffic.rows(day, kind))))
                 for day in range(40, days, 1 if relays <= 300 else 7)
             ]
             false.append(sum(now and not before for before, now in pairwise([False, *held])))
         for day in range(60, 300, 24):
             for n in range(7):
-                if fell(by_relay(traffic.rows(day + n, is_good, day))):
+                if fell(Deliveries(traffic.rows(day + n, is_good, day))):
                     found.append(n + 1)
                     break
         text = f"{median(found):.0f} ({len(found)} of 10)" if found else "never"

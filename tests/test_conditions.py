@@ -14,7 +14,7 @@ from dane_mailgraph.answer import Evidence, Judgement, judge_conditions, silence
 from dane_mailgraph.answer.check import as_json, as_plugin, figures
 from dane_mailgraph.answer.conditions import CONDITIONS, NAMES, Condition
 from dane_mailgraph.answer.failing import find_failing
-from dane_mailgraph.answer.shares import by_relay, fell, rose
+from dane_mailgraph.answer.shares import Deliveries, fell, rose
 from dane_mailgraph.answer.silence import silence
 from dane_mailgraph.categories import BY_KEY
 from dane_mailgraph.counts import SinceGood
@@ -130,38 +130,38 @@ BEFORE = traffic(8, 10, 1, range(1, 30))
 def test_a_newsletter_to_strangers_fells_nothing() -> None:
     strangers = [(f"stranger{n}", 0, 1, 0) for n in range(5000)]
 
-    assert not fell(by_relay([*BEFORE, *traffic(8, 10, 1, range(1)), *strangers]))
+    assert not fell(Deliveries([*BEFORE, *traffic(8, 10, 1, range(1)), *strangers]))
     assert not rose(
-        by_relay([*traffic(8, 10, 0, range(30)), *[(r, a, n, n) for r, a, n, _ in strangers]])
+        Deliveries([*traffic(8, 10, 0, range(30)), *[(r, a, n, n) for r, a, n, _ in strangers]])
     )
 
 
 def test_the_fall_of_all_is_found_on_the_same_day_and_that_of_one_relay_is_not_this() -> None:
-    shift = fell(by_relay([*BEFORE, *traffic(8, 10, 0, range(1))]))
+    shift = fell(Deliveries([*BEFORE, *traffic(8, 10, 0, range(1))]))
     assert shift and (shift.days, shift.deliveries, shift.actual) == (1, 80, 0)
 
     one = [("mx0", 0, 10, 0), *((f"mx{n}", 0, 10, 10) for n in range(1, 8))]
-    assert not fell(by_relay([*BEFORE, *one]))
+    assert not fell(Deliveries([*BEFORE, *one]))
 
 
 def test_it_is_over_when_a_day_is_good_again() -> None:
     bad = traffic(8, 10, 0, range(1, 3))
 
     assert not fell(
-        by_relay([*traffic(8, 10, 1, range(3, 30)), *bad, *traffic(8, 10, 1, range(1))])
+        Deliveries([*traffic(8, 10, 1, range(3, 30)), *bad, *traffic(8, 10, 1, range(1))])
     )
 
 
 def test_unencrypted_mail_that_rises_is_found() -> None:
     never = traffic(8, 10, 0, range(1, 30))
 
-    assert rose(by_relay([*never, *traffic(8, 10, 1, range(1))]))
-    assert not rose(by_relay([*never, *traffic(8, 10, 0, range(1))]))
+    assert rose(Deliveries([*never, *traffic(8, 10, 1, range(1))]))
+    assert not rose(Deliveries([*never, *traffic(8, 10, 0, range(1))]))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40), st.integers(0, 50)), max_size=99))
 def test_no_traffic_breaks_the_judgement(rows: list[tuple[int, int, int]]) -> None:
-    days = by_relay((f"mx{n}", ago, count, count // 2) for n, ago, count in rows)
+    days = Deliveries((f"mx{n}", ago, count, count // 2) for n, ago, count in rows)
     for shift in (fell(days), rose(days)):
         assert shift is None or shift.deliveries > 0
 

@@ -277,6 +277,63 @@ def test_rows_are_of_the_transaction_that_counts(ledger: Ledger) -> None:
     assert RelayTable(ledger).totals(0, 99999999) == []
 
 
+DAYS = st.lists(
+    st.tuples(
+        st.sampled_from([20260930, 20261001, 20261031, 20261101, 20261115, 20261130, 20261201]),
+        st.sampled_from("abc"),
+        st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+def day_of_relay(day: int, relay: str, count: int) -> DayCounts:
+    bad = SinceGood(0, count, day, day + 5) if count == 3 else SinceGood(day)
+    protocol = ("", "TLSv1.3", "TLSv1.2", "")[count]
+    counts = tuple(count * (place % 3) for place in range(len(CATEGORIES)))
+    return DayCounts(day, relay, counts, day, day + 9, protocol, "ecdh" * bool(protocol), bad, bad)
+
+
+@RELAXED
+@given(
+    st.lists(DAYS, min_size=1, max_size=4),
+    st.sampled_from([0, 20260930, 20261001, 20261002]),
+    st.sampled_from([0, 20261001, 20261015]),
+    st.sampled_from([20261031, 20261130, 20261201, 99999999]),
+)
+def test_months_that_are_over_add_up_to_what_their_days_do(
+    tmp_path_factory: pytest.TempPathFactory,
+    runs: list[list[tuple[int, str, int]]],
+    pruned: int,
+    since: int,
+    until: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("months")
+    with Ledger(str(folder / "ledger.sqlite"), writable=True) as ledger:
+        for made in runs:
+            with ledger.transaction():
+                book = RelayTable(ledger)
+                book.add((day_of_relay(*each) for each in made), 10)
+                book.prune(pruned)
+        book = RelayTable(ledger)
+        found = book.totals(since, until), list(book.suspects(20261115, 20261015))
+        with ledger.transaction():
+            ledger.write("DELETE FROM relay_months", [()])
+
+        assert found == (book.totals(since, until), list(book.suspects(20261115, 20261015)))
+
+
+def test_a_month_is_added_up_when_a_day_begins_after_it(ledger: Ledger) -> None:
+    for day in (20260914, 20261001, 20261002, 20261031, 20261101):
+        with ledger.transaction():
+            book = RelayTable(ledger)
+            book.add([day_of_relay(day, "mx", 1)], 10)
+            book.prune(20260914)
+
+    rows = ledger.read("SELECT month, relay, first, last FROM relay_months")
+    assert rows == [(202610, "mx", 20261001, 20261040)]
+
+
 TEXTS = st.sampled_from(
     [tls(f"mx{n}", label) for n in range(4) for label in ("Verified", "Trusted", "Untrusted")]
     + [sent(f"mx{n}", field) for n in range(4) for field in ("", "dane", "may:none", "may?")]

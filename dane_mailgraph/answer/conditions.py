@@ -368,7 +368,7 @@ def _failing(seen: Evidence) -> Iterator[_Finding]:
 
 
 def _share_fell(seen: Evidence) -> Iterator[_Finding]:
-    days = shares.by_relay(
+    days = shares.Deliveries(
         (of.relay, ago, of.number, of.authenticated) for ago, of in seen.deliveries
     )
     if shift := shares.fell(days):
@@ -386,7 +386,9 @@ def _share_fell(seen: Evidence) -> Iterator[_Finding]:
 
 
 def _plaintext(seen: Evidence) -> Iterator[_Finding]:
-    days = shares.by_relay((of.relay, ago, of.number, of.plaintext) for ago, of in seen.deliveries)
+    days = shares.Deliveries(
+        (of.relay, ago, of.number, of.plaintext) for ago, of in seen.deliveries
+    )
     if shift := shares.rose(days):
         points = (shift.actual - shift.expected) / shift.deliveries
         yield _Finding(

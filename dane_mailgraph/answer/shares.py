@@ -6,9 +6,7 @@ newsletter fells it.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -60,53 +58,47 @@ class _Sum(NamedTuple):
         return self.n * p * (1 - p) * (1 + self.n / (self.n0 + 2))
 
 
-Days = Mapping[str, Mapping[int, tuple[int, int]]]
-"""Relay -> days ago -> deliveries, and those of one kind."""
+class Deliveries:
+    """Those to each relay by day, added up when asked: most judgements ask for one day only."""
+
+    def __init__(self, rows: Iterable[tuple[str, int, int, int]]) -> None:
+        """Take rows of relay, days ago, deliveries and those of one kind."""
+        self._rows = list(rows)
+        self._sums: dict[int, list[_Sum]] = {}
+
+    def sums(self, count: int) -> list[_Sum]:
+        """Add up the newest days of each relay, so many, and the 28 before."""
+        if count not in self._sums:
+            by_relay: dict[str, list[int]] = {}
+            for relay, ago, n, x in self._rows:
+                if ago < count + _HISTORY:
+                    sums = by_relay.setdefault(relay, [0, 0, 0, 0])
+                    place = 0 if ago < count else 2
+                    sums[place] += n
+                    sums[place + 1] += x
+            of_known = (_Sum(*each) for each in by_relay.values() if each[0])
+            self._sums[count] = [each for each in of_known if each.n0 >= _LEAST_DELIVERIES]
+        return self._sums[count]
 
 
-def by_relay(rows: Iterable[tuple[str, int, int, int]]) -> Days:
-    """Sort rows of relay, days ago, deliveries and those of one kind."""
-    days: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
-    for relay, ago, n, x in rows:
-        days[relay][ago] = n, x
-    return {relay: of for relay, of in days.items() if min(of) < max(_WINDOWS)}
-
-
-def fell(days: Days) -> Shift | None:
+def fell(days: Deliveries) -> Shift | None:
     """Return by how much the authenticated deliveries fell; None where they did not."""
-    sums = _sums(days)
-    for each in map(_shift, _WINDOWS, sums.values()):
+    for each in (_shift(count, days.sums(count)) for count in _WINDOWS):
         if each.expected >= 3:
             if each.actual > _OVER * each.expected:
                 return None
             break
-    return _first(sums, sign=1, part=0.25)
+    return _first(days, sign=1, part=0.25)
 
 
-def rose(days: Days) -> Shift | None:
+def rose(days: Deliveries) -> Shift | None:
     """Return by how much the deliveries of a kind rose; None where they did not."""
-    sums = _sums(days)
-    for each in map(_shift, _WINDOWS, sums.values()):
+    for each in (_shift(count, days.sums(count)) for count in _WINDOWS):
         if each.deliveries >= 3:
             if each.actual - each.expected < _POINTS * each.deliveries:
                 return None
             break
-    return _first(sums, sign=-1, part=0)
-
-
-def _sums(days: Days) -> dict[int, list[_Sum]]:
-    """Add up the newest days of each relay, and the 28 before; number of days -> relays."""
-    sums: dict[int, list[_Sum]] = {count: [] for count in _WINDOWS}
-    for of_relay in days.values():
-        every = [of_relay.get(ago, (0, 0)) for ago in range(DAYS)]
-        n = list(accumulate((each for each, _ in every), initial=0))
-        x = list(accumulate((each for _, each in every), initial=0))
-        for count in _WINDOWS:
-            end = count + _HISTORY
-            if n[count] and n[end] - n[count] >= _LEAST_DELIVERIES:
-                of_window = _Sum(n[count], x[count], n[end] - n[count], x[end] - x[count])
-                sums[count].append(of_window)
-    return sums
+    return _first(days, sign=-1, part=0)
 
 
 def _shift(count: int, sums: Sequence[_Sum]) -> Shift:
@@ -118,9 +110,10 @@ def _shift(count: int, sums: Sequence[_Sum]) -> Shift:
     )
 
 
-def _first(sums: Mapping[int, Sequence[_Sum]], *, sign: int, part: float) -> Shift | None:
+def _first(days: Deliveries, *, sign: int, part: float) -> Shift | None:
     """Return the shift of the fewest days that is large, significant, and not of one relay."""
-    for count, of_days in sums.items():
+    for count in _WINDOWS:
+        of_days = days.sums(count)
         whole = _shift(count, of_days)
         lack = sign * (whole.expected - whole.actual)
         variance = sum(each.variance for each in of_days)

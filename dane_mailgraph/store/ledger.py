@@ -44,6 +44,10 @@ _TABLES = {
     "last_ok INTEGER NOT NULL, fail_after INTEGER NOT NULL, "
     "fail_first INTEGER NOT NULL, last_fail INTEGER NOT NULL, "
     "PRIMARY KEY (day, relay)) WITHOUT ROWID",
+    "relay_months": "(month INTEGER NOT NULL, relay TEXT NOT NULL, "
+    "first INTEGER NOT NULL, last INTEGER NOT NULL, protocol TEXT NOT NULL, "
+    "key_exchange TEXT NOT NULL, last_fail INTEGER NOT NULL, "
+    "PRIMARY KEY (month, relay)) WITHOUT ROWID",
     "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
     "omissions": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "events": "(day INTEGER NOT NULL, relay TEXT NOT NULL, name TEXT NOT NULL, "
@@ -86,12 +90,16 @@ _TABLES = {
     "line TEXT NOT NULL, keys TEXT NOT NULL, times INTEGER NOT NULL, relay TEXT NOT NULL, "
     "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, warning TEXT NOT NULL)",
 }
-"""The tables as they are made; `intervals` and `relays` gain a column for each category.
+"""The tables as they are made; those of `_MISSING` gain a column for each category.
 
 Each minute writes to the first ones, so that they share blocks of the disk.
 """
 
-_MISSING = {"intervals": "INTEGER", "relays": "INTEGER NOT NULL DEFAULT 0"}
+_MISSING = {
+    "intervals": "INTEGER",
+    "relays": "INTEGER NOT NULL DEFAULT 0",
+    "relay_months": "INTEGER NOT NULL DEFAULT 0",
+}
 """Tables with a column for each category -> its type; in older intervals a new one is unknown."""
 
 

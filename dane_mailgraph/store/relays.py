@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from ..categories import (
 from ..counts import NOTHING, DayCounts, SinceGood
 from ..postfix_warnings import BY_NAME
 from .ledger import Ledger
+from .relay_months import add_up_months, days_and_months, forget_months, forget_months_before
 
 OTHER = "(other)"
 """The relays of a day beyond `relays_per_day`: strangers choose the names of MX hosts."""
@@ -75,6 +77,8 @@ _COLUMNS = tuple(each.data_source for each in KEPT)
 
 _NAMES = ", ".join(_COLUMNS)
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
+_LAST_DAY = 99999999
+
 _NEWER = "excluded.protocol <> '' AND excluded.last >= last"
 
 
@@ -128,6 +132,7 @@ class RelayTable:
         self._ledger = ledger
         self._known: dict[int, set[str]] = {}
         """Day -> its relays, of the days that were written to."""
+        self._has_begun_a_day = False
 
     # ---- writing ----
 
@@ -145,6 +150,7 @@ class RelayTable:
                 for each in days
             ]
             self._ledger.write(_ADD, rows)
+            forget_months(self._ledger, self._known)
 
     def kept_as(self, day: int, relay: str, most: int) -> str:
         """The relay under which a relay of a day is kept, which is one of them from now on."""
@@ -152,6 +158,7 @@ class RelayTable:
         if known is None:
             found = self._ledger.read("SELECT relay FROM relays WHERE day = ?", day)
             known = self._known[day] = {each for (each,) in found}
+            self._has_begun_a_day |= not known
         if relay not in known:
             if len(known) - (OTHER in known) >= most:
                 return OTHER
@@ -168,27 +175,28 @@ class RelayTable:
         )
 
     def prune(self, day: int) -> None:
-        """Drop what is older than this day (20261124)."""
+        """Drop what is older than this day (20261124), and add up the months that are over."""
         self._ledger.write("DELETE FROM relays WHERE day < ?", [(day,)])
+        forget_months_before(self._ledger, day)
+        if self._has_begun_a_day:
+            add_up_months(self._ledger, day, _COLUMNS)
 
     # ---- reading ----
 
     def totals(self, since: int, until: int) -> list[RelayCounts]:
         """What was counted of each relay from one day to another, both included."""
         # sqlite takes what is not summed from the row of the max().
+        columns = f"relay, first, protocol, key_exchange, last, last_fail, {_NAMES}"
+        kept, days = days_and_months(self._ledger, columns, since, until)
         found = self._ledger.read(
             "SELECT relay, min(first), protocol, key_exchange, max(last), "
-            f"{_SUMS} FROM relays "
-            "WHERE day BETWEEN ? AND ? GROUP BY relay ORDER BY relay",
-            since,
-            until,
+            f"{_SUMS} FROM {kept} GROUP BY relay ORDER BY relay",
+            *days,
         )
         failed = dict(
             self._ledger.read(
-                "SELECT relay, max(last_fail) FROM relays "
-                "WHERE day BETWEEN ? AND ? AND last_fail > 0 GROUP BY relay",
-                since,
-                until,
+                f"SELECT relay, max(last_fail) FROM {kept} WHERE last_fail > 0 GROUP BY relay",
+                *days,
             )
         )
         return [
@@ -211,19 +219,27 @@ class RelayTable:
             " + ".join(sorted(each.data_source for each in some))
             for some in (AUTHENTICATED_EVENTS, UNAUTHENTICATED_EVENTS)
         )
-        return self._days(
-            f"day >= ? AND relay IN (SELECT DISTINCT relay FROM relays WHERE day >= ? "
-            f"AND {good} > 0 AND relay IN (SELECT relay FROM relays WHERE day >= ? AND {bad} > 0))",
-            *(history, history, since),
+        # From the first of its month on: more than is looked at does no harm.
+        kept, days = days_and_months(
+            self._ledger, f"relay, {good} AS good", history // 100 * 100 + 1, _LAST_DAY
         )
+        names = self._ledger.read(
+            f"SELECT DISTINCT relay FROM relays WHERE day >= ? AND {bad} > 0 "
+            f"AND relay IN (SELECT relay FROM {kept} WHERE good > 0)",
+            *(since, *days),
+        )
+        return self._days_of(names, history)
 
     def failing(self, since: int, last_fail: int) -> Iterator[RelayDay]:
         """The days from one on of the relays to which a delivery failed after an epoch second."""
-        recent = "SELECT relay FROM relays WHERE day >= ? AND last_fail >= ?"
         today = self._ledger.read("SELECT max(day) FROM relays")[0][0] or 0
         # A failure of the last hours is on one of the last two days that there are.
         before = self._ledger.read("SELECT max(day) FROM relays WHERE day < ?", today)[0][0]
-        return self._days(f"day >= ? AND relay IN ({recent})", since, before or today, last_fail)
+        names = self._ledger.read(
+            "SELECT DISTINCT relay FROM relays WHERE day >= ? AND last_fail >= ?",
+            *(before or today, last_fail),
+        )
+        return self._days_of(names, since)
 
     def authenticated_since(self, day: int, at: int) -> int:
         """How many relays were authenticated after an epoch second, on this day or later."""
@@ -233,7 +249,18 @@ class RelayTable:
         count: int = found[0][0]
         return count
 
-    def _days(self, where: str, *parameters: int) -> Iterator[RelayDay]:
+    def _days_of(self, names: Iterable[tuple[str]], since: int) -> Iterator[RelayDay]:
+        """The days of some relays from one on; each row is found by its key."""
+        days: list[int] = []
+        day = since - 1
+        while day := self._ledger.read("SELECT min(day) FROM relays WHERE day > ?", day)[0][0]:
+            days.append(day)
+        return self._days(
+            "day IN (SELECT value FROM json_each(?)) AND relay IN (SELECT value FROM json_each(?))",
+            *(json.dumps(days), json.dumps([name for (name,) in names])),
+        )
+
+    def _days(self, where: str, *parameters: int | str) -> Iterator[RelayDay]:
         found = self._ledger.read(
             f"SELECT relay, day, first, last, {_SINCE_GOOD}, {_NAMES} FROM relays "
             f"WHERE {where} ORDER BY relay, day",
