@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dane_mailgraph.answer import Condition
 from dane_mailgraph.dane import verdict
 from dane_mailgraph.dane.resolver import Answer, Resolv
 from dane_mailgraph.dane.servers import Target
@@ -18,12 +19,14 @@ from dane_mailgraph.doctor.check_postfix import RULES
 from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.facts import Facts
 from dane_mailgraph.doctor.findings import Finding, Verdict, as_json, as_text
+from dane_mailgraph.doctor.judged import Judged
 from dane_mailgraph.doctor.loggers import JOURNAL, End, Routes
 from dane_mailgraph.doctor.own_mx import Mx
 from dane_mailgraph.doctor.own_state import Disk, OwnState
 from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service
 from dane_mailgraph.doctor.served import Served
 from dane_mailgraph.doctor.unit import Unit
+from dane_mailgraph.levels import Level
 from dane_mailgraph.postfix_warnings import WARNINGS, PostfixWarning
 from dane_mailgraph.programs import Account
 from dane_mailgraph.times import format_day
@@ -134,6 +137,7 @@ HEALTHY = Facts(
         drawn=NOW - 200,
         disks=(Disk("/var/lib/dane-mailgraph", 10 << 30, 1000000),),
     ),
+    judged=Judged(),
     time_zone="",
     synchronized=True,
 )
@@ -159,6 +163,11 @@ def without(setting: str) -> Facts:
             ),
         )
     )
+
+
+def holding(name: str, level: Level, text: str) -> Facts:
+    """A condition holds."""
+    return HEALTHY._replace(judged=Judged((Condition(name, "", level, NOW, text, ""),)))
 
 
 def end(**changed: Any) -> Facts:
@@ -622,10 +631,10 @@ CASES = {
     ),
     "an empty ledger": Case(kept(written=None), "ledger", WARN, "nothing has been counted yet"),
     "nobody counts": Case(
-        kept(written=NOW - 7200),
+        holding("not_counting", Level.CRITICAL, "Nothing has been counted for 2 h."),
         "ledger",
         FAIL,
-        "it has counted up to 120 minutes ago",
+        "Nothing has been counted for 2 h",
         "journalctl -u dane-mailgraph.service",
     ),
     "counted in the future": Case(
@@ -639,7 +648,11 @@ CASES = {
         kept(live=(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"
     ),
     "no RRD any more": Case(
-        kept(last=None), "rrd", FAIL, "it is gone", "journalctl -u dane-mailgraph.service"
+        holding("store", Level.CRITICAL, "/var/lib/dane-mailgraph/outbound.rrd is gone."),
+        "rrd",
+        FAIL,
+        "it is gone",
+        "journalctl -u dane-mailgraph.service",
     ),
     "damaged": Case(
         kept(rrd_trouble="/var/lib/dane-mailgraph/outbound.rrd is no RRD; move it away."),
@@ -666,11 +679,37 @@ CASES = {
         "outbound.rrd.wrong",
     ),
     "left out": Case(
-        kept(omitted={"future": 12}),
+        holding("omissions", Level.WARNING, "12 of 40 lines were not counted."),
         "left out",
         WARN,
-        "12 lines stamped in the future, not counted until then",
-        "timedatectl",
+        "12 of 40 lines were not counted",
+        "dane-mailgraph explain",
+    ),
+    "a log that is silent": Case(
+        holding("log_silent", Level.WARNING, "The log has been silent for 3 d."),
+        "lines",
+        WARN,
+        "The log has been silent for 3 d",
+        "postconf maillog_file",
+    ),
+    "no DNSSEC": Case(
+        holding("no_dnssec", Level.CRITICAL, "Postfix cannot use DANE."),
+        "warnings",
+        FAIL,
+        "Postfix cannot use DANE",
+    ),
+    "no TLS of our own": Case(
+        holding("own_tls", Level.CRITICAL, "Postfix's own TLS does not work."),
+        "own TLS",
+        FAIL,
+        "Postfix's own TLS does not work",
+    ),
+    "senders that refuse our certificate": Case(
+        HEALTHY._replace(judged=Judged(refused="Senders that refuse: 3.")),
+        "own MX",
+        WARN,
+        "Senders that refuse: 3",
+        "check --probe",
     ),
     "no page": Case(
         kept(drawn=None), "page", WARN, "it is not there", "dane-mailgraph-render.timer"
@@ -799,7 +838,7 @@ def test_what_is_wrong_has_a_reason_and_a_remedy_each_in_a_sentence(case: Case) 
 
 @pytest.mark.parametrize("alarm", WARNINGS, ids=lambda alarm: alarm.name)
 def test_what_postfix_warns_of_is_passed_on(alarm: PostfixWarning) -> None:
-    (found,) = wrong(end(warnings={alarm.name: 2}))
+    (found,) = wrong(end(warnings={alarm.name: 2})._replace(judged=None))
 
     assert (found.check, found.verdict, found.found) == (
         "warnings",
@@ -808,6 +847,33 @@ def test_what_postfix_warns_of_is_passed_on(alarm: PostfixWarning) -> None:
     )
     assert found.why[1:-1] in alarm.meaning
     assert found.remedy == f"grep '{alarm.text}' {LOG}"
+
+
+def test_a_warning_after_which_dane_worked_again_is_well() -> None:
+    warned = end(warnings={"dnssec_unavailable": 2, "tlsa_lookup": 1})
+    stopped = holding("not_counting", Level.WARNING, "Nothing is counted.")
+
+    assert [each.verdict for each in wrong(warned)] == [WARN]
+    assert len(wrong(stopped._replace(end=warned.end))) == 3
+
+
+def test_a_quiet_server_with_a_known_rhythm_is_well() -> None:
+    old = end(newest=NOW - 2 * DAY)
+
+    assert [each.check for each in wrong(old)] == ["lines"]
+    assert wrong(old._replace(judged=Judged(knows_rhythm=True))) == []
+
+
+def test_what_was_left_out_once_is_listed_and_well() -> None:
+    listed = [each for each in diagnose(kept(omitted={"future": 12})) if each.check == "left out"]
+
+    assert [(each.verdict, each.found) for each in listed] == [
+        (
+            OK,
+            "12 lines stamped in the future, not counted until then; look at the clock and at "
+            "time_zone",
+        )
+    ]
 
 
 def test_without_postfix_its_checks_are_skipped_and_nothing_fails() -> None:

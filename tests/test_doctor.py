@@ -22,6 +22,7 @@ from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.doctor import facts
 from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.findings import Verdict
+from dane_mailgraph.store import Ledger
 
 pytestmark = pytest.mark.server
 
@@ -101,6 +102,21 @@ def test_a_counter_that_stands_still_must_be_mended(
         1,
         "it is not there: nothing has been counted yet",
     )
+
+
+def test_a_counter_that_has_stopped_is_told_in_the_words_of_check(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(str(home.state / "ledger.sqlite"), writable=True) as ledger, ledger.transaction():
+        state = ledger.state
+        ledger.save(state._replace(read_at=(state.read_at or 0) - 2 * 3600))
+    status, wrong = said(home, capsys)
+    command_line.main(["check", *home.settings, "--only", "not_counting"])
+
+    assert (status, wrong["ledger"]["verdict"]) == (1, "fail")
+    assert wrong["ledger"]["found"] in capsys.readouterr().out
+    status, wrong = said(home, capsys, "--ignore-conditions", "not_counting")
+    assert "ledger" not in wrong
 
 
 def test_a_damaged_rrd_must_be_mended(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

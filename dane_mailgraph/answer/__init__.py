@@ -4,6 +4,7 @@ from .attention import Unprotected, probe_command, unprotected
 from .conditions import (
     ALL_IS_WELL,
     CONDITIONS,
+    DANE_IS_OFF,
     NAMES,
     Condition,
     Evidence,
@@ -20,6 +21,7 @@ __all__ = [
     "ALL_IS_WELL",
     "CONDITIONS",
     "CONDITIONS_OF_OWN_MX",
+    "DANE_IS_OFF",
     "NAMES",
     "Condition",
     "Evidence",

@@ -33,7 +33,7 @@ from .attention import probe_command
 from .authentication import FORGOTTEN_AFTER, LostAuthentication, lost_authentication
 from .failing import Failing, failing
 from .own_mx import described, trouble
-from .silence import HISTORY, silence
+from .silence import HISTORY, is_known, silence
 
 NOT_COUNTING = 15 * MINUTE
 """Seconds without counting after which the counter is reported as stopped."""
@@ -110,6 +110,49 @@ class Evidence:
         ago = {day: max(0, today - _ordinal(day)) for day in {each.day for each in found}}
         return [(ago[each.day], each) for each in found]
 
+    @cached_property
+    def rhythm(self) -> list[tuple[int, int]]:
+        """Events and longest pause of each of the last days with any."""
+        since = day_of(self.now - HISTORY * DAY, self.zone)
+        return self.ledger.read("SELECT events, longest_pause FROM rhythm WHERE day >= ?", since)
+
+    @property
+    def knows_rhythm(self) -> bool:
+        """Whether enough was counted to tell a silent log from a quiet one."""
+        return is_known(self.rhythm)
+
+    @cached_property
+    def watched(self) -> list[Watched]:
+        """What the last look at our own servers found."""
+        return load_watched(self.ledger)
+
+    @cached_property
+    def refusing(self) -> refusals.Refusing | None:
+        """Whether more senders than before refuse our certificate; our own probes are none."""
+        begin = self.state.begin
+        if begin is None:
+            return None
+        rows = RefusalTable(self.ledger).by_domain(self.now - refusals.LOOKED_BACK)
+        ours = {domain_of(each.target.name) for each in self.watched}
+        return refusals.refusing((row for row in rows if row[0] not in ours), begin, self.now)
+
+    @property
+    def refused(self) -> str:
+        """The same as a sentence; empty where it is not so."""
+        found = self.refusing
+        if found is None:
+            return ""
+        return self.say(
+            "Senders that have refused our certificate again and again since {time}, by an alert "
+            "or by leaving right after STARTTLS, as where no TLSA record matches: {senders}, in "
+            "{count} connections; in the {days} days before: {before}.",
+            time=self.time(found.since),
+            senders=self.number(found.senders),
+            count=self.number(found.times),
+            days=self.number(found.days),
+            before=self.number(found.before),
+        )
+
     def time(self, at: int) -> str:
         """Write a time for the operator."""
         return format_time(at, self.zone)
@@ -156,13 +199,9 @@ def _not_counting(seen: Evidence) -> Iterator[_Finding]:
 
 
 def _log_silent(seen: Evidence) -> Iterator[_Finding]:
-    rhythm = seen.ledger.read(
-        "SELECT events, longest_pause FROM rhythm WHERE day >= ?",
-        day_of(seen.now - HISTORY * DAY, seen.zone),
-    )
     # A log that is not read is not known to be silent.
     read_at = min(seen.now, seen.state.read_at or 0)
-    found = silence(rhythm, seen.state.newest, seen.state.last_event, read_at)
+    found = silence(seen.rhythm, seen.state.newest, seen.state.last_event, read_at)
     if found is None:
         return
     duration = seen.language.duration
@@ -409,51 +448,23 @@ def _plaintext(seen: Evidence) -> Iterator[_Finding]:
 
 def _own_servers(condition: str) -> Callable[[Evidence], Iterator[_Finding]]:
     def judge(seen: Evidence) -> Iterator[_Finding]:
-        watched = load_watched(seen.ledger)
-        refused = _refusing(seen, watched) if condition == verdict.OWN_MX else None
-        for each in watched:
+        refused = seen.refused if condition == verdict.OWN_MX else ""
+        for each in seen.watched:
             found = trouble(each, condition, seen.language, seen.zone, seen.now)
             if found:
                 text = found.text
                 if refused and each.target.port == SMTP:
-                    text, refused = f"{text} {_who_refuses(seen, refused)}", None
+                    text, refused = f"{text} {refused}", ""
                 yield _Finding(found.level, found.since, text, str(each.target), found.next_step)
-        if refused:
+        if refused and seen.refusing:
             # Which of several servers they came to, the log does not say.
-            on_smtp = [each for each in watched if each.target.port == SMTP]
+            on_smtp = [each for each in seen.watched if each.target.port == SMTP]
             (one,) = on_smtp if len(on_smtp) == 1 else (None,)
             looked = described(one, seen.language, seen.zone, seen.now) if one else ""
-            yield _Finding(
-                Level.WARNING,
-                refused.since,
-                f"{_who_refuses(seen, refused)} {looked}".rstrip(),
-                str(one.target) if one else "",
-            )
+            subject, text = str(one.target) if one else "", f"{refused} {looked}".rstrip()
+            yield _Finding(Level.WARNING, seen.refusing.since, text, subject)
 
     return judge
-
-
-def _refusing(seen: Evidence, watched: Iterable[Watched]) -> refusals.Refusing | None:
-    """Return whether more senders than before refuse our certificate."""
-    begin = seen.state.begin
-    if begin is None:
-        return None
-    rows = RefusalTable(seen.ledger).by_domain(seen.now - refusals.LOOKED_BACK)
-    ours = {domain_of(each.target.name) for each in watched}
-    return refusals.refusing((row for row in rows if row[0] not in ours), begin, seen.now)
-
-
-def _who_refuses(seen: Evidence, refused: refusals.Refusing) -> str:
-    return seen.say(
-        "Senders that have refused our certificate again and again since {time}, by an alert or "
-        "by leaving right after STARTTLS, as where no TLSA record matches: {senders}, in {count} "
-        "connections; in the {days} days before: {before}.",
-        time=seen.time(refused.since),
-        senders=seen.number(refused.senders),
-        count=seen.number(refused.times),
-        days=seen.number(refused.days),
-        before=seen.number(refused.before),
-    )
 
 
 # ---- the table ------------------------------------------------------------------------------

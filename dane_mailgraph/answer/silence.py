@@ -39,6 +39,11 @@ class Silence(NamedTuple):
         return self.missed >= _MANY_MISSED
 
 
+def is_known(rhythm: Sequence[tuple[int, int]]) -> bool:
+    """Return whether these days tell how long the pauses of a server are."""
+    return len(rhythm) >= _LEAST_DAYS and sum(count for count, _ in rhythm) >= _LEAST_EVENTS
+
+
 def silence(
     rhythm: Sequence[tuple[int, int]], newest: int | None, last_event: int | None, now: int
 ) -> Silence | None:
@@ -50,9 +55,9 @@ def silence(
         last_event: epoch second of the last connection, delivery or failure.
         now: epoch second.
     """
-    events = sum(count for count, _ in rhythm)
-    if newest is None or len(rhythm) < _LEAST_DAYS or events < _LEAST_EVENTS:
+    if newest is None or not is_known(rhythm):
         return None
+    events = sum(count for count, _ in rhythm)
     longest = max(pause for _, pause in rhythm)
     allowed = max(_LEAST, 2 * longest)
     last_event = min(newest, newest if last_event is None else last_event)

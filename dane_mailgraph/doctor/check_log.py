@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..answer import DANE_IS_OFF
 from ..config import FILE
 from ..postfix_warnings import WARNINGS
 from ..times import DAY, HOUR, MINUTE, format_duration
@@ -221,7 +222,7 @@ _AGE: tuple[Row[Facts], ...] = (
         "timedatectl",
     ),
     Row(
-        lambda it: it.line_age > _STALE,
+        lambda it: it.line_age > _STALE and not (it.judged and it.judged.knows_rhythm),
         FAIL,
         "its newest line is {age} old",
         "Nothing seems to write it any more; Postfix may log elsewhere.",
@@ -248,7 +249,10 @@ def freshness(facts: Facts) -> Iterator[Finding]:
         yield first("lines", end.path, _NO_LINES, facts, show=show)
         return
     yield from every("lines", end.path, _LINES, facts, show=show)
-    yield first("lines", end.path, _AGE, facts, age=format_duration(abs(facts.line_age)))
+    age = format_duration(abs(facts.line_age))
+    yield from facts.passed_on("log_silent", end.path) or [
+        first("lines", end.path, _AGE, facts, age=age)
+    ]
 
 
 # ---- its time -------------------------------------------------------------------------------
@@ -393,11 +397,19 @@ def connections(facts: Facts) -> Iterator[Finding]:
 
 
 def complaints(facts: Facts) -> Iterator[Finding]:
-    """List what Postfix's clients have warned of; it may have been mended since."""
-    log = facts.end.path
+    """List what Postfix's clients have warned of; most may have been mended since."""
+    log, judged = facts.end.path, facts.judged
+    yield from facts.passed_on("no_dnssec", log)
+    yield from facts.passed_on("own_tls", "")
+    current = judged if judged and not judged.holds("not_counting") else None
     for each in WARNINGS:
         if times := facts.end.warnings.get(each.name):
             found = f"Postfix says {times} times: {each.text}"
+            if current and each.name in DANE_IS_OFF:
+                if not current.holds("no_dnssec"):
+                    mended = "not in the last 24 hours, or DANE has been at work since"
+                    yield Finding("warnings", log, OK, f"{found}; {mended}")
+                continue
             why = f"{each.meaning[0].upper()}{each.meaning[1:]}."
             show = f"journalctl -g '{each.text}'" if log == JOURNAL else f"grep '{each.text}' {log}"
             yield Finding("warnings", log, WARN, found, why, show)

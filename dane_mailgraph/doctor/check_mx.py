@@ -25,6 +25,15 @@ _NO_SERVER: Row[Facts] = Row(
     "dane-mailgraph doctor --mx mail.example.org:25",
 )
 
+_REFUSED = Finding(
+    "own MX",
+    "",
+    WARN,
+    "",
+    "It is the first sign of a TLSA record that does not match.",
+    "dane-mailgraph check --probe --only own_mx,certificate",
+)
+
 _VERDICTS = {Level.OK: WARN, Level.WARNING: WARN, Level.CRITICAL: FAIL, Level.UNKNOWN: SKIP}
 """What is worth knowing is worth a look here, and no condition of `check`."""
 
@@ -44,6 +53,8 @@ _SAID_OF_FILES = ("files_unread",)
 
 def servers(facts: Facts) -> Iterator[Finding]:
     """Check everything about each of our own servers."""
+    if facts.judged and facts.judged.refused:
+        yield _REFUSED._replace(found=facts.judged.refused.removesuffix("."))
     if not facts.mx:
         yield first("own MX", "", (_NO_SERVER,), facts)
     for mx in facts.mx:

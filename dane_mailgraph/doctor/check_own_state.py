@@ -12,8 +12,8 @@ from .loggers import JOURNAL, UNIT
 from .own_state import Disk
 from .unit import Unit
 
-_COUNTED_WITHIN = 15 * MINUTE
-"""Seconds: `run` writes each minute, a lazy cron every five."""
+_AHEAD = 15 * MINUTE
+"""Seconds by which the newest interval may be ahead of the clock."""
 
 _DRAWN_WITHIN = 30 * MINUTE
 """Seconds: the timer draws every five minutes."""
@@ -134,15 +134,7 @@ _LEDGER: tuple[Row[Facts], ...] = (
         _STATUS,
     ),
     Row(
-        lambda it: (it.counted_ago or 0) > _COUNTED_WITHIN,
-        FAIL,
-        "it has counted up to {minutes} minutes ago",
-        "The counter does not run, or cannot read its log; it will count what it missed, "
-        "unless rotation has removed that.",
-        _STATUS_AND_LOG,
-    ),
-    Row(
-        lambda it: (it.counted_ago or 0) < -_COUNTED_WITHIN,
+        lambda it: (it.counted_ago or 0) < -_AHEAD,
         FAIL,
         "it has counted up to {minutes} minutes ahead of the clock",
         "The RRD takes nothing that is older than its newest interval; the clock was wrong.",
@@ -163,7 +155,9 @@ def ledger(facts: Facts) -> Iterator[Finding]:
         return
     ago = facts.counted_ago or 0
     minutes = abs(ago) // MINUTE
-    yield first("ledger", about, _LEDGER, facts, minutes=minutes, seconds=max(0, ago))
+    yield from facts.passed_on("not_counting", about) or [
+        first("ledger", about, _LEDGER, facts, minutes=minutes, seconds=max(0, ago))
+    ]
 
 
 # ---- the bookmark ---------------------------------------------------------------------------
@@ -207,13 +201,6 @@ def bookmark(facts: Facts) -> Iterator[Finding]:
 _ANEW = f"mv {{about}} {{about}}.wrong && systemctl restart {UNIT}"
 
 _RRD: tuple[Row[Facts], ...] = (
-    Row(
-        lambda it: it.own.last is None and it.own.written is not None,
-        FAIL,
-        "it is gone",
-        "Nothing is drawn, and reports reach back only as far as the ledger does.",
-        f"systemctl restart {UNIT}; journalctl -u {UNIT}",
-    ),
     Row(lambda it: it.own.last is None, WARN, "it is not there yet", _NOTHING_TO_DRAW, _STATUS),
     Row(
         lambda it: it.own.differing,
@@ -240,19 +227,19 @@ def rrd(facts: Facts) -> Iterator[Finding]:
         remedy = _ANEW.format(about=about) if "move it away" in kept.rrd_trouble else ""
         yield _trouble("rrd", facts, kept.rrd_trouble, about, remedy)
     elif kept.last is not None or not kept.ledger_trouble:
-        yield first("rrd", about, _RRD, facts)
+        yield from facts.passed_on("store", about) or [first("rrd", about, _RRD, facts)]
 
 
 # ---- what was left out ----------------------------------------------------------------------
 
 
 def left_out(facts: Facts) -> Iterator[Finding]:
-    """List what the counter has left out since it began."""
+    """List what the counter has left out since it began: it is to be mended where it goes on."""
+    yield from facts.passed_on("omissions", "")
     for omission in OMISSIONS:
         count = facts.own.omitted.get(omission.name)
         if count and omission.is_loss:
-            why = "They are missing in every picture; the log says which they were."
-            yield Finding("left out", "", WARN, omission.in_words(count), why, omission.command)
+            yield Finding("left out", "", OK, omission.with_remedy(count))
 
 
 # ---- the page -------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from ..config import Config
 from ..dane import Answer, Resolv, Target, resolver
 from ..programs import Account, ask
-from . import loggers, own_mx, own_state, postconf, unit
+from . import judged, loggers, own_mx, own_state, postconf, unit
+from .findings import Finding
+from .judged import Judged
 from .loggers import JOURNAL, End, Routes
 from .own_mx import Mx
 from .own_state import OwnState
@@ -49,6 +51,8 @@ class Facts(NamedTuple):
     unwritable: Sequence[str] | None
     """What of the store the user that counts may not write; None where only root can find out."""
     own: OwnState
+    judged: Judged | None
+    """None where nothing has been counted, or it cannot be read."""
     time_zone: str
     """The setting, empty for the system's zone."""
     synchronized: bool | None
@@ -58,6 +62,10 @@ class Facts(NamedTuple):
     def at_work(self) -> list[Instance]:
         """The instances that can be read and are not disabled."""
         return [each for each in self.instances or () if not each.trouble and not each.disabled]
+
+    def passed_on(self, condition: str, about: str) -> list[Finding]:
+        """What a condition says of this file; nothing where it does not hold or is unknown."""
+        return self.judged.findings(condition, about) if self.judged else []
 
     @property
     def counted_ago(self) -> int | None:
@@ -133,6 +141,7 @@ def gather(
         locked=unit.is_locked(settings.state_dir),
         unwritable=unit.unwritable(settings.state_dir, account),
         own=own_state.look(settings.log, settings.state_dir, settings.output_dir, settings.step),
+        judged=judged.judge(settings, now),
         time_zone=settings.texts["time_zone"],
         synchronized=_synchronized(),
     )
