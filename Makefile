@@ -19,7 +19,7 @@ FAST = -m 'not slow'
 .NOTPARALLEL:
 
 .PHONY: help demo check test nightly ready test-systemd test-browser browser install uninstall lint bench bench-daemon torture fuzz \
-    tox deb release clean
+    tox deb sdist release clean
 
 help:
 	@echo 'make demo          count and draw the sample logs into build/demo'
@@ -39,7 +39,8 @@ help:
 	@echo 'make torture       kill it at every moment and look for lost or doubled counts'
 	@echo 'make fuzz          throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
 	@echo 'make deb           as root: build dist/dane-mailgraph_*_all.deb of what is committed, for Debian 12 and 13'
-	@echo 'make release       as root, before each release: .ci/run, and what takes too long for it'
+	@echo 'make sdist         build sdist and wheel of what is committed into dist, and try the sdist'
+	@echo 'make release       as root, before each release: all that it needs, and what fails; then how to sign it'
 	@echo 'make clean         remove everything that was built'
 	@echo
 	@echo 'What is missing is installed first. Another Python: make PYTHON=python3.12 test'
@@ -110,11 +111,17 @@ tox: $(READY)/tox
 deb:
 	@sh tools/deb.sh
 
-# The long torture too.
+sdist: $(READY)/sdist
+	@sh tools/release.sh sdist $(BIN)/python
+
+# What fails soonest first; the long torture too.
 release:
+	@sh tools/release.sh check
 	@CI=true bash .ci/run </dev/null
-	@sh tools/release.sh
+	@$(MAKE) sdist
+	@sh tools/release.sh fresh
 	@$(MAKE) torture
+	@sh tools/release.sh tell $(BIN)/python
 
 clean:
 	@rm -rf $(VENV) build dist .tox *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -130,6 +137,10 @@ $(READY)/test: $(INPUTS)
 
 $(READY)/fuzz: $(INPUTS)
 	@$(SETUP) '' atheris -e
+	@touch $@
+
+$(READY)/sdist: $(INPUTS)
+	@$(SETUP) test 'build>=1' 'twine>=6' -e
 	@touch $@
 
 $(READY)/tox: $(INPUTS)

@@ -1,3 +1,3 @@
 """Graphs of the TLS and DANE outcome of Postfix's outbound connections."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
