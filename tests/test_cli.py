@@ -937,20 +937,24 @@ def test_what_is_not_installed_is_reported_with_what_installs_it_where_this_pyth
     assert (home.folder / "state" / "ledger.sqlite").read_bytes() == ledger
 
 
-def test_without_matplotlib_rrdtool_draws_and_one_sentence_says_so(home: Home) -> None:
+def test_without_matplotlib_rrdtool_draws_and_the_first_time_a_sentence_says_so(home: Home) -> None:
     home.done("collect")
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, "matplotlib", *home.command("render")[2:]],
-        capture_output=True,
-        env=ENVIRONMENT,
-        check=False,
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", WITHOUT, "matplotlib", *home.command("render")[2:]],
+            capture_output=True,
+            env=ENVIRONMENT,
+            check=False,
+        )
+        for _ in range(2)
     )
 
-    assert (done.returncode, done.stdout) == (0, b"")
-    assert done.stderr.decode() == (
+    assert (first.returncode, first.stdout) == (0, b"")
+    assert first.stderr.decode() == (
         "dane-mailgraph: matplotlib is not installed, so rrdtool draws the pictures: run "
         "`apt install python3-matplotlib`, or set renderer = rrdtool.\n"
     )
+    assert (second.returncode, second.stderr) == (0, b"")
     assert len(list(home.www.glob("*.png"))) > 1
 
 

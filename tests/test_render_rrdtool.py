@@ -14,10 +14,10 @@ import pytest
 import rrdtool
 from matplotlib.image import imread
 
-from dane_mailgraph.categories import BY_KEY, CATEGORIES
+from dane_mailgraph.categories import BY_KEY, CATEGORIES, HANDSHAKES
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.site.drawing import Drawing
+from dane_mailgraph.site.drawing import Drawing, fitted
 from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.site.render_rrdtool import arguments
@@ -106,6 +106,26 @@ def test_shares_fill_the_plot_but_for_the_gap(rrd: RRD) -> None:
     assert verified / plot == pytest.approx(0.75, abs=0.02)
     # A sixth of the day is lost; the grid is drawn over the rest.
     assert plot / (1116 * 360) == pytest.approx(5 / 6, abs=0.06)
+
+
+def test_few_events_are_drawn_in_buckets_as_wide_as_matplotlib_draws_them(tmp_path: Path) -> None:
+    begin, counts = NOW - 23 * HOUR, tuple(int(row in HANDSHAKES) for row in CATEGORIES)
+    with Ledger(str(tmp_path / "ledger.sqlite"), writable=True) as ledger:
+        with ledger.transaction():
+            ledger.add(Interval(at, counts) for at in range(begin, NOW, 20 * MINUTE))
+            ledger.save(ledger.state._replace(begin=begin, read_until=NOW))
+        store = Store(str(tmp_path), MINUTE)
+        store.reconcile(ledger)
+        store.follow(ledger, NOW + 60, 10)
+    narrow = store.rrd.series(SPANS[0], NOW)
+    wide = fitted(narrow, STACK.categories, SPANS[0])
+    image = drawn(store.rrd, STACK, series=wide)
+    areas = [share_of(image, row.light) for row in HANDSHAKES]
+
+    assert (narrow.step, wide.step) == (10 * MINUTE, 3 * HOUR)
+    # Four categories of nine events in each bucket of three hours, below an axis that ends at 40.
+    assert sum(areas) / (1116 * 360) == pytest.approx(36 / 40 * 23 / 24, rel=0.1)
+    assert all(each == pytest.approx(sum(areas) / 4, rel=0.15) for each in areas)
 
 
 def test_a_store_of_nothing_is_drawn_when_it_is_there(tmp_path: Path) -> None:

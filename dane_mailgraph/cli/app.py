@@ -161,7 +161,8 @@ def draw(settings: Config, now: int) -> str:
     from ..site import build  # counting must not pay for loading it
 
     renderer = build.present_renderer(settings.renderer)
-    if renderer != settings.renderer:
+    present = build.present_pictures(settings.output_dir)
+    if renderer != settings.renderer and not present:  # a timer draws every few minutes
         tell(
             f"{settings.renderer} is not installed, so {renderer} draws the pictures: run "
             f"`apt install python3-{settings.renderer}`, or set renderer = {renderer}."
@@ -174,7 +175,6 @@ def draw(settings: Config, now: int) -> str:
         names_relays=settings.show_destinations,
         accepted=settings.ignore_conditions,
     )
-    present = build.present_pictures(settings.output_dir)
     if os.path.exists(ledger_path(settings)):
         with open_ledger(settings, with_counts=False) as ledger:
             rrd = open_rrd(settings, ledger)

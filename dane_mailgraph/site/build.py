@@ -235,9 +235,7 @@ def _pictures(
 
 
 def _picture(graph: Graph, span: Span, series: Series, look: Look) -> Picture:
-    # rrdtool cuts buckets at multiples of UTC: wide ones would end in the future, and be unknown.
-    can_widen = graph.style != "bars" and look.renderer != "rrdtool"
-    fitting = fitted(series, graph.categories, span) if can_widen else series
+    fitting = series if graph.style == "bars" else fitted(series, graph.categories, span)
     light = Drawing(graph, span, fitting, LIGHT, look.host, look.zone, look.language)
     painter = f"{look.renderer} {__version__}"
     drawings = (light, light.in_theme(DARK))

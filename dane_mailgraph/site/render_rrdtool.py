@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from ..categories import Category
 from ..times import DAY, HOUR
@@ -29,7 +30,7 @@ def arguments(drawing: Drawing, path: str, step: int) -> list[str]:
     return [
         *("--start", str(window.start), "--end", str(window.until)),
         *("--width", str(WIDTH - _MARGINS), "--height", str(PLOT), "--zoom", str(ZOOM)),
-        *("--step", str(drawing.series.step)),
+        *("--step", str(_row(drawing, step) if _is_wide(drawing, step) else drawing.series.step)),
         *("--title", _one_line(f"{drawing.title}: {drawing.subtitle}")),
         *_style(drawing),
         *_axes(drawing),
@@ -82,14 +83,14 @@ def _axes(drawing: Drawing) -> list[str]:
 
 def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
     """Return the definition of `SOURCE_`, the height of each category, and the gaps."""
-    rows, bucket = drawing.rows, drawing.series.step
-    # The row of a day exists only after the day; rows of hours show today as well.
-    archive = HOUR if bucket % HOUR == 0 else step
+    rows, bucket, archive = drawing.rows, drawing.series.step, _row(drawing, step)
     file = path.replace("\\", "\\\\").replace(":", "\\:")
     found = [
         f"DEF:observed={file}:observed:AVERAGE:step={archive}",
         "CDEF:gap=observed,0,GT,UNKN,INF,IF",
     ]
+    if _is_wide(drawing, step):
+        return [*found, *_heights(drawing), f"AREA:gap{drawing.theme.hatch}80"]
     for source in (row.data_source for row in rows if _is_known(drawing, row)):
         found.append(f"DEF:{source}={file}:{source}:AVERAGE:step={archive}")
     # An RRD of an earlier version lacks some data sources.
@@ -112,6 +113,31 @@ def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
             for row, rate in zip(rows, rates, strict=True)
         ]
     return [*found, f"AREA:gap{drawing.theme.hatch}80"]
+
+
+def _row(drawing: Drawing, step: int) -> int:
+    """Return the seconds of a row of the archive to draw from.
+
+    The row of a day exists only after the day; rows of hours show today as well.
+    """
+    return HOUR if drawing.series.step % HOUR == 0 else step
+
+
+def _is_wide(drawing: Drawing, step: int) -> bool:
+    """Return whether the buckets were widened: these end anywhere, but rrdtool's at multiples."""
+    return drawing.series.step > max(step, drawing.span.bucket)
+
+
+def _heights(drawing: Drawing) -> Iterator[str]:
+    """Yield the definition of `SOURCE_` as one height after the other."""
+    start, bucket = drawing.series.start, drawing.series.step
+    below: tuple[float, ...] = (0,) * len(drawing.tops()[0])
+    for row, tops in zip(drawing.rows, drawing.tops(), strict=True):
+        heights = [top - edge for top, edge in zip(tops, below, strict=True)]
+        known = ["UNKN" if math.isnan(each) else f"{each:f}" for each in heights]
+        choice = ",".join(f"TIME,{start + n * bucket},LE,{h}" for n, h in enumerate(known, 1))
+        yield f"CDEF:{row.data_source}_=observed,POP,{choice},UNKN{',IF' * len(known)}"
+        below = tops
 
 
 def _is_known(drawing: Drawing, row: Category) -> bool:
