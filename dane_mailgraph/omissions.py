@@ -76,8 +76,8 @@ OMISSIONS = (
     Omission(
         "illegible",
         "line",
-        "about a recipient or a client, cut off or to be read in two ways, counted nowhere or as "
-        "unknown",
+        "about a recipient, a client or a handshake, cut off or to be read in two ways, counted "
+        "nowhere or as unknown",
         f"`{_EXPLAIN}` shows which",
         _EXPLAIN,
     ),

@@ -217,6 +217,11 @@ def rfc3339_stamp(stamp: bytes) -> int | None:
 
 def unwrapped(text: bytes) -> tuple[int, bytes]:
     """How often a text stands for itself, and what Postfix wrote."""
+    if text.startswith(b"[ID "):  # Solaris
+        number, space, rest = text[4:].partition(b" ")
+        facility, end, said = rest.partition(b"] ")
+        if space and end and number and len(number) <= 9 and only(number, DIGITS):
+            text = said if facility and b" " not in facility else text
     if text.startswith(b"message repeated "):
         count, words, rest = text[17:].partition(b" times: [ ")
         if words and count and len(count) <= 9 and only(count, DIGITS) and rest.endswith(b"]"):

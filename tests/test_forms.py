@@ -90,6 +90,27 @@ def test_what_another_program_quotes_is_no_omission(quoting: bytes) -> None:
         assert counted(quoting + quoted) == (Counter(), Counter())
 
 
+@pytest.mark.parametrize("tag", ["mailserver[7]", "postfix/4f1e2d3c4b5a[7]", "tag"])
+def test_a_relayed_line_whose_relay_is_not_known_is_not_understood(tag: str) -> None:
+    relayed = b"Nov 24 00:06:58 host1 " + tag.encode() + b": " + USUAL
+
+    assert counted(relayed) == (Counter(), Counter(not_understood=1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TLS[:60],
+        TLS.replace(b"TLSv1.3", b"TLSv1.4"),
+        b"Trusted TLS connection reused to mx.example.org[192.0.2.10]:25",
+    ],
+)
+def test_a_summary_that_is_cut_off_or_of_an_unknown_protocol_is_illegible(text: bytes) -> None:
+    line_ = b"Nov 24 00:06:58 mx1 postfix/smtp[102]: " + text
+
+    assert counted(line_) == (Counter(), Counter(illegible=1))
+
+
 def test_a_block_in_the_usual_form_is_not_changed() -> None:
     block = bytearray(b"\n".join([USUAL, HEADS[0].line, USUAL]) + b"\n")
     assert in_usual_form(block, len(block))[0] is block

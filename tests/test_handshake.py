@@ -193,11 +193,30 @@ def test_the_bracket_of_a_folded_repeat_is_no_part_of_the_tail(tail: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ("ECDHE (X25519MLKEM768)", "post_quantum"),
+        ("ECDHE (x25519_kyber768)", "post_quantum"),
+        ("ECDHE (P-256)", "ecdh"),
+        ("DHE (2048 bits)", "dh"),
+    ],
+)
+def test_the_name_in_brackets_is_part_of_the_group(group: str, expected: str) -> None:
+    said = summary(text() + b" key-exchange " + group.encode())
+
+    assert said is not None
+    assert said.key_exchange == expected
+
+
+def test_the_prefix_of_solaris_is_not_part_of_the_text() -> None:
+    assert unwrap(b"[ID 197553 mail.info] " + text()) == (1, text())
+
+
+@pytest.mark.parametrize(
     "before, after",
     [
         (b" ", b""),
         (b"x ", b""),
-        (b"[ID 197553 mail.info] ", b""),
         (b"warning: ", b""),
         (b"message repeated 2 times: [ ", b""),
         (b"message repeated 2 times: [", b"]"),

@@ -96,7 +96,9 @@ def test_ignored_clients_are_those_of_the_setting() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["postfix/submission", "postfix-submission", "x/smtps"])
+@pytest.mark.parametrize(
+    "name", ["postfix/submission", "postfix-submission", "x/smtps", "x/SUBMISSION"]
+)
 def test_services_of_users_are_left_out_by_their_log_name(name: str) -> None:
     assert counted(CONNECT, HANDSHAKE, CLEAR, name=name) == {}
 
@@ -118,6 +120,21 @@ def test_messages_are_told_by_the_counters_where_these_tell(
     text = f"smtpd[9]: disconnect from mail.example.net[203.0.113.7] {counters}"
 
     assert counted(text) == expected
+
+
+@pytest.mark.parametrize("end", ["TLSv1.3 with ci", "TLSv1.4 with cipher NEW (256/256 bits)"])
+def test_a_handshake_that_is_cut_off_is_an_omission_and_still_tells_of_its_connection(
+    end: str,
+) -> None:
+    text = HANDSHAKE.partition("TLSv1.3")[0] + end
+
+    assert counted(CONNECT, text, CLEAR) == {"illegible": 1, "tls": 1}
+
+
+def test_the_prefix_of_solaris_hides_nothing() -> None:
+    texts = (each.replace("]: ", "]: [ID 197553 mail.info] ", 1) for each in (HANDSHAKE, CLEAR))
+
+    assert counted(*texts) == {"tls": 1}
 
 
 def test_the_lab_got_as_many_messages_as_were_submitted() -> None:

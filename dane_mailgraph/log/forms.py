@@ -21,7 +21,7 @@ _FACILITY = (
     "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|security|console|local[0-7]"
 )
 _LEVEL = "emerg|panic|alert|crit(?:ical)?|err(?:or)?|warn(?:ing)?|notice|info|debug"
-_PRIORITY = rf"<?(?:{_FACILITY})\.(?:{_LEVEL})>?"
+_PRIORITY = rf"<?(?:{_FACILITY})[.:](?:{_LEVEL})>?"  # AIX: `mail:info`
 
 _TAG = rf"{heads.NAME}[a-z0-9_-]+\[\d+\]:[ ]"
 
@@ -35,9 +35,9 @@ def _head(host: str) -> str:
     """Return the pattern of the head of a line in the usual form that this host wrote."""
     return rf"""
         (?: {_STAMP}\ (?!{_PRIORITY}\ ){host}
-            \ (?!{_CARRIER}(?:\[\d+\])?:\ {_STAMP}\ |{_WITHOUT_PID})
+            \ (?!{_PRIORITY}\ |{_CARRIER}(?:\[\d+\])?:\ {_STAMP}\ |{_WITHOUT_PID})
             [^\s:\[\]|=<>{{}}"]+ (?:\[[^\]\s]*\])? :
-          | <\d{{1,3}}>1\ {_STAMP}\ {host}\ \S+\ \S+\ \S+\ [-[] )
+          | <\d{{1,3}}>1\ {_STAMP}\ {host}\ [^\s\[]+\ \S+\ \S+\ [-[] )
     """
 
 
@@ -55,8 +55,25 @@ def _epoch(found: re.Match[bytes]) -> bytes:
     return _iso(found[1].decode(), found[2].decode()).encode() + b" "
 
 
+def _of_zone(found: re.Match[bytes]) -> bytes:
+    """Most zones have letters for a name, which are only those of the reader's own; some digits."""
+    day, time, utc, hours, minutes = found.groups(b"")
+    offset = b"Z" if utc else hours + (minutes or b"00") if hours else b""
+    return day + b"T" + time + offset + b" "
+
+
+def _dated(found: re.Match[bytes]) -> bytes:
+    year, month, time = (found[n].decode() for n in (1, 2, 3))
+    try:
+        return f"{datetime.strptime(f'{year} {month}', '%Y %b %d'):%Y-%m-%d}T{time} ".encode()
+    except ValueError:
+        return found[0]
+
+
 _FORMS: tuple[tuple[str, str, _Change], ...] = (
     ("a byte order mark", r"^\xef\xbb\xbf", b""),
+    ("journalctl -o json-seq", r"^\x1e(?={)", b""),
+    ("kubectl logs --prefix", r"^\[pod/\S+\]\ ", b""),
     ("docker compose logs", r"^[A-Za-z0-9][A-Za-z0-9_.-]*\ +\|\ ", b""),
     ("a pod's log (CRI)", rf"^{heads.DATED}\S*\ (?:stdout|stderr)\ [FP]\ (?={_STAMP}\ )", b""),
     ("the same, with its stamp alone", rf"^({heads.DATED}\S*)\ (?:stdout|stderr)\ [FP]\ ", rb"\1 "),
@@ -64,20 +81,37 @@ _FORMS: tuple[tuple[str, str, _Change], ...] = (
     ("caught from a container", rf"^{_STAMP}\ \S+\ {_CARRIER}(?:\[\d+\])?:\ (?={_STAMP}\ )", b""),
     ("RFC 3164 from the network", r"^<\d{1,3}>(?!\d\ )", b""),
     (
+        "RFC 5424 whose APP-NAME is the whole tag",
+        rf"^(<\d{{1,3}}>1\ {_STAMP}\ \S+\ [^\s\[]+)\[(\d+)\]:?\ \S+(?=\ \S+\ [-[])",
+        rb"\1 \2",
+    ),
+    ("RFC 5424 without a priority", rf"^1\ (?={_STAMP}\ \S+\ \S+\ \S+\ \S+\ [-[])", b"<22>1 "),
+    (
+        "syslog-ng with a year",
+        r"^(\d{4})\ ([A-Z][a-z]{2}\ [\ \d]?\d)\ (\d\d:\d\d:\d\d\S*)\ ",
+        _dated,
+    ),
+    (
         "ISO 8601 with a space",
         r"^(\d\d\d\d-\d\d-\d\d)\ (\d\d:\d\d:\d\d(?:[.,]\d+)?)\ ?(Z|[+-]\d\d:?\d\d)?(?=\ )",
         rb"\1T\2\3",
     ),
     (
         "journalctl -o short-full",
-        r"^[A-Z][a-z]{2}\ (\d{4}-\d\d-\d\d)\ (\d\d:\d\d:\d\d(?:[.,]\d+)?)\ (UTC)?(?:[A-Z]{3,5})?\ ",
-        lambda found: found[1] + b"T" + found[2] + (b"Z " if found[3] else b" "),
+        r"^[A-Z][a-z]{2}\ (\d{4}-\d\d-\d\d)\ (\d\d:\d\d:\d\d(?:[.,]\d+)?)"
+        r"\ (?:(UTC|GMT)|([+-]\d\d)(\d\d)?|[A-Z]{3,5})?\ ",
+        _of_zone,
     ),
     ("journalctl -o short-unix", r"^(\d{9,10})(\.\d+)\ (?=\S+\ )", _epoch),
     ("one space before a day of one digit", r"^([A-Z][a-z]{2}\ )(\d\ \d\d:\d\d:\d\d\ )", rb"\1 \2"),
     ("a priority before the host", rf"^({_STAMP}\ )<(?:{_FACILITY})\.(?:{_LEVEL})>\ ", rb"\1"),
     ("a priority behind the host", rf"^({_STAMP}\ \S+\ ){_PRIORITY}\ (?=\S+:\ )", rb"\1"),
     ("a priority and no host", rf"^({_STAMP}\ ){_PRIORITY}\ (?=\S+:\ )", rb"\1- "),
+    (
+        "a level behind the host",
+        rf"^({_STAMP}\ {heads.HOST}\ )\[?(?i:{_LEVEL})\]?:?\ +(?={_TAG})",
+        rb"\1",
+    ),
     ("a level and no host", rf"^({_STAMP}\ )\[?(?i:{_LEVEL})\]?:?\ +(?={heads.NAME})", rb"\1- "),
     ("no host", rf"^({_STAMP}\ )(?={_TAG})", rb"\1- "),
     ("no process ID", rf"^({_STAMP}\ {heads.HOST}\ )(?={_WITHOUT_PID})(\S+):\ ", rb"\1\2[0]: "),

@@ -54,7 +54,8 @@ class Classifier:
         self.noted: Counter[tuple[int, str]] = Counter()
         """Hour and name -> how often; 1 for the names in `categories.TELLING`, however often.
 
-        `illegible` are lines about a recipient with no certain reading: counted as unknown or not.
+        `illegible` are cut summaries, and lines about a recipient with no certain reading: counted
+        as unknown or not.
         """
 
     def service(self, name: bytes) -> Service:
@@ -109,6 +110,12 @@ class Classifier:
             return outcome
         if verb := handshake.summary_verb(said):
             service.open(pid, Session(b"", UNKNOWN, verb == b"reused"), at)
+        if handshake.begins_as_summary(said):
+            self.noted[at - at % HOUR, "illegible"] += times
+            return self._nothing(
+                "a TLS summary that is cut off, or of a protocol that is not known"
+            )
+        if verb:
             return self._nothing(_why_not(said))
         if begins := delivery.queue_id(said):
             queue_id, has_recipient = begins

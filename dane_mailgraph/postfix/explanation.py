@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..categories import CATEGORIES
 from ..log import LONGEST, Clock, forms, heads, repeats
+from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
 from .classify import Classifier
 from .interruptions import interrupt, interruptions
@@ -94,6 +95,7 @@ def explain(
             indexes = outcome.indexes if outcome else ()
             counts = tuple(CATEGORIES[index].key for index in indexes)
             kind, note = _kind_and_note(outcome) if outcome else _why_no_client(entry, line)
+            kind = next((each for _, judge in judges for each in _omissions(judge)), kind)
             yield Explained(number, entry.at, program, counts, note, kind)
     yield from fingers.end()
 
@@ -160,7 +162,9 @@ _WRITER = ClientLine._fields.index("writer")
 HEAD = "a time, the host, and NAME/smtp[PROCESS ID]: with one space behind it"
 """What the head of a client's line must look like."""
 
-_MONTH = re.compile(rb"[^\x00-\x20\[\]{}\"]{3,6}\.? +\d{1,2} \d\d:\d\d:\d\d ")
+_MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
+
+_MONTH = re.compile(rb"([^\x00-\x20\[\]{}\"]{3,6}?)\.? +\d{1,2} \d\d:\d\d:\d\d ")
 
 
 def _why_unreadable(line: bytes) -> str:
@@ -169,8 +173,10 @@ def _why_unreadable(line: bytes) -> str:
             "JSON, but not of Docker's json-file or of journalctl -o json; "
             f"let its shipper write plain lines: {HEAD}"
         )
-    if _MONTH.match(line):
+    if (month := _MONTH.match(line)) and month[1].lower() not in _MONTHS:
         return "its month is not an English name; write the log with LC_ALL=C"
+    if heads.stamped(forms.usual(line)):
+        return "no readable time: there is no such day, hour or minute"
     return f"its head holds no readable time and program; it must be {HEAD}"
 
 
@@ -192,6 +198,13 @@ _PUZZLING = (
 
 def _kind_and_note(outcome: Outcome) -> tuple[str, str]:
     return OTHERS if outcome is CONNECTED else "", outcome.note
+
+
+def _omissions(judge: Judge) -> set[str]:
+    """Return and forget what the last line was noted as, of the omissions."""
+    noted = {name for _, name in judge.noted} & NOTHING_OMITTED.keys()
+    judge.noted.clear()
+    return noted
 
 
 def _is_puzzling(line: bytes) -> bool:

@@ -19,6 +19,7 @@ from ..peers import RELAY
 
 _WRAPPED = re.compile(
     rb"""
+    (?: \[ID\ \d{1,9}\ \S+\][ ] | )                               # Solaris
     (?: message\ repeated\ (?P<times>\d{1,9})\ times:\ \[[ ]      # rsyslog's RepeatedMsgReduction
         (?P<repeated> .*) \]
       | (?P<text> .*) )
@@ -40,7 +41,7 @@ _TLS = rb"""
     (?P<protocol> SSLv3 | TLSv1 (?: \.[123] )? )               # SSL_get_version(3)
     \ with\ cipher\ (?P<cipher> \S+ )\ \(\d+/\d+\ bits\)
     (?: \ key-exchange\ (?P<group> \S+ )                        # TLS 1.3, Postfix 3.4 and later
-        (?: \ \( [^)]* \) )? )?
+        (?: \ \( (?P<curve> [^)]* ) \) )? )?
     (?: \ [^\n]* )?                                             # signatures, digests: any names
 """
 
@@ -102,10 +103,12 @@ def from_client(said: bytes) -> Handshake | None:
 
 
 def _handshake(match: re.Match[bytes]) -> Handshake:
-    protocol, cipher, group = (
-        (match[name] or b"").decode("ascii", "replace") for name in ("protocol", "cipher", "group")
+    protocol, cipher, group, curve = (
+        (match[name] or b"").decode("ascii", "replace")
+        for name in ("protocol", "cipher", "group", "curve")
     )
-    key_exchange = _of_group(group) if protocol == "TLSv1.3" else _of_cipher(cipher)
+    named = f"{group} {curve}"
+    key_exchange = _of_group(named) if protocol == "TLSv1.3" else _of_cipher(cipher)
     return Handshake(protocol, key_exchange)
 
 
@@ -121,6 +124,14 @@ def summary_verb(text: bytes) -> bytes:
     return match[1] if match else b""
 
 
+_LABELLED = re.compile(rb"(?:Verified|Trusted|Untrusted|Anonymous) TLS\b")
+
+
+def begins_as_summary(text: bytes) -> bool:
+    """Return whether a text has the label of a summary line, whatever follows."""
+    return bool(_LABELLED.match(text))
+
+
 # OpenSSL's group names: `ECDHE (P-256)`, `X25519` of Postfix 3.4, `secp256r1`, `ffdhe2048`,
 # `X25519MLKEM768` of 3.10 with OpenSSL 3.
 _GROUPS = (
@@ -128,12 +139,12 @@ _GROUPS = (
     (
         "ecdh",
         re.compile(
-            "ecdhe?$|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2"
+            r"ecdhe?\b|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2"
             "|gc(256|512)",
             re.I,
         ),
     ),
-    ("dh", re.compile("dhe?$|ffdhe|modp", re.IGNORECASE)),
+    ("dh", re.compile(r"dhe?\b|ffdhe|modp", re.IGNORECASE)),
 )
 
 # OpenSSL's cipher names up to TLS 1.2 (ciphers(1)); those without a prefix carry the key by RSA.

@@ -243,7 +243,7 @@ class _Patterns(NamedTuple):
     line: re.Pattern[bytes]
     rfc5424: re.Pattern[bytes]
     others: re.Pattern[bytes]
-    """The head of a line that another program wrote."""
+    """The head of a line that another program wrote, and not one that it relays."""
     words: re.Pattern[bytes]
 
 
@@ -261,7 +261,7 @@ def _patterns(kind: Kind) -> _Patterns:
         heads.compiled(
             rf"""
             ^(?: {heads.STAMP}\ {heads.HOST}
-                 \ (?!\S*{name}[\[:])[^\s\[:]+(?:\[[^\]\s]*\])?:
+                 \ (?!\S*{name}[\[:])[^\s\[:]+(?:\[[^\]\s]*\])?:(?!\ {heads.STAMP}\ )
                | <\d{{1,3}}>1\ {heads.STAMP}\ \S+\ (?!\S*{name}\ )\S+\ \S+\ \S+\ [-[] )
             """
         ),

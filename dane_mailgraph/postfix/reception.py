@@ -24,7 +24,8 @@ CONNECT, DISCONNECT, REPEATED = b"connect from", b"disconnect from", b"message r
 FAILED, LIBRARY = b"SSL_accept error from", b"warning: TLS library problem:"
 
 TEXT = r"""
-    (?: ( connect\ from | disconnect\ from
+    (?: (?:\[ID\ \d{1,9}\ \S+\][ ]|)                              # Solaris
+        ( connect\ from | disconnect\ from
         | (?:[A-Z][a-z]+\ )?TLS\ connection\ established\ from      # no label before Postfix 2.5
         | SSL_accept\ error\ from | warning:\ TLS\ library\ problem:
         | message\ repeated )
@@ -61,7 +62,7 @@ _COUNTERS = re.compile(
 _COUNTER = re.compile(rb" ([a-z]+)=(\d+)")
 _UNKNOWN = b"unknown["
 
-_OF_USERS = re.compile(rb"submission|smtps")
+_OF_USERS = re.compile(rb"submission|smtps", re.IGNORECASE)
 """What the log name of a service says that takes mail from users: `postfix/submission/smtpd`."""
 
 _INDEXES = {category.key: index for index, category in enumerate(CATEGORIES)}
@@ -156,7 +157,8 @@ class Reception:
         self.noted: Counter[tuple[int, str]] = Counter()
         """Hour and name -> how often; 1 for the names in `categories.TELLING`, however often.
 
-        `illegible` are ends of connections that do not say how many messages came.
+        `illegible` are handshakes that are cut off, and ends of connections that do not say how
+        many messages came.
         """
 
     def service(self, name: bytes) -> Server:
@@ -195,6 +197,8 @@ class Reception:
         server.remember_handshake(pid, at)
         self.noted[at - at % HOUR, HANDSHAKES_IN] = 1
         outcome = self._handshakes.get(said) or self._of_handshake(said)
+        if outcome is _TORN:
+            self.noted[at - at % HOUR, "illegible"] += 1
         return self._of_sender(outcome, client) if outcome.sender else outcome
 
     def _at_end(self, outcome: Outcome, client: bytes, at: int) -> Outcome:
@@ -280,7 +284,7 @@ class Reception:
     def _of_handshake(self, said: bytes) -> Outcome:
         read = handshake.from_client(said.rstrip(b"\r"))
         if read is None:
-            return _NOTHING
+            return _TORN
         indexes = tuple(_INDEXES[each.key] for each in handshake.inbound_categories(read))
         note = f"a client's handshake: {read.protocol}"
         outcome = self._made(Outcome(indexes, "", note))
@@ -349,4 +353,5 @@ _ALERT_OF_NOBODY = _nothing("an alert about our certificate, but the line before
 _REFUSED_BY_NOBODY = _nothing(
     "a client without a name refused our certificate: of scanners, so it is not kept"
 )
+_TORN = _nothing("a client's handshake that is cut off, or of a protocol that is not known")
 _WITHOUT_COUNTERS = _nothing("Postfix before 3.0 does not say how many messages came")
