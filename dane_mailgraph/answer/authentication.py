@@ -76,7 +76,7 @@ class LostAuthentication(NamedTuple):
         return 2 * self.counts.get(_PLAINTEXT, 0) > self.of - self.good
 
 
-class _Seen(NamedTuple):
+class _DayOfRelay(NamedTuple):
     """A day on which a relay was seen, and its authenticated and other events."""
 
     row: RelayDay
@@ -115,35 +115,35 @@ def find_losses(rows: Iterable[RelayDay], now: int) -> tuple[LostAuthentication,
     for relay, rows_of_relay in groupby(rows, lambda row: row.relay):
         if relay == OTHER or relay.startswith("@"):
             continue
-        seen = [each for each in map(_seen, rows_of_relay) if each.good or each.bad]
-        if _is_good_again(seen, now):
+        days = [each for each in map(_day_of, rows_of_relay) if each.good or each.bad]
+        if _is_good_again(days, now):
             continue
-        found = [loss for loss in (_unbroken(seen), *_broken(seen)) if loss]
+        found = [loss for loss in (_unbroken(days), *_broken(days)) if loss]
         if found:
             loss = min(found, key=lambda each: each.since)
-            if now - loss.since <= TOLD_FOR and now - seen[-1].row.last <= FORGOTTEN_AFTER:
+            if now - loss.since <= TOLD_FOR and now - days[-1].row.last <= FORGOTTEN_AFTER:
                 losses.append(loss)
     return tuple(sorted(losses, key=lambda loss: (-loss.since, loss.relay)))
 
 
-def _seen(row: RelayDay) -> _Seen:
+def _day_of(row: RelayDay) -> _DayOfRelay:
     """Count the events of a day; half DANE is Trusted connections, told by their deliveries."""
     half_dane = row.counts.get(_HALF_DANE, 0)
     bad = sum(row.counts.get(each, 0) for each in UNAUTHENTICATED_EVENTS)
     bad -= min(half_dane, row.counts.get(_TRUSTED, 0))
-    return _Seen(row, row.counts.get(_VERIFIED, 0) + half_dane, bad)
+    return _DayOfRelay(row, row.counts.get(_VERIFIED, 0) + half_dane, bad)
 
 
-def _unbroken(seen: Sequence[_Seen]) -> LostAuthentication | None:
+def _unbroken(days: Sequence[_DayOfRelay]) -> LostAuthentication | None:
     """Return the loss of a relay with nothing good since its last good event."""
-    place = max(
-        (n for n, each in enumerate(seen) if each.row.authentication.last_good), default=None
+    turning = max(
+        (n for n, each in enumerate(days) if each.row.authentication.last_good), default=None
     )
-    if place is None:
+    if turning is None:
         return None
-    turn = seen[place].row.authentication
-    before = [*seen[:place], seen[place]._replace(bad=max(0, seen[place].bad - turn.bad))]
-    after = [each for each in seen[place:] if each.row.authentication.bad]
+    turn = days[turning].row.authentication
+    before = [*days[:turning], days[turning]._replace(bad=max(0, days[turning].bad - turn.bad))]
+    after = [each for each in days[turning:] if each.row.authentication.bad]
     bad = sum(each.row.authentication.bad for each in after)
     if bad < _LEAST_BAD:
         return None
@@ -153,12 +153,12 @@ def _unbroken(seen: Sequence[_Seen]) -> LostAuthentication | None:
     return _loss(before, [each._replace(good=0) for each in after], since, bad)
 
 
-def _broken(seen: Sequence[_Seen]) -> Iterator[LostAuthentication]:
+def _broken(days: Sequence[_DayOfRelay]) -> Iterator[LostAuthentication]:
     """Iterate over the loss of a relay that has a stray good event since, from its first day on."""
-    mostly_bad = [n for n, each in enumerate(seen) if each.bad > each.good]
-    for place in mostly_bad:
-        after = seen[place:]
-        end = seen[mostly_bad[-1]].row.authentication.last_bad
+    mostly_bad = [n for n, each in enumerate(days) if each.bad > each.good]
+    for first in mostly_bad:
+        after = days[first:]
+        end = days[mostly_bad[-1]].row.authentication.last_bad
         good, bad = (sum(column) for column in zip(*(each[1:] for each in after), strict=True))
         if (
             end - after[0].row.first >= _BROKEN
@@ -167,18 +167,18 @@ def _broken(seen: Sequence[_Seen]) -> Iterator[LostAuthentication]:
         ):
             turn = after[0].row.authentication
             since = turn.first_bad or after[0].row.first
-            if loss := _loss(seen[:place], after, since, bad):
+            if loss := _loss(days[:first], after, since, bad):
                 yield loss
                 return
 
 
-def _is_good_again(seen: Sequence[_Seen], now: int) -> bool:
+def _is_good_again(days: Sequence[_DayOfRelay], now: int) -> bool:
     """Return whether all was good since the last bad event, for long enough to be no stray.
 
     The share of good events alone would end the loss of a rarely used relay only after a fortnight.
     """
-    last_bad = max((each.row.authentication.last_bad for each in seen if each.bad), default=0)
-    good = [each for each in seen if each.row.authentication.last_good > last_bad]
+    last_bad = max((each.row.authentication.last_bad for each in days if each.bad), default=0)
+    good = [each for each in days if each.row.authentication.last_good > last_bad]
     if not good:
         return False
     # Of the day of the last bad event it is not known how many good ones came after it.
@@ -189,7 +189,7 @@ def _is_good_again(seen: Sequence[_Seen], now: int) -> bool:
 
 
 def _loss(
-    before: Sequence[_Seen], after: Sequence[_Seen], since: int, bad: int
+    before: Sequence[_DayOfRelay], after: Sequence[_DayOfRelay], since: int, bad: int
 ) -> LostAuthentication | None:
     """Return a loss if the history is long and good enough for what came after it."""
     history = [each for each in before[-_MOST_DAYS:] if each.good or each.bad]

@@ -169,54 +169,54 @@ def _ordinal(day: int) -> int:
 # ---- is it counted --------------------------------------------------------------------------
 
 
-def _not_counting(seen: Evidence) -> Iterator[_Finding]:
-    state = seen.state
+def _not_counting(evidence: Evidence) -> Iterator[_Finding]:
+    state = evidence.state
     if state.read_at is None:
-        if state.read_until is not None and seen.now - state.read_until > DAY:
+        if state.read_until is not None and evidence.now - state.read_until > DAY:
             yield _Finding(
                 Level.WARNING,
                 state.read_until,
-                seen.say(
+                evidence.say(
                     "No log is followed: what was imported ends at {time}.",
-                    time=seen.time(state.read_until),
+                    time=evidence.time(state.read_until),
                 ),
-                next_step=seen.say(
+                next_step=evidence.say(
                     "Start the counter with `systemctl enable --now dane-mailgraph`."
                 ),
             )
         return
     read_at = state.read_at
-    if seen.now - read_at > NOT_COUNTING:
+    if evidence.now - read_at > NOT_COUNTING:
         yield _Finding(
-            Level.CRITICAL if seen.now - read_at > HOUR else Level.WARNING,
+            Level.CRITICAL if evidence.now - read_at > HOUR else Level.WARNING,
             read_at,
-            seen.say(
+            evidence.say(
                 "Nothing has been counted for {duration}: the counter is not running, or cannot "
                 "read the log or write its store.",
-                duration=seen.language.duration(seen.now - read_at),
+                duration=evidence.language.duration(evidence.now - read_at),
             ),
         )
 
 
-def _log_silent(seen: Evidence) -> Iterator[_Finding]:
+def _log_silent(evidence: Evidence) -> Iterator[_Finding]:
     # A log that is not read is not known to be silent.
-    read_at = min(seen.now, seen.state.read_at or 0)
-    found = silence(seen.rhythm, seen.state.newest, seen.state.last_event, read_at)
+    read_at = min(evidence.now, evidence.state.read_at or 0)
+    found = silence(evidence.rhythm, evidence.state.newest, evidence.state.last_event, read_at)
     if found is None:
         return
-    duration = seen.language.duration
+    duration = evidence.language.duration
     values = {
         "duration": duration(read_at - found.since),
         "longest": duration(max(found.longest, MINUTE)),
     }
     if found.has_lines:
-        text = seen.say(
+        text = evidence.say(
             "The log has lines, but no connection or delivery for {duration}; the longest pause in "
             "four weeks was {longest}.",
             **values,
         )
     else:
-        text = seen.say(
+        text = evidence.say(
             "The log has been silent for {duration}; the longest pause in four weeks was "
             "{longest}.",
             **values,
@@ -227,12 +227,12 @@ def _log_silent(seen: Evidence) -> Iterator[_Finding]:
 _LEAST_OMITTED, _OMITTED_SHARE, _CRITICAL_SHARE = 5, 0.01, 0.2
 
 
-def _omissions(seen: Evidence) -> Iterator[_Finding]:
-    since = seen.now - DAY
-    by_name = seen.ledger.hours(since, seen.now + 1)
+def _omissions(evidence: Evidence) -> Iterator[_Finding]:
+    since = evidence.now - DAY
+    by_name = evidence.ledger.hours(since, evidence.now + 1)
     omitted = {each: by_name.get(each.name, 0) for each in OMISSIONS if each.is_loss}
     count = sum(omitted.values())
-    totals = seen.ledger.totals(since - since % HOUR, seen.now + 1)
+    totals = evidence.ledger.totals(since - since % HOUR, evidence.now + 1)
     lines = count + sum(
         totals[each] or 0
         for each in CATEGORIES
@@ -243,42 +243,44 @@ def _omissions(seen: Evidence) -> Iterator[_Finding]:
         yield _Finding(
             Level.CRITICAL if count >= _CRITICAL_SHARE * lines else Level.WARNING,
             since,
-            seen.say(
+            evidence.say(
                 "{count} of {lines} lines of the last 24 hours were not counted as they should "
                 "have been; {most} of them are {name}.",
-                count=seen.number(count),
-                lines=seen.number(lines),
-                most=seen.number(omitted[most]),
+                count=evidence.number(count),
+                lines=evidence.number(lines),
+                most=evidence.number(omitted[most]),
                 name=most.name,
             ),
         )
 
 
-def _store(seen: Evidence) -> Iterator[_Finding]:
-    state = seen.state
+def _store(evidence: Evidence) -> Iterator[_Finding]:
+    state = evidence.state
     try:
-        last = seen.rrd.last
+        last = evidence.rrd.last
     except StoreError as error:
-        yield _Finding(Level.CRITICAL, state.rrd_until or seen.now, str(error))
+        yield _Finding(Level.CRITICAL, state.rrd_until or evidence.now, str(error))
         return
     if state.rrd_until is not None and last is None:
         yield _Finding(
             Level.CRITICAL,
             state.rrd_until,
-            seen.say("{path} is gone, and the counter has not made it anew.", path=seen.rrd.path),
+            evidence.say(
+                "{path} is gone, and the counter has not made it anew.", path=evidence.rrd.path
+            ),
         )
     elif (
         state.read_until is not None
         and state.begin is not None
-        and state.read_until - (state.rrd_until or state.begin) > NOT_COUNTING + seen.rrd.step
+        and state.read_until - (state.rrd_until or state.begin) > NOT_COUNTING + evidence.rrd.step
     ):
         yield _Finding(
             Level.CRITICAL,
             state.rrd_until or state.begin,
-            seen.say(
+            evidence.say(
                 "{path} is not written: it ends at {time}, and counting goes on.",
-                path=seen.rrd.path,
-                time=seen.time(state.rrd_until or state.begin),
+                path=evidence.rrd.path,
+                time=evidence.time(state.rrd_until or state.begin),
             ),
         )
 
@@ -295,40 +297,42 @@ DANE_IS_OFF = (
 """Warnings after which nothing is authenticated by DANE."""
 
 
-def _last(seen: Evidence, *categories: Category) -> int | None:
-    return seen.ledger.last_interval(categories, seen.now - DAY - HOUR)
+def _last(evidence: Evidence, *categories: Category) -> int | None:
+    return evidence.ledger.last_interval(categories, evidence.now - DAY - HOUR)
 
 
-def _no_dnssec(seen: Evidence) -> Iterator[_Finding]:
-    warnings = [each for each in seen.relays.warnings(seen.now - DAY) if each.name in DANE_IS_OFF]
+def _no_dnssec(evidence: Evidence) -> Iterator[_Finding]:
+    warnings = [
+        each for each in evidence.relays.warnings(evidence.now - DAY) if each.name in DANE_IS_OFF
+    ]
     if warnings:
-        warning, step = warnings[0], seen.rrd.step
-        verified = _last(seen, BY_KEY["connections.verified"])
+        warning, step = warnings[0], evidence.rrd.step
+        verified = _last(evidence, BY_KEY["connections.verified"])
         if verified is None or verified + step <= warning.last:
             yield _Finding(
                 Level.CRITICAL,
                 warning.last if verified is None else verified + step,
-                seen.say(
+                evidence.say(
                     "Postfix cannot use DANE, and no connection has been Verified since its last "
                     "warning at {time}: {meaning}.",
-                    time=seen.time(warning.last),
-                    meaning=seen.say(warning.meaning),
+                    time=evidence.time(warning.last),
+                    meaning=evidence.say(warning.meaning),
                 ),
             )
 
 
-def _own_tls(seen: Evidence) -> Iterator[_Finding]:
-    failed = _last(seen, BY_KEY["failures.local"])
-    if failed is not None and seen.now - failed <= DAY:
-        connected = _last(seen, *HANDSHAKES)
+def _own_tls(evidence: Evidence) -> Iterator[_Finding]:
+    failed = _last(evidence, BY_KEY["failures.local"])
+    if failed is not None and evidence.now - failed <= DAY:
+        connected = _last(evidence, *HANDSHAKES)
         if connected is None or connected < failed:
             yield _Finding(
                 Level.CRITICAL,
                 failed,
-                seen.say(
+                evidence.say(
                     "Postfix's own TLS does not work: mail fails for it, last at {time}, and no "
                     "TLS connection has been made since.",
-                    time=seen.time(failed),
+                    time=evidence.time(failed),
                 ),
             )
 
@@ -336,27 +340,27 @@ def _own_tls(seen: Evidence) -> Iterator[_Finding]:
 # ---- to whom --------------------------------------------------------------------------------
 
 
-def _lost_authentication(seen: Evidence) -> Iterator[_Finding]:
-    failed, is_ours = {each.relay for each in seen.failing}, _most_are_lost(seen)
-    for each in seen.lost:
+def _lost_authentication(evidence: Evidence) -> Iterator[_Finding]:
+    failed, is_ours = {each.relay for each in evidence.failing}, _most_are_lost(evidence)
+    for each in evidence.lost:
         is_critical = is_ours or each.relay in failed or each.is_plaintext
         values = {
             "relay": each.relay,
-            "time": seen.time(each.since),
-            "good": seen.number(each.good),
-            "of": seen.number(each.of),
-            "good_before": seen.number(each.good_before),
-            "of_before": seen.number(each.of_before),
-            "days": seen.number(each.days),
+            "time": evidence.time(each.since),
+            "good": evidence.number(each.good),
+            "of": evidence.number(each.of),
+            "good_before": evidence.number(each.good_before),
+            "of_before": evidence.number(each.of_before),
+            "days": evidence.number(each.days),
         }
         if each.is_plaintext:
-            text = seen.say(
+            text = evidence.say(
                 "Mail to {relay} has gone unencrypted since {time}: {good} of {of} times it was "
                 "authenticated; before, {good_before} of {of_before} on {days} days.",
                 **values,
             )
         else:
-            text = seen.say(
+            text = evidence.say(
                 "{relay} has not been authenticated since {time}: {good} of {of} connections; "
                 "before, {good_before} of {of_before} on {days} days.",
                 **values,
@@ -366,79 +370,81 @@ def _lost_authentication(seen: Evidence) -> Iterator[_Finding]:
             each.since,
             text,
             each.relay,
-            _look_here_first(seen) if is_ours else None,
+            _look_here_first(evidence) if is_ours else None,
         )
 
 
-def _look_here_first(seen: Evidence) -> str:
-    return seen.say(
+def _look_here_first(evidence: Evidence) -> str:
+    return evidence.say(
         "Look at your own resolver and its DNSSEC first (`dane-mailgraph doctor`): most servers "
         "that were authenticated are not any more."
     )
 
 
-def _most_are_lost(seen: Evidence) -> bool:
+def _most_are_lost(evidence: Evidence) -> bool:
     """Return whether so many relays are lost that the cause is more likely here than there."""
-    lost = seen.lost
+    lost = evidence.lost
     if len(lost) < MANY:
         return False
     latest = max(each.since for each in lost)
-    day = day_of(max(min(each.since for each in lost), seen.now - FORGOTTEN_AFTER), seen.zone)
-    return len(lost) >= seen.relays.authenticated_since(day, latest)
+    day = day_of(
+        max(min(each.since for each in lost), evidence.now - FORGOTTEN_AFTER), evidence.zone
+    )
+    return len(lost) >= evidence.relays.authenticated_since(day, latest)
 
 
-def _failing(seen: Evidence) -> Iterator[_Finding]:
-    many = len(seen.failing) >= MANY
-    for each in seen.failing:
+def _failing(evidence: Evidence) -> Iterator[_Finding]:
+    many = len(evidence.failing) >= MANY
+    for each in evidence.failing:
         yield _Finding(
-            Level.CRITICAL if many or seen.now - each.since >= DAY else Level.WARNING,
+            Level.CRITICAL if many or evidence.now - each.since >= DAY else Level.WARNING,
             each.since,
-            seen.say(
+            evidence.say(
                 "Mail to {relay} has failed since {time}: {count} attempts, none got through; the "
                 "last at {last}: {reason}.",
                 relay=each.relay.removeprefix("@"),
-                time=seen.time(each.since),
-                count=seen.number(each.attempts),
-                last=seen.time(each.last),
-                reason=seen.say(each.reason.meaning),
+                time=evidence.time(each.since),
+                count=evidence.number(each.attempts),
+                last=evidence.time(each.last),
+                reason=evidence.say(each.reason.meaning),
             ),
             each.relay,
         )
 
 
-def _share_fell(seen: Evidence) -> Iterator[_Finding]:
+def _share_fell(evidence: Evidence) -> Iterator[_Finding]:
     days = shares.Deliveries(
-        (of.relay, ago, of.number, of.authenticated) for ago, of in seen.deliveries
+        (of.relay, ago, of.number, of.authenticated) for ago, of in evidence.deliveries
     )
     if shift := shares.fell(days):
         yield _Finding(
             Level.CRITICAL if 2 * shift.actual <= shift.expected else Level.WARNING,
-            midnight(seen.now, seen.zone, days=1 - shift.days),
-            seen.say(
+            midnight(evidence.now, evidence.zone, days=1 - shift.days),
+            evidence.say(
                 "Of {count} mails to servers you know, {expected} should have been authenticated "
                 "as in the last four weeks; {actual} were.",
-                count=seen.number(shift.deliveries),
-                expected=seen.number(round(shift.expected)),
-                actual=seen.number(shift.actual),
+                count=evidence.number(shift.deliveries),
+                expected=evidence.number(round(shift.expected)),
+                actual=evidence.number(shift.actual),
             ),
         )
 
 
-def _plaintext(seen: Evidence) -> Iterator[_Finding]:
+def _plaintext(evidence: Evidence) -> Iterator[_Finding]:
     days = shares.Deliveries(
-        (of.relay, ago, of.number, of.plaintext) for ago, of in seen.deliveries
+        (of.relay, ago, of.number, of.plaintext) for ago, of in evidence.deliveries
     )
     if shift := shares.rose(days):
         points = (shift.actual - shift.expected) / shift.deliveries
         yield _Finding(
             Level.CRITICAL if points >= 0.2 else Level.WARNING,
-            midnight(seen.now, seen.zone, days=1 - shift.days),
-            seen.say(
+            midnight(evidence.now, evidence.zone, days=1 - shift.days),
+            evidence.say(
                 "Of {count} mails to servers you know, {actual} went unencrypted; as in the last "
                 "four weeks it should have been {expected}.",
-                count=seen.number(shift.deliveries),
-                actual=seen.number(shift.actual),
-                expected=seen.number(round(shift.expected)),
+                count=evidence.number(shift.deliveries),
+                actual=evidence.number(shift.actual),
+                expected=evidence.number(round(shift.expected)),
             ),
         )
 
@@ -447,22 +453,22 @@ def _plaintext(seen: Evidence) -> Iterator[_Finding]:
 
 
 def _own_servers(condition: str) -> Callable[[Evidence], Iterator[_Finding]]:
-    def judge(seen: Evidence) -> Iterator[_Finding]:
-        refused = seen.refused if condition == verdict.OWN_MX else ""
-        for each in seen.watched:
-            found = trouble(each, condition, seen.language, seen.zone, seen.now)
+    def judge(evidence: Evidence) -> Iterator[_Finding]:
+        refused = evidence.refused if condition == verdict.OWN_MX else ""
+        for each in evidence.watched:
+            found = trouble(each, condition, evidence.language, evidence.zone, evidence.now)
             if found:
                 text = found.text
                 if refused and each.target.port == SMTP:
                     text, refused = f"{text} {refused}", ""
                 yield _Finding(found.level, found.since, text, str(each.target), found.next_step)
-        if refused and seen.refusing:
+        if refused and evidence.refusing:
             # Which of several servers they came to, the log does not say.
-            on_smtp = [each for each in seen.watched if each.target.port == SMTP]
+            on_smtp = [each for each in evidence.watched if each.target.port == SMTP]
             (one,) = on_smtp if len(on_smtp) == 1 else (None,)
-            looked = described(one, seen.language, seen.zone, seen.now) if one else ""
+            looked = described(one, evidence.language, evidence.zone, evidence.now) if one else ""
             subject, text = str(one.target) if one else "", f"{refused} {looked}".rstrip()
-            yield _Finding(Level.WARNING, seen.refusing.since, text, subject)
+            yield _Finding(Level.WARNING, evidence.refusing.since, text, subject)
 
     return judge
 
@@ -543,7 +549,7 @@ _UNSAFE_COMMAND = "dane-mailgraph relays"
 """Instead of a command with a name that a stranger has chosen to be no host name."""
 
 
-def judge_conditions(seen: Evidence, only: Collection[str] = NAMES) -> list[Condition]:
+def judge_conditions(evidence: Evidence, only: Collection[str] = NAMES) -> list[Condition]:
     """Return the conditions that hold, of these names: critical ones first, then as in the table.
 
     Raises StoreError where the store cannot be read.
@@ -555,20 +561,20 @@ def judge_conditions(seen: Evidence, only: Collection[str] = NAMES) -> list[Cond
             each.level,
             each.since,
             each.text,
-            _next_step(rule, each, seen),
+            _next_step(rule, each, evidence),
         )
         for rule in CONDITIONS
         if rule.name in only
-        for each in rule.judge(seen)
+        for each in rule.judge(evidence)
     ]
     return sorted(found, key=lambda each: -each.level.urgency)
 
 
-def _next_step(rule: Rule, finding: _Finding, seen: Evidence) -> str:
+def _next_step(rule: Rule, finding: _Finding, evidence: Evidence) -> str:
     if finding.next_step:
         return finding.next_step
     command = probe_command(finding.subject) if finding.subject else None
-    return seen.say(rule.next_step, command=command or _UNSAFE_COMMAND)
+    return evidence.say(rule.next_step, command=command or _UNSAFE_COMMAND)
 
 
 class Judgement(NamedTuple):
