@@ -276,7 +276,7 @@ def test_an_rrd_whose_ledger_is_lost_is_counted_on(tmp_path: Path) -> None:
         count(ledger, {until: counts(9)}, until + 60)
         with ledger.transaction():
             ledger.save(
-                ledger.state._replace(rrd_until=until + 60, rrd_changed_at=None)
+                ledger.state._replace(rrd_until=until + 60, rrd_mtime_ns=None)
             )  # killed before the first update after it
         store.reconcile(ledger)
         write(ledger, store, until + 60)
@@ -423,7 +423,7 @@ def test_bytes_that_changed_without_a_trace_are_found_by_the_daily_comparison(
             file.write(b"nonsense")
         with ledger.transaction():  # as if the disk had changed them
             at = os.stat(store.rrd.path).st_ctime_ns
-            ledger.save(ledger.state._replace(rrd_changed_at=at))
+            ledger.save(ledger.state._replace(rrd_mtime_ns=at))
         assert not store.reconcile(ledger, end)
         (said,) = store.take_snapshot(ledger, end + 2 * DAY)
         assert "held other numbers than were counted: made anew" in said

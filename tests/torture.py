@@ -594,7 +594,7 @@ class History:
         )
         if not rrd.exists() or not ledger.exists() or state_of(self.state, "rrd_until") is None:
             return
-        torn = state_of(self.state, "rrd_changed_at") is None
+        torn = state_of(self.state, "rrd_mtime_ns") is None
         if only_torn and not torn:
             return
         last = 0 if torn else rrdtool.last(str(rrd))
@@ -633,7 +633,7 @@ class History:
 
     def remember(self) -> None:
         """Keep a file as it is now, for a later power cut."""
-        if state_of(self.state, "rrd_changed_at") is None:
+        if state_of(self.state, "rrd_mtime_ns") is None:
             return
         name = self.chance.choice(("older ledger", "older RRD", "older snapshot"))
         source = self._file(name)

@@ -32,7 +32,7 @@ class Samples(NamedTuple):
 class History(NamedTuple):
     """Running totals from a moment on, as finely as they are kept."""
 
-    number: int
+    past_revision: int
     """That of the ledger: another one when counts of the past have changed."""
     begin: int
     """The first stamp."""
@@ -81,15 +81,15 @@ def read_history(rrd: RRD, ledger: Ledger, since: int | None, host: str) -> Hist
         last, rows, length = rrd.last, list(rrd.finest(start)), rrd.covering(start)
         after = ledger.state
         at_rest = last == until == after.rrd_until == rrd.last
-        if at_rest and after.rrd_changed_since is None and not after.rebuilt:
+        if at_rest and after.rrd_stale_from is None and not after.rebuilt:
             begin = rows[0][0] - length if rows else until
-            return _history(state.history, begin, rows, whole, host)
+            return _history(state.past_revision, begin, rows, whole, host)
         time.sleep(_PAUSE)
     raise BusyError(f"{ledger.path} is being changed; try again when the counter has finished.")
 
 
 def _history(
-    number: int, begin: int, rows: list[tuple[int, Row]], whole: Row, host: str
+    past_revision: int, begin: int, rows: list[tuple[int, Row]], whole: Row, host: str
 ) -> History:
     indexes = [
         index
@@ -107,4 +107,4 @@ def _history(
     names = [
         {"__name__": PREFIX + each.name, "host": host, **each.labels} for each in counters(whole)
     ]
-    return History(number, begin, tuple(before), added, names)
+    return History(past_revision, begin, tuple(before), added, names)

@@ -74,12 +74,12 @@ class Shipment:
         """
         server, notices = self._database.running_since(), list[str]()
         state = ledger.state
-        if before is None or again or before.history != state.history:
+        if before is None or again or before.past_revision != state.past_revision:
             self._look_once()
             history = read_history(rrd, ledger, None, self._host)
             if history is None:
                 return None
-            mark = Shipped(self._url, self._host, history.number)
+            mark = Shipped(self._url, self._host, history.past_revision)
             if again or before is not None or self._holds_other(history):
                 self._forget()
             save(mark)
@@ -88,7 +88,7 @@ class Shipment:
             history = read_history(rrd, ledger, self._lower(mark, state.rrd_until), self._host)
             if history is None:
                 return None
-            if history.number != mark.history:
+            if history.past_revision != mark.past_revision:
                 return self.ship(rrd, ledger, mark, save)
             if len(history.names) != mark.series:
                 # A series is new: it begins where all do.
@@ -199,7 +199,7 @@ class Shipment:
         if mark.accepted_until is None:
             return mark
         history = read_history(rrd, ledger, mark.durable_until, self._host)
-        if history is None or history.number != mark.history:
+        if history is None or history.past_revision != mark.past_revision:
             return mark
         after = mark.durable_until
         if mark.retention is not None:

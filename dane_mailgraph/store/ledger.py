@@ -75,7 +75,7 @@ _TABLES = {
     "result TEXT NOT NULL, mx TEXT NOT NULL, sessions INTEGER NOT NULL, "
     "PRIMARY KEY (day, reporter, signer, result, mx)) WITHOUT ROWID",
     "reach_pruned": "(before INTEGER NOT NULL)",
-    "shipped": "(url TEXT NOT NULL, host TEXT NOT NULL, history INTEGER NOT NULL, "
+    "shipped": "(url TEXT NOT NULL, host TEXT NOT NULL, past_revision INTEGER NOT NULL, "
     "series INTEGER NOT NULL, first INTEGER, retention INTEGER, durable_until INTEGER, "
     "accepted_until INTEGER, "
     "accepted_at INTEGER, server TEXT NOT NULL, states_at INTEGER, "
@@ -332,7 +332,7 @@ class Ledger:
         """Remember that an interval changes which is in the RRD, or lies before all others."""
         state = self.state
         if state.rrd_until is not None:
-            state = state._replace(rrd_changed_since=min(start, state.rrd_changed_since or start))
+            state = state._replace(rrd_stale_from=min(start, state.rrd_stale_from or start))
         if state.begin is not None:
             state = state._replace(begin=min(start, state.begin))
         self.save(state)

@@ -12,8 +12,8 @@ class Shipped(NamedTuple):
 
     url: str
     host: str
-    history: int
-    """`State.history` when sending began: where it is another now, all is to be replaced."""
+    past_revision: int
+    """`State.past_revision` when sending began: where it is another now, all is to be replaced."""
     series: int = 0
     """How many series were sent."""
     first: int | None = None

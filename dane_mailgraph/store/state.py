@@ -34,10 +34,10 @@ class State(NamedTuple):
     """What of `hosts` stood in other logs, and may still come in this one; None where nothing."""
     rrd_until: int | None = None
     """Up to when the intervals stand in the RRD, or the update that follows a commit puts them."""
-    rrd_changed_since: int | None = None
+    rrd_stale_from: int | None = None
     """Intervals from here on have changed since the RRD got them: it must be made anew."""
-    rrd_changed_at: int | None = None
-    """When its file was changed last, by us, in nanoseconds; None where an update may be under way
+    rrd_mtime_ns: int | None = None
+    """When its file was changed last, by us; None where an update may be under way
     or was cut off."""
     snapshot_until: int | None = None
     """Up to when they stood in the RRD when its snapshot was made."""
@@ -47,8 +47,8 @@ class State(NamedTuple):
     """Intervals before it are kept in RRD and snapshot alone."""
     last_event: int | None = None
     """Start of the newest interval in which something was counted."""
-    history: int = 0
-    """How often counts of the past have changed that stood in the RRD."""
+    past_revision: int = 0
+    """Goes up whenever counts change that stood in the RRD."""
     rebuilt: bool = False
     """The ledger was made anew from the logs; the RRD of the one before it must go."""
 
@@ -92,7 +92,7 @@ _NEVER = 1 << 37
 
 TIMES = (
     *_BOUNDARIES,
-    *("newest", "read_at", "already_counted_until", "rrd_changed_since"),
+    *("newest", "read_at", "already_counted_until", "rrd_stale_from"),
     *("snapshot_until", "snapshot_at", "pruned_before", "last_event"),
 )
 """Fields that are epoch seconds."""

@@ -106,10 +106,10 @@ class Store:
         if facts and set(SOURCES) - set(facts.sources):
             return Situation.RRD_LACKS_SOURCES, ""
         last, until = facts.last if facts else 0, state.rrd_until
-        if last == until and state.rrd_changed_at is None:
+        if last == until and state.rrd_mtime_ns is None:
             return Situation.UPDATE_WAS_CUT_OFF, _TORN
         if last == until:
-            untouched = self._changed_at() == state.rrd_changed_at
+            untouched = self._mtime_ns() == state.rrd_mtime_ns
             return Situation.IN_STEP if untouched else Situation.TOUCHED, ""
         if horizon is not None and last > horizon and until is not None:
             return Situation.RRD_IS_LOST, "ends in the future"
@@ -119,7 +119,7 @@ class Store:
             return Situation.RRD_IS_AHEAD, ""
         if until is None:
             return Situation.NOTHING_WRITTEN, ""
-        if state.rrd_changed_at is None and (facts or not self._was_there(state)):
+        if state.rrd_mtime_ns is None and (facts or not self._was_there(state)):
             return Situation.UPDATE_WAS_CUT_OFF, ""
         return Situation.RRD_IS_LOST, why
 
@@ -153,7 +153,7 @@ class Store:
         state = ledger.state
         if stretch := self._closed(state, now, grace):
             self._announced = stretch
-            ledger.save(state._replace(rrd_until=stretch.until, rrd_changed_at=None))
+            ledger.save(state._replace(rrd_until=stretch.until, rrd_mtime_ns=None))
             add_to_totals(ledger, closed(ledger, *stretch, self.rrd.step))
 
     def _closed(self, state: State, now: int, grace: int) -> Gap | None:
@@ -179,14 +179,14 @@ class Store:
                 self._announce(ledger, now, grace)
         announced, self._announced = self._announced, None
         state = ledger.state
-        if state.rrd_changed_since is not None:
-            self._follow_changes(ledger, state.rrd_changed_since)
+        if state.rrd_stale_from is not None:
+            self._follow_changes(ledger, state.rrd_stale_from)
         elif announced and announced.until == state.rrd_until:
             if first:
                 replace(first.path, self.rrd.path)
             else:
                 self._write(ledger, announced)
-            ledger.save(state._replace(rrd_changed_at=self._changed_at()))
+            ledger.save(state._replace(rrd_mtime_ns=self._mtime_ns()))
         else:
             return 0
         return (announced.until - announced.start) // self.rrd.step if announced else 0
@@ -207,7 +207,7 @@ class Store:
         with ledger.transaction():
             replace_totals(ledger, greater(before, after))
             state = ledger.state
-            ledger.save(state._replace(rrd_changed_since=None, history=state.history + 1))
+            ledger.save(state._replace(rrd_stale_from=None, past_revision=state.past_revision + 1))
 
     def take_snapshot(self, ledger: Ledger, now: int, *, every: int = DAY) -> list[str]:
         """Keep a copy of the RRD once a day, so that the ledger may drop what both hold.
@@ -257,7 +257,7 @@ class Store:
             self._kept = changed_at, self.snapshot.whole_until() if whole else 0
         return self._kept[1]
 
-    def _changed_at(self) -> int | None:
+    def _mtime_ns(self) -> int | None:
         """When the RRD was changed last, in nanoseconds; no program can set that back."""
         try:
             return os.lstat(self.rrd.path).st_ctime_ns
@@ -268,14 +268,14 @@ class Store:
         """Add the data sources of this version to an older one's RRD."""
         in_step = self.rrd.whole_until() == ledger.state.rrd_until
         replace(self._copied(self.rrd).path, self.rrd.path)
-        if in_step and ledger.state.rrd_changed_at is not None:
+        if in_step and ledger.state.rrd_mtime_ns is not None:
             self._renew_snapshot()  # an older one would make zeros of what was not looked for
             self._note_place(ledger)
 
     def _note_place(self, ledger: Ledger) -> None:
         """Remember that the RRD is as the ledger says."""
         with ledger.transaction():
-            ledger.save(ledger.state._replace(rrd_changed_at=self._changed_at()))
+            ledger.save(ledger.state._replace(rrd_mtime_ns=self._mtime_ns()))
 
     # ---- making it anew ----
 
@@ -288,7 +288,7 @@ class Store:
         try:
             fresh = self._remade(ledger, why or _OTHER)
         except StoreError:
-            if state.rrd_changed_at is None:
+            if state.rrd_mtime_ns is None:
                 raise
             self._note_place(ledger)  # there is nothing to compare it with
             return []
@@ -296,7 +296,7 @@ class Store:
             os.unlink(fresh.path)
             self._note_place(ledger)
             return []
-        if why and state.rrd_changed_since is None:
+        if why and state.rrd_stale_from is None:
             return [self._put_into_place(ledger, fresh, why)]
         replace(fresh.path, self.rrd.path)
         self._note_place(ledger)
@@ -338,8 +338,8 @@ class Store:
         """A copy or a new RRD, which the ledger can bring up to date, and its end so far."""
         state = ledger.state
         begin, until, pruned = state.begin or 0, state.rrd_until or 0, state.pruned_before
-        if state.rrd_changed_since is not None:
-            until = min(until, state.rrd_changed_since)
+        if state.rrd_stale_from is not None:
+            until = min(until, state.rrd_stale_from)
         since = begin if pruned is None else pruned
         if since <= (kept := self._kept_until()) <= until:
             return self._copied(self.snapshot), kept
@@ -369,11 +369,11 @@ class Store:
             state = ledger.state
             ledger.save(
                 state._replace(
-                    history=state.history + 1,
+                    past_revision=state.past_revision + 1,
                     begin=newest if state.begin is None else state.begin,
                     read_until=max(newest, state.read_until or newest),
                     rrd_until=newest,
-                    rrd_changed_at=self._changed_at(),
+                    rrd_mtime_ns=self._mtime_ns(),
                     already_counted_until=newest,
                     snapshot_until=newest,
                 )
