@@ -21,9 +21,7 @@ def relay_counts(relay: str, **given: int) -> RelayCounts:
 
 
 def test_each_relay_is_listed_once_under_its_worst_lack() -> None:
-    failing = relay_counts(
-        "a.example", failures_certificate=1, deliveries_plaintext=5, connections_untrusted=3
-    )
+    failing = relay_counts("a.example", failures_certificate=1, connections_untrusted=3)
     plain = relay_counts("b.example", deliveries_plaintext=1, connections_verified=9)
     bare = relay_counts("c.example", connections_trusted=4)
     good = relay_counts("d.example", connections_verified=4, connections_trusted=1)
@@ -34,6 +32,19 @@ def test_each_relay_is_listed_once_under_its_worst_lack() -> None:
         ("failing", ["a.example"]),
         ("plaintext", ["b.example"]),
         ("unauthenticated", ["c.example"]),
+    ]
+
+
+def test_mail_that_got_through_at_last_does_not_fail() -> None:
+    once = relay_counts(
+        "a.example", failures_dane_lookup=5, deliveries_verified=1429, connections_verified=1429
+    )
+    other = relay_counts("b.example", failures_handshake=1, deliveries_trusted=2)
+
+    assert [[each.relay for each in group.relays] for group in unprotected((once, other))] == [
+        [],
+        [],
+        ["b.example"],
     ]
 
 

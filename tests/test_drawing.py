@@ -79,6 +79,15 @@ def test_few_events_are_bars_and_each_is_one_also_where_a_half_was_read() -> Non
     assert drawing(STACK, [(60, 0, 0, 0)]).style == "stack"
 
 
+def test_what_came_in_the_first_minutes_of_all_is_not_made_more_than_it_is() -> None:
+    fresh = drawing(STACK, [NONE, NONE, (5, 0, 0, 0)])
+    fresh = fresh._replace(series=fresh.series._replace(observed=(0, 0, HOUR // 6)))
+    shares = fresh._replace(graph=SHARES)
+
+    assert (fresh.style, fresh.tops()[0][-1]) == ("bars", 5)
+    assert shares.note == "too few for percentages"
+
+
 def test_buckets_widen_until_they_hold_about_twenty_events() -> None:
     def width(events: int, span: Span) -> int:
         shown = series([(events, 0, 0, 0)] * (span.seconds // span.bucket), span.bucket)

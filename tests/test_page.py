@@ -434,7 +434,7 @@ def test_relays_are_named_with_the_meaning_and_the_command_that_probes_them() ->
         "3 times, last 2026" in text
     )
     assert "posttls-finger -t30 -c -l dane '[was-good.example]'" in text
-    assert "Mail fails: 1 for a TLS or DANE reason" in text
+    assert "Mail fails: 1 for a TLS or DANE reason, and none got through" in text
     assert "posttls-finger -t30 -c -l dane failing.example" in text
     assert "Mail goes unencrypted: 1 anybody on the way" in text
 

@@ -30,14 +30,17 @@ _ENCRYPTED = tuple(
 
 def unprotected(relays: Iterable[RelayCounts]) -> tuple[Unprotected, ...]:
     """Sort relays into the ways in which they lack protection, the worst first, each relay once."""
-    failing, others = _split(relays, FAILURES)
-    plaintext, others = _split(others, PLAINTEXT)
+    failed, never_failed = _split(relays, FAILURES)
+    failing = tuple(relay for relay in failed if not _count(relay, DELIVERIES))
+    got_through = (relay for relay in failed if _count(relay, DELIVERIES))
+    plaintext, others = _split((*never_failed, *got_through), PLAINTEXT)
     encrypted, _ = _split(others, _ENCRYPTED)
     return (
         Unprotected(
             "failing",
             "Mail fails",
-            "for a TLS or DANE reason: it waits in the queue, or was returned",
+            "for a TLS or DANE reason, and none got through: it waits in the queue, or was "
+            "returned",
             failing,
         ),
         Unprotected(

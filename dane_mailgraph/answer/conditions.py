@@ -143,9 +143,9 @@ class Evidence:
         if found is None:
             return ""
         return self.say(
-            "Senders that have refused our certificate again and again since {time}, by an alert "
-            "or by leaving right after STARTTLS, as where no TLSA record matches: {senders}, in "
-            "{count} connections; in the {days} days before: {before}.",
+            "Senders refuse our certificate again and again: {senders} since {time}, in {count} "
+            "connections, by an alert or by leaving right after STARTTLS, as where no TLSA record "
+            "matches; in the {days} days before, {before}.",
             time=self.time(found.since),
             senders=self.number(found.senders),
             count=self.number(found.times),

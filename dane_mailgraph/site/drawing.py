@@ -298,9 +298,12 @@ def fitted(series: Series, rows: Sequence[Category], span: Span) -> Series:
 
 
 def events_per_bucket(series: Series, rows: Sequence[Category]) -> float:
-    """Return how many events a bucket of the known time has on the average."""
-    seconds = sum(_known_seconds(series, rows))
-    return sum(series.total(row) or 0 for row in rows) * series.step / seconds if seconds else 0
+    """Return how many events a bucket of the known time has on the average.
+
+    What is known of a single bucket in part is not made more than it is.
+    """
+    buckets = sum(_known_seconds(series, rows)) / series.step
+    return sum(series.total(row) or 0 for row in rows) / max(1, buckets)
 
 
 def tells_dane(series: Series) -> bool:
