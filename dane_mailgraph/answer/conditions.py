@@ -6,7 +6,7 @@ A new condition is one row of `CONDITIONS`, and the function that finds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import datetime, timezone, tzinfo
+from datetime import date, tzinfo
 from functools import cached_property
 from typing import NamedTuple
 
@@ -104,9 +104,10 @@ class Evidence:
 
     @cached_property
     def deliveries(self) -> list[tuple[int, DeliveriesOfDay]]:
-        """How many days ago, and the deliveries of a relay then."""
-        found = self.relays.deliveries(day_of(self.now - shares.DAYS * DAY, self.zone))
+        """How many days ago, and the deliveries of a relay then; `shares.ALIKE` are one day."""
         today = _ordinal(day_of(self.now, self.zone))
+        alike = _day(today - shares.ALIKE[-1]), _day(today - shares.ALIKE[0])
+        found = self.relays.deliveries(_day(today - shares.DAYS), alike)
         ago = {day: max(0, today - _ordinal(day)) for day in {each.day for each in found}}
         return [(ago[each.day], each) for each in found]
 
@@ -163,7 +164,12 @@ class Evidence:
 
 
 def _ordinal(day: int) -> int:
-    return datetime(day // 10000, day // 100 % 100, day % 100, tzinfo=timezone.utc).toordinal()
+    return date(day // 10000, day // 100 % 100, day % 100).toordinal()
+
+
+def _day(ordinal: int) -> int:
+    day = date.fromordinal(ordinal)
+    return day.year * 10000 + day.month * 100 + day.day
 
 
 # ---- is it counted --------------------------------------------------------------------------

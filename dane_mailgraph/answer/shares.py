@@ -19,6 +19,9 @@ _HISTORY = 28
 DAYS = max(_WINDOWS) + _HISTORY
 """Days that matter, today included."""
 
+ALIKE = range(max(_WINDOWS), min(_WINDOWS) + _HISTORY)
+"""Days ago that all of them are compared with, so that a relay's may be added up."""
+
 _LEAST_DELIVERIES = 5
 """Deliveries of a relay in its history."""
 

@@ -78,6 +78,7 @@ _COLUMNS = tuple(each.data_source for each in KEPT)
 _NAMES = ", ".join(_COLUMNS)
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
 _LAST_DAY = 99999999
+_NAMED = "relay IN (SELECT value FROM json_each(?))"
 
 _NEWER = "excluded.protocol <> '' AND excluded.last >= last"
 
@@ -219,14 +220,17 @@ class RelayTable:
             " + ".join(sorted(each.data_source for each in some))
             for some in (AUTHENTICATED_EVENTS, UNAUTHENTICATED_EVENTS)
         )
+        found = self._ledger.read(
+            f"SELECT DISTINCT relay FROM relays WHERE day >= ? AND {bad} > 0", since
+        )
         # From the first of its month on: more than is looked at does no harm.
         kept, days = days_and_months(
             self._ledger, f"relay, {good} AS good", history // 100 * 100 + 1, _LAST_DAY
         )
         names = self._ledger.read(
-            f"SELECT DISTINCT relay FROM relays WHERE day >= ? AND {bad} > 0 "
-            f"AND relay IN (SELECT relay FROM {kept} WHERE good > 0)",
-            *(since, *days),
+            f"SELECT DISTINCT relay FROM {kept} WHERE {_NAMED} AND good > 0",
+            *days,
+            _listed(found),
         )
         return self._days_of(names, history)
 
@@ -256,8 +260,8 @@ class RelayTable:
         while day := self._ledger.read("SELECT min(day) FROM relays WHERE day > ?", day)[0][0]:
             days.append(day)
         return self._days(
-            "day IN (SELECT value FROM json_each(?)) AND relay IN (SELECT value FROM json_each(?))",
-            *(json.dumps(days), json.dumps([name for (name,) in names])),
+            f"day IN (SELECT value FROM json_each(?)) AND {_NAMED}",
+            *(json.dumps(days), _listed(names)),
         )
 
     def _days(self, where: str, *parameters: int | str) -> Iterator[RelayDay]:
@@ -273,18 +277,23 @@ class RelayTable:
                 SinceGood(*rest[4:8]),
             )
 
-    def deliveries(self, since: int) -> list[DeliveriesOfDay]:
+    def deliveries(self, since: int, alike: tuple[int, int]) -> list[DeliveriesOfDay]:
         """Return each relay's deliveries by day, from this day on.
 
-        Deliveries of which the log does not show how are left out.
+        Those from one day to another, `alike`, are added up as of the later one. Deliveries of
+        which the log does not show how are left out.
         """
         names = {each.name: each.data_source for each in DELIVERIES}
         whole = " + ".join(column for name, column in names.items() if name != "unknown")
         proven = " + ".join(each.data_source for each in AUTHENTICATED_DELIVERIES)
+        plaintext = names["plaintext"]
+        each_day = f"SELECT relay, day, {whole}, {proven}, {plaintext} FROM relays WHERE"
         rows = self._ledger.read(
-            f"SELECT relay, day, {whole}, {proven}, {names['plaintext']} FROM relays "
-            f"WHERE day >= ? AND {whole} > 0",
-            since,
+            f"{each_day} day >= ?1 AND day < ?2 AND {whole} > 0 UNION ALL "
+            f"SELECT relay, ?3, sum({whole}), sum({proven}), sum({plaintext}) FROM relays "
+            f"WHERE day BETWEEN ?2 AND ?3 AND {whole} > 0 GROUP BY relay UNION ALL "
+            f"{each_day} day > ?3 AND {whole} > 0",
+            *(since, *alike),
         )
         return list(map(DeliveriesOfDay._make, rows))
 
@@ -298,6 +307,11 @@ class RelayTable:
             for name, count, last in found
             if name in BY_NAME
         ]
+
+
+def _listed(names: Iterable[tuple[str]]) -> str:
+    """Write names for `_NAMED`: any number of them is one parameter."""
+    return json.dumps([name for (name,) in names])
 
 
 def _counts(counts: Iterable[int]) -> dict[Category, int]:

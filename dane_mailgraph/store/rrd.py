@@ -358,7 +358,7 @@ class RRD:
             return before
         rows = []
         for value in self._values_of("AVERAGE", archive, begin, until):
-            *counts, observed = [None if rate is None else round(rate * archive) for rate in value]
+            *counts, observed = _rounded(value, archive)
             rows.append(Row(observed * self.step, tuple(counts)) if observed else UNKNOWN)
         return before + rows
 
@@ -485,6 +485,14 @@ def _call(function: str, path: str, *arguments: str) -> Any:
                 f"{path} cannot be read or written: {why}; "
                 "look at its permissions and at the free space."
             ) from error
+
+
+def _rounded(rates: tuple[float | None, ...], seconds: int) -> list[int | None]:
+    try:
+        # As with `_largest`.
+        return list(map(round, [rate * seconds for rate in rates]))  # type: ignore[operator]
+    except TypeError:
+        return [None if rate is None else round(rate * seconds) for rate in rates]
 
 
 def _largest(column: tuple[float | None, ...]) -> float | None:
