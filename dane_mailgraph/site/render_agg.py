@@ -108,14 +108,21 @@ class Canvas:
     def __init__(self, width: int, height: int, theme: Theme) -> None:
         self._height = height
         self._renderer = RendererAgg(width * ZOOM, height * ZOOM, 100 * ZOOM)
-        self._pixels = numpy.asarray(self._renderer.buffer_rgba())[..., :3]
+        buffer = numpy.asarray(self._renderer.buffer_rgba())
+        self._pixels = buffer[..., :3]
+        self._whole = buffer.view("<u4")[..., 0]
+        """Red is the lowest byte of a pixel, alpha the highest."""
         self._identity = IdentityTransform()
         self.rectangle(Box(0, 0, width, height), theme.background)
 
     def rectangle(self, box: Box, colour: str, alpha: float = 1) -> None:
         """Fill a rectangle, on whole pixels of the file."""
-        left, top, right, bottom = (round(each * ZOOM) / ZOOM for each in box)
-        self.area([(left, top), (right, top), (right, bottom), (left, bottom)], colour, alpha)
+        left, top, right, bottom = (round(each * ZOOM) for each in box)
+        if alpha == 1:  # in a fiftieth of the time: a picture of bars has a thousand
+            self._whole[max(0, top) : bottom, max(0, left) : right] = _pixel_of(colour)
+            return
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        self.area([(x / ZOOM, y / ZOOM) for x, y in corners], colour, alpha)
 
     def area(self, corners: list[tuple[float, float]], colour: str, alpha: float = 1) -> None:
         """Fill a polygon."""
@@ -148,12 +155,11 @@ class Canvas:
         if not text:
             return 0
         word = _rendered(text, font)
-        left = max(0, round((at.x - word.width * at.align) * ZOOM) - _MARGIN)
+        left = max(0, round((at.x - word.width * at.align) * ZOOM) - word.bearing)
         top = round(at.baseline * ZOOM) - word.ascent
         below = self._pixels[top : top + len(word.ink), left : left + word.ink.shape[1]]
         ink = word.ink[: below.shape[0], : below.shape[1]]
-        paint = numpy.array(to_rgba(colour)[:3]) * 255
-        below[...] = below + (paint - below) * ink + 0.5
+        below[...] = below + (_bytes_of(colour) - below) * ink + 0.5
         return word.width
 
     def width(self, text: str, font: Font = _PLAIN) -> float:
@@ -163,18 +169,19 @@ class Canvas:
     def png(self) -> bytes:
         """Return the image as a file."""
         height, width, _ = self._pixels.shape
-        # Red is the lowest byte of a pixel, alpha the highest.
-        whole = numpy.asarray(self._renderer.buffer_rgba()).view("<u4")[..., 0] & 0xFFFFFF
-        pixels = whole.ravel()
+        pixels = (self._whole & 0xFFFFFF).ravel()
         starts = numpy.flatnonzero(numpy.append(True, pixels[1:] != pixels[:-1]))
-        colours, runs = numpy.unique(pixels[starts], return_inverse=True)
+        runs = pixels[starts]
+        colours = numpy.unique(runs)
         if len(colours) > MOST_COLOURS:
             rows = numpy.zeros((height, 1 + 3 * width), numpy.uint8)
             rows[:, 1:].reshape(height, width, 3)[...] = self._pixels
             return encoded(width, height, rows.tobytes())
         lengths = numpy.diff(numpy.append(starts, pixels.size))
         rows = numpy.zeros((height, 1 + width), numpy.uint8)
-        rows[:, 1:] = numpy.repeat(runs.astype(numpy.uint8), lengths).reshape(height, width)
+        # Ten times as fast as the inverse of `unique`, which sorts the places of all runs.
+        numbers = numpy.searchsorted(colours, runs).astype(numpy.uint8)
+        rows[:, 1:] = numpy.repeat(numbers, lengths).reshape(height, width)
         palette = colours.astype("<u4").view(numpy.uint8).reshape(-1, 4)[:, :3]
         return indexed(width, height, palette.tobytes(), rows.tobytes())
 
@@ -184,6 +191,8 @@ class Word(NamedTuple):
 
     width: float
     """CSS pixels."""
+    bearing: int
+    """Pixels from its left edge to where the text begins."""
     ascent: int
     """Pixels from its upper edge to its baseline."""
     ink: Any
@@ -196,16 +205,37 @@ _SHADES = 15
 
 @lru_cache(maxsize=2000)
 def _rendered(text: str, font: Font) -> Word:
-    properties = FontProperties(
-        family=["DejaVu Sans"], size=font.size * _POINTS_PER_PIXEL, weight=font.weight
-    )
+    properties = _properties(font)
     across, up = len(text) * font.size * ZOOM + 2 * _MARGIN, 2 * font.size * ZOOM
     renderer = RendererAgg(across, up, 100 * ZOOM)
     width: float = renderer.get_text_width_height_descent(text, properties, ismath=False)[0]
     ascent = 3 * font.size * ZOOM // 2
     renderer.draw_text(renderer.new_gc(), _MARGIN, ascent, text, properties, 0)
     alpha = numpy.asarray(renderer.buffer_rgba())[:, : math.ceil(width) + 2 * _MARGIN, 3:]
-    return Word(width / ZOOM, ascent, numpy.rint(alpha / 255 * _SHADES) / _SHADES)
+    ink = numpy.rint(alpha / numpy.float32(255) * _SHADES) / numpy.float32(_SHADES)
+    rows, columns = (numpy.flatnonzero(ink.any(axis=axes)) for axes in ((1, 2), (0, 2)))
+    top, left = (int(each[0]) if each.size else 0 for each in (rows, columns))
+    bottom, right = (int(each[-1]) + 1 if each.size else 0 for each in (rows, columns))
+    return Word(width / ZOOM, _MARGIN - left, ascent - top, ink[top:bottom, left:right])
+
+
+@lru_cache
+def _properties(font: Font) -> FontProperties:
+    return FontProperties(
+        family=["DejaVu Sans"], size=font.size * _POINTS_PER_PIXEL, weight=font.weight
+    )
+
+
+@lru_cache(maxsize=200)
+def _pixel_of(colour: str) -> int:
+    red, green, blue = map(int, _bytes_of(colour))
+    return 255 << 24 | blue << 16 | green << 8 | red
+
+
+@lru_cache(maxsize=200)
+def _bytes_of(colour: str) -> Any:
+    """Return red, green and blue, from 0 to 255."""
+    return numpy.rint(numpy.array(to_rgba(colour)[:3], numpy.float32) * 255)
 
 
 # ---- the parts of a picture -----------------------------------------------------------------
