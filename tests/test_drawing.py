@@ -85,6 +85,7 @@ def test_what_came_in_the_first_minutes_of_all_is_not_made_more_than_it_is() -> 
     shares = fresh._replace(graph=SHARES)
 
     assert (fresh.style, fresh.tops()[0][-1]) == ("bars", 5)
+    assert (fresh.legend()[-1].average, fresh.legend()[-1].maximum) == ("5", "5")
     assert shares.note == "too few for percentages"
 
 

@@ -10,6 +10,7 @@ from .conditions import (
     Evidence,
     Judgement,
     judge_conditions,
+    level_in_words,
     silence_accepted,
     without_names,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "described",
     "judge_conditions",
     "last_24_hours",
+    "level_in_words",
     "message",
     "news",
     "observe",

@@ -42,6 +42,13 @@ MANY = 5
 """Relays at once from which on the cause is more likely here than there."""
 
 
+def level_in_words(level: int, language: Language) -> str:
+    """Write how bad something is for people."""
+    if level == Level.UNKNOWN:
+        return language.say("Unknown")
+    return language.say("Critical") if level == Level.CRITICAL else language.say("Warning")
+
+
 class Condition(NamedTuple):
     """A condition that holds."""
 

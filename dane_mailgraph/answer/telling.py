@@ -11,7 +11,7 @@ from ..language import Language
 from ..levels import Level
 from ..store import KnownCondition
 from ..times import DAY
-from .conditions import Condition, Judgement
+from .conditions import Condition, Judgement, level_in_words
 
 _IN_A_ROW = 2
 """Checks in a row that must find a condition before it is told, and miss it before it is over."""
@@ -129,7 +129,7 @@ def message(
         blocks += [f"{say('Over')}:", *_listed(sent.over, None, language)]
     blocks.append(say("All there is to say: `dane-mailgraph`"))
     first = (*sent.new, *sent.still, *sent.over)[0]
-    head = _level(first.level, language) if first not in sent.over else say("Over")
+    head = level_in_words(first.level, language) if first not in sent.over else say("Over")
     more = sum(map(len, sent)) - 1
     return Message(
         f"{host}: {head}: {first.text}" + (f" (+{more})" if more else ""),
@@ -168,7 +168,7 @@ def _listed(
                 lines.append(f"* {each.text}\n  {end}")
             else:
                 step = steps.get((each.name, each.subject), "")
-                lines.append(f"* {_level(each.level, language)}: {each.text}\n  {step}")
+                lines.append(f"* {level_in_words(each.level, language)}: {each.text}\n  {step}")
         if len(told) > _LISTED:
             count = language.number(len(told) - _LISTED)
             lines.append(f"* {language.say('and {count} more', count=count)}: {name}")
@@ -177,12 +177,6 @@ def _listed(
 
 def _urgency(level: int) -> int:
     return Level(level).urgency
-
-
-def _level(level: int, language: Language) -> str:
-    if level == Level.UNKNOWN:
-        return language.say("Unknown")
-    return language.say("Critical") if level == Level.CRITICAL else language.say("Warning")
 
 
 def _data(each: KnownCondition) -> dict[str, object]:

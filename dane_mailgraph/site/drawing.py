@@ -224,7 +224,7 @@ class Drawing(_Given):
         averages: tuple[str, ...] = ("",) * len(counts)
         maxima = averages
         if self.style != "share":
-            buckets = sum(_known_seconds(series, rows)) / series.step
+            buckets = _known_buckets(series, rows)
             averages = numbers(
                 tuple(None if n is None or not buckets else n / buckets for n in counts), language
             )
@@ -298,12 +298,9 @@ def fitted(series: Series, rows: Sequence[Category], span: Span) -> Series:
 
 
 def events_per_bucket(series: Series, rows: Sequence[Category]) -> float:
-    """Return how many events a bucket of the known time has on the average.
-
-    What is known of a single bucket in part is not made more than it is.
-    """
-    buckets = sum(_known_seconds(series, rows)) / series.step
-    return sum(series.total(row) or 0 for row in rows) / max(1, buckets)
+    """Return how many events a bucket of the known time has on the average."""
+    buckets = _known_buckets(series, rows)
+    return sum(series.total(row) or 0 for row in rows) / buckets if buckets else 0
 
 
 def tells_dane(series: Series) -> bool:
@@ -375,6 +372,12 @@ def _number(value: float | None, decimals: int, language: Language) -> str:
 def _most(values: Iterable[float]) -> float | None:
     """Return the largest number; None where all of them are NaN."""
     return max((value for value in values if not math.isnan(value)), default=None)
+
+
+def _known_buckets(series: Series, rows: Sequence[Category]) -> float:
+    """Return how many buckets are known: of what is known of one in part not more is made."""
+    seconds = sum(_known_seconds(series, rows))
+    return max(1, seconds / series.step) if seconds else 0
 
 
 def _known_seconds(series: Series, rows: Sequence[Category]) -> list[int]:

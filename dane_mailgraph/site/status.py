@@ -15,6 +15,7 @@ from ..answer import (
     Today,
     Unprotected,
     described,
+    level_in_words,
     unprotected,
     without_names,
 )
@@ -188,15 +189,15 @@ class Status(_Given):
 
     @property
     def verdict(self) -> str:
-        """The answer in a sentence."""
+        """The answer in a sentence, with its level: not all see colours."""
         count, say = len(self.conditions), self.language.say
         if self.last_update is None and not count:
             return say("Nothing has been counted yet.")
         if not count:
             return say("All is well.")
-        if count == 1:
-            return say("1 thing needs attention.")
-        return say("{count} things need attention.", count=self.language.number(count))
+        many = say("{count} things need attention.", count=self.language.number(count))
+        things = say("1 thing needs attention.") if count == 1 else many
+        return f"{level_in_words(self.judgement.level, self.language)}: {things}"
 
     @property
     def reachable(self) -> tuple[str, ...]:
