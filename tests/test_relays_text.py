@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from host import Host
 
-from dane_mailgraph.answer.relays import Relays, format_relays
+from dane_mailgraph.answer.relays import Relays, choose, format_relays
 from dane_mailgraph.categories import BY_KEY
 from dane_mailgraph.store import RelayCounts
 
@@ -55,6 +55,23 @@ def test_it_is_as_wide_as_the_terminal_and_says_what_it_left_out() -> None:
     assert "Left out for the width of the terminal: Anonymous" in "\n".join(text(BUSY, width=120))
     assert "Left out" not in "\n".join(text(BUSY))
     assert "..." in text(BUSY, width=70)[4]
+
+
+def test_every_column_of_the_json_sorts_relays() -> None:
+    rows = Relays(NOW, NOW, (relay("b.example", failed=NOW - 60), BUSY, relay("c.example")))
+
+    order = {
+        column: "".join(each.relay[0] for each in choose(rows, sort=column).relays)
+        for column in ("relay", "first", "last", "last_failure", "failures")
+    }
+
+    assert order == {
+        "relay": "abc",
+        "first": "abc",
+        "last": "abc",
+        "last_failure": "bac",
+        "failures": "abc",
+    }
 
 
 def test_in_colours_the_text_is_the_same_and_what_failed_is_red() -> None:

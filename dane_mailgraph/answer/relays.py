@@ -54,7 +54,8 @@ def choose(
     Args:
         relays: what is chosen from.
         only: a category, a family, or `unauthenticated`: not always authenticated.
-        sort: `name`, `last` (latest first), `total`, a category or a family (most first).
+        sort: `relay` or `name`, one of the times (latest first), `total`, a category or a family
+            (most first).
         limit: number of relays to keep.
     """
     found = list(relays.relays)
@@ -63,17 +64,15 @@ def choose(
     elif only:
         found = list(filter(_counter(only), found))
     found.sort(key=lambda each: each.relay)
-    if sort != "name":
+    if sort not in ("relay", "name"):
         found.sort(key=_rank(sort), reverse=True)  # stable: equal ones stay sorted by name
     return relays._replace(relays=tuple(found[:limit]))
 
 
 def _rank(word: str) -> Callable[[RelayCounts], int]:
-    return _last if word == "last" else _sum(KEPT) if word == "total" else _counter(word)
-
-
-def _last(relay: RelayCounts) -> int:
-    return relay.last
+    if word in ("first", "last", "last_failure"):
+        return lambda relay: int(getattr(relay, word))
+    return _sum(KEPT) if word == "total" else _counter(word)
 
 
 def _sum(rows: Iterable[Category]) -> Callable[[RelayCounts], int]:

@@ -27,7 +27,7 @@ class Taking:
         self._reporters = set[str]()
         self._sessions = [0, 0, 0, 0]
         self.status = 0
-        """Exit status: 65 where something cannot be used, 66 where a file cannot be read."""
+        """Exit status: 65 where something cannot be used or read."""
 
     def take(self, paths: list[str], now: int) -> None:
         """Count what files hold; raises StoreError, BusyError."""
@@ -43,15 +43,15 @@ class Taking:
                     if len(self._waiting) >= _AT_ONCE:
                         self._write()
             except SourceError as error:
-                self._refuse(str(error), SourceError.status)
+                self._refuse(str(error))
         if self._waiting:
             self._write()
 
-    def _refuse(self, sentence: str, status: int = ReportError.status) -> None:
+    def _refuse(self, sentence: str) -> None:
         self._unusable += 1
         if len(self._named) < _MOST_NAMED:
             self._named.append(sentence)
-        self.status = max(self.status, status)
+        self.status = ReportError.status
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []

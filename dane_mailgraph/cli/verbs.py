@@ -109,6 +109,9 @@ _KINDS = tuple(
 )
 """What a relay can be counted in: `failures`, `plaintext`, `deliveries.plaintext`."""
 
+_COLUMNS = ("relay", "name", "first", "last", "last_failure")
+"""What relays can be sorted by beside their counts."""
+
 VERBS: dict[str, Verb] = {
     "run": Verb(
         "follow the log and count, until SIGTERM or SIGINT; SIGHUP reads the configuration again",
@@ -183,8 +186,9 @@ VERBS: dict[str, Verb] = {
                 "--sort",
                 metavar="COLUMN",
                 default="total",
-                choices=("name", "last", "total", *_KINDS),
-                help="name, last, total, a category or a family (default: total)",
+                choices=(*_COLUMNS, "total", *_KINDS),
+                help="relay, first, last, last_failure, total, a category or a family "
+                "(default: total)",
             ),
             _option(
                 "--limit", type=_rows, metavar="N", help="print the first N rows (default: all)"
