@@ -77,10 +77,12 @@ def the_log_loses_its_end(history: History) -> None:
         os.truncate(history.log, size - lost + history.chance.randrange(1, 100))
     history.writer.touch(history.log, history.now)
     begun = history.writer.since = history.now  # without a ledger it could not be read again
-    _time_passes_and_lines_come(history)
+    _time_passes_and_lines_come(history, lines=history.chance.choice((30, 300)))
+    if history.rotates and history.chance.random() < 0.5:
+        history.writer.rotate(history.now)
+        history.done["rotations of cut logs"] += 1
     history.unsure.append((begun - 2 * history.step, history.now + 2 * history.step))
-    # `-v`: no rotation meanwhile. The cut in a file that was rotated is not always found yet.
-    history.killed(["collect", "-v"], times=history.chance.randrange(3))
+    history.killed(["collect"], times=history.chance.randrange(3))
     history.must("collect")
 
 

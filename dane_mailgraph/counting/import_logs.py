@@ -12,6 +12,7 @@ from ..log import (
     Bookmark,
     Clock,
     FollowedFile,
+    Limited,
     LogFile,
     Position,
     Source,
@@ -136,7 +137,7 @@ class Import:
         clock = self._clock(log)
         if last and is_at(log.content, last) and holds(log.content, last):
             # The next reading of the live log counts what is behind it, even if it is renamed now.
-            run.skip(Blocks(_limited(log.readinto, last.offset)), clock)
+            run.skip(Blocks(Limited(log, last.offset).readinto), clock)
             part.is_of_postfix = True
         elif not isinstance(live, FollowedFile) or log is not self._live_log:
             log.skip(known)
@@ -195,20 +196,6 @@ def _what_else(part: Part) -> str:
         blocks = Blocks(again.readinto, to_the_end=True)
         is_of_postfix = any(looks.holds_postfix(block, end) for block, end in blocks)
     return "" if is_of_postfix else looks.not_of_postfix(log.begin)
-
-
-def _limited(
-    readinto: Callable[[memoryview], int | None], size: int
-) -> Callable[[memoryview], int | None]:
-    """The same file, ending after `size` bytes."""
-
-    def limited(view: memoryview) -> int | None:
-        nonlocal size
-        got = readinto(view[:size]) or 0
-        size -= got
-        return got
-
-    return limited
 
 
 def _distinct(paths: Iterable[str]) -> list[str]:

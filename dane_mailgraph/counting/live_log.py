@@ -78,6 +78,7 @@ def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> R
         counted = Counted(elsewhere) if changed or elsewhere else None
         pieces: list[Piece] = []
         newest_read = 0
+        lost_since: int | None = None
         for piece in log.pieces(positions, now, read_at):
             pieces.append(piece)
             # A new line is not older than the last reading: this distinguishes the two passes of
@@ -92,11 +93,16 @@ def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> R
             for _ in run.count_blocks(piece.blocks, clock, counted=again):
                 pass
             newest_read = max(newest_read, run.newest or 0)
-            if piece.lines_lost and known is not None:
-                first = run.first_new if again else run.first
-                run.mark_gap(known, min(now if first is None else first, now) + 1)
+            first = run.first_new if again else run.first
+            if piece.lines_lost and lost_since is None:
+                lost_since = known
+            if lost_since is not None and first is not None:
+                run.mark_gap(lost_since, min(first, now) + 1)
+                lost_since = None
             elif not positions and run.first is not None:
                 run.mark_gap_before(run.first)
+        if lost_since is not None:
+            run.mark_gap(lost_since, now + 1)
         if ledger.state.newest is not None:
             run.mark_read_until(known_until(ledger.state.newest, now))
         if how.patient and positions and not is_due and run.counted_nothing:

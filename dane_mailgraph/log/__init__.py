@@ -6,6 +6,7 @@ from .files import LogFile, open_log
 from .follow import FollowedFile
 from .parts import Parts
 from .position import Bookmark, Position, bookmark, holds, is_at
+from .prefixed import Limited
 from .source import Look, Piece, Source
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Bookmark",
     "Clock",
     "FollowedFile",
+    "Limited",
     "LogFile",
     "Look",
     "Parts",

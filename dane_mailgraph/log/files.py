@@ -135,19 +135,12 @@ class LogFile:
         """It is no pipe: its modification time says when its last line was written."""
         self._raw = raw
         with source_errors(name):
-            magic = _read(raw, _LONGEST_MAGIC)
-            if raw.seekable():
-                raw.seek(0)
-            packed = raw if raw.seekable() else Prefixed(magic, raw)
-            unpack = next((each for begins, each in _FORMATS if magic.startswith(begins)), None)
-            self.compressed = unpack is not None
-            self._plain: Readable = unpack(cast(BinaryIO, packed)) if unpack else packed
-            self.begin = _read(self._plain, HEAD, whole=self.is_regular)
-            if self.begin.startswith(export.BEGIN):
-                self._plain, self.compressed = export.Export(self.begin, self._plain), True
-                self.begin = _read(self._plain, HEAD, whole=self.is_regular)
+            self._plain, self.compressed, self.begin = _unpacked(raw, whole=self.is_regular)
             """Its first bytes, unpacked; of a pipe those that are there without waiting."""
         self._reader = Prefixed(self.begin, self._plain)
+        self._again: Readable | None = None
+        """The same, unpacked once more, and how much of it has been read."""
+        self._again_at = 0
 
     @property
     def content(self) -> Content:
@@ -206,18 +199,72 @@ class LogFile:
         return True
 
     def current_size(self) -> int:
-        """Return its bytes at this moment."""
-        return os.fstat(self._raw.fileno()).st_size
+        """Return its bytes at this moment, unpacked."""
+        if not self.compressed:
+            return os.fstat(self._raw.fileno()).st_size
+        end = self._again_at
+        while got := len(self.bytes_at(end, 1 << 18)):
+            end += got
+        return end
 
     def bytes_at(self, offset: int, size: int) -> bytes:
-        """Return bytes of the file itself, wherever it is being read."""
+        """Return its bytes, unpacked, wherever it is being read; fewer at its end."""
         with source_errors(self.name):
-            return os.pread(self._raw.fileno(), size, offset)
+            if not self.compressed:
+                return os.pread(self._raw.fileno(), size, offset)
+            if self._again is None or offset < self._again_at:
+                plain, _, begin = _unpacked(_Beside(self._raw.fileno()), whole=True)
+                self._again, self._again_at = Prefixed(begin, plain), 0
+            while self._again_at < offset:
+                passed = len(_read(self._again, min(offset - self._again_at, 1 << 18)))
+                self._again_at += passed
+                if not passed:
+                    return b""
+            found = _read(self._again, size)
+            self._again_at += len(found)
+            return found
 
     @property
     def taken(self) -> int:
         """How many bytes of the file itself have been read."""
         return self._raw.tell() if self._raw.seekable() else 0
+
+
+class _Beside(io.RawIOBase):
+    """An open file from its beginning, while it is also read elsewhere."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._at = descriptor, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._at = offset + (self._at if whence == os.SEEK_CUR else 0)
+        return self._at
+
+    def readinto(self, view: Any, /) -> int:
+        got = os.preadv(self._descriptor, [view], self._at)
+        self._at += got
+        return got
+
+
+def _unpacked(raw: io.RawIOBase, *, whole: bool) -> tuple[Readable, bool, bytes]:
+    """Return what reads a log on, whether it is compressed, and its first bytes."""
+    magic = _read(raw, _LONGEST_MAGIC)
+    if raw.seekable():
+        raw.seek(0)
+    packed = raw if raw.seekable() else Prefixed(magic, raw)
+    unpack = next((each for begins, each in _FORMATS if magic.startswith(begins)), None)
+    plain: Readable = unpack(cast(BinaryIO, packed)) if unpack else packed
+    begin = _read(plain, HEAD, whole=whole)
+    if not begin.startswith(export.BEGIN):
+        return plain, unpack is not None, begin
+    plain = export.Export(begin, plain)
+    return plain, True, _read(plain, HEAD, whole=whole)
 
 
 def _read(file: Readable, size: int, *, whole: bool = True) -> bytes:

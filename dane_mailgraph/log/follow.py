@@ -15,9 +15,10 @@ from ..errors import SourceError
 from ..privileges import as_caller
 from .files import Content, DamagedError, Head, LogFile, open_log, source_errors
 from .hint import OffsetFile
+from .lost_ends import Cut, find_cuts
 from .order import TIME_LAG, Reading, Step, reading_order, readings
 from .piece import FilePiece
-from .position import LINGER, Bookmark, Position, bookmark, has_lost_its_end, holds
+from .position import LINGER, Bookmark, Position, bookmark
 from .rotation import File, beside
 from .source import Look
 
@@ -95,8 +96,8 @@ class FollowedFile:
         """Inode of the log that the offset file names."""
         self._sight: _Sight | None = None
         """What was there when the files were opened."""
-        self._cut: dict[Position, Position] = {}
-        """Positions behind the end of a file that was cut -> its beginning."""
+        self._cut: dict[Position, Cut] = {}
+        """What was found of positions behind the end of a file that was cut."""
         self._last: tuple[_Sight, Bookmark, list[bool]] | None = None
         """The last reading: what was there, the bookmark after it, and what lingered."""
 
@@ -156,7 +157,8 @@ class FollowedFile:
                 return
             last = positions[-1]
             order, logs = self._settled(stack, positions, now, read_at)
-            last = self._cut.get(last, last)
+            last = self._uncut((last,))[0]
+            windows = {each.beginning: each.window for each in self._cut.values()}
             plan = readings(order, last, os.path.realpath(self.path), now)
             # Of a log without a whole line nothing was read: the line may go on in a new file.
             waiting = b"" if last.length else last.line_start.encode("latin-1")
@@ -167,8 +169,8 @@ class FollowedFile:
                 if log is None:
                     lost |= not step.was_rotated
                     continue
-                is_cut = reading.position is not None and reading.position in self._cut.values()
-                piece = FilePiece(log, reading, line_start, follows_gap=lost, is_cut=is_cut)
+                window = windows.get(reading.position) if reading.position else None
+                piece = FilePiece(log, reading, line_start, follows_gap=lost, window=window)
                 yield piece
                 line_start, lost = piece.unfinished_line() if reading.goes_on else b"", False
 
@@ -250,7 +252,7 @@ class FollowedFile:
     ) -> tuple[list[Step], list[LogFile | None]]:
         live = _Candidate(File(self.path, *sight.live, rotated=False, number=None))
         live_log = live.open(stack)
-        self._look_for_cuts(live_log, sight.beside, positions)
+        self._cut = find_cuts(positions, live_log, sight.beside)
         order = reading_order(
             live,
             [_Candidate(each) for each in sight.beside],
@@ -265,40 +267,9 @@ class FollowedFile:
             logs.append(candidate.open(stack) if isinstance(candidate, _Candidate) else None)
         return order, [*logs, live_log]
 
-    def _look_for_cuts(self, live_log: LogFile, files: list[File], positions: Bookmark) -> None:
-        """Find the files that have lost their end; each is to be read from its beginning."""
-        self._cut = {}
-        paths = {each.inode: each for each in files if not each.compressed}
-        for position in positions:
-            file = paths.get(position.inode)
-            with suppress(SourceError), ExitStack() as stack:
-                if position.inode == live_log.inode.number:
-                    log = live_log
-                elif file and file.size != position.offset and not position.finished:
-                    log = stack.enter_context(open_log(file.path))
-                else:
-                    continue
-                if has_lost_its_end(log, position) or (
-                    has_lost_its_end(log, position, has_no_copy=True)
-                    and not any(self._is_copy(each, position) for each in files)
-                ):
-                    self._cut[position] = position._replace(
-                        offset=0,
-                        **Head.of(log.begin)._asdict(),
-                        in_long_line=False,
-                        line_start="",
-                        stub=0,
-                        tail=0,
-                    )
-
-    def _is_copy(self, file: File, position: Position) -> bool:
-        with suppress(SourceError), open_log(file.path) as log:
-            return holds(log.content, position)
-        return False
-
     def _uncut(self, positions: Bookmark) -> Bookmark:
         """These positions, with the beginnings of files that were cut."""
-        return tuple(self._cut.get(each, each) for each in positions)
+        return tuple(self._cut[each].beginning if each in self._cut else each for each in positions)
 
     def _rotated_before(self, live: Position, now: int) -> list[Position]:
         """Return the ends of the files that were rotated before the first reading.

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from ..errors import SourceError
 from .blocks import Blocks
-from .cut import find_cut
+from .cut import begin_of_line, find_cut
 from .files import Head, LogFile
 from .forms import begins_line
 from .order import Reading
 from .position import Position, checksums
 from .prefixed import Prefixed
+from .sums import Window
 
 
 class FilePiece:
@@ -27,27 +28,28 @@ class FilePiece:
         line_start: bytes = b"",
         *,
         follows_gap: bool = False,
-        is_cut: bool = False,
+        window: Window | None = None,
     ) -> None:
         """`line_start` is the start of its first line, from the end of the file before.
 
-        `follows_gap` says that lines before it cannot be found, `is_cut` that its own end was lost.
+        `follows_gap` says that lines before it cannot be found, `window` where its own end was
+        lost.
         """
-        self.is_cut = is_cut
-        """It is read again from its beginning, unless `go_on` finds where new lines begin."""
+        self.is_cut = window is not None
+        """It has lost its end: `go_on` finds where new lines begin."""
+        self._window = window
         self.reading = reading
         self.latest = reading.latest
         """When its last line can have been written, in epoch seconds."""
-        self.lines_lost = follows_gap or is_cut
+        self.lines_lost = follows_gap or self.is_cut
         """Lines between the bookmark and this file cannot be found."""
         position = reading.position
         self._log = log
-        self._checksums = (position.stub, position.tail) if position else (0, 0)
+        self._checksums = (position.stub, position.sums) if position else (0, "")
         self._finished = reading.to_the_end and log.compressed
         self._offset = position.offset if position else 0
         log.skip(self._offset)
-        self._follows_gap = follows_gap or is_cut
-        if is_cut:
+        if self.is_cut:
             self.notices = (
                 f"{log.name} has lost its end, as in a power cut: counting goes on behind that; "
                 "look at the disk and at what the syslog daemon syncs.",
@@ -61,24 +63,24 @@ class FilePiece:
             Prefixed(self._line_start, log).readinto,
             in_long_line=position.in_long_line if position else False,
             to_the_end=reading.to_the_end,
-            follows_gap=self._follows_gap,
+            follows_gap=self.lines_lost,
         )
 
     def go_on(self, time_of: Callable[[bytes], int | None], newest: int) -> bool:
         """Go to where new lines begin behind a torn one; return whether it was found.
 
-        Call it before reading; the lines that have been counted are from `newest` or older.
+        If not, it is read from before the cut. Call it before reading; the lines that have been
+        counted are from `newest` or older.
         """
-        offset = find_cut(self._log, time_of, newest)
-        if offset is None:
-            return False
-        self._log.skip(offset)
-        self._offset = offset
+        assert self._window
+        torn = find_cut(self._log, self._window, time_of, newest)
+        self._offset = begin_of_line(self._log, self._window.begin) if torn is None else torn
+        self._log.skip(self._offset)
         self._line_start = b""
         self.blocks = Blocks(
             self._log.readinto, to_the_end=self.reading.to_the_end, follows_gap=True
         )
-        return True
+        return torn is not None
 
     def unfinished_line(self) -> bytes:
         """Finish it, and return the start of its last line, which goes on in the next file."""

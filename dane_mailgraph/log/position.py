@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from .files import Content, Head, LogFile
 from .inode import Inode
+from .sums import are_sums, sums
 
 LINGER = 3600
 """Seconds for which an unfinished last line of a rotated file may still be finished."""
@@ -14,9 +15,6 @@ LINGER = 3600
 
 STUB = 64
 """Bytes in which the first line's stamp, host and process stand."""
-
-TAIL = 256
-"""Bytes before the offset by which a log is recognized that was cut and written on."""
 
 
 class Position(NamedTuple):
@@ -41,8 +39,8 @@ class Position(NamedTuple):
     """Of its inode: see `inode.Inode`."""
     stub: int = 0
     """Checksum of its first `STUB` bytes, or 0: it is recognized when little is left of it."""
-    tail: int = 0
-    """Checksum of the `TAIL` bytes before the offset, or 0."""
+    sums: str = ""
+    """Checksums of the stretches before the offset, see `sums`; empty for a packed file."""
 
     @property
     def head(self) -> Head:
@@ -59,8 +57,21 @@ Bookmark = tuple[Position, ...]
 
 
 def bookmark(stored: Any) -> Bookmark:
-    """Make the bookmark from what the ledger has stored, lists or None; None gives an empty one."""
-    return tuple(Position(*position) for position in stored or ())
+    """Make the bookmark from what the ledger has stored, lists or None; None gives an empty one.
+
+    Raises TypeError or ValueError for nonsense.
+    """
+    found = tuple(Position(*position) for position in stored or ())
+    for each in found:
+        numbers = each.inode, each.offset, each.length, each.crc, each.generation, each.stub
+        words = each.path, each.line_start, each.sums
+        if not (
+            all(isinstance(word, str) for word in words)
+            and min(*numbers, each.replaced_at or 0) >= 0
+            and are_sums(each.sums, each.offset)
+        ):
+            raise ValueError("a bookmark in it is none")
+    return found
 
 
 def is_at(content: Content, position: Position) -> bool:
@@ -68,29 +79,12 @@ def is_at(content: Content, position: Position) -> bool:
     return content.inode.may_be(Inode(position.inode, position.generation))
 
 
-def checksums(log: LogFile, offset: int) -> tuple[int, int]:
-    """Return `stub` and `tail` of the position at this byte."""
-    if log.compressed or not log.is_regular or offset < TAIL:
-        return 0, 0
-    return zlib.crc32(log.begin[:STUB]), zlib.crc32(log.bytes_at(offset - TAIL, TAIL))
-
-
-def has_lost_its_end(log: LogFile, position: Position, *, has_no_copy: bool = False) -> bool:
-    """Return whether a log is the very one of this position, but what had been read is not there.
-
-    It is shorter, or goes on differently: it was cut, as by a power cut. Where no copy of it is
-    there either, as copytruncate makes one, it may have been cut within its first bytes, and new
-    lines may have taken their place.
-    """
-    if not (position.tail and is_at(log.content, position)):
-        return False
-    begin = log.begin[: position.length]
-    is_same = (
-        position.head.begins(begin)
-        if len(begin) == position.length and not has_no_copy
-        else len(begin) >= STUB and zlib.crc32(begin[:STUB]) == position.stub
-    )
-    return is_same and checksums(log, position.offset)[1] != position.tail
+def checksums(log: LogFile, offset: int) -> tuple[int, str]:
+    """Return `stub` and `sums` of the position at this byte."""
+    if log.compressed or not log.is_regular or not offset:
+        return 0, ""
+    stub = zlib.crc32(log.begin[:STUB]) if offset >= STUB else 0
+    return stub, sums(log, offset)
 
 
 def holds(content: Content, position: Position) -> bool:

@@ -1,4 +1,4 @@
-"""Bytes that were read ahead, put back before the rest."""
+"""Readers of more or of less than a file: what was read ahead is put back, or an end is set."""
 
 from __future__ import annotations
 
@@ -30,3 +30,20 @@ class Prefixed(io.RawIOBase):
         first, self._prefix = self._prefix[: len(view)], self._prefix[len(view) :]
         view[: len(first)] = first
         return len(first)
+
+
+class Limited(io.RawIOBase):
+    """A reader that ends after so many bytes of `whole`."""
+
+    def __init__(self, whole: Readable, size: int) -> None:
+        self._whole, self._left = whole, size
+
+    def readable(self) -> bool:
+        """Return True, for readers that ask."""
+        return True
+
+    def readinto(self, view: Any, /) -> int:
+        """Fill the buffer from its start and return the number of bytes; 0 at the end."""
+        got = self._whole.readinto(view[: self._left]) or 0
+        self._left -= got
+        return got

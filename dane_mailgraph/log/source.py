@@ -47,10 +47,12 @@ class Piece(Protocol):
 
     @property
     def is_cut(self) -> bool:
-        """Whether it has lost its end, so that it is read again from its beginning."""
+        """Whether it has lost its end, so that `go_on` is called before it is read."""
 
     def go_on(self, time_of: Callable[[bytes], int | None], newest: int, /) -> bool:
         """Go to where new lines begin in a piece that is cut; return whether that was found.
+
+        If not, it is read from before the cut, and time must tell what is new.
 
         The lines that have been counted are from the epoch second `newest` or older.
         """
