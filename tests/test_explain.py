@@ -114,6 +114,8 @@ def test_objects_come_in_order_one_for_each_line(
         (line(f"Verified {TLS}", stamp="2024-13-15T12:00:00+00:00"), "no readable time"),
         (line(f"Verified {TLS}", stamp="Feb 30 12:00:00"), "no such day"),
         (line(f"Verified {TLS}", stamp="Feb 10 25:00:00"), "no such day, hour"),
+        (line(f"Verified {TLS}", stamp="[   12.345678]"), "short-iso"),
+        (line(f"Verified {TLS}", stamp="[   12.345678 <    0.000001 >]"), "short-iso"),
         (line(f"Verified {TLS}", stamp="Mai 10 12:00:00"), "LC_ALL=C"),
         (line(f"Verified {TLS}", stamp="2099-01-15T12:00:00+00:00"), "future"),
         ("x" * 300_000, "too long"),

@@ -298,6 +298,14 @@ def exported(fields: dict[str, bytes]) -> bytes:
     ) + (b"\n")
 
 
+@pytest.mark.parametrize("fields", [b'"_PID":"7","SYSLOG_PID":"8"', b'"SYSLOG_PID":"7"'])
+def test_the_process_id_that_the_journal_does_not_know_is_that_of_the_line(fields: bytes) -> None:
+    entry = b'{"__REALTIME_TIMESTAMP":"1795475218000000","_HOSTNAME":"mx1",'
+    entry += b'"SYSLOG_IDENTIFIER":"postfix/smtp","MESSAGE":"x",' + fields + b"}"
+
+    assert usual(entry).endswith(b" mx1 postfix/smtp[7]: x")
+
+
 def test_an_export_of_the_journal_is_read(tmp_path: Path) -> None:
     host = Host(tmp_path)
     entry = {

@@ -17,9 +17,15 @@ from .prefixed import Prefixed, Readable
 
 BEGIN = b"__CURSOR="
 
-_WANTED = frozenset(
-    b"MESSAGE _HOSTNAME SYSLOG_IDENTIFIER _PID __REALTIME_TIMESTAMP CONTAINER_NAME".split()
-)
+_WANTED = {
+    b"MESSAGE",
+    b"_HOSTNAME",
+    b"SYSLOG_IDENTIFIER",
+    b"SYSLOG_PID",
+    b"_PID",
+    b"__REALTIME_TIMESTAMP",
+    b"CONTAINER_NAME",
+}
 
 
 class Export(io.RawIOBase):

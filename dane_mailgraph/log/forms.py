@@ -181,7 +181,11 @@ def from_journal(entry: dict[str, Any], text: bytes) -> bytes:
         return stamp + b" " + text
     host, tag, pid = (
         re.sub(rb"[\s\[\]]", b"", _one_line(entry.get(name, missing)))
-        for name, missing in (("_HOSTNAME", "-"), ("SYSLOG_IDENTIFIER", ""), ("_PID", "0"))
+        for name, missing in (
+            ("_HOSTNAME", "-"),
+            ("SYSLOG_IDENTIFIER", ""),
+            ("_PID", entry.get("SYSLOG_PID", NO_PID.decode())),  # as journalctl does
+        )
     )
     return stamp + b" " + host + b" " + tag + b"[" + pid + b"]: " + text
 

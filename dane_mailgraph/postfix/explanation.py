@@ -167,6 +167,10 @@ _MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
 _MONTH = re.compile(rb"([^\x00-\x20\[\]{}\"]{3,6}?)\.? +\d{1,2} \d\d:\d\d:\d\d ")
 
 
+_MONOTONIC = re.compile(rb"\[ *\d+\.\d{6}(?: <[^>]*>)?\] ")
+"""journalctl -o short-monotonic, short-delta; dmesg."""
+
+
 def _why_unreadable(line: bytes) -> str:
     if line.startswith(b"{"):
         return (
@@ -175,6 +179,8 @@ def _why_unreadable(line: bytes) -> str:
         )
     if (month := _MONTH.match(line)) and month[1].lower() not in _MONTHS:
         return "its month is not an English name; write the log with LC_ALL=C"
+    if _MONOTONIC.match(line):
+        return "its time counts from the machine's start; print it by `journalctl -o short-iso`"
     if heads.stamped(forms.usual(line)):
         return "no readable time: there is no such day, hour or minute"
     return f"its head holds no readable time and program; it must be {HEAD}"
