@@ -20,7 +20,9 @@ from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix.explanation import explain
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, REFERENCE = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/reference.md")
+)
 PROGRAM, SETTING = (
     (ROOT / "man" / name).read_text(encoding="utf-8")
     for name in ("dane-mailgraph.8", "dane-mailgraph.conf.5")
@@ -49,11 +51,11 @@ def own_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 # ---- settings -------------------------------------------------------------------------------
 
 
-def test_the_table_in_readme_lists_each_setting_with_its_default_and_meaning() -> None:
+def test_the_table_of_settings_lists_each_with_its_default_and_meaning() -> None:
     rows = [
         (name, default)
         for name, default in re.findall(
-            r"^\| `(\w+)` \| (`.*?`|empty) \| (?=[a-z])", README, re.MULTILINE
+            r"^\| `(\w+)` \| (`.*?`|empty) \| (?=[a-z])", REFERENCE, re.MULTILINE
         )
     ]
 
@@ -61,7 +63,7 @@ def test_the_table_in_readme_lists_each_setting_with_its_default_and_meaning() -
         (each.name, f"`{each.default}`" if each.default else "empty") for each in SETTINGS
     ]
     for each in SETTINGS:
-        assert f"| {each.help} |\n" in README
+        assert f"| {each.help} |\n" in REFERENCE
 
 
 def test_the_man_page_lists_each_setting_with_its_default() -> None:
@@ -83,10 +85,10 @@ def test_the_man_page_begins_with_what_help_says_of_a_setting(setting: Setting) 
 # ---- verbs ----------------------------------------------------------------------------------
 
 
-def test_the_man_page_and_readme_list_each_verb() -> None:
+def test_the_man_page_and_the_table_of_verbs_list_each_verb() -> None:
     assert re.findall(r"^\.It Cm (\w+)", section(PROGRAM, "Verbs"), re.MULTILINE) == list(VERBS)
     assert re.findall(r"^\.Nm\n\.Cm (\w+)$", PROGRAM, re.MULTILINE) == list(VERBS)
-    assert [verb for verb in VERBS if f"| `{verb}" not in README] == []
+    assert [verb for verb in VERBS if f"| `{verb}" not in REFERENCE] == []
 
 
 @pytest.mark.parametrize("verb", VERBS)

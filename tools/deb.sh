@@ -3,6 +3,7 @@
 # Builds the Debian package in a fresh minimal Debian of each SUITE, from its own packages, holds it to lintian, and puts
 # the last one into dist. Without SUITE it is that of Debian 12, which both take. Only root can.
 # deb.sh build: the part inside, as root; the package comes as a tar on standard output.
+# deb.sh boot: inside another, as root: boots a real systemd, installs the package of dist, and waits for count and page.
 # deb.sh try: inside another, as root: installs the package of dist, counts, upgrades, removes and purges it.
 set -eu
 
@@ -103,7 +104,35 @@ try() {
     [ -z "$left" ] || no "left: $left"
 }
 
+# Its own systemd has no network, so what the package needs is there before.
+boot() {
+    export DEBIAN_FRONTEND=noninteractive
+    package=$(echo "$PWD"/dist/*.deb)
+    apt-get -q update
+    apt-get -q -y --no-install-recommends install dbus systemd systemd-sysv util-linux
+    apt-get -q -y --no-install-recommends satisfy "$(dpkg-deb -f "$package" Depends)"
+    mkdir -p /sys/fs/cgroup
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 - "$package" debian/tests/starts <<'END'
+import shutil
+import sys
+
+from box import Box
+
+package, test = sys.argv[1:]
+with Box() as box:
+    for name in package, test:
+        shutil.copy(name, box / "/root")
+    box.run("dpkg", "-i", f"/root/{package.rpartition('/')[2]}", timeout=120)
+    print(box.run("sh", "/root/starts", timeout=600).stdout)
+END
+}
+
 case ${1:-} in
+boot)
+    boot
+    exit
+    ;;
 build)
     build >&2
     tar -C .. -c "$(cd .. && echo dane-mailgraph_*.deb)"

@@ -70,7 +70,7 @@ fresh() {
     sh tools/deb.sh
     for suite in bookworm trixie; do
         echo "== $suite: the package"
-        sh tools/root.sh $suite root sh tools/deb.sh try
+        sh tools/root.sh $suite root sh -euc 'sh tools/deb.sh try; sh tools/deb.sh boot'
     done
 }
 

@@ -70,6 +70,7 @@ mkdir "$root" "$INSIDE/upper" "$INSIDE/work"
 mount -t overlay -o "lowerdir=$base,upperdir=$INSIDE/upper,workdir=$INSIDE/work" root "$root" 2>/dev/null || {
     rmdir "$root"
     cp -a "$base" "$root"
+    mount --bind "$root" "$root"
 }
 mount -t proc proc "$root/proc" || die "this machine does not allow mounts: run it where root may mount."
 mount --rbind /dev "$root/dev"
@@ -95,5 +96,11 @@ home=/root
 git -c safe.directory='*' clone -q . "$root$home/dane-mailgraph"
 [ ! -d dist ] || cp -R dist "$root$home/dane-mailgraph/"
 [ "$who" = root ] || chroot "$root" chown -R user:user "$home/dane-mailgraph"
-chroot --userspec="$who:$who" --groups= "$root" env -i -C "$home/dane-mailgraph" HOME="$home" LANG=C.UTF-8 \
+# Not by chroot: in one the kernel makes no user namespaces, which units ask for.
+cd "$root"
+mkdir .below
+pivot_root . .below
+umount -l .below
+rmdir .below
+exec chroot --userspec="$who:$who" --groups= / env -i -C "$home/dane-mailgraph" HOME="$home" LANG=C.UTF-8 \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" </dev/null
