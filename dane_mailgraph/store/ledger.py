@@ -553,7 +553,7 @@ def _must_be_no_link(path: str) -> None:
 def _nothing_yet(path: str, why: str = "is not there") -> NothingCountedError:
     return NothingCountedError(
         f"{path} {why}: nothing has been counted yet; "
-        "run `dane-mailgraph collect` or `import` first."
+        "run `dane-mailgraph doctor` to see why, or count a log with `collect` or `import`."
     )
 
 
