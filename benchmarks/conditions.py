@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dane_mailgraph.answer import refusals
 from dane_mailgraph.answer.authentication import find_losses
+from dane_mailgraph.answer.failing import find_failing
 from dane_mailgraph.answer.shares import Deliveries, fell, rose
 from dane_mailgraph.answer.silence import silence
 from dane_mailgraph.categories import BY_KEY
@@ -282,6 +283,79 @@ def shares(random: Generator) -> None:
         print(f"| {name} | {false[0]} | {false[1]} | {text} |")
 
 
+def attempts(
+    random: Generator, per_day: float, is_bad: NDArray[Any], chance: float = 0
+) -> list[tuple[int, bool]]:
+    """Return the attempts to deliver to one relay: epoch second, and whether it failed.
+
+    `is_bad` are the minutes in which all fail; in the others one fails by `chance`. What fails is
+    tried again as Postfix does, for five days.
+    """
+    found, days = [], len(is_bad) * MINUTE // DAY
+    for first in random.uniform(0, days * DAY, random.poisson(per_day * days)):
+        at, pause = first, 300.0
+        while at < min(days * DAY, first + 5 * DAY):
+            failed = bool(is_bad[int(at) // MINUTE] or random.random() < chance)
+            found.append((START + int(at), failed))
+            if not failed:
+                break
+            at, pause = at + pause + random.uniform(0, 300), min(4000, 2 * pause)
+    return sorted(found)
+
+
+def times_failing(tried: list[tuple[int, bool]]) -> Iterator[tuple[int, int]]:
+    """Yield from when to when a relay is judged to fail; it is looked at every five minutes."""
+    begun = first = count = 0
+    for (at, failed), (then, _) in pairwise([*tried, (tried[-1][0] + 3 * HOUR, False)]):
+        if not failed:
+            if begun:
+                yield begun, at
+            begun = first = count = 0
+            continue
+        first, count = first or at, count + 1
+        row = RelayDay("mx", 0, first, at, {}, handover=SinceGood(0, count, first, at))
+        for now in range(at, then, 5 * MINUTE):
+            holds = bool(find_failing([row], now))
+            if begun and not holds:
+                yield begun, now
+            begun = (begun or now) if holds else 0
+
+
+def hiccups(random: Generator, relays: int) -> None:
+    """Print how often in a year mail is judged to fail that only waits for a moment."""
+    print("| mails a day | bursts of an hour: false in a year | of half an hour | 5 % at random |")
+    print("|---|---|---|---|")
+    for per_day in (2, 20, 200):
+        false = []
+        for minutes, chance in ((60, 0.0), (30, 0.0), (0, 0.05)):
+            count, years = 0, max(4, relays * 2 // per_day)
+            for _ in range(years):
+                is_bad = np.zeros(365 * DAY // MINUTE, dtype=bool)
+                for hour in np.flatnonzero(random.random(365 * 24) < 0.003):
+                    is_bad[hour * 60 : hour * 60 + minutes] = True
+                count += sum(1 for _ in times_failing(attempts(random, per_day, is_bad, chance)))
+            false.append(f"{count / years:.2g}")
+        print(f"| {per_day} | {' | '.join(false)} |")
+
+
+def outages_elsewhere(random: Generator, repeats: int) -> None:
+    """Print how late it is found that no mail gets through for four days, and that it does."""
+    print("| mails a day | found after, median | 90 % | over after, median | begins |")
+    print("|---|---|---|---|---|")
+    begin, end = 3 * DAY, 7 * DAY
+    for per_day in (2, 20, 200):
+        found, over, count = [], [], 0
+        for _ in range(repeats):
+            is_bad = np.zeros(10 * DAY // MINUTE, dtype=bool)
+            is_bad[begin // MINUTE : end // MINUTE] = True
+            times = list(times_failing(attempts(random, per_day, is_bad)))
+            found.append((times[0][0] - START - begin) / HOUR)
+            over.append((times[-1][1] - START - end) / HOUR)
+            count += len(times)
+        late = f"{median(found):.1f} h | {quantiles(found, n=10)[-1]:.1f} h"
+        print(f"| {per_day} | {late} | {median(over):.1f} h | {count / repeats:.2g} times |")
+
+
 Refusals = Counter[tuple[str, int]]
 """Sender and hour -> connections that it ended."""
 
@@ -361,4 +435,6 @@ if __name__ == "__main__":
     strays(seed, 10)
     silences(seed)
     shares(seed)
+    hiccups(seed, 40)
+    outages_elsewhere(seed, 40)
     certificates(seed, 30)

@@ -121,8 +121,14 @@ def test_few_events_are_drawn_in_buckets_as_wide_as_matplotlib_draws_them(tmp_pa
     wide = fitted(narrow, STACK.categories, SPANS[0])
     image = drawn(store.rrd, STACK, series=wide)
     areas = [share_of(image, row.light) for row in HANDSHAKES]
+    between = fitted(store.rrd.series(SPANS[0], NOW - 20 * MINUTE), STACK.categories, SPANS[0])
+    given = arguments(
+        Drawing(STACK, SPANS[0], between, LIGHT, "x", BERLIN, ENGLISH), store.rrd.path, MINUTE
+    )
 
     assert (narrow.step, wide.step) == (10 * MINUTE, 3 * HOUR)
+    # Buckets may end between two hours, so rows of hours would not do.
+    assert given[given.index("--step") + 1] == str(MINUTE)
     # Four categories of nine events in each bucket of three hours, below an axis that ends at 40.
     assert sum(areas) / (1116 * 360) == pytest.approx(36 / 40 * 23 / 24, rel=0.1)
     assert all(each == pytest.approx(sum(areas) / 4, rel=0.15) for each in areas)

@@ -120,7 +120,7 @@ def _row(drawing: Drawing, step: int) -> int:
 
     The row of a day exists only after the day; rows of hours show today as well.
     """
-    return HOUR if drawing.series.step % HOUR == 0 else step
+    return HOUR if max(step, drawing.span.bucket) % HOUR == 0 else step
 
 
 def _is_wide(drawing: Drawing, step: int) -> bool:
