@@ -57,6 +57,32 @@ def test_what_an_unfinished_row_has_gathered_is_reported_by_every_binding(path: 
     assert coarse == [9 + 10, pytest.approx(19 / 60 + 1, rel=1e-9)]
 
 
+@pytest.mark.parametrize("step", [1, 60, 3600])
+def test_a_new_one_is_as_rrdtool_makes_it(step: int, tmp_path: Path) -> None:
+    """Ours gets its rows without librrd, which would hold all of them in memory."""
+    begin = BEGIN - BEGIN % 86400
+    ours, theirs = str(tmp_path / "ours"), str(tmp_path / "theirs")
+    RRD(ours, step).create(begin)
+    info = rrdtool.info(ours)
+    sources = [
+        f"DS:{name}:ABSOLUTE:{2 * step}:0:U"
+        for name in (key[3:-7] for key in info if key.startswith("ds[") and key.endswith("].index"))
+    ]
+    archives = [
+        f"RRA:{info[f'rra[{n}].cf']}:0:{info[f'rra[{n}].pdp_per_row']}:{info[f'rra[{n}].rows']}"
+        for n in range(sum(key.endswith("].cf") for key in info))
+    ]
+    rrdtool.create(theirs, "--step", str(step), "--start", str(begin), *sources, *archives)
+    dumps = []
+    for path in (ours, theirs):
+        rrdtool.update(path, f"{begin + step}:{':'.join(['3'] * len(sources))}")
+        rrdtool.dump(path, path + ".xml")
+        dumps.append(Path(path + ".xml").read_bytes())
+
+    assert len(Path(ours).read_bytes()) == len(Path(theirs).read_bytes())
+    assert dumps[0] == dumps[1]
+
+
 def missing(path: Path) -> None:
     path.unlink()
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import tzinfo
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, BinaryIO, NamedTuple
 
 from ..categories import CATEGORIES
@@ -31,6 +31,9 @@ _DOUBLE = 8
 """Bytes of a number in an archive."""
 
 _BLOCK = 1 << 18
+
+_HEAD, _SOURCE, _ARCHIVE = map(struct.Struct, ("@4s5sd3L10d", "@20s20s10d", "@20s2L10d"))
+"""What librrd's files begin with, as this machine writes it: stat_head, ds_def, rra_def."""
 
 _PATIENCE = 5.0
 """Seconds to wait for a lock: rrdtool's readers lock too, for milliseconds."""
@@ -176,19 +179,56 @@ class RRD:
     def create(self, begin: int) -> None:
         """Make it, filled up to `begin` with steps that were not observed."""
         start = begin - begin % _ALIGNED
-        archives = [f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in self._schema()]
+        # librrd holds all rows in memory while it makes them: 30 MB.
+        self._make(start, [(kind, steps, 1) for kind, steps, _ in self._schema()])
+        try:
+            is_whole = self._lengthen()
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} cannot be written: {reason(error)}; "
+                "look at its permissions and at the free space."
+            ) from error
+        if not is_whole:
+            os.unlink(self.path)
+            self._make(start, self._schema())
+        nothing = ":".join("0" for _ in SOURCES)
+        self.update(f"{at + self.step}:{nothing}" for at in range(start, begin, self.step))
+
+    def _make(self, start: int, archives: list[tuple[str, int, int]]) -> None:
         _call(
             "create",
             self.path,
-            "--step",
-            str(self.step),
-            "--start",
-            str(start),
+            *("--step", str(self.step), "--start", str(start)),
             *map(self._source, SOURCES),
-            *archives,
+            *(f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in archives),
         )
-        nothing = ":".join("0" for _ in SOURCES)
-        self.update(f"{at + self.step}:{nothing}" for at in range(start, begin, self.step))
+
+    def _lengthen(self) -> bool:
+        """Give each archive all of its rows, in place of one; False where the file is unlike ours.
+
+        The numbers of rows stand in the definitions of the archives, behind those of the sources.
+        """
+        wanted, row = self._schema(), len(SOURCES) * _DOUBLE
+        with open(self.path, "r+b", opener=no_link) as file:
+            content = bytearray(file.read(_BLOCK))
+            begin = _HEAD.size + len(SOURCES) * _SOURCE.size
+            places = [begin + n * _ARCHIVE.size for n in range(len(wanted))]
+            header = len(content) - len(wanted) * row
+            if header < begin + len(wanted) * _ARCHIVE.size:
+                return False
+            for place, (_, steps, rows) in zip(places, wanted, strict=True):
+                kind, count, kept, *others = _ARCHIVE.unpack_from(content, place)
+                if (count, kept) != (1, steps):
+                    return False
+                _ARCHIVE.pack_into(content, place, kind, rows, kept, *others)
+            file.seek(0)
+            file.write(content[:header])
+            unknown = bytes(content[header : header + row])
+            many = unknown * (_BLOCK // row)
+            for _, _, rows in wanted:
+                whole, rest = divmod(rows, _BLOCK // row)
+                file.writelines(chain(repeat(many, whole), repeat(unknown, rest)))
+        return True
 
     def complete(self) -> None:
         """Add the data sources of this version that it lacks."""
