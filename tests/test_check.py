@@ -65,6 +65,12 @@ def test_what_cannot_be_told_is_3_on_standard_output(run: Run) -> None:
     assert status == 3
     assert said.startswith("UNKNOWN - ") and "nothing has been counted yet" in said
 
+    for option in (["--format", "json"], ["--format=json", "--only", "nothing"]):
+        status, said = run("check", *option)
+        found = json.loads(said)
+        assert (status, found["level"], found["conditions"]) == (3, "unknown", [])
+        assert "nothing" in found["text"]
+
     status, said = run("check", "--only", "nothing")
     assert status == 3
     assert "there is no condition nothing; names are store, not_counting" in said

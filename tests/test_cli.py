@@ -1042,6 +1042,13 @@ def test_an_output_that_cannot_be_written_is_74(
     )
 
 
+def test_a_check_whose_answer_cannot_be_written_is_3_and_says_it_on_standard_error() -> None:
+    command = [sys.executable, "-m", "dane_mailgraph", "check", "--config", "/nowhere/it.conf"]
+    done = redirected(command, ">/dev/full", "")
+
+    assert "/nowhere/it.conf does not exist; " in sentence(done.returncode, done.stderr, 3)
+
+
 @pytest.mark.parametrize("verb", OTHERS)
 def test_an_error_that_cannot_be_said_keeps_its_exit_status(verb: str) -> None:
     rest = {"import": ["/nowhere"], "tlsa": ["/nowhere", "--name", NAME]}.get(verb, [])

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from .. import __version__
@@ -36,21 +36,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stdout.flush()
     except MailgraphError as error:
-        status = _report(error, asked)
+        status = _report(error, asked, given)
     except OSError as error:
-        status = _report(output_error(error), asked)
+        status = _report(output_error(error), asked, given)
     finally:
         discard_unwritten()
     return status
 
 
-def _report(error: MailgraphError, verb: Verb) -> int:
+def _report(error: MailgraphError, verb: Verb, given: Sequence[str]) -> int:
     """Print an error and return the exit status; a monitoring plugin prints it as its answer."""
     if verb.error_status is None:
         tell(str(error))
         return error.status
-    with suppress(OSError):
-        print(printable(f"UNKNOWN - {error}"), flush=True)
+    import json  # 2 ms that most starts need not spend
+
+    # The arguments may be what is wrong, so they are not parsed.
+    is_json = "--format=json" in given or ("--format", "json") in pairwise(given)
+    answer = {"level": "unknown", "text": str(error), "conditions": []}
+    try:
+        print(printable(json.dumps(answer) if is_json else f"UNKNOWN - {error}"), flush=True)
+    except OSError:
+        tell(str(error))
     return verb.error_status
 
 
