@@ -372,3 +372,14 @@ def test_senders_cannot_fill_the_table_of_refusals(tmp_path: Path) -> None:
         found = refused(host, *texts)
 
     assert [domain for domain, _, _ in found] == ["0.example", "1.example"]
+
+
+def test_strangers_cannot_fill_the_table_of_known_senders(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    table = RefusalTable(host.ledger)
+    with host.ledger.transaction():
+        table.know([f"{n}.example" for n in range(10_001)], host.now)
+        table.know(["0.example", "new.example"], host.now + DAY)
+
+    ((kept, latest),) = host.ledger.read("SELECT count(*), max(last) FROM known_senders")
+    assert (kept, latest) == (10_000, host.now + DAY - host.now % DAY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..counts import RefusalCount
 from ..times import DAY
@@ -24,15 +24,18 @@ class RefusalTable:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def know(self, domains: Iterable[str], now: int) -> None:
+    def know(self, domains: Collection[str], now: int) -> None:
         """Remember that mail came from these domains; inside a transaction."""
+        if not domains:
+            return
         day = now - now % DAY
+        known = dict(self._ledger.read("SELECT domain, last FROM known_senders"))
+        room = _MOST_SENDERS - len(known)
+        new = [each for each in sorted(domains) if each not in known][:room]
+        seen_again = [each for each in domains if known.get(each, day) < day]
         self._ledger.write(
-            "INSERT INTO known_senders SELECT ?1, ?2 "
-            f"WHERE (SELECT count(*) FROM known_senders) < {_MOST_SENDERS} "
-            "OR ?1 IN (SELECT domain FROM known_senders) "
-            "ON CONFLICT (domain) DO UPDATE SET last = ?2 WHERE last < ?2",
-            [(domain, day) for domain in domains],
+            "INSERT OR REPLACE INTO known_senders VALUES (?, ?)",
+            [(domain, day) for domain in (*new, *seen_again)],
         )
 
     def add(self, counts: Iterable[RefusalCount], most: int) -> None:
