@@ -53,11 +53,11 @@ mount -t tmpfs -o mode=755,nosuid,nodev run run
 mount -t tmpfs -o mode=1777,nosuid,nodev tmp tmp
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
-# A machine of its own: no identity, no mounts, no housekeeping of the one below.
+# A machine of its own: no identity, no mounts, no housekeeping, no counts of the one below.
 echo uninitialized >etc/machine-id
 echo box >etc/hostname
 : >etc/fstab
-rm -rf etc/systemd/system/*.wants var/log/journal
+rm -rf etc/systemd/system/*.wants var/log/journal var/lib/dane-mailgraph var/cache/dane-mailgraph
 mkdir -p var/log/journal
 for unit in systemd-udevd systemd-udev-trigger systemd-timesyncd systemd-networkd \
     systemd-resolved systemd-firstboot console-getty; do

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,12 +154,13 @@ def test_systemd_hears_of_start_life_and_end(systemd: socket.socket) -> None:
     ]
 
 
+@pytest.mark.parametrize("until_next", [each_second, lambda _: daemon.LONGEST])
 def test_systemd_hears_of_life_four_times_as_often_as_its_watchdog_barks(
-    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, until_next: Callable[[float], float]
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "8000000")
     clock = Time(0, 5)
-    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), each_second, clock)
+    daemon.run(lambda now: None, never, clock.wait, daemon.TroubleReport(print), until_next, clock)
     alive = [b"WATCHDOG=1"] * 3
     assert [systemd.recv(99) for _ in range(5)] == [b"READY=1", *alive, b"STOPPING=1"]
 

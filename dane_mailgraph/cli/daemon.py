@@ -135,5 +135,5 @@ def run(
         if not 0 <= clock() - alive_at < alive_every:
             alive_at = clock()
             notify_alive()
-        pause = until_next(clock())
+        pause = min(until_next(clock()), alive_every)
     notify_systemd("STOPPING=1")
