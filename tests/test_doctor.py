@@ -237,6 +237,7 @@ def test_a_server_on_which_all_is_well_has_nothing_to_mend(
         monkeypatch.setenv("MAIL_CONFIG", str(postfix))
         home = Home(tmp_path)
         home.log = postfix / "maillog"
+        home.settings += ["--log", str(home.log)]
         home.log.write_bytes(connections(2, ago=400) + home.log.read_bytes())
         home.collected()
         home.www.mkdir()
