@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 WORDS = "TLS connection established to"
 # The slower ones take about a minute for 1 GB, so they get the first part only.
 HEAD = 100_000_000
+RELAYS = (1000, 30_000, 600_000)
 MTAIL = Path(__file__).with_name("connections.mtail")
 # A process inherits our peak across fork and exec (getrusage(2)), so smaller ones cannot be told.
 OWN_KIB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -220,6 +221,29 @@ def compare(log: Path, truth: dict[str, Any] | None, command: str, rounds: int, 
     return 1 if wrong else 0
 
 
+def made(work: Path, size: int, *options: str) -> tuple[Path, Path]:
+    """Make a log and its truth, in a process of its own: children inherit our peak memory."""
+    log, truth = work / "mail.log", work / "truth.json"
+    maker = str(Path(__file__).with_name("make_log.py"))
+    command = [sys.executable, maker, str(log), str(truth), "--size", str(size), *options]
+    subprocess.run(command, check=True)
+    return log, truth
+
+
+def print_relays(size: int, command: str, rounds: int, work: Path) -> None:
+    """Print what an import costs by the number of relays in a log of `size` bytes."""
+    settings = work / "empty.conf"
+    print(f"\n{'relays in ' + format(size / 1e6, '.0f') + ' MB':22} {'cpu s':>8} {'peak MiB':>18}")
+    for relays in RELAYS:
+        log, _ = made(work, size, "--relays", str(relays))
+        runs = []
+        for _ in range(rounds):
+            state = ["--state-dir", str(fresh(work / "state")), "--config", str(settings)]
+            runs.append(run([command, "import", str(log), "--year", "2026", *state]))
+        used, rss = median(one.cpu for one in runs), max(one.rss_kib for one in runs)
+        print(f"{relays:22,} {used:8.3f} {rss / 1024:18.1f}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -243,15 +267,14 @@ def main() -> int:
         work = Path(name)
         log, truth = args.log, args.truth
         if log is None:
-            log, truth = work / "mail.log", work / "truth.json"
             print(f"Making a log of {args.size / 1e6:.0f} MB", flush=True)
-            # In a process of its own, because children inherit our peak memory.
-            maker = str(Path(__file__).with_name("make_log.py"))
-            options = ["--size", str(args.size)] + ["--rfc3339"] * args.rfc3339
-            subprocess.run([sys.executable, maker, str(log), str(truth), *options], check=True)
-        return compare(
+            log, truth = made(work, args.size, *["--rfc3339"] * args.rfc3339)
+        status = compare(
             log, json.loads(truth.read_text()) if truth else None, args.command, args.rounds, work
         )
+        if args.log is None:
+            print_relays(min(args.size, HEAD), args.command, args.rounds, work)
+        return status
 
 
 if __name__ == "__main__":

@@ -101,10 +101,17 @@ class Processes:
         return self.pids[self.at]
 
 
+def address(n: int) -> str:
+    """Return an address that no other relay has; each fifth is of IPv6."""
+    if n % 5 == 0:
+        return f"2001:db8:{n >> 16:x}:{n & 65535:x}::25" if n > 65535 else f"2001:db8:{n:x}::25"
+    return f"{203 + (n >> 16)}.{n >> 8 & 255}.{n & 255}.25"
+
+
 class Mailserver:
     """Starts jobs; a job's lines go into the seconds in which they would be written."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, relays: int) -> None:
         self.rng = rng = random.Random(seed)
         self.seconds: deque[list[str]] = deque([] for _ in range(8))
         self.counts: Counter[str] = Counter()
@@ -116,11 +123,11 @@ class Mailserver:
         self.relays = [
             (
                 f"mx{n % 3}.{rng.choice(['firma', 'verein', 'shop', 'praxis'])}{n}.example",
-                f"2001:db8:{n:x}::25" if n % 5 == 0 else f"203.{n >> 8}.{n & 255}.25",
+                address(n),
                 rng.choices(list(LABELS), list(LABELS.values()))[0],
                 rng.choices(TAILS, [tail[-1] for tail in TAILS])[0],
             )
-            for n in range(600)
+            for n in range(relays)
         ]
 
     def write(self, second: int, text: str) -> None:
@@ -290,14 +297,8 @@ class Mailserver:
 
 
 def make_log(
-    log: str,
-    truth: str,
-    size: int,
-    seed: int = 1,
-    rfc3339: bool = False,
-    start: str = "2026-01-05T00:00:00",
+    log: str, truth: str, size: int, server: Mailserver, rfc3339: bool, start: str
 ) -> None:
-    server = Mailserver(seed)
     rng, kinds, weights = server.rng, list(JOBS), list(JOBS.values())
     first = second = timegm(time.strptime(start, "%Y-%m-%dT%H:%M:%S"))
     written = lines = 0
@@ -354,9 +355,11 @@ def main() -> None:
         action="store_true",
         help="stamps with year and zone instead of the traditional ones",
     )
+    parser.add_argument("--relays", type=int, default=600)
     parser.add_argument("--start", default="2026-01-05T00:00:00", help="UTC")
     args = parser.parse_args()
-    make_log(args.log, args.truth, args.size, args.seed, args.rfc3339, args.start)
+    server = Mailserver(args.seed, args.relays)
+    make_log(args.log, args.truth, args.size, server, args.rfc3339, args.start)
 
 
 if __name__ == "__main__":
