@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from host import START, Host, line, rfc3339
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.answer.authentication import find_losses, lost_authentication
@@ -277,13 +277,14 @@ def test_rows_are_of_the_transaction_that_counts(ledger: Ledger) -> None:
     assert RelayTable(ledger).totals(0, 99999999) == []
 
 
+OCTOBER = (20261001, 20261002, 20261015, 20261031)
 DAYS = st.lists(
     st.tuples(
-        st.sampled_from([20260930, 20261001, 20261031, 20261101, 20261115, 20261130, 20261201]),
-        st.sampled_from("abc"),
+        st.sampled_from([20260930, *OCTOBER, 20261101, 20261115, 20261130, 20261201]),
+        st.sampled_from("ab"),
         st.integers(0, 3),
     ),
-    max_size=12,
+    max_size=20,
 )
 
 
@@ -300,6 +301,11 @@ def day_of_relay(day: int, relay: str, count: int) -> DayCounts:
     st.sampled_from([0, 20260930, 20261001, 20261002]),
     st.sampled_from([0, 20261001, 20261015]),
     st.sampled_from([20261031, 20261130, 20261201, 99999999]),
+)
+@example([[(day, "a", day % 4) for day in OCTOBER], [(20261101, "a", 3)]], 0, 0, 99999999)
+@example(
+    [[(day, "a", day % 4) for day in OCTOBER], [(20261101, "b", 3)], [(20261002, "a", 2)]],
+    *(0, 20261001, 20261031),
 )
 def test_months_that_are_over_add_up_to_what_their_days_do(
     tmp_path_factory: pytest.TempPathFactory,
@@ -324,10 +330,11 @@ def test_months_that_are_over_add_up_to_what_their_days_do(
 
 
 def test_a_month_is_added_up_when_a_day_begins_after_it(ledger: Ledger) -> None:
-    for day in (20260914, 20261001, 20261002, 20261031, 20261101):
+    for day in (20260914, 20261001, 20261002, 20261031, 20261101, 20261102, 20261201):
         with ledger.transaction():
             book = RelayTable(ledger)
-            book.add([day_of_relay(day, "mx", 1)], 10)
+            name = f"mx{day}" if day // 100 == 202611 else "mx"  # each day another: not worth it
+            book.add([day_of_relay(day, name, 1)], 10)
             book.prune(20260914)
 
     rows = ledger.read("SELECT month, relay, first, last FROM relay_months")

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 
 from .ledger import Ledger
 
+_LEAST_DAYS = 3
+"""Days of a month on which its relays were seen, on average, for it to be added up."""
+
 _SEGMENT = "SELECT {columns} FROM relays WHERE day BETWEEN ? AND ?"
 
 
@@ -43,7 +46,7 @@ def add_up_months(ledger: Ledger, first: int, counted: Iterable[str]) -> None:
             return
         month = day // 100
         days = 100 * month + 99
-        if month not in done:
+        if month not in done and _is_worth_it(ledger, month):
             names = ", ".join(columns)
             sums = ", ".join(f"sum({each})" for each in columns)
             # As `RelayTable.totals`: what is not summed is of the row of the last max().
@@ -61,6 +64,15 @@ def add_up_months(ledger: Ledger, first: int, counted: Iterable[str]) -> None:
                 "WHERE month = ?1 AND relay_months.relay = failed.relay",
                 [(month,)],
             )
+
+
+def _is_worth_it(ledger: Ledger, month: int) -> bool:
+    """Return whether few rows stand for many: strangers can have each day know other relays."""
+    ((rows, relays),) = ledger.read(
+        "SELECT count(*), count(DISTINCT relay) FROM relays WHERE day BETWEEN ? AND ?",
+        *(100 * month, 100 * month + 99),
+    )
+    return bool(rows >= _LEAST_DAYS * relays)
 
 
 def days_and_months(
