@@ -439,6 +439,27 @@ def test_a_log_that_is_renamed_during_an_import_counts_once(
     host.settles()
 
 
+@pytest.mark.parametrize("read", ["before", "after", "never"])
+def test_a_line_that_is_begun_in_a_rotated_file_counts_once_though_it_is_imported(
+    host: Host, read: str
+) -> None:
+    host.connect(2)
+    host.collect()
+    text = host.lines()
+    if read == "before":
+        host.write(text[:-4])
+        host.collect()
+    rotated = host.rename()
+    if read != "before":
+        host.write(text[:-4], rotated)
+    if read == "after":
+        host.collect()
+    host.now += 5
+    host.take(rotated, host.log)
+    host.write(text[-4:], rotated)
+    host.settles()
+
+
 def test_one_log_under_many_names_is_one_log(host: Host) -> None:
     host.connect(3)
     host.now += 30

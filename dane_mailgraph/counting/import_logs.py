@@ -57,6 +57,7 @@ class Import:
         self._live, self._ledger, self._rules, self._now = live, ledger, rules, now
         self._year, self._progress = year, progress
         self._live_log: LogFile | None = None
+        self._followed: Bookmark = ()
         self._last: Position | None = None
         self._counted = Counted({})
 
@@ -69,7 +70,8 @@ class Import:
         """
         if self._ledger.bookmark(self._live.bookmark_key):
             collect(self._live, self._ledger, self._rules, self._now)
-        self._last = self._last_position()
+        self._followed = self._bookmark()
+        self._last = self._followed[-1] if self._followed else None
         with ExitStack() as stack:
             files = [
                 (path, stack.enter_context(open_log(path, named=True))) for path in _distinct(paths)
@@ -141,7 +143,8 @@ class Import:
             part.is_of_postfix = True
         elif not isinstance(live, FollowedFile) or log is not self._live_log:
             log.skip(known)
-            blocks = Blocks(log.readinto, to_the_end=True)
+            # A line that is begun in a followed file counts when it is finished.
+            blocks = Blocks(log.readinto, to_the_end=not self._is_followed(log))
             yield from run.count_blocks(blocks, clock, counted=self._counted)
             run.finish_log()
             part.mark_counted(run.newest, known + blocks.consumed)
@@ -162,14 +165,16 @@ class Import:
             run.mark_read_until(max(known_until(newest, self._now), end))
         run.mark_read(self._live, bookmark)
 
-    def _last_position(self) -> Position | None:
+    def _bookmark(self) -> Bookmark:
         """How far the live log has been read, if it is a file."""
         live = self._live
         if not isinstance(live, FollowedFile):
-            return None
+            return ()
         with self._ledger.understood():
-            bookmark = live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
-        return bookmark[-1] if bookmark else None
+            return live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
+
+    def _is_followed(self, log: LogFile) -> bool:
+        return any(is_at(log.content, each) and not each.finished for each in self._followed)
 
     def _clock(self, log: LogFile) -> Clock:
         latest = self._now if self._year or not log.is_regular else int(log.status.st_mtime)
