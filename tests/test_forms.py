@@ -204,6 +204,30 @@ def test_a_line_alone_in_its_interval_whose_tag_is_cut_makes_it_unknown(
     assert host.ledger.omitted()[omission] == 1
 
 
+@pytest.mark.parametrize(
+    "torn",
+    [
+        b"Nov 24 00:06:50 mx1 postfix/qmgr[101]: 4F1E2D3C4B5A: fro",
+        b"Nov 24 00:06:50 mx1 systemd[1]: Start",
+        b"Nov 24 00:06:50 mx1 postfix/smtp[101]: Verified TLS connec",
+        b"Nov 24 00:06:50 mx1 postfix/smtp[101]: 2CE5121E153: to=<s@exa",
+        b"Nov 24 00:06:50 mx1 post",
+        b"Nov 24 00:06",
+    ],
+)
+def test_a_line_that_is_glued_to_a_torn_one_is_an_omission(torn: bytes) -> None:
+    counts, omissions = counted(torn + USUAL)
+
+    assert (counts, omissions.total()) == (Counter(), 1)
+
+
+def test_a_line_of_another_program_that_quotes_one_is_none() -> None:
+    quoting = b"Nov 24 00:06:50 mx1 watch[1]: seen: " + USUAL
+    quoted = b'Nov 24 00:06:50 mx1 watch[1]: seen "' + USUAL + b'"'
+
+    assert counted(quoting, quoted) == (Counter(), Counter())
+
+
 REPEATED = b"Nov 24 00:07:10 mx1 last message repeated 3 times"
 
 

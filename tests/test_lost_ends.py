@@ -126,6 +126,38 @@ def test_lines_behind_a_cut_count_once(host: Host, move: str, lost: int, more: i
     assert any("lost its end" in each for each in step.notices)
 
 
+@pytest.mark.parametrize("left", [1, 10, 26, 40, 70, 150])
+@pytest.mark.parametrize("program", ["postfix/smtp", "postfix/qmgr", "systemd"])
+def test_a_line_glued_to_a_torn_one_that_was_seen_counts(
+    host: Host, left: int, program: str
+) -> None:
+    host.connect(2)
+    host.collect()
+    host.now += 5
+    host.write(host.line(host.now).replace("postfix/smtp", program)[:left])
+    host.collect()
+    host.restart()
+    host.now += 30
+    host.connect(3)
+    host.collect()
+    host.connect(1)
+
+    host.settles()
+
+
+@pytest.mark.parametrize("left", [1, 10, 26, 40, 70, 150])
+def test_a_line_that_is_finished_later_counts_once(host: Host, left: int) -> None:
+    host.connect(2)
+    host.collect()
+    text = host.lines()
+    host.write(text[:left])
+    host.collect()
+    host.write(text[left:] + host.lines(2))
+    host.collect()
+
+    host.settles()
+
+
 class Deed(NamedTuple):
     """What happens after some time."""
 

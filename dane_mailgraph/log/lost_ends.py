@@ -125,4 +125,5 @@ def _beginning(log: LogFile, position: Position) -> Position:
         line_start="",
         stub=0,
         sums="",
+        unfinished=0,
     )

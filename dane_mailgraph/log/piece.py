@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..errors import SourceError
-from .blocks import Blocks
+from .blocks import LONGEST, Blocks
 from .cut import begin_of_line, find_cut
 from .files import Head, LogFile
 from .forms import begins_line
@@ -59,12 +59,25 @@ class FilePiece:
         )
         if self._line_start and begins_line(log.begin):
             self._line_start += b"\n"  # a whole line follows, so this one was never finished
+        elif position and position.unfinished and not log.compressed:
+            self._end_torn_line(position.unfinished)
         self.blocks = Blocks(
             Prefixed(self._line_start, log).readinto,
             in_long_line=position.in_long_line if position else False,
             to_the_end=reading.to_the_end,
             follows_gap=self.lines_lost,
         )
+
+    def _end_torn_line(self, size: int) -> None:
+        """End the line whose beginning was there when it was read last, if it was never finished.
+
+        A crash of the machine or of the syslog daemon tears a line, and the next is glued to it.
+        """
+        text = self._log.bytes_at(self._offset, size + LONGEST)
+        if not self._line_start and b"\n" not in text[:size] and begins_line(text[size:]):
+            self._line_start = text[:size] + b"\n"
+            self._offset += size
+            self._log.skip(self._offset)
 
     def go_on(self, time_of: Callable[[bytes], int | None], newest: int) -> bool:
         """Go to where new lines begin behind a torn one; return whether it was found.
@@ -115,4 +128,5 @@ class FilePiece:
             self._finished,
             self._log.inode.generation,
             *self._checksums,
+            0 if self._log.compressed else len(self.blocks.unfinished),
         )

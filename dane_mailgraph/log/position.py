@@ -41,6 +41,8 @@ class Position(NamedTuple):
     """Checksum of its first `STUB` bytes, or 0: it is recognized when little is left of it."""
     sums: str = ""
     """Checksums of the stretches before the offset, see `sums`; empty for a packed file."""
+    unfinished: int = 0
+    """Bytes behind the offset, a line's beginning that was there."""
 
     @property
     def head(self) -> Head:
@@ -63,7 +65,15 @@ def bookmark(stored: Any) -> Bookmark:
     """
     found = tuple(Position(*position) for position in stored or ())
     for each in found:
-        numbers = each.inode, each.offset, each.length, each.crc, each.generation, each.stub
+        numbers = (
+            each.inode,
+            each.offset,
+            each.length,
+            each.crc,
+            each.generation,
+            each.stub,
+            each.unfinished,
+        )
         words = each.path, each.line_start, each.sums
         if not (
             all(isinstance(word, str) for word in words)

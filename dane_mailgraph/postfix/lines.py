@@ -245,6 +245,8 @@ class _Patterns(NamedTuple):
     others: re.Pattern[bytes]
     """The head of a line that another program wrote, and not one that it relays."""
     words: re.Pattern[bytes]
+    glued: re.Pattern[bytes]
+    """The head of a line in another one that a crash has torn; who quotes a line puts a space."""
 
 
 @cache
@@ -266,6 +268,12 @@ def _patterns(kind: Kind) -> _Patterns:
             """
         ),
         heads.compiled(rf"{rest}\b.*{kind.says}"),
+        heads.compiled(
+            rf"""
+            [^\s"'(\[<=:] (?:{heads.TIME})(?:{heads.FRACTION})?{_ZONE_HOST_NAME}{name}\[\d+\]:\ 
+            [^\n]*?{kind.says}
+            """
+        ),
     )
 
 
@@ -285,12 +293,12 @@ def parse(lines: list[bytes], kind: Kind) -> Found:
 def is_puzzling(line: bytes, kind: Kind) -> bool:
     """Return whether a line is of a kind by its words, though no head of one is understood.
 
-    A line that another program wrote is none, whatever it quotes.
+    A line that another program wrote is none, whatever it quotes; but one may be glued to it.
     """
     patterns = _patterns(kind)
     return bool(
         patterns.words.search(line)
-        and not patterns.others.match(line)
+        and (not patterns.others.match(line) or patterns.glued.search(line))
         and not patterns.line.match(line)
         and not patterns.rfc5424.match(line)
     )
