@@ -84,6 +84,7 @@ def the_log_loses_its_end(history: History) -> None:
     history.unsure.append((begun - 2 * history.step, history.now + 2 * history.step))
     history.killed(["collect"], times=history.chance.randrange(3))
     history.must("collect")
+    history.forget_ledger()
 
 
 def the_log_is_another_one_and_back(history: History) -> None:

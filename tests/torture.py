@@ -641,6 +641,10 @@ class History:
             self._kept[name] = self.folder / name.replace(" ", "-")
             shutil.copyfile(source, self._kept[name])
 
+    def forget_ledger(self) -> None:
+        """A log that was cut is read once: with an older ledger its glued line is an omission."""
+        self._kept.pop("older ledger", None)
+
     def _file(self, name: str) -> Path:
         names = {
             "older ledger": "ledger.sqlite",
