@@ -629,6 +629,8 @@ class History:
         self.note(name)
         self._known &= name not in ("no ledger", "only the snapshot")
         action()
+        if not self._known:
+            self._kept.clear()  # what was kept is of before that ledger
         self.done[name] += 1
 
     def remember(self) -> None:
