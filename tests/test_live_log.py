@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -629,6 +630,25 @@ def test_nonsense_in_the_ledger_is_a_sentence(host: Host, name: str, value: Any)
 
     with pytest.raises(StoreError, match="cannot be understood"):
         host.collect()
+
+
+@pytest.mark.parametrize("value", ["x", -1, 1.5, [], {}, True])
+def test_a_field_of_nonsense_in_a_bookmark_is_a_sentence_or_counts_once(
+    host: Host, value: object
+) -> None:
+    host.connect(3)
+    host.collect()
+    (good,) = host.ledger.bookmark(host.follower.bookmark_key)
+    for index in range(len(good)):
+        said = [*good[:index], value, *good[index + 1 :]]
+        with host.ledger.transaction():
+            host.ledger.set_bookmark(host.follower.bookmark_key, [said])
+        host.restart()
+        with suppress(StoreError):
+            host.collect()
+        assert host.counted == dict(host.truth)
+        with host.ledger.transaction():
+            host.ledger.set_bookmark(host.follower.bookmark_key, [good])
 
 
 @pytest.mark.parametrize("value", [[1], "x", {"a": 1}, 7, [["x"]]])

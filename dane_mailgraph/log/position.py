@@ -65,23 +65,21 @@ def bookmark(stored: Any) -> Bookmark:
     """
     found = tuple(Position(*position) for position in stored or ())
     for each in found:
-        numbers = (
-            each.inode,
-            each.offset,
-            each.length,
-            each.crc,
-            each.generation,
-            each.stub,
-            each.unfinished,
-        )
-        words = each.path, each.line_start, each.sums
-        if not (
-            all(isinstance(word, str) for word in words)
-            and min(*numbers, each.replaced_at or 0) >= 0
-            and are_sums(each.sums, each.offset)
-        ):
+        if not (all(map(_is_of_kind, each, _KINDS)) and are_sums(each.sums, each.offset)):
             raise ValueError("a bookmark in it is none")
     return found
+
+
+_KINDS = (
+    *(str, int, int, int, int, bool, str),
+    *(int, bool, int, int, str, int),
+)
+"""The types of a position's fields."""
+
+
+def _is_of_kind(value: Any, kind: type) -> bool:
+    is_one = type(value) is kind
+    return value is None or (is_one and (kind is str or int(value) >= 0))
 
 
 def is_at(content: Content, position: Position) -> bool:
