@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -158,6 +159,27 @@ def test_a_line_that_is_finished_later_counts_once(host: Host, left: int) -> Non
     host.settles()
 
 
+@pytest.mark.parametrize("left", range(4090, 4097))
+def test_a_cut_is_found_though_the_next_line_begins_as_what_stood_there(
+    host: Host, left: int
+) -> None:
+    host.connect(40)
+    host.collect()
+    text = host.log.read_bytes()
+    host.log.write_bytes(text[:left] + text[:1] + text[left + 1 :])
+    shutil.rmtree(host.state)
+    host.state.mkdir()
+    host.restart()
+    host.truth.clear()
+    host.collect()
+    host.truth.update(host.counted)
+    cut(host, host.log.stat().st_size - left)
+    host.connect(30)
+    host.collect()
+
+    assert host.counted == dict(host.truth)
+
+
 class Deed(NamedTuple):
     """What happens after some time."""
 
@@ -224,7 +246,7 @@ class Disk:
         self.unread, self.read_until = [], self.host.log.stat().st_size
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(deeds=st.lists(deeds, min_size=1, max_size=8))
 def test_whatever_is_lost_grows_and_moves_counts_once(deeds: list[Deed]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -39,10 +39,15 @@ def find_cut(
         if begin + len(line) <= window.begin:
             break
         at = time_of(line)
-        for place in _places(line, window, begin):
-            glued = time_of(line[place:])
-            if glued is not None and _is_glued(at, glued, window, newest):
-                return begin + place
+        glued = {
+            start: then
+            for start in _starts(line, window, begin)
+            if (then := time_of(line[start:])) is not None and _is_glued(at, then, window, newest)
+        }
+        if glued:
+            # A whole line behind zeros is no new one for that.
+            new = (start for start, then in glued.items() if then > newest)
+            return begin + next(new, max(glued))
         if not line.endswith(b"\n"):
             is_torn = at is None or at <= newest
         elif at is not None and at > newest:
@@ -59,16 +64,16 @@ def _is_glued(at: int | None, glued: int, window: Window, newest: int) -> bool:
     return (at is None or at <= newest) and glued >= newest
 
 
-def _places(line: bytes, window: Window, begin: int) -> Iterator[int]:
+def _starts(line: bytes, window: Window, begin: int) -> Iterator[int]:
     """Iterate over the places in a line, which begins at this byte, where another may begin."""
     first, last = max(1, window.begin - begin), window.end - begin
     if not window.is_narrow:
         yield from (each.start() for each in _HEAD.finditer(line, first) if each.start() <= last)
         return
     whole = forms.usual(line)
-    for place in range(first, min(last + 1, len(line))):
-        if forms.begins_line(line[place:]) and forms.usual(line[place:]) != whole:
-            yield place
+    for start in range(first, min(last + 1, len(line))):
+        if forms.begins_line(line[start:]) and forms.usual(line[start:]) != whole:
+            yield start
 
 
 def _behind_zeros(log: LogFile, offset: int) -> int:

@@ -16,6 +16,9 @@ _SIZES = ((_FINEST, 32), (1 << 12, 32), (1 << 16, 16))
 _TELLING = 32
 """Bytes of a stretch that do not agree by chance."""
 
+_ALIKE = 64
+"""Bytes in which what was written behind a cut may be what stood there: the stamp of a line."""
+
 _DIGITS = 8
 
 
@@ -28,7 +31,7 @@ class Window(NamedTuple):
     @property
     def is_narrow(self) -> bool:
         """Whether it holds hardly more than a line."""
-        return self.end - self.begin <= _FINEST
+        return self.end - self.begin <= _FINEST + _ALIKE
 
 
 def _stretches(offset: int) -> list[tuple[int, int]]:
@@ -69,5 +72,5 @@ def find_window(log: LogFile, offset: int, before: str) -> Window | None:
         if len(text) < end - begin or zlib.crc32(text) != crc:
             changed = begin, end
         elif end - begin >= _TELLING:
-            return Window(*changed) if changed else None
+            return Window(max(0, changed[0] - _ALIKE), changed[1]) if changed else None
     return Window(0, changed[1]) if changed else None
