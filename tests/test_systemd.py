@@ -125,8 +125,8 @@ def running(box: Box, installed: str) -> Iterator[Box]:
     box.run("systemctl", "stop", SERVICE)
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Wait until something is true."""
+def until(true: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    """Wait until something is true: a count is committed once a minute."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, what
