@@ -605,18 +605,19 @@ class History:
                 lambda: (self.state / "mail.log.offset").write_text("never\nmind\n"),
             ),
         ]
-        if (
-            snapshot.exists() or state_of(self.state, "pruned_before") is None
-        ):  # else it would be all there is
+        is_all_there_is = (
+            not snapshot.exists() and state_of(self.state, "pruned_before") is not None
+        )
+        if not is_all_there_is:
             again.append(("no RRD", rrd.unlink))
         if snapshot.exists() and not torn:
             again.append(("no snapshot", snapshot.unlink))
-        if torn:
+        if torn and not is_all_there_is:
             again += [
                 ("zeroed pages", lambda: self._tear(rrd)),
                 ("cut", lambda: os.truncate(rrd, rrd.stat().st_size // 2)),
             ]
-        else:
+        elif not torn:
             # The first look goes back to the log of this name only: the RRD must hold the rest.
             if self.writer.since < last and self.writer.first is not None and self.writer.settled:
                 again.append(("no ledger", ledger.unlink))
