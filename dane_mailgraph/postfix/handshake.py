@@ -139,8 +139,8 @@ _GROUPS = (
     (
         "ecdh",
         re.compile(
-            r"ecdhe?\b|x25519|x448|sec[pt]|prime|brainpool|[pbk]-[2345]|c2|wap-|(curve)?sm2"
-            "|gc(256|512)",
+            r"(ecdhe?|x25519|x448|sec[pt]\d{3}[rk]\d|prime\d{3}v\d|brainpoolp\d{3}[rt]1(tls13)?"
+            r"|[pbk]-\d{3}|(curve)?sm2|gc(256|512)[a-d])\b|c2|wap-",
             re.I,
         ),
     ),
