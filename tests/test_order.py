@@ -9,7 +9,7 @@ import pytest
 
 from dane_mailgraph.log.files import Content, Head
 from dane_mailgraph.log.inode import Inode
-from dane_mailgraph.log.order import Reading, Step, reading_order, readings
+from dane_mailgraph.log.order import Reading, Turn, reading_order, readings
 from dane_mailgraph.log.position import Position
 from dane_mailgraph.log.rotation import File, beside, in_order
 
@@ -59,13 +59,13 @@ def at(
     return Position(LOG, inode, len(begin), *Head.of(begin), False, "", replaced_at, finished)
 
 
-def named(steps: list[Step]) -> list[str]:
+def named(turns: list[Turn]) -> list[str]:
     """Each file's name, with `+` where it is read on; `?` is lost, `-` holds nothing new."""
     return [
-        step.candidate.file.path.removeprefix("/var/log/") + ("+" if step.position else "")
-        if step.candidate
-        else ("-" if step.position else "?")
-        for step in steps
+        turn.candidate.file.path.removeprefix("/var/log/") + ("+" if turn.position else "")
+        if turn.candidate
+        else ("-" if turn.position else "?")
+        for turn in turns
     ]
 
 
@@ -277,15 +277,15 @@ def test_the_hint_decides_between_files_that_are_alike() -> None:
 # ---- how each is read -----------------------------------------------------------------------
 
 
-def read(*steps: Step, last: Position) -> list[Reading]:
-    return readings(list(steps), last, LOG, NOW)
+def read(*turns: Turn, last: Position) -> list[Reading]:
+    return readings(list(turns), last, LOG, NOW)
 
 
 def test_a_line_goes_on_in_the_next_file_that_does_not_begin_with_a_time() -> None:
     last = at(1, A)
-    rotated = Step(given("mail.log.1", 2, A + "2026-11-24T02:01"), last)
-    whole = Step(given("mail.log", 1, B))
-    rest = Step(given("mail.log", 1, ":00Z b\n"))
+    rotated = Turn(given("mail.log.1", 2, A + "2026-11-24T02:01"), last)
+    whole = Turn(given("mail.log", 1, B))
+    rest = Turn(given("mail.log", 1, ":00Z b\n"))
 
     assert [each.goes_on for each in read(rotated, rest, last=last)] == [True, False]
     assert [each.goes_on for each in read(rotated, whole, last=last)] == [False, False]
@@ -303,14 +303,14 @@ def test_an_unfinished_last_line_is_waited_for_as_long_as_it_may_be_finished(
     name: str, written: int, live: str, to_the_end: bool
 ) -> None:
     last = at(1, A, replaced_at=NOW - 7200)
-    rotated = Step(given(name, 2, A + "2026", written=written), last)
+    rotated = Turn(given(name, 2, A + "2026", written=written), last)
 
-    assert read(rotated, Step(given("mail.log", 3, live)), last=last)[0].to_the_end is to_the_end
+    assert read(rotated, Turn(given("mail.log", 3, live)), last=last)[0].to_the_end is to_the_end
 
 
 def test_a_copy_waits_for_the_log_that_was_truncated_and_is_still_empty() -> None:
     last = at(1, A)
-    copy = Step(given("mail.log.1.gz", 2, A + "2026"), last)
+    copy = Turn(given("mail.log.1.gz", 2, A + "2026"), last)
 
-    assert not read(copy, Step(given("mail.log", 1, "")), last=last)[0].to_the_end
-    assert read(copy, Step(given("mail.log", 3, "")), last=last)[0].to_the_end
+    assert not read(copy, Turn(given("mail.log", 1, "")), last=last)[0].to_the_end
+    assert read(copy, Turn(given("mail.log", 3, "")), last=last)[0].to_the_end

@@ -16,7 +16,7 @@ from ..privileges import as_caller
 from .files import Content, DamagedError, Head, LogFile, open_log, source_errors
 from .hint import OffsetFile
 from .lost_ends import Cut, find_cuts
-from .order import TIME_LAG, Reading, Step, reading_order, readings
+from .order import TIME_LAG, Reading, Turn, reading_order, readings
 from .piece import FilePiece
 from .position import LINGER, Bookmark, Position, bookmark
 from .rotation import File, beside
@@ -41,7 +41,7 @@ class _State(NamedTuple):
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-class _Sight(NamedTuple):
+class _Directory(NamedTuple):
     """The log and the files beside it, as they were when they were looked up."""
 
     live: _State
@@ -51,7 +51,7 @@ class _Sight(NamedTuple):
     def names(self) -> list[tuple[str, int]]:
         return [(each.path, each.inode) for each in self.beside]
 
-    def lingering(self, positions: Bookmark, now: int) -> list[bool]:
+    def can_grow(self, positions: Bookmark, now: int) -> list[bool]:
         """Return whether each position, and then each file, may still get the rest of a line."""
         return [
             *(position.lingers(now) for position in positions),
@@ -94,12 +94,12 @@ class FollowedFile:
         self._offset_file = OffsetFile(self.path, state_dir)
         self._hinted: int | None = None
         """Inode of the log that the offset file names."""
-        self._sight: _Sight | None = None
+        self._directory: _Directory | None = None
         """What was there when the files were opened."""
         self._cut: dict[Position, Cut] = {}
         """What was found of positions behind the end of a file that was cut."""
-        self._last: tuple[_Sight, Bookmark, list[bool]] | None = None
-        """The last reading: what was there, the bookmark after it, and what lingered."""
+        self._last: tuple[_Directory, Bookmark, list[bool]] | None = None
+        """The last reading: what was there, the bookmark after it, and what could grow."""
 
     def load_bookmark(self, stored: Any) -> Bookmark:
         """Make the bookmark from what the ledger has stored."""
@@ -128,14 +128,16 @@ class FollowedFile:
             live = _State.of(self.path)
         if self._last is None:
             return False
-        sight, after, lingering = self._last
-        if (sight.live, after) != (live, positions) or lingering != sight.lingering(after, now):
+        directory, after, could_grow = self._last
+        if (directory.live, after) != (live, positions):
+            return False
+        if could_grow != directory.can_grow(after, now):
             return False
         # While the log is the same there are no new files; a compressed one does not grow.
         with suppress(OSError):
             return all(
                 _State.of(each.path) == (each.inode, each.size, each.changed)
-                for each in sight.beside
+                for each in directory.beside
                 if not each.compressed
             )
         return False
@@ -163,11 +165,11 @@ class FollowedFile:
             # Of a log without a whole line nothing was read: the line may go on in a new file.
             waiting = b"" if last.length else last.line_start.encode("latin-1")
             line_start, lost = b"", False
-            for step, log, reading in zip(order, logs, plan, strict=True):
-                if not step.was_rotated:
+            for turn, log, reading in zip(order, logs, plan, strict=True):
+                if not turn.was_rotated:
                     line_start, waiting = line_start or waiting, b""
                 if log is None:
-                    lost |= not step.was_rotated
+                    lost |= not turn.was_rotated
                     continue
                 window = windows.get(reading.position) if reading.position else None
                 piece = FilePiece(log, reading, line_start, follows_gap=lost, window=window)
@@ -177,13 +179,13 @@ class FollowedFile:
     def first_piece(self, log: LogFile, offset: int) -> FilePiece:
         """Return the log as a piece to be read from this byte on, without a bookmark."""
         path = os.path.realpath(self.path)
-        self._sight = self._look(())
+        self._directory = self._look(())
         position = Position(path, log.inode.number, offset, 0, 0, False)
         return FilePiece(log, Reading(path, position, latest=int(log.status.st_mtime)))
 
     def bookmark_after(self, positions: Bookmark, read: list[FilePiece], now: int) -> Bookmark:
         """Return the bookmark after these pieces have been read."""
-        assert self._sight
+        assert self._directory
         *rotated, live = read
         positions = self._uncut(positions)
         new = {piece.reading.position: piece.position for piece in rotated}
@@ -198,12 +200,12 @@ class FollowedFile:
         # Its writer may have it open, or its time is new enough to be taken for a new file's.
         there = {
             each.inode
-            for each in self._sight.beside
+            for each in self._directory.beside
             if not each.compressed or each.changed > _nanoseconds(now - LINGER)
         }
         kept = [each for each in before if each.lingers(now) or each.inode in there]
         after = *kept, live.position
-        self._last = self._sight, after, self._sight.lingering(after, now)
+        self._last = self._directory, after, self._directory.can_grow(after, now)
         return after
 
     def after_commit(self, position: Position) -> None:
@@ -217,15 +219,15 @@ class FollowedFile:
 
     # ---- which files they are ----
 
-    def _look(self, positions: Bookmark) -> _Sight:
+    def _look(self, positions: Bookmark) -> _Directory:
         with source_errors(self.path):
             live = _State.of(self.path)
         paths, inodes = [each.path for each in positions], {each.inode for each in positions}
-        return _Sight(live, beside(self.path, paths, inodes))
+        return _Directory(live, beside(self.path, paths, inodes))
 
     def _settled(
         self, stack: ExitStack, positions: Bookmark, now: int, read_at: int
-    ) -> tuple[list[Step], list[LogFile | None]]:
+    ) -> tuple[list[Turn], list[LogFile | None]]:
         """Return the order and its files, open, as they were at one moment.
 
         Names may change meanwhile; then they are looked up again.
@@ -233,12 +235,12 @@ class FollowedFile:
         for left in reversed(range(_TRIES)):
             try:
                 with ExitStack() as trial:
-                    self._sight = sight = self._look(positions)
-                    order, logs = self._opened(trial, sight, positions, now, read_at)
+                    self._directory = directory = self._look(positions)
+                    order, logs = self._opened(trial, directory, positions, now, read_at)
                     live = logs[-1]
                     assert live
                     if not left or (
-                        self._look(positions).names == sight.names and self.is_at(live)
+                        self._look(positions).names == directory.names and self.is_at(live)
                     ):
                         stack.push(trial.pop_all())
                         break
@@ -248,22 +250,22 @@ class FollowedFile:
         return order, logs
 
     def _opened(
-        self, stack: ExitStack, sight: _Sight, positions: Bookmark, now: int, read_at: int
-    ) -> tuple[list[Step], list[LogFile | None]]:
-        live = _Candidate(File(self.path, *sight.live, rotated=False, number=None))
+        self, stack: ExitStack, directory: _Directory, positions: Bookmark, now: int, read_at: int
+    ) -> tuple[list[Turn], list[LogFile | None]]:
+        live = _Candidate(File(self.path, *directory.live, rotated=False, number=None))
         live_log = live.open(stack)
-        self._cut = find_cuts(positions, live_log, sight.beside)
+        self._cut = find_cuts(positions, live_log, directory.beside)
         order = reading_order(
             live,
-            [_Candidate(each) for each in sight.beside],
+            [_Candidate(each) for each in directory.beside],
             self._uncut(positions),
             self._offset_file.rotated_path,
             read_at=read_at,
             now=now,
         )
         logs: list[LogFile | None] = []
-        for step in order[:-1]:
-            candidate = step.candidate
+        for turn in order[:-1]:
+            candidate = turn.candidate
             logs.append(candidate.open(stack) if isinstance(candidate, _Candidate) else None)
         return order, [*logs, live_log]
 
@@ -276,9 +278,9 @@ class FollowedFile:
 
         What they hold is not counted, but what is still added to them is.
         """
-        assert self._sight
+        assert self._directory
         positions = []
-        for each in self._sight.beside:
+        for each in self._directory.beside:
             may_grow = not each.compressed or each.changed >= _nanoseconds(now - TIME_LAG)
             if each.rotated and each.inode != live.inode and may_grow:
                 with suppress(SourceError), open_log(each.path) as log:

@@ -36,7 +36,7 @@ class Candidate(Protocol):
         """Its bytes, unpacked; None where it is damaged. Raises SourceError like `content`."""
 
 
-class Step(NamedTuple):
+class Turn(NamedTuple):
     """One file in the order of reading."""
 
     candidate: Candidate | None
@@ -88,7 +88,7 @@ def reading_order(
     *,
     read_at: int,
     now: int,
-) -> list[Step]:
+) -> list[Turn]:
     """Return the files to read, oldest first and the log, `live`, last.
 
     `beside` are the files beside the log, `read_at` is when it was last read to its end. Raises
@@ -102,26 +102,26 @@ def reading_order(
     for position in before:
         idle = (position.inode, position.offset) in unchanged and not position.line_start
         skipped = idle or position.finished
-        order.append(Step(None if skipped else _find(position, files, bookmark), position))
+        order.append(Turn(None if skipped else _find(position, files, bookmark), position))
     ours = None
     if last.length:
         if is_at(live.content, last) and holds(live.content, last):
-            return [*order, Step(live, last)]
+            return [*order, Turn(live, last)]
         ours = _find(last, files, bookmark, live, hint(last))
         if ours is live:
-            return [*order, Step(live, last)]
-        order.append(Step(ours, last if ours else None))
+            return [*order, Turn(live, last)]
+        order.append(Turn(ours, last if ours else None))
     clock_was_set_back = now < read_at
     since = min(read_at, ours.content.written) if ours and clock_was_set_back else read_at
-    known = [live, *(step.candidate for step in order if step.candidate)]
+    known = [live, *(turn.candidate for turn in order if turn.candidate)]
     new = _new(files, bookmark, known, (since - TIME_LAG) * 10**9)
     # The log was empty and is another file now: what that one held in between may be gone.
     if not (last.length or new or is_at(live.content, last) or any(map(_is_empty, files))):
-        new = [Step(None)]
-    return [*order, *new, Step(live)]
+        new = [Turn(None)]
+    return [*order, *new, Turn(live)]
 
 
-def readings(order: list[Step], last: Position, path: str, now: int) -> list[Reading]:
+def readings(order: list[Turn], last: Position, path: str, now: int) -> list[Reading]:
     """Return how each file of the order is read.
 
     `last` is the log's position at the last reading, `path` where its name points now.
@@ -133,36 +133,36 @@ def readings(order: list[Step], last: Position, path: str, now: int) -> list[Rea
     return [*found, Reading(path, position, now)]
 
 
-def _reading(steps: list[Step], last: Position, is_same_log: bool, now: int) -> Reading:
+def _reading(turns: list[Turn], last: Position, is_same_log: bool, now: int) -> Reading:
     """Return how the first of these files is read; the others are those after it, and the log."""
-    step, *later = steps
-    path = (step.position or last).path
-    if not step.candidate:
-        return Reading(path, step.position, now)
-    content = step.candidate.content
+    turn, *later = turns
+    path = (turn.position or last).path
+    if not turn.candidate:
+        return Reading(path, turn.position, now)
+    content = turn.candidate.content
     begin = next((each.begin for each in later if each.begin != b""), b"")
     goes_on = bool(begin) and not begins_line(begin or b"")
-    replaced_at = _replaced_at(step, later[:-1], now)
+    replaced_at = _replaced_at(turn, later[:-1], now)
     # Where nothing follows yet, the last line of a copy may go on in the log that was truncated.
-    waits = begin == b"" and (step.was_rotated or is_same_log)
+    waits = begin == b"" and (turn.was_rotated or is_same_log)
     is_old = now - max(replaced_at, content.written) > LINGER
     return Reading(
         path,
-        step.position,
-        latest=now if step.was_rotated else content.written,
-        replaced_at=now if step.was_rotated else replaced_at,
+        turn.position,
+        latest=now if turn.was_rotated else content.written,
+        replaced_at=now if turn.was_rotated else replaced_at,
         goes_on=goes_on,
         to_the_end=not goes_on and (is_old or (content.compressed and not waits)),
     )
 
 
-def _replaced_at(step: Step, later: list[Step], now: int) -> int:
+def _replaced_at(turn: Turn, later: list[Turn], now: int) -> int:
     """Return when a file stopped being the log.
 
     Its position says it, or else the file after it, which was written later; at the latest now.
     """
-    if step.position and step.position.replaced_at is not None:
-        return step.position.replaced_at
+    if turn.position and turn.position.replaced_at is not None:
+        return turn.position.replaced_at
     written = (each.candidate.content.written for each in later if each.candidate)
     return next((min(now, at) for at in written), now)
 
@@ -221,8 +221,8 @@ def _is_copy(candidate: Candidate, position: Position, bookmark: Bookmark) -> bo
 
 def _new(
     files: list[Candidate], bookmark: Bookmark, known: list[Candidate], since: int
-) -> list[Step]:
-    """Return a step for each file of which nothing has been read, oldest first.
+) -> list[Turn]:
+    """Return a turn for each file of which nothing has been read, oldest first.
 
     `known` are the files that are read in any case; `since` is in nanoseconds.
     """
@@ -231,14 +231,14 @@ def _new(
     heads.discard(Head.of(b""))
     inodes = {each.content.inode for each in known}
     by_file = {each.file: each for each in files}
-    steps = []
+    turns = []
     for file in in_order(by_file):
         is_recent = file.rotated and file.changed >= since
         if not is_recent and file.inode != last.inode:
             continue
         candidate = by_file[file]
         if candidate.length is None:
-            steps += [Step(None)] if is_recent else []
+            turns += [Turn(None)] if is_recent else []
             continue
         content = candidate.content
         # It was empty when it was the log at the last reading.
@@ -249,8 +249,8 @@ def _new(
         head = _head(content)
         if was_empty or (is_recent and not is_known and head not in heads):
             heads |= {head} if head.length else set()
-            steps.append(Step(candidate))
-    return steps
+            turns.append(Turn(candidate))
+    return turns
 
 
 def _head(content: Content) -> Head:
