@@ -94,9 +94,10 @@ def test_a_byte_order_mark_loses_no_line(tmp_path: Path) -> None:
     assert host.take(host.log).counted == 2
 
 
-def test_an_empty_log_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"", b"\n\n", b"\0" * 5000 + b"\n"])
+def test_a_log_that_holds_nothing_is_no_error(tmp_path: Path, text: bytes) -> None:
     host = Host(tmp_path)
-    host.touch()
+    host.log.write_bytes(text)
 
     assert host.take(host.log).refused == ()
 
