@@ -346,7 +346,7 @@ SETTINGS = (
         "NAMES",
         "conditions to accept: NAME or NAME:SUBJECT, as failing:mx.example.org",
         _names,
-        ("", "check", "summary", "metrics", *PAINTERS),
+        ("", "check", "doctor", "summary", "metrics", *PAINTERS),
     ),
     Setting(
         "tell",

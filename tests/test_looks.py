@@ -94,10 +94,9 @@ def test_a_byte_order_mark_loses_no_line(tmp_path: Path) -> None:
     assert host.take(host.log).counted == 2
 
 
-@pytest.mark.parametrize("text", [b"", b"\n\n", b"\0" * 5000 + b"\n"])
-def test_a_log_that_holds_nothing_is_no_error(tmp_path: Path, text: bytes) -> None:
+def test_an_empty_log_is_no_error(tmp_path: Path) -> None:
     host = Host(tmp_path)
-    host.log.write_bytes(text)
+    host.touch()
 
     assert host.take(host.log).refused == ()
 

@@ -91,7 +91,7 @@ class Import:
                 carried = [carry(path, self._ledger, self._rules.step, self._now) for path in rrds]
                 result = self._count_parts(parts)
         for part in parts:
-            if not (part.is_of_postfix or looks.is_blank(part.log.begin)):
+            if part.log.begin and not part.is_of_postfix:
                 what_else[part] = looks.not_of_postfix(part.log.begin)
         refused = tuple(f"{part.log.name} {what}" for part, what in what_else.items() if what)
         connections = sum(each.connections for each in carried)
@@ -195,15 +195,12 @@ def _what_else(part: Part) -> str:
     """
     log = part.log
     what = looks.no_log(log.begin)
-    if what or not log.is_regular or part.path == "-":
+    if what or not log.is_regular or not log.begin or part.path == "-":
         return what
-    is_blank = True
     with open_log(part.path, named=True) as again:
-        for block, end in Blocks(again.readinto, to_the_end=True):
-            if looks.holds_postfix(block, end):
-                return ""
-            is_blank &= looks.is_blank(block[:end])
-    return "" if is_blank else looks.not_of_postfix(log.begin)
+        blocks = Blocks(again.readinto, to_the_end=True)
+        is_of_postfix = any(looks.holds_postfix(block, end) for block, end in blocks)
+    return "" if is_of_postfix else looks.not_of_postfix(log.begin)
 
 
 def _distinct(paths: Iterable[str]) -> list[str]:

@@ -54,11 +54,6 @@ def holds_postfix(block: bytes | bytearray, end: int) -> bool:
     return bool(_POSTFIX.search(block, 0, end))
 
 
-def is_blank(text: bytes | bytearray) -> bool:
-    """Return whether it holds nothing: zeros too, which a crash leaves in a file."""
-    return not text.strip(b"\0\r\n\t ")
-
-
 def no_log(begin: bytes) -> str:
     """Return what a file with this beginning is and what to do, if it is no text; else nothing."""
     for pattern, what, step in _PACKED:
