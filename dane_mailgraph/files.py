@@ -1,6 +1,6 @@
 """Files in folders of other users: opened through no symbolic link, and replaced at once.
 
-Whoever owns state_dir or output_dir could lead the hand of root, who runs a verb there, elsewhere.
+The owner of state_dir or output_dir could lead the hand of root, who runs a verb there, elsewhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Root acts as the user whose folder it works in, and as root only where it opens a log.
 
 Else what root makes in a service's state_dir is root's, and the service can count no more; and
-whoever owns the folder could lead root's hand elsewhere by a symbolic link.
+the owner of the folder could lead root's hand elsewhere by a symbolic link.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _NAME = "dane-mailgraph"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    os.umask(0o022)  # a store and a page have the same modes, whoever made them
+    os.umask(0o022)  # a store and a page have the same modes, whichever user made them
     open_streams()
     given = sys.argv[1:] if arguments is None else arguments
     asked = next((VERBS[word] for word in given if word in VERBS), NONE)

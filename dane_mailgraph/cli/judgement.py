@@ -1,4 +1,4 @@
-"""What the conditions say is told: to a verb, to the operator, to those who collect metrics."""
+"""Conditions reach those who ask: a verb, the operator by a messenger, a collector of metrics."""
 
 from __future__ import annotations
 

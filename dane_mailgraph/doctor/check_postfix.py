@@ -84,7 +84,7 @@ def _smtpd_loglevel(value: str, instance: Instance, service: Service | None) -> 
     verdict, _ = _loglevel(value, instance, service)
     if verdict is FAIL and instance.value("smtpd_tls_security_level", service) not in ("", "none"):
         return WARN, (
-            "smtpd uses TLS, but logs none of its handshakes, so nobody knows which TLS versions "
+            "smtpd uses TLS, but logs none of its handshakes, so no one knows which TLS versions "
             "clients need."
         )
     return OK, ""

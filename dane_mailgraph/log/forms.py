@@ -220,7 +220,7 @@ def in_usual_form(block: bytearray, end: int, parts: Parts | None = None) -> tup
     """Return a block whose lines are in the usual form, and its end; `parts` holds cut lines.
 
     It is the block itself if its first and its last line are in the usual form. Odd lines amid
-    usual ones are left: whoever looks for the lines of clients meets them.
+    usual ones are left to the search for lines of clients and servers.
     """
     last = block.rfind(b"\n", 0, end - 1) + 1
     parts = parts or Parts()
