@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
@@ -21,6 +21,10 @@ FOLDER = "/etc/dane-mailgraph"
 PREFIX = "DANE_MAILGRAPH_"
 
 _LINE = re.compile(r"[^\n\0]*")
+
+_NOT_OURS = re.compile(PREFIX + r"(?:MESSAGE|SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT(?:_\w+)?)")
+"""What `tell` gives its command, which may start us; what Kubernetes sets in each container beside
+a service that is named dane-mailgraph."""
 
 
 COUNTERS = ("run", "collect", "import", "demo")
@@ -410,13 +414,14 @@ def load(
         options: Name of a setting -> text; None is not given.
 
     Raises:
-        ConfigError: The file cannot be read, or a value is wrong.
+        ConfigError: The file cannot be read, a name is unknown, or a value is wrong.
     """
     own = _own_defaults(path or FILE)
     given = {
         name: (text, f"in {path or FILE}, line {line}")
         for name, (text, line) in _file(path).items()
     }
+    _refuse_unknown_variables(environment)
     for setting in SETTINGS:
         if setting.variable in environment:
             given[setting.name] = (
@@ -458,6 +463,22 @@ def _own_defaults(path: str) -> dict[str, str]:
     return {**folders, "host": name}
 
 
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    names = {setting.variable for setting in SETTINGS}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in names and not _NOT_OURS.fullmatch(name):
+            raise ConfigError(f"In the environment: there is no setting {name}{_near(name, names)}")
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """Return the end of the sentence that refuses a name."""
+    from difflib import get_close_matches  # costs every start 2 ms
+
+    for near in get_close_matches(name, names, 1):
+        return f"; did you mean {near}?"
+    return "; `dane-mailgraph config` lists all."
+
+
 def _file(path: str | None) -> dict[str, tuple[str, int]]:
     """Return name -> text, line number."""
     try:
@@ -484,13 +505,7 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
         if not equals or not name.replace("-", "_").isidentifier():
             raise ConfigError(f"{where} is not `name = value`; comments begin with #.")
         if name not in names:
-            from difflib import get_close_matches  # costs every start 2 ms
-
-            near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, names, 1))
-            raise ConfigError(
-                f"{where}: there is no setting {name}"
-                f"{near or '; `dane-mailgraph config` lists all.'}"
-            )
+            raise ConfigError(f"{where}: there is no setting {name}{_near(name, names)}")
         if name in found:
             raise ConfigError(
                 f"{where} sets {name} a second time, first in line {found[name][1]}; "

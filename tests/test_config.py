@@ -249,6 +249,37 @@ def test_a_wrong_variable_or_option_is_named(tmp_path: Path) -> None:
     assert "one line" in refused(tmp_path, "", {}, log="/a\n/b")
 
 
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("DANE_MAILGRAPH_STATEDIR", "; did you mean DANE_MAILGRAPH_STATE_DIR?"),
+        ("DANE_MAILGRAPH_state_dir", "; "),
+        ("DANE_MAILGRAPH_QQQQQQQQQQQQQQQQQQQQQQ", "; `dane-mailgraph config` lists all."),
+        ("DANE_MAILGRAPH_", "; "),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_named(variable: str, hint: str, tmp_path: Path) -> None:
+    said = refused(tmp_path, "", {variable: "/srv"})
+
+    assert f"In the environment: there is no setting {variable}{hint}" in said
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "DANE_MAILGRAPH_MESSAGE",
+        "DANE_MAILGRAPH_PORT",
+        "DANE_MAILGRAPH_PORT_80_TCP_ADDR",
+        "DANE_MAILGRAPH_SERVICE_HOST",
+        "DANE_MAILGRAPH_SERVICE_PORT_HTTP",
+        "STATE_DIRECTORY",
+        "DANE_MAILGRAPHS",
+    ],
+)
+def test_variables_that_others_set_are_left_aside(variable: str, tmp_path: Path) -> None:
+    assert loaded(tmp_path, "", {variable: "tcp://10.0.0.1:80"}).texts == loaded(tmp_path).texts
+
+
 def test_a_wrong_text_that_another_place_overrules_does_no_harm(tmp_path: Path) -> None:
     assert loaded(tmp_path, "step = often\n", {}, step="60").step == 60
 
