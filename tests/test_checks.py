@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from dane_mailgraph.answer import Condition
-from dane_mailgraph.dane import verdict
+from dane_mailgraph.dane import own_server
+from dane_mailgraph.dane.own_server import UNREACHABLE, Handshake, Published, Server
 from dane_mailgraph.dane.resolver import Answer, Resolv
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa, of
-from dane_mailgraph.dane.verdict import UNREACHABLE, Handshake, Published, Server
 from dane_mailgraph.doctor.check_postfix import RULES
 from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.facts import Facts
@@ -98,9 +98,9 @@ MX = Mx(
         Target("mail.example.org"),
         Published("_25._tcp.mail.example.org", zone(of(LEAF)), 3600),
         (Handshake("192.0.2.1", "", CHAIN),),
-        (verdict.Service(("192.0.2.1",), (CHAIN,)),),
+        (own_server.Service(("192.0.2.1",), (CHAIN,)),),
     ),
-    (Served("/etc/postfix", "", True, verdict.Service(("192.0.2.1",), (CHAIN,))),),
+    (Served("/etc/postfix", "", True, own_server.Service(("192.0.2.1",), (CHAIN,))),),
 )
 """A single record, and a key that is kept."""
 RESOLV = Resolv("/etc/resolv.conf", "nameserver 127.0.0.1\n")

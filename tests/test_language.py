@@ -16,7 +16,7 @@ from dane_mailgraph.answer.conditions import CONDITIONS
 from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.answer.summary import LINES
 from dane_mailgraph.categories import CATEGORIES, REACH
-from dane_mailgraph.dane.verdict import CAUSES
+from dane_mailgraph.dane.causes import CAUSES
 from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
 from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.postfix_warnings import WARNINGS

@@ -17,9 +17,10 @@ import pytest
 from servers import NAME, Authority, call, configured, free_port, nameserver, needs, running
 
 from dane_mailgraph.dane import certificates, servers
+from dane_mailgraph.dane.own_server import NO_STARTTLS, UNREACHABLE
 from dane_mailgraph.dane.resolver import Resolv
 from dane_mailgraph.dane.servers import Target
-from dane_mailgraph.dane.verdict import NO_STARTTLS, UNREACHABLE, Verdict, judge
+from dane_mailgraph.dane.verdict import Verdict, judge
 from dane_mailgraph.doctor import own_mx
 from dane_mailgraph.doctor.postconf import Instance, Service
 from dane_mailgraph.doctor.served import Served, read_served

@@ -9,10 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from dane_mailgraph.dane import tlsa
-from dane_mailgraph.dane.servers import Target
-from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa
-from dane_mailgraph.dane.verdict import (
-    CAUSES,
+from dane_mailgraph.dane.causes import CAUSES, sentences
+from dane_mailgraph.dane.own_server import (
     NO_HANDSHAKE,
     NO_STARTTLS,
     UNREACHABLE,
@@ -21,10 +19,10 @@ from dane_mailgraph.dane.verdict import (
     Published,
     Server,
     Service,
-    Verdict,
-    judge,
-    sentences,
 )
+from dane_mailgraph.dane.servers import Target
+from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa
+from dane_mailgraph.dane.verdict import Verdict, judge
 from dane_mailgraph.language import ENGLISH
 from dane_mailgraph.levels import Level, worst
 from dane_mailgraph.times import DAY

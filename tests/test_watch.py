@@ -14,9 +14,10 @@ from dane_mailgraph.answer.conditions import Condition
 from dane_mailgraph.cli import command_line, watch
 from dane_mailgraph.config import Config, load
 from dane_mailgraph.dane import tlsa
+from dane_mailgraph.dane.own_server import Handshake, Published, Server
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.tlsa import Certificate, Chain
-from dane_mailgraph.dane.verdict import Handshake, Published, Server, judge
+from dane_mailgraph.dane.verdict import judge
 from dane_mailgraph.errors import ConfigError
 from dane_mailgraph.fleet import metrics
 from dane_mailgraph.language import ENGLISH, language

@@ -1,20 +1,12 @@
 """From store to answers."""
 
 from .attention import Unprotected, probe_command, unprotected
-from .conditions import (
-    ALL_IS_WELL,
-    CONDITIONS,
-    DANE_IS_OFF,
-    NAMES,
-    Condition,
-    Evidence,
-    Judgement,
-    judge_conditions,
-    level_in_words,
-    silence_accepted,
-    without_names,
-)
+from .conditions import CONDITIONS, NAMES, Condition, judge_conditions
+from .evidence import Evidence
 from .figures import Figure, Today, last_24_hours
+from .judge_dane import DANE_IS_OFF
+from .judge_own_mx import refused_by_senders
+from .judgement import ALL_IS_WELL, Judgement, level_in_words, silence_accepted, without_names
 from .own_mx import CONDITIONS_OF_OWN_MX, described
 from .telling import Message, after_telling, message, news, observe, trial_message
 
@@ -42,6 +34,7 @@ __all__ = [
     "observe",
     "overview",
     "probe_command",
+    "refused_by_senders",
     "relays",
     "report",
     "silence_accepted",

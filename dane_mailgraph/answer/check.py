@@ -10,7 +10,7 @@ from ..categories import FAMILIES, HANDSHAKES
 from ..language import ENGLISH
 from ..store import Ledger, load_watched
 from ..times import DAY
-from .conditions import Judgement, condensed
+from .judgement import Judgement, condensed
 from .own_mx import described
 
 _TEXTS = 3

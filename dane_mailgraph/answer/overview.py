@@ -12,7 +12,9 @@ from ..categories import WHOLE
 from ..language import ENGLISH
 from ..store import RRD, Ledger, RelayTable, load_watched
 from ..times import DAY
-from .conditions import DANE_IS_OFF, Condition, Judgement
+from .conditions import Condition
+from .judge_dane import DANE_IS_OFF
+from .judgement import Judgement
 from .own_mx import described
 from .report import Report, totals
 

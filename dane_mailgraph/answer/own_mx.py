@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import NamedTuple
 
-from ..dane import verdict
+from ..dane import causes
 from ..language import Language
 from ..levels import Level
 from ..store import Watched
 from ..times import format_day
 
-CONDITIONS_OF_OWN_MX = (verdict.OWN_MX, verdict.CERTIFICATE)
+CONDITIONS_OF_OWN_MX = (causes.OWN_MX, causes.CERTIFICATE)
 """The conditions that a look judges."""
 
 _SENTENCES = 3
@@ -34,13 +34,13 @@ def trouble(
     holding = [
         (finding, since)
         for finding, since in watched.findings
-        if verdict.CAUSES[finding.cause].condition == condition and finding.level
+        if causes.CAUSES[finding.cause].condition == condition and finding.level
     ]
     if not holding:
         return None
     level = holding[0][0].level
     same = [(finding, since) for finding, since in holding if finding.level is level]
-    said = [verdict.sentences(finding, language, zone) for finding, _ in same]
+    said = [causes.sentences(finding, language, zone) for finding, _ in same]
     texts = [text for text, _ in said[:_SENTENCES]]
     return Trouble(
         level,
@@ -53,8 +53,8 @@ def trouble(
 def described(watched: Watched, language: Language, zone: tzinfo | None, now: int) -> str:
     """Write in a sentence how a server is reached, with the age of the look."""
     values = {"mx": watched.target, "count": language.number(watched.records)}
-    causes = {finding.cause for finding, _ in watched.findings}
-    if "no_record" in causes:
+    names = {finding.cause for finding, _ in watched.findings}
+    if "no_record" in names:
         text = language.say("Not reachable by DANE: {mx}, no TLSA record.", **values)
     elif watched.matches is None or watched.ends is None or not watched.is_well:
         text = language.say("Not known to be reachable by DANE: {mx}.", **values)
@@ -67,7 +67,7 @@ def described(watched: Watched, language: Language, zone: tzinfo | None, now: in
             **values,
         )
     unread = [
-        verdict.sentences(finding, language, zone)[0]
+        causes.sentences(finding, language, zone)[0]
         for finding, _ in watched.findings
         if finding.cause == "files_unread"
     ]

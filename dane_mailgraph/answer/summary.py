@@ -23,8 +23,8 @@ from ..language import Language
 from ..store import RRD, Ledger, RelayCounts, RelayTable
 from ..times import DAY, day_of, edges, format_day, midnight
 from .authentication import LostAuthentication, is_authenticated, lost_authentication
-from .conditions import Judgement
 from .figures import PLAINTEXT
+from .judgement import Judgement
 from .report import Report, totals
 
 _BEFORE = 4

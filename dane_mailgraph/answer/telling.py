@@ -11,7 +11,8 @@ from ..language import Language
 from ..levels import Level
 from ..store import KnownCondition
 from ..times import DAY
-from .conditions import Condition, Judgement, level_in_words
+from .conditions import Condition
+from .judgement import Judgement, level_in_words
 
 _IN_A_ROW = 2
 """Checks in a row that must find a condition before it is told, and miss it before it is over."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timezone
 
-from ..dane import Target, verdict
+from ..dane import Target, causes, verdict
 from ..language import ENGLISH
 from ..levels import Level
 from ..times import format_day
@@ -62,9 +62,9 @@ def servers(facts: Facts) -> Iterator[Finding]:
         for each in found.findings:
             if each.cause not in _SAID_OF_FILES:
                 yield _finding(mx.server.target, each)
-        for condition, about in ((verdict.OWN_MX, _reachable), (verdict.CERTIFICATE, _valid)):
+        for condition, about in ((causes.OWN_MX, _reachable), (causes.CERTIFICATE, _valid)):
             troubled = any(
-                verdict.CAUSES[each.cause].condition == condition
+                causes.CAUSES[each.cause].condition == condition
                 and each.cause not in (*_AS_IT_SHOULD_BE, *_SAID_OF_FILES)
                 for each in found.findings
             )
@@ -73,12 +73,12 @@ def servers(facts: Facts) -> Iterator[Finding]:
         yield from _files(mx, facts)
 
 
-_CHECKS = {verdict.OWN_MX: "own MX", verdict.CERTIFICATE: "certificate"}
+_CHECKS = {causes.OWN_MX: "own MX", causes.CERTIFICATE: "certificate"}
 
 
-def _finding(target: Target, found: verdict.Finding) -> Finding:
-    row = verdict.CAUSES[found.cause]
-    text, next_step = verdict.sentences(found, ENGLISH, timezone.utc)
+def _finding(target: Target, found: causes.Finding) -> Finding:
+    row = causes.CAUSES[found.cause]
+    text, next_step = causes.sentences(found, ENGLISH, timezone.utc)
     grade = OK if found.cause in _AS_IT_SHOULD_BE else _VERDICTS[found.level]
     why, remedy = ("", "") if grade is OK else (_REASONS[found.level], next_step)
     check = _CHECKS[row.condition]

@@ -9,7 +9,13 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..answer import Condition, Evidence, judge_conditions, silence_accepted
+from ..answer import (
+    Condition,
+    Evidence,
+    judge_conditions,
+    refused_by_senders,
+    silence_accepted,
+)
 from ..config import Config
 from ..errors import MailgraphError
 from ..levels import Level
@@ -110,6 +116,6 @@ def judge(settings: Config, now: int) -> Judged | None:
             rrd = Store(settings.state_dir, settings.step).rrd
             seen = Evidence(ledger, rrd, now, settings.time_zone)
             found = silence_accepted(judge_conditions(seen, PASSED_ON), settings.ignore_conditions)
-            return Judged(found.conditions, seen.knows_rhythm, seen.refused)
+            return Judged(found.conditions, seen.knows_rhythm, refused_by_senders(seen))
     except MailgraphError:
         return None

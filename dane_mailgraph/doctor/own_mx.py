@@ -20,9 +20,9 @@ from ..dane import (
     Resolv,
     Target,
     certificates,
+    own_server,
     resolver,
     tlsa,
-    verdict,
 )
 from ..errors import reason
 from ..programs import ask
@@ -40,7 +40,7 @@ _AT_ONCE = 8
 class Mx(NamedTuple):
     """One of our own servers."""
 
-    server: verdict.Server
+    server: own_server.Server
     served: tuple[Served, ...] = ()
     """What is configured for its addresses, also where TLS is off."""
 
@@ -92,7 +92,7 @@ def look(
             lambda address: _Address(address, target.port, base).handshakes(), addresses
         )
         handshakes = tuple(
-            verdict.Handshake(
+            own_server.Handshake(
                 each.address,
                 each.keys,
                 read(str(target), list(each.group)) if each.group else None,
@@ -104,7 +104,7 @@ def look(
         )
     services = tuple(each.service for each in served if each.offers)
     return Mx(
-        verdict.Server(
+        own_server.Server(
             target,
             published,
             handshakes,
@@ -188,7 +188,7 @@ class _Dns:
         """Return whether the resolver validates; Postfix's own probe, where nothing is signed."""
         return self._is_validating or self._look_up(".", "NS").secure
 
-    def published(self) -> tuple[verdict.Published, tuple[str, ...]]:
+    def published(self) -> tuple[own_server.Published, tuple[str, ...]]:
         """Return the records of the name that senders use, and its addresses.
 
         That name is what the host is an alias of, where all of that is signed; where it is a signed
@@ -216,7 +216,7 @@ class _Dns:
         if not answer.known and (is_signed or not answer.code):
             return self._failed(answer.question.partition(" ")[0], answer), addresses
         return (
-            verdict.Published(
+            own_server.Published(
                 answer.question.partition(" ")[0],
                 answer.records,
                 answer.ttl,
@@ -229,8 +229,8 @@ class _Dns:
             addresses,
         )
 
-    def _failed(self, name: str, answer: Answer) -> verdict.Published:
-        return verdict.Published(
+    def _failed(self, name: str, answer: Answer) -> own_server.Published:
+        return own_server.Published(
             name,
             code=answer.code,
             trouble=answer.trouble,
@@ -307,7 +307,7 @@ class _Address:
         )
         if output is None:
             words = "there is no command openssl"
-            return _Shaken(self._address, keys, (), verdict.UNREACHABLE, words)
+            return _Shaken(self._address, keys, (), own_server.UNREACHABLE, words)
         group = tuple(certificates.PEM_CERTIFICATE.findall(output.out))
         if group and _NOT_OFFERED not in output.err:
             return _Shaken(self._address, keys, group)
@@ -322,29 +322,29 @@ class _Address:
                 server.makefile("rw", encoding="latin-1", newline="\r\n") as lines,
             ):
                 if self._port == SUBMISSIONS:
-                    return verdict.NO_HANDSHAKE, "no certificate"
+                    return own_server.NO_HANDSHAKE, "no certificate"
                 return _until_starttls(lines)
         except (OSError, ValueError) as error:
-            return verdict.UNREACHABLE, reason(error)
+            return own_server.UNREACHABLE, reason(error)
 
 
 def _until_starttls(lines: IO[str]) -> tuple[str, str]:
     code, words = _reply(lines)
     if code != "220":
-        return verdict.UNREACHABLE, words or "it hangs up"
+        return own_server.UNREACHABLE, words or "it hangs up"
     lines.write(f"EHLO {_own_name()}\r\n")
     lines.flush()
     code, words = _reply(lines)
     if code != "250":
-        return verdict.UNREACHABLE, words or "it hangs up"
+        return own_server.UNREACHABLE, words or "it hangs up"
     if "STARTTLS" not in words.upper().split():
-        return verdict.NO_STARTTLS, "it is not offered"
+        return own_server.NO_STARTTLS, "it is not offered"
     lines.write("STARTTLS\r\n")
     lines.flush()
     code, words = _reply(lines)
     if code != "220":
-        return verdict.NO_STARTTLS, words or "it hangs up"
-    return verdict.NO_HANDSHAKE, "no certificate"
+        return own_server.NO_STARTTLS, words or "it hangs up"
+    return own_server.NO_HANDSHAKE, "no certificate"
 
 
 def _own_name() -> str:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..dane import SMTP, SUBMISSIONS, Chain, certificates, resolver, verdict
+from ..dane import SMTP, SUBMISSIONS, Chain, certificates, own_server, resolver
 from ..errors import reason
 from ..programs import ask
 from .postconf import Instance, Service
@@ -28,7 +28,7 @@ class Served(NamedTuple):
     """The option that names the instance to Postfix's commands."""
     offers: bool
     """TLS is on."""
-    service: verdict.Service
+    service: own_server.Service
 
 
 def listeners(instance: Instance, port: int) -> list[Service]:
@@ -141,7 +141,7 @@ class _Files:
             chains = self._usual()
         elif {each.own.der for each in chains} == {each.own.der for each in renewed}:
             renewed = []
-        service = verdict.Service(
+        service = own_server.Service(
             addresses,
             tuple(chains),
             f"postfix {self.instance.flag}reload",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ..dane import Target, verdict
+from ..dane import Target, causes, own_server, verdict
 from ..times import DAY
 from .ledger import Ledger
 
@@ -22,7 +22,7 @@ class Watched(NamedTuple):
     target: Target
     at: int
     """When that was."""
-    findings: tuple[tuple[verdict.Finding, int], ...]
+    findings: tuple[tuple[causes.Finding, int], ...]
     """The worst first, each with the time since when looks have found it."""
     records: int
     """How many are published."""
@@ -52,9 +52,9 @@ def load_watched(ledger: Ledger) -> list[Watched]:
                 Target(mx, port),
                 at,
                 tuple(
-                    (verdict.Finding(cause, values), since)
+                    (causes.Finding(cause, values), since)
                     for cause, values, since in json.loads(findings)
-                    if cause in verdict.CAUSES
+                    if cause in causes.CAUSES
                 ),
                 *rest,
             )
@@ -62,18 +62,18 @@ def load_watched(ledger: Ledger) -> list[Watched]:
         ]
 
 
-def load_history(ledger: Ledger, target: Target) -> Mapping[str, verdict.History]:
+def load_history(ledger: Ledger, target: Target) -> Mapping[str, own_server.History]:
     """Return what is known of each record that is or was published for a server."""
     if not _has_tables(ledger):
         return {}
     rows = ledger.read(
         "SELECT record, first, matched FROM own_records WHERE mx = ? AND port = ?", *target
     )
-    return {record: verdict.History(first, matched) for record, first, matched in rows}
+    return {record: own_server.History(first, matched) for record, first, matched in rows}
 
 
 def save_look(
-    ledger: Ledger, looks: Iterable[tuple[verdict.Server, verdict.Verdict]], now: int
+    ledger: Ledger, looks: Iterable[tuple[own_server.Server, verdict.Verdict]], now: int
 ) -> None:
     """Replace what the last look found, and remember the records; inside a transaction."""
     before = {each.target: each for each in load_watched(ledger)}

@@ -1,0 +1,120 @@
+"""What is known when conditions are judged, and what a judge finds in it."""
+
+from __future__ import annotations
+
+from datetime import date, tzinfo
+from functools import cached_property
+from typing import NamedTuple
+
+from ..language import ENGLISH, Language
+from ..levels import Level
+from ..peers import domain_of
+from ..store import (
+    RRD,
+    DeliveriesOfDay,
+    Ledger,
+    RefusalTable,
+    RelayTable,
+    State,
+    Watched,
+    load_watched,
+)
+from ..times import DAY, day_of, format_time
+from . import refusals, shares
+from .authentication import LostAuthentication, lost_authentication
+from .failing import Failing, failing
+from .silence import HISTORY, is_known
+
+
+class Finding(NamedTuple):
+    """What a judge finds."""
+
+    level: Level
+    since: int
+    text: str
+    subject: str = ""
+    next_step: str | None = None
+    """In place of the one in the table."""
+
+
+class Evidence:
+    """What is known when conditions are judged."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rrd: RRD,
+        now: int,
+        zone: tzinfo | None,
+        language: Language = ENGLISH,
+    ) -> None:
+        self.ledger, self.rrd, self.now, self.zone = ledger, rrd, now, zone
+        self.language, self.say = language, language.say
+        self.relays = RelayTable(ledger)
+
+    @cached_property
+    def state(self) -> State:
+        """How far counting is."""
+        return self.ledger.state
+
+    @cached_property
+    def lost(self) -> tuple[LostAuthentication, ...]:
+        """The relays that lost authentication."""
+        return lost_authentication(self.relays, self.now, self.zone)
+
+    @cached_property
+    def failing(self) -> tuple[Failing, ...]:
+        """The relays to which mail fails now."""
+        return failing(self.relays, self.now, self.zone)
+
+    @cached_property
+    def deliveries(self) -> list[tuple[int, DeliveriesOfDay]]:
+        """How many days ago, and the deliveries of a relay then; `shares.ALIKE` are one day."""
+        today = _ordinal(day_of(self.now, self.zone))
+        alike = _day(today - shares.ALIKE[-1]), _day(today - shares.ALIKE[0])
+        found = self.relays.deliveries(_day(today - shares.DAYS), alike)
+        ago = {day: max(0, today - _ordinal(day)) for day in {each.day for each in found}}
+        return [(ago[each.day], each) for each in found]
+
+    @cached_property
+    def rhythm(self) -> list[tuple[int, int]]:
+        """Events and longest pause of each of the last days with any."""
+        since = day_of(self.now - HISTORY * DAY, self.zone)
+        return self.ledger.read("SELECT events, longest_pause FROM rhythm WHERE day >= ?", since)
+
+    @property
+    def knows_rhythm(self) -> bool:
+        """Whether enough was counted to tell a silent log from a quiet one."""
+        return is_known(self.rhythm)
+
+    @cached_property
+    def watched(self) -> list[Watched]:
+        """What the last look at our own servers found."""
+        return load_watched(self.ledger)
+
+    @cached_property
+    def refusing(self) -> refusals.Refusing | None:
+        """Whether more senders than before refuse our certificate; our own probes are none."""
+        begin = self.state.begin
+        if begin is None:
+            return None
+        rows = RefusalTable(self.ledger).by_domain(self.now - refusals.LOOKED_BACK)
+        ours = {domain_of(each.target.name) for each in self.watched}
+        return refusals.refusing((row for row in rows if row[0] not in ours), begin, self.now)
+
+    def time(self, at: int) -> str:
+        """Write a time for the operator."""
+        return format_time(at, self.zone)
+
+    def number(self, count: float) -> str:
+        """Write a number."""
+        return self.language.number(count)
+
+
+def _ordinal(day: int) -> int:
+    return date(day // 10000, day // 100 % 100, day % 100).toordinal()
+
+
+def _day(ordinal: int) -> int:
+    day = date.fromordinal(ordinal)
+    return day.year * 10000 + day.month * 100 + day.day

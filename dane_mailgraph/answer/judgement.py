@@ -1,0 +1,84 @@
+"""The conditions that hold, for those who read them: without the accepted ones, and condensed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from ..language import ENGLISH, Language
+from ..levels import Level, worst
+from .conditions import CONDITIONS, Condition
+
+
+def level_in_words(level: int, language: Language) -> str:
+    """Write how bad something is for people."""
+    if level == Level.UNKNOWN:
+        return language.say("Unknown")
+    return language.say("Critical") if level == Level.CRITICAL else language.say("Warning")
+
+
+class Judgement(NamedTuple):
+    """What holds, and what of it the operator has accepted."""
+
+    conditions: tuple[Condition, ...]
+    silenced: tuple[Condition, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The worst of what is not accepted."""
+        return worst(each.level for each in self.conditions)
+
+
+ALL_IS_WELL = Judgement(())
+
+
+def condensed(conditions: Iterable[Condition], most: int) -> list[Condition]:
+    """Merge conditions of one name into one that counts them, if there are more than `most`.
+
+    Where all of them have one next step, it is in the text.
+    """
+    by_name: dict[str, list[Condition]] = {}
+    for each in conditions:
+        by_name.setdefault(each.name, []).append(each)
+    result = []
+    for some in by_name.values():
+        if len(some) > most:
+            (one,) = without_names(some, ENGLISH)
+            steps = {each.next_step for each in some}
+            result.append(
+                one._replace(text=" ".join([one.text, *(steps if len(steps) == 1 else ())]))
+            )
+        else:
+            result += some
+    return result
+
+
+def without_names(conditions: Iterable[Condition], language: Language) -> tuple[Condition, ...]:
+    """Return conditions that name no relay: those of one name become one, with their number."""
+    rules = {rule.name: rule for rule in CONDITIONS if rule.summary}
+    by_name: dict[str, list[Condition]] = {}
+    for each in conditions:
+        by_name.setdefault(each.name, []).append(each)
+    return tuple(
+        each._replace(
+            subject="",
+            level=max(one.level for one in some),
+            since=min(one.since for one in some),
+            text=language.say(rules[name].summary, count=language.number(len(some))),
+            next_step=language.say("`dane-mailgraph` names them."),
+        )
+        if name in rules
+        else each
+        for name, some in by_name.items()
+        for each in (some[:1] if name in rules else some)
+    )
+
+
+def silence_accepted(found: Iterable[Condition], accepted: Collection[str]) -> Judgement:
+    """Set aside what `ignore_conditions` names: NAME, or NAME:SUBJECT."""
+    conditions: list[Condition] = []
+    silenced: list[Condition] = []
+    for each in found:
+        is_accepted = each.name in accepted or f"{each.name}:{each.subject}" in accepted
+        (silenced if is_accepted else conditions).append(each)
+    return Judgement(tuple(conditions), tuple(silenced))
