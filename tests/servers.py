@@ -201,7 +201,7 @@ def nameserver(
         )
         try:
             deadline = time.monotonic() + 20
-            while not resolver.ask("ns", "A", "127.0.0.1", port).known:
+            while not resolver.query("ns", "A", "127.0.0.1", port).is_final:
                 assert server.poll() is None and time.monotonic() < deadline, (
                     folder / "unbound.log"
                 ).read_text()

@@ -12,9 +12,9 @@ import pytest
 from dane_mailgraph.answer import Condition
 from dane_mailgraph.dane import own_server
 from dane_mailgraph.dane.own_server import UNREACHABLE, Handshake, Published, Server
-from dane_mailgraph.dane.resolver import Answer, Resolv
+from dane_mailgraph.dane.resolver import Answer, ResolvConf
 from dane_mailgraph.dane.servers import Target
-from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa, of
+from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa, record_of
 from dane_mailgraph.doctor.check_postfix import RULES
 from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.facts import Facts
@@ -96,14 +96,14 @@ def answer(question: str, *records: str, secure: bool = True, code: str = "NOERR
 MX = Mx(
     Server(
         Target("mail.example.org"),
-        Published("_25._tcp.mail.example.org", zone(of(LEAF)), 3600),
+        Published("_25._tcp.mail.example.org", zone(record_of(LEAF)), 3600),
         (Handshake("192.0.2.1", "", CHAIN),),
         (own_server.Service(("192.0.2.1",), (CHAIN,)),),
     ),
     (Served("/etc/postfix", "", True, own_server.Service(("192.0.2.1",), (CHAIN,))),),
 )
 """A single record, and a key that is kept."""
-RESOLV = Resolv("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+RESOLV = ResolvConf("/etc/resolv.conf", "nameserver 127.0.0.1\n")
 CHROOT = "/var/spool/postfix/etc/resolv.conf"
 
 HEALTHY = Facts(
@@ -353,7 +353,7 @@ def test_another_instance_is_named_in_the_remedy() -> None:
 
 EXPIRED = CHAIN._replace(
     certificates=(certificate("mail.example.org", ends=NOW - DAY), AUTHORITY),
-    anchors=(False, False),
+    leaf_verifies=(False, False),
 )
 PROBE = HEALTHY.probes[0]
 
@@ -418,14 +418,16 @@ CASES = {
         "it validates, but is another machine",
     ),
     "another chroot": Case(
-        HEALTHY._replace(chroots={"/var/spool/postfix": Resolv(CHROOT, "nameserver 192.0.2.53\n")}),
+        HEALTHY._replace(
+            chroots={"/var/spool/postfix": ResolvConf(CHROOT, "nameserver 192.0.2.53\n")}
+        ),
         "chroot",
         FAIL,
         "it names 192.0.2.53, but /etc/resolv.conf 127.0.0.1",
         f"install -D -m 644 /etc/resolv.conf {CHROOT} && postfix reload",
     ),
     "a chroot that cannot be read": Case(
-        HEALTHY._replace(chroots={"/x": Resolv(CHROOT, None, "Permission denied")}),
+        HEALTHY._replace(chroots={"/x": ResolvConf(CHROOT, None, "Permission denied")}),
         "chroot",
         SKIP,
         "it cannot be read: Permission denied",
@@ -750,15 +752,15 @@ CASES = {
         "IN TLSA 3 1 1 ",
     ),
     "another key": Case(
-        published(of(NEXT)),
+        published(record_of(NEXT)),
         "own MX",
         FAIL,
         "Senders that do DANE defer their mail to mail.example.org:25: no TLSA record matches the "
         "certificate at 192.0.2.1",
-        f"IN TLSA {of(LEAF).in_full}",
+        f"IN TLSA {record_of(LEAF).in_full}",
     ),
     "not signed": Case(
-        published(of(LEAF), is_signed=False),
+        published(record_of(LEAF), is_signed=False),
         "own MX",
         WARN,
         "DANE is off for mail.example.org:25, though records are published: they are not signed",
@@ -773,10 +775,10 @@ CASES = {
         "posttls-finger",
     ),
     "a record too many": Case(
-        published(of(LEAF), of(LEAF, 1)),
+        published(record_of(LEAF), record_of(LEAF, 1)),
         "own MX",
         WARN,
-        f"Senders set {of(LEAF, 1)} aside: it is malformed or of no use",
+        f"Senders set {record_of(LEAF, 1)} aside: it is malformed or of no use",
         "Withdraw",
     ),
     "expired": Case(
@@ -943,8 +945,8 @@ def test_a_single_record_of_a_kept_key_is_no_warning() -> None:
 
 
 def test_a_record_of_the_next_key_is_no_warning() -> None:
-    assert wrong(published(of(LEAF), of(NEXT))) == []
-    assert wrong(published(of(LEAF), of(AUTHORITY, 2))) == []
+    assert wrong(published(record_of(LEAF), record_of(NEXT))) == []
+    assert wrong(published(record_of(LEAF), record_of(AUTHORITY, 2))) == []
 
 
 def test_tls_that_is_off_without_records_is_only_a_pity() -> None:

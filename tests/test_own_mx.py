@@ -18,7 +18,7 @@ from servers import NAME, Authority, call, configured, free_port, nameserver, ne
 
 from dane_mailgraph.dane import certificates, servers
 from dane_mailgraph.dane.own_server import NO_STARTTLS, UNREACHABLE
-from dane_mailgraph.dane.resolver import Resolv
+from dane_mailgraph.dane.resolver import ResolvConf
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.verdict import Verdict, judge
 from dane_mailgraph.doctor import own_mx
@@ -26,7 +26,7 @@ from dane_mailgraph.doctor.postconf import Instance, Service
 from dane_mailgraph.doctor.served import Served, read_served
 from dane_mailgraph.errors import UsageError
 
-HERE = Resolv("", "nameserver 127.0.0.1\n")
+HERE = ResolvConf("", "nameserver 127.0.0.1\n")
 
 pytestmark = [pytest.mark.server, needs("openssl")]
 
@@ -75,7 +75,7 @@ def looked(
                 service,
                 [address],
                 name,
-                lambda path, group: certificates.chain_of(path, group, name),
+                lambda path, group: certificates.read_chain(path, group, name),
             )
         )
         and service.name.rpartition(":")[2] in ("smtp" if port == 25 else str(port), str(port))
@@ -101,8 +101,8 @@ def files(instance: Instance, port: int = 25) -> Served:
     ],
 )
 def test_a_name_and_a_port_are_read(text: str, target: tuple[str, int]) -> None:
-    assert servers.target(text) == target
-    assert servers.target(text).record == f"_{target[1]}._tcp.{target[0]}"
+    assert servers.parse_target(text) == target
+    assert servers.parse_target(text).record == f"_{target[1]}._tcp.{target[0]}"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_name_and_a_port_are_read(text: str, target: tuple[str, int]) -> None:
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no"):
-        servers.target(text)
+        servers.parse_target(text)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,13 @@ def test_a_certificate_file_gives_the_chain_with_its_key_name_and_dates(
     served = files(receiver(smtpd_tls_cert_file=str(both)))
     (chain,) = served.service.chains
 
-    assert (served.offers, served.service.unread, chain.path, chain.named, chain.anchors) == (
+    assert (
+        served.offers,
+        served.service.unread,
+        chain.path,
+        chain.names_server,
+        chain.leaf_verifies,
+    ) == (
         True,
         (),
         str(both),
@@ -166,9 +172,9 @@ def test_a_certificate_file_gives_the_chain_with_its_key_name_and_dates(
         (True, True),
     )
     assert [each.subject for each in chain.certificates] == [f"CN = {NAME}", "CN = Test CA"]
-    assert chain.own.spki == public_key(path)
-    assert chain.own.ends - chain.own.begins == 90 * 86400
-    assert hashlib.sha256(chain.own.der).hexdigest() == fingerprint(path)
+    assert chain.leaf.spki == public_key(path)
+    assert chain.leaf.ends - chain.leaf.begins == 90 * 86400
+    assert hashlib.sha256(chain.leaf.der).hexdigest() == fingerprint(path)
 
 
 def fingerprint(path: Path) -> str:
@@ -189,7 +195,7 @@ def test_chain_files_hold_several_keys_with_their_chains(authority: Authority) -
         receiver(smtpd_tls_chain_files=str(path), smtpd_tls_cert_file="/ignored")
     ).service.chains
 
-    assert [chain.own.spki for chain in chains] == [public_key(one), public_key(two)]
+    assert [chain.leaf.spki for chain in chains] == [public_key(one), public_key(two)]
     assert [len(chain.certificates) for chain in chains] == [2, 2]
 
 
@@ -251,9 +257,9 @@ def test_the_table_of_sni_holds_copies_of_what_its_files_held(
     key.write_text(renewed_key.read_text())
     stale = files(instance).service
 
-    assert [each.own.spki for each in fresh.chains] == [each.own.spki for each in stale.chains]
+    assert [each.leaf.spki for each in fresh.chains] == [each.leaf.spki for each in stale.chains]
     assert (fresh.renewed, fresh.troubles) == ((), ())
-    assert [each.own.spki for each in stale.renewed] == [public_key(renewed)]
+    assert [each.leaf.spki for each in stale.renewed] == [public_key(renewed)]
     assert stale.remake == f"postmap -c {configuration} -F hash:{table}"
 
 
@@ -264,8 +270,8 @@ def test_another_name_and_a_date_that_is_past_are_seen(authority: Authority) -> 
         files(receiver(smtpd_tls_cert_file=str(path))).service.chains[0] for path in (other, past)
     )
 
-    assert (first.named, first.anchors) == (False, (True, True))
-    assert (second.named, second.anchors) == (True, (False, False))
+    assert (first.names_server, first.leaf_verifies) == (False, (True, True))
+    assert (second.names_server, second.leaf_verifies) == (True, (False, False))
 
 
 def test_files_that_cannot_be_read_or_hold_nothing_are_reported(tmp_path: Path) -> None:
@@ -366,7 +372,7 @@ def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(
     assert [(each.address, each.keys) for each in seen.handshakes] == [
         (address, keys) for address in ("127.0.0.2", "127.0.0.3") for keys in ("", "ECDSA")
     ]
-    assert {each.chain.own.spki for each in seen.handshakes if each.chain} == {
+    assert {each.chain.leaf.spki for each in seen.handshakes if each.chain} == {
         public_key(server.certificate)
     }
     assert (found.findings, found.matches) == ((), 2)
@@ -444,7 +450,7 @@ def test_the_port_submissions_speaks_tls_at_once(
         finally:
             server.terminate()
 
-    assert chain and chain.own.spki == public_key(path)
+    assert chain and chain.leaf.spki == public_key(path)
 
 
 @REAL_ZONE
@@ -517,7 +523,7 @@ def test_a_resolver_that_does_not_validate_leaves_it_unknown(tmp_path: Path) -> 
 
 
 def test_a_name_without_a_resolver_is_unknown() -> None:
-    seen = own_mx.look(Target(NAME), [], Resolv("", "nameserver nowhere\n")).server
+    seen = own_mx.look(Target(NAME), [], ResolvConf("", "nameserver nowhere\n")).server
 
     assert [each.cause for each in judge(seen, 0).findings] == ["no_resolver"]
     assert seen.handshakes == ()

@@ -9,7 +9,7 @@ import pytest
 from servers import free_port, nameserver, needs
 
 from dane_mailgraph.dane import resolver
-from dane_mailgraph.dane.resolver import Resolv
+from dane_mailgraph.dane.resolver import ResolvConf
 
 DIGEST = "a3753df33d4074a625b030b9289c50f72815561a3dc85a6c4f0ff5446e5ad64a"
 
@@ -40,9 +40,9 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @real
 def test_a_validating_resolver_vouches_for_the_root(port: int) -> None:
     """That is Postfix's own probe."""
-    answer = resolver.ask(".", "NS", "127.0.0.1", port)
+    answer = resolver.query(".", "NS", "127.0.0.1", port)
 
-    assert (answer.code, answer.secure, answer.records, answer.known) == (
+    assert (answer.code, answer.secure, answer.records, answer.is_final) == (
         "NOERROR",
         True,
         ("ns.",),
@@ -53,30 +53,30 @@ def test_a_validating_resolver_vouches_for_the_root(port: int) -> None:
 @real
 @pytest.mark.parametrize("name", ["mail", "other"])
 def test_signed_records_are_secure_through_a_cname_too(name: str, port: int) -> None:
-    answer = resolver.ask(f"_25._tcp.{name}.example.test", "TLSA", "127.0.0.1", port)
+    answer = resolver.query(f"_25._tcp.{name}.example.test", "TLSA", "127.0.0.1", port)
 
     assert (answer.secure, answer.records) == (True, (f"3 1 1 {DIGEST}",))
 
 
 @real
 def test_an_answer_too_long_for_a_datagram_comes_by_tcp(port: int) -> None:
-    answer = resolver.ask("_443._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
+    answer = resolver.query("_443._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
 
     assert [each.replace(" ", "") for each in answer.records] == [f"310{DIGEST * 12}"]
 
 
 @real
 def test_a_malformed_record_takes_no_other_with_it(port: int) -> None:
-    answer = resolver.ask("_26._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
+    answer = resolver.query("_26._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
 
-    assert (answer.code, answer.secure, answer.known) == ("NOERROR", True, True)
+    assert (answer.code, answer.secure, answer.is_final) == ("NOERROR", True, True)
     assert sorted(answer.records) == sorted((f"3 1 1 {DIGEST}", "3 1 2 00ff"))
 
 
 @real
 def test_the_owner_and_the_time_to_live_are_told(port: int) -> None:
-    alias = resolver.ask("_25._tcp.other.example.test", "TLSA", "127.0.0.1", port)
-    none = resolver.ask("none", "A", "127.0.0.1", port)
+    alias = resolver.query("_25._tcp.other.example.test", "TLSA", "127.0.0.1", port)
+    none = resolver.query("none", "A", "127.0.0.1", port)
 
     assert (alias.owner, none.owner) == ("_25._tcp.mail.example.test", "none")
     assert 50 <= alias.ttl <= 60 and none.ttl == 0
@@ -84,54 +84,54 @@ def test_the_owner_and_the_time_to_live_are_told(port: int) -> None:
 
 @real
 def test_unsigned_records_are_there_but_not_secure(port: int) -> None:
-    answer = resolver.ask("_25._tcp.mail.unsigned", "TLSA", "127.0.0.1", port)
+    answer = resolver.query("_25._tcp.mail.unsigned", "TLSA", "127.0.0.1", port)
 
     assert (answer.code, answer.secure, answer.records) == ("NOERROR", False, (f"3 1 1 {DIGEST}",))
 
 
 @real
 def test_what_is_not_there_is_known_and_secure(port: int) -> None:
-    none = resolver.ask("none", "A", "127.0.0.1", port)
-    empty = resolver.ask("mail.example.test", "TLSA", "127.0.0.1", port)
+    none = resolver.query("none", "A", "127.0.0.1", port)
+    empty = resolver.query("mail.example.test", "TLSA", "127.0.0.1", port)
 
-    assert (none.code, none.secure, none.known, none.records) == ("NXDOMAIN", True, True, ())
-    assert (empty.code, empty.secure, empty.known, empty.records) == ("NOERROR", True, True, ())
+    assert (none.code, none.secure, none.is_final, none.records) == ("NXDOMAIN", True, True, ())
+    assert (empty.code, empty.secure, empty.is_final, empty.records) == ("NOERROR", True, True, ())
 
 
 @real
 def test_a_forged_record_is_no_answer(port: int) -> None:
-    answer = resolver.ask("forged.example.test", "A", "127.0.0.1", port)
+    answer = resolver.query("forged.example.test", "A", "127.0.0.1", port)
 
-    assert (answer.code, answer.known, answer.records) == ("SERVFAIL", False, ())
+    assert (answer.code, answer.is_final, answer.records) == ("SERVFAIL", False, ())
 
 
 @real
 def test_a_resolver_that_does_not_validate_vouches_for_nothing(tmp_path: Path) -> None:
     with nameserver(tmp_path, SIGNED, validating=False) as port:
-        answer = resolver.ask("_25._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
+        answer = resolver.query("_25._tcp.mail.example.test", "TLSA", "127.0.0.1", port)
 
     assert (answer.secure, answer.records) == (False, (f"3 1 1 {DIGEST}",))
 
 
 @real
 def test_the_next_server_is_asked_where_one_does_not_know(port: int) -> None:
-    resolv = Resolv("", "nameserver 127.0.0.9\nnameserver 127.0.0.1\n")
+    resolv = ResolvConf("", "nameserver 127.0.0.9\nnameserver 127.0.0.1\n")
 
     assert resolver.look_up("mail.example.test", "A", resolv, port).records == ("192.0.2.1",)
 
 
 def test_nobody_there_is_reported() -> None:
-    answer = resolver.ask(".", "NS", "127.0.0.1", free_port())
+    answer = resolver.query(".", "NS", "127.0.0.1", free_port())
 
-    assert (answer.code, answer.known, answer.secure) == ("", False, False)
+    assert (answer.code, answer.is_final, answer.secure) == ("", False, False)
     assert answer.trouble
 
 
 @pytest.mark.parametrize("server", ["ns.example.test", "", "999.1.1.1"])
 def test_a_server_that_is_no_address_is_reported(server: str) -> None:
-    answer = resolver.ask(".", "NS", server)
+    answer = resolver.query(".", "NS", server)
 
-    assert (answer.known, answer.server) == (False, server)
+    assert (answer.is_final, answer.server) == (False, server)
     assert answer.trouble
 
 
@@ -157,16 +157,16 @@ def test_a_resolv_conf_is_read_as_the_c_library_reads_it(
     text: str, servers: tuple[str, ...], trusts: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "resolv.conf").write_text(text)
-    resolv = resolver.read(str(tmp_path / "resolv.conf"))
+    resolv = resolver.read_resolv_conf(str(tmp_path / "resolv.conf"))
 
     assert (resolv.servers, resolv.trust_ad, resolv.trouble) == (servers, trusts, "")
 
 
 def test_a_resolv_conf_that_is_absent_means_this_machine(tmp_path: Path) -> None:
-    resolv = resolver.read(str(tmp_path / "none"))
+    resolv = resolver.read_resolv_conf(str(tmp_path / "none"))
 
     assert (resolv.text, resolv.trouble, resolv.servers) == (None, "", ("127.0.0.1",))
-    assert resolver.read(str(tmp_path)).trouble == "Is a directory"
+    assert resolver.read_resolv_conf(str(tmp_path)).trouble == "Is a directory"
 
 
 @pytest.mark.parametrize(
@@ -182,4 +182,4 @@ def test_a_resolv_conf_that_is_absent_means_this_machine(tmp_path: Path) -> None
     ],
 )
 def test_loopback_is_told_from_elsewhere(server: str, here: bool) -> None:
-    assert resolver.loopback(server) is here
+    assert resolver.is_loopback(server) is here

@@ -96,11 +96,11 @@ class Case(NamedTuple):
 
 
 def of(chain: Chain, usage: int = 3, selector: int = 1, matching: int = 1) -> Tlsa:
-    return tlsa.of(chain.own, usage, selector, matching)
+    return tlsa.record_of(chain.leaf, usage, selector, matching)
 
 
 def issuer(selector: int = 1, matching: int = 1) -> Tlsa:
-    return tlsa.of(ISSUER, 2, selector, matching)
+    return tlsa.record_of(ISSUER, 2, selector, matching)
 
 
 CASES = {
@@ -110,7 +110,9 @@ CASES = {
     "an expired certificate by 3 1 1": Case(
         dns(of(EXPIRED)), shown(EXPIRED), ("expired_by_key",), files(EXPIRED)
     ),
-    "a certificate for another name by 3 1 1": Case(dns(of(OLD)), shown(OLD._replace(named=False))),
+    "a certificate for another name by 3 1 1": Case(
+        dns(of(OLD)), shown(OLD._replace(names_server=False))
+    ),
     "two types of keys": Case(dns(of(OLD), of(RSA)), shown(OLD, RSA, OLD)),
     "a malformed record beside the right one": Case(
         dns(of(OLD), "3 1 2 00ff", "\\# 2 0301"), shown(OLD), ("set_aside",)
@@ -128,7 +130,7 @@ CASES = {
     ),
     "for the domain of the recipient": Case(
         dns(issuer()),
-        shown(OLD._replace(named=False, domains=("example.org",))),
+        shown(OLD._replace(names_server=False, domains=("example.org",))),
         ("domain_only",),
     ),
     "no record": Case(dns(), shown(OLD), ("no_record",)),
@@ -147,10 +149,10 @@ CASES = {
         dns(issuer()), shown(EXPIRED), ("anchor_expired", "expired")
     ),
     "usage 2 and another name": Case(
-        dns(issuer()), shown(OLD._replace(named=False)), ("anchor_name",)
+        dns(issuer()), shown(OLD._replace(names_server=False)), ("anchor_name",)
     ),
     "usage 2 and no signatures": Case(
-        dns(issuer()), shown(OLD._replace(anchors=(True, False))), ("anchor_unproven",)
+        dns(issuer()), shown(OLD._replace(leaf_verifies=(True, False))), ("anchor_unproven",)
     ),
     "the root is not sent": Case(
         dns(issuer()), shown(Chain("/x", OLD.certificates[:1], True, (True,))), ("no_match",)
@@ -298,7 +300,7 @@ def test_the_record_of_the_next_key_must_be_known_everywhere_before_the_change()
 
 
 def test_a_key_that_is_kept_needs_no_other_record() -> None:
-    renewed = chain_of(OLD.own._replace(der=b"renewed"))
+    renewed = chain_of(OLD.leaf._replace(der=b"renewed"))
 
     assert following(of(OLD), chain=renewed) == []
 
@@ -336,12 +338,12 @@ def test_a_certificate_ends_soon_in_measure_of_its_life(
 def test_how_many_records_match_and_until_when_the_certificate_is_valid() -> None:
     found = verdict(dns(of(OLD), issuer(), OTHER), shown(OLD))
 
-    assert (found.matches, found.ends) == (2, OLD.own.ends)
+    assert (found.matches, found.ends) == (2, OLD.leaf.ends)
     assert sorted(found.matching) == sorted([of(OLD).in_full, issuer().in_full])
 
 
 def test_where_nobody_answers_the_files_tell_the_date_and_nothing_tells_matches() -> None:
     found = verdict(dns(of(OLD)), mute(UNREACHABLE), files(OLD))
 
-    assert (found.matches, found.ends) == (None, OLD.own.ends)
+    assert (found.matches, found.ends) == (None, OLD.leaf.ends)
     assert verdict(dns(of(OLD)), mute(NO_STARTTLS)).matches == 0

@@ -45,7 +45,7 @@ OLD, NEW = chain("old"), chain("new")
 
 
 def seen(served: Chain, *published: Chain, target: Target = MX) -> Server:
-    records = tuple(tlsa.of(each.own).in_full for each in published)
+    records = tuple(tlsa.record_of(each.leaf).in_full for each in published)
     return Server(target, Published(NAME, records, 3600), (Handshake("192.0.2.1", "", served),))
 
 
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_a_condition_of_its_server_with_the_age_of_the_look(pat
         "Senders that do DANE defer their mail to mail.example.org:25: no TLSA record matches the "
         "certificate at 192.0.2.1. (Looked at 2 h ago.)"
     )
-    assert f"{NAME}. 3600 IN TLSA {tlsa.of(OLD.own).in_full}" in found.next_step
+    assert f"{NAME}. 3600 IN TLSA {tlsa.record_of(OLD.leaf).in_full}" in found.next_step
     (german,) = conditions(path, NOW + 2 * HOUR, "de")
     assert german.text.startswith("Absender mit DANE stellen ihre Mail an mail.example.org:25")
 
@@ -112,8 +112,8 @@ def test_history_tells_a_record_that_matched_once_from_one_that_never_did(path: 
         history = load_history(ledger, MX)
         (watched,) = load_watched(ledger)
 
-    assert history[tlsa.of(OLD.own).in_full] == (NOW - 9 * DAY, NOW - 5 * DAY)
-    assert history[tlsa.of(NEW.own).in_full] == (NOW - 5 * DAY, NOW)
+    assert history[tlsa.record_of(OLD.leaf).in_full] == (NOW - 9 * DAY, NOW - 5 * DAY)
+    assert history[tlsa.record_of(NEW.leaf).in_full] == (NOW - 5 * DAY, NOW)
     assert [finding.cause for finding, _ in watched.findings] == ["left_over"]
     assert watched.is_well and (watched.matches, watched.records, watched.ttl) == (1, 2, 3600)
 
@@ -141,7 +141,7 @@ def test_metrics_tell_matches_and_the_end_of_the_certificate(path: str) -> None:
 
     labels = '{mx="mail.example.org",port="25"}'
     assert f"dane_mailgraph_own_mx_tlsa_matches{labels} 1\n" in text
-    ends = OLD.own.ends
+    ends = OLD.leaf.ends
     assert f"dane_mailgraph_own_mx_certificate_expiry_timestamp_seconds{labels} {ends}\n" in text
     assert 'condition{name="own_mx"} 0' in text and 'condition{name="own_mx"}' not in without
 

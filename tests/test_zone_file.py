@@ -300,7 +300,7 @@ def test_a_damaged_file_is_66(
     }
     (tmp_path / "harmed.pem").write_bytes(harmed[harm])
 
-    assert "harmed.pem is damaged or no PEM file" in refused(
+    assert "harmed.pem is damaged or not a PEM file" in refused(
         capsys, 66, str(tmp_path / "harmed.pem"), "--name", NAME
     )
 
@@ -319,8 +319,8 @@ def test_a_machine_without_openssl_is_reported(
     ("rest", "words"),
     [
         ((), "--name"),
-        (("--name", "a b"), "'a b' is no name of a server"),
-        (("--name", "mail.example.org:25"), "is no name of a server"),
+        (("--name", "a b"), "'a b' is not the name of a server"),
+        (("--name", "mail.example.org:25"), "is not the name of a server"),
         (("--name", NAME, "--port", "0"), "0 is no port"),
         (("--name", NAME, "--port", "65536"), "65536 is no port"),
         (("--name", NAME, "--port", "smtp"), "smtp is no port"),

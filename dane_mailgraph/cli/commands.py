@@ -223,7 +223,7 @@ def doctor(settings: Config, options: argparse.Namespace) -> int:
     from . import logs, watch
 
     now = int(time.time())
-    targets = [servers.target(text) for text in options.mx] or watch.targets(settings)
+    targets = [servers.parse_target(text) for text in options.mx] or watch.targets(settings)
     found = diagnose(facts.gather(logs.with_likely_log(settings, now), targets, now))
     show = findings.as_json if options.format == "json" else findings.as_text
     print("\n".join(map(printable, show(found).split("\n"))))
@@ -234,9 +234,11 @@ def tlsa(settings: Config, options: argparse.Namespace) -> None:
     """Print the TLSA records to publish for a certificate, and what would break them."""
     from ..dane import certificates, servers, zone_file
 
-    name = servers.host(options.name)
+    name = servers.parse_host(options.name)
     targets = [servers.Target(name, port) for port in dict.fromkeys(options.port or [servers.SMTP])]
-    lines = zone_file.zone_lines(certificates.chains(options.file, name), targets, int(time.time()))
+    lines = zone_file.zone_lines(
+        certificates.read_chains(options.file, name), targets, int(time.time())
+    )
     print("\n".join(map(printable, lines)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ..config import Config
-from ..dane import Resolv, Target, resolver, servers, verdict
+from ..dane import ResolvConf, Target, resolver, servers, verdict
 from ..doctor import own_mx
 from ..errors import StoreError
 from ..privileges import act_as_caller
@@ -21,7 +21,7 @@ def targets(settings: Config) -> list[Target] | None:
     """Return the servers that the setting names; None for those that Postfix names."""
     if settings.own_mx == ("none",):
         return []
-    named = list(dict.fromkeys(servers.target(each) for each in settings.own_mx))
+    named = list(dict.fromkeys(servers.parse_target(each) for each in settings.own_mx))
     return named or None
 
 
@@ -30,7 +30,7 @@ def probe(
     now: int,
     *,
     only_if_due: bool = False,
-    resolv: Resolv | None = None,
+    resolv: ResolvConf | None = None,
     port: int = 53,
 ) -> None:
     """Look at our own servers now, and keep what is found; raises MailgraphError.
@@ -46,7 +46,7 @@ def probe(
         return
     # Postfix's files are the caller's to open: what is in the store does not matter for that.
     looks = own_mx.look_at_all(
-        targets(settings), resolv or resolver.read(), port, settings.own_mx_next_cert
+        targets(settings), resolv or resolver.read_resolv_conf(), port, settings.own_mx_next_cert
     )
     with app.open_ledger_to_add(settings) as ledger:
         known = {each.target: each for each in load_watched(ledger)}

@@ -1,6 +1,6 @@
 """DANE: TLSA records, the certificates they match, and the resolvers that vouch for them."""
 
-from .resolver import Answer, Resolv, loopback
+from .resolver import Answer, ResolvConf, is_loopback
 from .servers import SMTP, SUBMISSIONS, Target
 from .tlsa import Chain
 from .validity import end_of_certificate
@@ -10,12 +10,12 @@ __all__ = [
     "SUBMISSIONS",
     "Answer",
     "Chain",
-    "Resolv",
+    "ResolvConf",
     "Target",
     "causes",
     "certificates",
     "end_of_certificate",
-    "loopback",
+    "is_loopback",
     "own_server",
     "resolver",
     "servers",

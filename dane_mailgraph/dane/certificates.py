@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import os
 import re
 import ssl
@@ -19,27 +20,24 @@ _SUBJECT_FORMAT = "oneline,-esc_msb"
 """For `-nameopt`: `CN = x` from every version; the default is `CN=x` from OpenSSL 3.2 on."""
 
 
-def pem_groups(text: str, *, mixed: bool) -> list[list[str]]:
+def pem_groups(text: str, *, with_keys: bool) -> list[list[str]]:
     """Return the PEM certificates of a file, chain by chain.
 
-    In a `mixed` file (smtpd_tls_chain_files) each private key begins another chain.
+    With keys, as in a file of smtpd_tls_chain_files, each private key begins another chain.
     """
     groups: list[list[str]] = [[]]
     for block in _BLOCK.finditer(text):
         if block[2]:
             groups[-1].append(block[2])
-        elif mixed:
+        elif with_keys:
             groups.append([])
     return [group for group in groups if group]
 
 
-# ---- certificates ---------------------------------------------------------------------------
-
-
-def chains(path: str, name: str) -> list[Chain]:
+def read_chains(path: str, name: str) -> list[Chain]:
     """Read the chains in a PEM file for a server of this name; raises SourceError.
 
-    There is one, or several in the form of smtpd_tls_chain_files.
+    There is one; or several where the file begins with a key, as for smtpd_tls_chain_files.
     """
     try:
         with open(path, encoding="ascii", errors="replace") as file:
@@ -49,29 +47,26 @@ def chains(path: str, name: str) -> list[Chain]:
             f"{path} cannot be read: {reason(error)}; name the file of a certificate."
         ) from error
     first = _BLOCK.search(text)
-    groups = pem_groups(text, mixed=bool(first and first[1]))
+    groups = pem_groups(text, with_keys=bool(first and first[1]))
     if first and not groups:
         raise SourceError(
             f"{path} holds a private key and no certificate; "
             "name the file of the certificate, with its chain."
         )
-    found = [each for each in (chain_of(path, group, name) for group in groups) if each]
-    if not found and ask("openssl", "version") is None:
+    chains = [each for each in (read_chain(path, group, name) for group in groups) if each]
+    if not chains and ask("openssl", "version") is None:
         raise SourceError(f"{path} cannot be read: there is no command openssl; install it.")
-    # A block that is cut off is in no group, and the next one would pass for the server's own.
-    if (
-        not found
-        or len(found) < len(groups)
-        or sum(map(len, groups)) < text.count("-----BEGIN CERTIFICATE-----")
-    ):
+    # A block that is cut off is in no group, and the next one would pass for the leaf.
+    is_cut = sum(map(len, groups)) < text.count("-----BEGIN CERTIFICATE-----")
+    if not chains or len(chains) < len(groups) or is_cut:
         raise SourceError(
-            f"{path} is damaged or no PEM file of certificates; "
+            f"{path} is damaged or not a PEM file of certificates; "
             "see what `openssl x509 -noout -text` says of it."
         )
-    return found
+    return chains
 
 
-def chain_of(
+def read_chain(
     path: str,
     group: list[str],
     name: str,
@@ -81,30 +76,31 @@ def chain_of(
     """Read the chain of these PEM certificates, the leaf first; None where one cannot be read.
 
     Args:
-        path: What the chain is called.
+        path: The file that holds them, or the server that sent them.
         group: The certificates.
         name: Name of the server.
-        domains: Domains of recipients for which the leaf may be, too.
-        issuers: DER of certificates that are not sent and may have signed the chain.
+        domains: Domains of recipients that the leaf may be for instead.
+        issuers: DER of certificates that the server does not send and that may be its issuers.
     """
     certificates = [each for each in map(_certificate, group) if each]
     if len(certificates) < len(group):
         return None
-    named, anchors = _is_for(group[0], name), _anchors(group, group)
-    given = [(der, ssl.DER_cert_to_PEM_cert(der)) for der in issuers]
-    led_to = _anchors(group, [pem for _, pem in given])
+    names_server = _is_for(group[0], name)
+    ders = list(issuers)
+    verifies = _leaf_verifies(group, [ssl.DER_cert_to_PEM_cert(der) for der in ders])
+    unsent = {der for der, verified in zip(ders, verifies, strict=True) if verified}
     return Chain(
         path,
         tuple(certificates),
-        named,
-        tuple(anchors),
-        () if named else tuple(each for each in domains if _is_for(group[0], each)),
-        frozenset(der for (der, _), sound in zip(given, led_to, strict=True) if sound)
-        - {certificates[0].der},
+        names_server,
+        tuple(_leaf_verifies(group, group)),
+        () if names_server else tuple(each for each in domains if _is_for(group[0], each)),
+        frozenset(unsent - {certificates[0].der}),
     )
 
 
 def _is_for(pem: str, name: str) -> bool:
+    """Return whether a certificate is for this name."""
     checked = ask("openssl", "x509", "-noout", "-checkhost", name, stdin=pem)
     return checked is not None and "does match" in checked.out
 
@@ -131,38 +127,33 @@ def _certificate(pem: str) -> Certificate | None:
     )
 
 
-def public_key(path: str) -> bytes:
+def read_public_key(path: str) -> bytes:
     """Return the SubjectPublicKeyInfo of the first private key in a file; empty where unreadable.
 
-    A key with a passphrase is not read: nobody is there to give it.
+    A key with a passphrase is unreadable: smtpd, too, has no one to ask for it.
     """
     answer = ask("openssl", "pkey", "-in", path, "-pubout", "-passin", "pass:")
     return _public_key(answer.out) if answer and not answer.status else b""
 
 
 def _public_key(text: str) -> bytes:
-    key = re.search(r"-----BEGIN PUBLIC KEY-----\s([^-]*)-----END", text)
-    return (
-        ssl.PEM_cert_to_DER_cert(
-            f"-----BEGIN CERTIFICATE-----\n{key[1].strip()}\n-----END CERTIFICATE-----"
-        )
-        if key
-        else b""
-    )
+    """Return the public key that openssl printed in PEM; empty where there is none."""
+    key = re.search(r"-----BEGIN PUBLIC KEY-----([^-]*)-----END", text)
+    return binascii.a2b_base64(key[1]) if key else b""
 
 
-def _anchors(group: list[str], trusted: list[str]) -> list[bool]:
-    """Return for each of these certificates whether openssl verifies the leaf against it.
+def _leaf_verifies(group: list[str], anchors: list[str]) -> list[bool]:
+    """Return for each anchor whether openssl verifies the leaf of a chain up to it.
 
-    It takes the leaf itself, too, as no sender does.
+    The leaf itself may be one: openssl accepts it, though no sender does.
     """
-    if not trusted:
+    if not anchors:
         return []
     with tempfile.TemporaryDirectory() as folder:
-        paths = [os.path.join(folder, str(number)) for number in range(len(trusted))]
+        paths = [os.path.join(folder, str(number)) for number in range(len(anchors))]
         leaf, together = os.path.join(folder, "leaf"), os.path.join(folder, "all")
         for path, pem in [
-            *zip(paths, trusted, strict=True),
+            *zip(paths, anchors, strict=True),
             (leaf, group[0]),
             (together, "\n".join(group)),
         ]:

@@ -16,14 +16,20 @@ from ..errors import reason
 
 PATH = "/etc/resolv.conf"
 
-_SERVERS = 3
+_MOST_SERVERS = 3
 """The C library uses no more (MAXNS in resolv.h)."""
 
-_SECONDS = 3.0
-"""Time limit for the answer of one server."""
+_PATIENCE = 3.0
+"""Seconds for the answer of one server."""
+
+_AUTHENTIC, _TRUNCATED = 0x0020, 0x0200
+"""The flags AD and TC of a message."""
+
+_HEADER = 12
+"""Bytes of a message before the question."""
 
 
-class Resolv(NamedTuple):
+class ResolvConf(NamedTuple):
     """A resolv.conf."""
 
     path: str
@@ -38,7 +44,7 @@ class Resolv(NamedTuple):
         addresses = [
             words[1] for words in self._lines if words[0] == "nameserver" and len(words) > 1
         ]
-        return tuple(addresses[:_SERVERS]) or ("127.0.0.1",)
+        return tuple(addresses[:_MOST_SERVERS]) or ("127.0.0.1",)
 
     @property
     def trust_ad(self) -> bool:
@@ -61,43 +67,43 @@ class Answer(NamedTuple):
     secure: bool
     """The AD bit: the resolver says that it has validated the answer."""
     records: tuple[str, ...]
-    """Those of the type asked for, as zone files spell them."""
+    """Of the type that was asked for, as zone files spell them."""
     trouble: str = ""
     """Why there is no answer."""
     owner: str = ""
-    """The name that has the records: that of the question, or what it is an alias of."""
+    """The name that has the records: the one in question, or the one that it is an alias of."""
     ttl: int = 0
-    """Seconds for which the records may be kept still."""
+    """Seconds for which caches may still keep the records."""
 
     @property
-    def known(self) -> bool:
-        """Whether it is final: there are these records, or there are none."""
+    def is_final(self) -> bool:
+        """Whether no other server need be asked: there are these records, or there are none."""
         return self.code in ("NOERROR", "NXDOMAIN")
 
 
-def read(path: str = PATH) -> Resolv:
+def read_resolv_conf(path: str = PATH) -> ResolvConf:
     """Read a resolv.conf."""
     try:
         with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
-            return Resolv(path, file.read())
+            return ResolvConf(path, file.read())
     except FileNotFoundError:
-        return Resolv(path, None)
+        return ResolvConf(path, None)
     except OSError as error:
-        return Resolv(path, None, reason(error))
+        return ResolvConf(path, None, reason(error))
 
 
-def loopback(server: str) -> bool:
-    """Return whether an address is on this machine, so that no one on the way can set AD."""
+def is_loopback(server: str) -> bool:
+    """Return whether an address is on this machine: nothing on the way to it can set AD then."""
     try:
         return ip_address(server.partition("%")[0]).is_loopback
     except ValueError:
         return False
 
 
-def ask(name: str, kind: str, server: str, port: int = 53) -> Answer:
-    """Ask one server one question.
+def query(name: str, kind: str, server: str, port: int = 53) -> Answer:
+    """Ask one server for the records of one type that a name has.
 
-    A malformed TLSA record is a record like others, and not a failed answer, as for Postfix.
+    A malformed TLSA record does not make the answer fail: Postfix, too, takes it for a record.
     """
     import dns.exception  # 60 ms that only the doctor pays
     import dns.message
@@ -112,7 +118,7 @@ def ask(name: str, kind: str, server: str, port: int = 53) -> Answer:
         rcode = dns.rcode.to_text(dns.rcode.from_flags(flags, 0))
         records = _records(wire, kind)
     except TimeoutError:
-        return Answer(question, server, "", False, (), f"no answer within {_SECONDS:g} seconds")
+        return Answer(question, server, "", False, (), f"no answer within {_PATIENCE:g} seconds")
     except (dns.exception.DNSException, OSError, ValueError) as error:
         return Answer(question, server, "", False, (), reason(error))
     return Answer(
@@ -126,16 +132,12 @@ def ask(name: str, kind: str, server: str, port: int = 53) -> Answer:
     )
 
 
-_AUTHENTIC, _TRUNCATED = 0x0020, 0x0200
-"""The flags AD and TC."""
-
-_HEADER = 12
-"""Bytes before the question."""
-
-
 def _exchange(query: bytes, server: str, port: int) -> bytes:
-    """Return the answer to a message, by UDP, or by TCP where that is cut; raises OSError."""
-    deadline = time.monotonic() + _SECONDS
+    """Return the answer to a message, by UDP, or by TCP where that is truncated.
+
+    Raises OSError, ValueError.
+    """
+    deadline = time.monotonic() + _PATIENCE
     family, _, _, _, address = socket.getaddrinfo(
         server, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
     )[0]
@@ -144,32 +146,32 @@ def _exchange(query: bytes, server: str, port: int) -> bytes:
         udp.sendall(query)
         answer = b""
         while len(answer) < _HEADER or answer[:2] != query[:2]:
-            udp.settimeout(_left(deadline))
+            udp.settimeout(_seconds_left(deadline))
             answer = udp.recv(65535)
     if not int.from_bytes(answer[2:4], "big") & _TRUNCATED:
         return answer
     with socket.socket(family, socket.SOCK_STREAM) as tcp:
-        tcp.settimeout(_left(deadline))
+        tcp.settimeout(_seconds_left(deadline))
         tcp.connect(address)
         tcp.sendall(len(query).to_bytes(2, "big") + query)
-        length = int.from_bytes(_received(tcp, 2, deadline), "big")
-        answer = _received(tcp, length, deadline)
+        length = int.from_bytes(_receive(tcp, 2, deadline), "big")
+        answer = _receive(tcp, length, deadline)
     if answer[:2] != query[:2] or len(answer) < _HEADER:
         raise ValueError("the answer is to another question")
     return answer
 
 
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _seconds_left(deadline: float) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
         raise TimeoutError
-    return left
+    return seconds
 
 
-def _received(tcp: socket.socket, length: int, deadline: float) -> bytes:
+def _receive(tcp: socket.socket, length: int, deadline: float) -> bytes:
     data = b""
     while len(data) < length:
-        tcp.settimeout(_left(deadline))
+        tcp.settimeout(_seconds_left(deadline))
         more = tcp.recv(length - len(data))
         if not more:
             raise ValueError("the answer is cut off")
@@ -215,10 +217,10 @@ def _records(wire: bytes, kind: str) -> list[_Record]:
     return records
 
 
-def look_up(name: str, kind: str, resolv: Resolv, port: int = 53) -> Answer:
-    """Ask the servers of a resolv.conf in order until one answers; else return the last failure."""
+def look_up(name: str, kind: str, resolv: ResolvConf, port: int = 53) -> Answer:
+    """Ask the servers of a resolv.conf in order; return the first final answer, else the last."""
     for server in resolv.servers:
-        answer = ask(name, kind, server, port)
-        if answer.known:
+        answer = query(name, kind, server, port)
+        if answer.is_final:
             break
     return answer

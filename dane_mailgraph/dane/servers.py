@@ -14,7 +14,7 @@ _NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?")
 
 
 class Target(NamedTuple):
-    """A name and a port that receive mail."""
+    """A mail server, by name and port."""
 
     name: str
     port: int = SMTP
@@ -28,25 +28,25 @@ class Target(NamedTuple):
         return f"_{self.port}._tcp.{self.name}"
 
 
-def host(text: str) -> str:
+def parse_host(text: str) -> str:
     """Read the name of a server; raises UsageError."""
     if not _NAME.fullmatch(text):
         raise UsageError(
-            f"{text!r} is no name of a server; give one as in --name mail.example.org."
+            f"{text!r} is not the name of a server; give one as in --name mail.example.org."
         )
     return text.rstrip(".").lower()
 
 
-def target(text: str) -> Target:
+def parse_target(text: str) -> Target:
     """Read NAME or NAME:PORT; raises UsageError."""
     name, colon, port = text.rpartition(":") if re.search(r":\d*$", text) else (text, "", "")
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{text!r} is no NAME or NAME:PORT; name a server as in --mx mail.example.org:25."
+            f"{text!r} is not NAME or NAME:PORT; name a server as in --mx mail.example.org:25."
         )
     if colon and not (port.isdecimal() and 0 < int(port) < 65536):
         raise UsageError(
-            f"{text!r} has no port from 1 to 65535 behind the colon; "
+            f"{text!r} has no port from 1 to 65535 after the colon; "
             "name a server as in --mx mail.example.org:25."
         )
     return Target(name.rstrip(".").lower(), int(port) if colon else SMTP)

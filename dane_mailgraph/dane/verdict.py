@@ -62,11 +62,11 @@ class _Judge:
 
     def __init__(self, server: Server, now: int) -> None:
         self.server, self.published, self.now = server, server.published, now
-        read = [(text, tlsa.read(text)) for text in server.published.records]
+        read = [(text, tlsa.parse(text)) for text in server.published.records]
         self.records = [each for _, each in read if each]
         self.counting = tlsa.strongest(self.records)
         self.aside = [
-            str(each) if each else text for text, each in read if not each or not each.usable
+            str(each) if each else text for text, each in read if not each or not each.is_usable
         ]
         self.chains = [each.chain for each in server.handshakes if each.chain]
         self.findings: list[Finding] = []
@@ -86,7 +86,7 @@ class _Judge:
         return Verdict(
             tuple(sorted(self.findings, key=lambda each: -each.level.urgency)),
             len(matching) if is_known else None,
-            min((each.own.ends for each in self.served), default=None),
+            min((each.leaf.ends for each in self.served), default=None),
             tuple(sorted(matching)),
         )
 
@@ -114,7 +114,7 @@ class _Judge:
         if chain is None:
             return f"{self.published.name}. IN TLSA 3 1 1 ..."
         ttl = f"{self.published.ttl} " if self.published.ttl else ""
-        return f"{self.published.name}. {ttl}IN TLSA {tlsa.of(chain.own).in_full}"
+        return f"{self.published.name}. {ttl}IN TLSA {tlsa.record_of(chain.leaf).in_full}"
 
     # ---- the records ----
 
@@ -165,7 +165,7 @@ class _Judge:
         refused: dict[bytes, list[Handshake]] = {}
         for each in self.server.handshakes:
             if each.chain and not self.accepts(each.chain):
-                refused.setdefault(each.chain.own.der, []).append(each)
+                refused.setdefault(each.chain.leaf.der, []).append(each)
         for handshakes in refused.values():
             self.judge_refused(handshakes)
         for each in self.server.handshakes:
@@ -188,7 +188,7 @@ class _Judge:
         for service in self.server.services:
             if not addresses.intersection(service.addresses):
                 continue
-            is_current = chain.own.der in {each.own.der for each in service.chains}
+            is_current = chain.leaf.der in {each.leaf.der for each in service.chains}
             if not is_current and any(map(self.accepts, service.chains)):
                 self.add("old_process", places=places, command=service.reload)
                 return
@@ -208,36 +208,36 @@ class _Judge:
             if tlsa.matches(each, chain):
                 return "hidden", each
         for each in self.counting:
-            if each.usage == 2 and each == tlsa.of(chain.own, *each[:3]):
+            if each.usage == 2 and each == tlsa.record_of(chain.leaf, *each[:3]):
                 return "anchor_at_leaf", each
         for each in self.counting:
             if each.usage == 2 and (
-                each.data in chain.trusted
-                or any(each == tlsa.of(one, *each[:3]) for one in chain.certificates[1:])
+                each.data in chain.unsent_anchors
+                or any(each == tlsa.record_of(one, *each[:3]) for one in chain.certificates[1:])
             ):
-                if not chain.own.begins <= self.now <= chain.own.ends:
+                if not chain.leaf.begins <= self.now <= chain.leaf.ends:
                     return "anchor_expired", each
-                if not chain.named and not chain.domains:
+                if not chain.names_server and not chain.domains:
                     return "anchor_name", each
                 return "anchor_unproven", each
-        nothing = [each for each in self.counting if each.of_nothing]
+        nothing = [each for each in self.counting if each.is_of_empty_file]
         return ("nothing_hashed", nothing[0]) if nothing else ("no_match", None)
 
     def judge_files(self) -> None:
         """Judge what the next processes will serve."""
-        known = {each.own.der for each in self.chains}
+        known = {each.leaf.der for each in self.chains}
         for service in self.server.services:
             if service.troubles:
                 self.add("files_unfit", words="; ".join(service.troubles), command=service.reload)
             if service.unread:
                 self.add("files_unread", words="; ".join(service.unread))
             for chain in service.chains:
-                if chain.own.der not in known and not self.accepts(chain):
-                    known.add(chain.own.der)
+                if chain.leaf.der not in known and not self.accepts(chain):
+                    known.add(chain.leaf.der)
                     self.add("file_no_match", file=chain.path, line=self.line(chain))
             for chain in service.renewed:
-                if chain.own.der not in known and not self.accepts(chain):
-                    known.add(chain.own.der)
+                if chain.leaf.der not in known and not self.accepts(chain):
+                    known.add(chain.leaf.der)
                     self.add(
                         "renewed_no_match",
                         file=chain.path,
@@ -259,7 +259,7 @@ class _Judge:
                 self.add("next_too_early", file=following.path, time=ready)
         for chain in _unique(self.chains):
             fitting = [each for each in self.counting if tlsa.matches(each, chain)]
-            is_short = any(name in chain.own.issuer for name in _ACME)
+            is_short = any(name in chain.leaf.issuer for name in _ACME)
             if fitting and is_short and all(each[:2] == (3, 0) for each in fitting):
                 self.add("whole_certificate", record=str(fitting[0]), line=self.line(chain))
 
@@ -281,7 +281,7 @@ class _Judge:
             if any(tlsa.matches(each, chain) for chain in chains):
                 continue
             history = self.server.history.get(each.in_full)
-            if each.of_nothing:
+            if each.is_of_empty_file:
                 self.add("nothing_hashed_beside", record=str(each))
             elif history and history.matched is not None:
                 self.add("left_over", record=str(each), time=history.matched)
@@ -294,15 +294,15 @@ class _Judge:
         """Judge until when the certificates are valid."""
         if not self.served:
             return
-        chain = min(self.served, key=lambda each: each.own.ends)
-        left, life = chain.own.ends - self.now, chain.own.ends - chain.own.begins
+        chain = min(self.served, key=lambda each: each.leaf.ends)
+        left, life = chain.leaf.ends - self.now, chain.leaf.ends - chain.leaf.begins
         if left < 0:
             by_key = self.published.is_signed and any(
                 each.usage == 3 and tlsa.matches(each, chain) for each in self.counting
             )
-            self.add("expired_by_key" if by_key else "expired", time=chain.own.ends)
+            self.add("expired_by_key" if by_key else "expired", time=chain.leaf.ends)
         elif left < min(_SOON, life // _QUARTERS):
-            self.add("ends_soon", time=chain.own.ends)
+            self.add("ends_soon", time=chain.leaf.ends)
 
 
 def _places(handshakes: Iterable[Handshake]) -> str:
@@ -321,6 +321,6 @@ def _unique(chains: Iterable[Chain]) -> Iterator[Chain]:
     """Yield each leaf's chain once."""
     seen: set[bytes] = set()
     for each in chains:
-        if each.own.der not in seen:
-            seen.add(each.own.der)
+        if each.leaf.der not in seen:
+            seen.add(each.leaf.der)
             yield each

@@ -1,4 +1,7 @@
-"""The TLSA records to publish for a certificate, as a zone file with advice in its comments."""
+"""The TLSA records to publish for a certificate, as a zone file with advice in its comments.
+
+The advice is for the day of the renewal, so it stands beside the records.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,18 @@ from .tlsa import Chain, Tlsa
 
 
 def zone_lines(chains: Sequence[Chain], targets: Sequence[Target], now: int) -> Iterator[str]:
-    """Give the records by which mail clients accept these chains, for each port of one server.
+    """Yield the records by which mail clients accept these chains, for each port of one server.
 
     They are 3 1 1 of each leaf, and 2 1 1 of each issuer that is sent along (RFC 7672, 3.1).
     """
-    # The advice is for the day of the renewal, so it stands in comments beside the records.
     name = targets[0].name
     issued = False
     for chain in chains:
-        until = format_day(chain.own.ends, timezone.utc)
-        yield from _comment(f"{chain.path}: {chain.own.subject}, valid until {until}.")
+        until = format_day(chain.leaf.ends, timezone.utc)
+        yield from _comment(f"{chain.path}: {chain.leaf.subject}, valid until {until}.")
         for trouble in _troubles(chain, name, now):
             yield from _comment(f"WARN: {trouble}")
-        yield from _records(tlsa.of(chain.own), targets)
+        yield from _records(tlsa.record_of(chain.leaf), targets)
         for record, subject in _issuers(chain).items():
             if tlsa.matches(record, chain):
                 issued = True
@@ -41,29 +43,29 @@ def _issuers(chain: Chain) -> dict[Tlsa, str]:
 
     A cross-signed issuer has one key in two certificates, and so one record.
     """
-    own = tlsa.of(chain.own, 2)
-    records = {tlsa.of(each, 2): each.subject for each in chain.certificates[1:]}
-    return {record: subject for record, subject in records.items() if record != own}
+    of_leaf = tlsa.record_of(chain.leaf, 2)
+    records = {tlsa.record_of(each, 2): each.subject for each in chain.certificates[1:]}
+    return {record: subject for record, subject in records.items() if record != of_leaf}
 
 
 def _troubles(chain: Chain, name: str, now: int) -> Iterator[str]:
-    """Give what is wrong with the chain now, a sentence each."""
-    own, issuers = chain.own, _issuers(chain)
-    is_valid_now = own.begins <= now <= own.ends
+    """Yield what is wrong with the chain now, a sentence each."""
+    leaf, issuers = chain.leaf, _issuers(chain)
+    is_valid_now = leaf.begins <= now <= leaf.ends
     if not is_valid_now:
         date = (
-            f"It expired on {format_day(own.ends, timezone.utc)}"
-            if own.ends < now
-            else f"It is not valid before {format_day(own.begins, timezone.utc)}"
+            f"It expired on {format_day(leaf.ends, timezone.utc)}"
+            if leaf.ends < now
+            else f"It is not valid before {format_day(leaf.begins, timezone.utc)}"
         )
         without = "; 2 1 1 does, so there is none here" if issuers else ""
         yield f"{date}. 3 1 1 does not look at the date (RFC 7672, section 3.1.1){without}."
-    if issuers and not chain.named:
+    if issuers and not chain.names_server:
         yield (
             f"It is not for the name {name}. 3 1 1 does not look at the name "
             "(RFC 7672, section 3.1.1); 2 1 1 does, so there is none here."
         )
-    if is_valid_now and chain.named:
+    if is_valid_now and chain.names_server:
         for record, subject in issuers.items():
             if not tlsa.matches(record, chain):
                 yield (
@@ -73,7 +75,7 @@ def _troubles(chain: Chain, name: str, now: int) -> Iterator[str]:
 
 
 def _advice(name: str, *, issued: bool) -> Iterator[str]:
-    """Give what would break the records later; each command is a line of its own, to be copied."""
+    """Yield what would break the records later; each command is a line of its own, to be copied."""
     yield from _comment(
         "3 1 1 is the digest of the key: keep the key at renewals (certbot renew --reuse-key). "
         "Before the server uses another key, publish that key's 3 1 1 beside this one and wait "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..dane import Answer, Resolv, loopback
+from ..dane import Answer, ResolvConf, is_loopback
 from .facts import Facts
 from .findings import FAIL, OK, SKIP, WARN, Finding, Row, always, every, first
 from .postconf import Instance
@@ -55,7 +55,7 @@ _SERVER: tuple[Row[Answer], ...] = (
     ),
     Row(lambda it: not it.secure, FAIL, _NOT_VALIDATED, _SILENT, _UNBOUND),
     Row(
-        lambda it: not loopback(it.server),
+        lambda it: not is_loopback(it.server),
         WARN,
         "it validates, but is another machine",
         "Every machine on the way to it can set the AD bit, too; a validating resolver belongs on "
@@ -85,7 +85,7 @@ _COPY = "install -D -m 644 {usual.path} {it.path} && postfix {flag}reload"
 def chroots(facts: Facts) -> Iterator[Finding]:
     """Check that chrooted SMTP clients ask the same servers as other programs."""
     usual = facts.resolv
-    rows: tuple[Row[Resolv], ...] = (
+    rows: tuple[Row[ResolvConf], ...] = (
         Row(lambda it: it.trouble, SKIP, "it cannot be read: {it.trouble}", _ASKS, "run as root"),
         Row(
             lambda it: it.servers == usual.servers and it.trust_ad == usual.trust_ad,

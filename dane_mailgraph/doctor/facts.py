@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..config import Config
-from ..dane import Answer, Resolv, Target, resolver
+from ..dane import Answer, ResolvConf, Target, resolver
 from ..programs import Account, ask
 from . import judged, loggers, own_mx, own_state, postconf, unit
 from .findings import Finding
@@ -28,10 +28,10 @@ class Facts(NamedTuple):
     """The doctor runs as root."""
     instances: Sequence[Instance] | None
     """None where there is no Postfix."""
-    resolv: Resolv
+    resolv: ResolvConf
     probes: Sequence[Answer]
     """The answer of each server to `. NS`, by which Postfix tests validation (dnssec_probe)."""
-    chroots: Mapping[str, Resolv]
+    chroots: Mapping[str, ResolvConf]
     """Queue directory of an instance whose SMTP clients are chrooted -> the resolv.conf in it."""
     libc: tuple[int, ...]
     """The version of glibc; empty for another C library."""
@@ -103,14 +103,15 @@ def gather(
     """
     instances, next_cert = postconf.instances(), settings.own_mx_next_cert
     active = [each for each in instances or () if not each.trouble and not each.disabled]
-    resolv = resolver.read(resolv_conf)
+    resolv = resolver.read_resolv_conf(resolv_conf)
     where = {
         each.value("queue_directory")
         for each in active
         if any(s.program == "smtp" and s.chroot for s in each.services)
     }
     chroots = {
-        queue: resolver.read(os.path.join(queue, "etc/resolv.conf")) for queue in sorted(where)
+        queue: resolver.read_resolv_conf(os.path.join(queue, "etc/resolv.conf"))
+        for queue in sorted(where)
     }
     servers = dict.fromkeys(
         server for each in (resolv, *chroots.values()) for server in each.servers
@@ -123,7 +124,7 @@ def gather(
         root=os.geteuid() == 0,
         instances=instances,
         resolv=resolv,
-        probes=[resolver.ask(".", "NS", server, port) for server in servers],
+        probes=[resolver.query(".", "NS", server, port) for server in servers],
         chroots=chroots,
         libc=_libc(),
         mx=[

@@ -17,7 +17,7 @@ from ..dane import (
     SUBMISSIONS,
     Answer,
     Chain,
-    Resolv,
+    ResolvConf,
     Target,
     certificates,
     own_server,
@@ -59,7 +59,7 @@ def receivers(instances: Iterable[Instance]) -> list[Target]:
 def look(
     target: Target,
     instances: Sequence[Instance],
-    resolv: Resolv,
+    resolv: ResolvConf,
     port: int = 53,
     next_cert: str = "",
 ) -> Mx:
@@ -75,10 +75,10 @@ def look(
     Raises:
         SourceError: That file cannot be read.
     """
-    following = certificates.chains(next_cert, target.name) if next_cert else []
+    following = certificates.read_chains(next_cert, target.name) if next_cert else []
     published, addresses = _Dns(target, resolv, port).published()
     base = published.name.partition("._tcp.")[2] or target.name
-    records = [each for each in map(tlsa.read, published.records) if each]
+    records = [each for each in map(tlsa.parse, published.records) if each]
     issuers = tuple(each.data for each in records if each[:3] == (2, 0, 0))
     read = _Reader(target.name, _domains(target.name, instances), issuers).read
     served = tuple(
@@ -109,14 +109,14 @@ def look(
             published,
             handshakes,
             services,
-            next((each for each in following if each.named), None),
+            next((each for each in following if each.names_server), None),
         ),
         served,
     )
 
 
 def look_at_all(
-    targets: Sequence[Target] | None, resolv: Resolv, port: int = 53, next_cert: str = ""
+    targets: Sequence[Target] | None, resolv: ResolvConf, port: int = 53, next_cert: str = ""
 ) -> list[Mx]:
     """Gather everything about these servers; None stands for those that Postfix itself names.
 
@@ -142,7 +142,7 @@ class _Reader:
         """Read the chain of these PEM certificates."""
         key = (path, *group)
         if key not in self._known:
-            self._known[key] = certificates.chain_of(
+            self._known[key] = certificates.read_chain(
                 path, group, self._name, self._domains, self._issuers
             )
         return self._known[key]
@@ -175,7 +175,7 @@ def _domains(name: str, instances: Iterable[Instance]) -> tuple[str, ...]:
 class _Dns:
     """What the resolvers say of one server."""
 
-    def __init__(self, target: Target, resolv: Resolv, port: int) -> None:
+    def __init__(self, target: Target, resolv: ResolvConf, port: int) -> None:
         self._target, self._resolv, self._port = target, resolv, port
         self._is_validating = False
 
@@ -198,7 +198,7 @@ class _Dns:
         answers = [self._look_up(name, kind) for kind in ("A", "AAAA")]
         addresses = tuple(address for each in answers for address in sorted(each.records))
         having = [each for each in answers if each.records]
-        trouble = next((each for each in answers if not each.known), None)
+        trouble = next((each for each in answers if not each.is_final), None)
         if trouble and not having:
             return self._failed(name, trouble), ()
         owners = {each.owner for each in having} - {name}
@@ -211,16 +211,16 @@ class _Dns:
             bases = [name]
         for base in bases:
             answer = self._look_up(f"_{port}._tcp.{base}", "TLSA")
-            if answer.records or not answer.known:
+            if answer.records or not answer.is_final:
                 break
-        if not answer.known and (is_signed or not answer.code):
+        if not answer.is_final and (is_signed or not answer.code):
             return self._failed(answer.question.partition(" ")[0], answer), addresses
         return (
             own_server.Published(
                 answer.question.partition(" ")[0],
                 answer.records,
                 answer.ttl,
-                answer.code if answer.known else "NOERROR",
+                answer.code if answer.is_final else "NOERROR",
                 validates=self._validates(),
                 host_is_signed=is_signed or not addresses,
                 is_signed=answer.secure,

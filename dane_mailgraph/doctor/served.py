@@ -51,7 +51,7 @@ def takes_mail(instance: Instance, service: Service) -> bool:
 def _local(interfaces: str) -> bool:
     words = interfaces.replace(",", " ").split()
     return all(
-        word in ("loopback-only", "localhost") or resolver.loopback(word.strip("[]"))
+        word in ("loopback-only", "localhost") or resolver.is_loopback(word.strip("[]"))
         for word in words
     )
 
@@ -139,7 +139,7 @@ class _Files:
         chains, renewed, remake = self._by_name(name)
         if not chains:
             chains = self._usual()
-        elif {each.own.der for each in chains} == {each.own.der for each in renewed}:
+        elif {each.leaf.der for each in chains} == {each.leaf.der for each in renewed}:
             renewed = []
         service = own_server.Service(
             addresses,
@@ -156,13 +156,13 @@ class _Files:
         """Read what is served to those who ask for no name that has a table's entry."""
         files = self.value("smtpd_tls_chain_files").replace(",", " ").split()
         if files:
-            return [chain for path in files for chain in self._chains(path, mixed=True)]
+            return [chain for path in files for chain in self._chains(path, with_keys=True)]
         chains: list[Chain] = []
         for kind in ("", "ec", "d"):
             path = self.value(f"smtpd_tls_{kind}cert_file")
             if path in ("", "none"):
                 continue
-            found = self._chains(path, mixed=False)
+            found = self._chains(path, with_keys=False)
             key = self.value(f"smtpd_tls_{kind}key_file") or path
             key = path if key.startswith("$") else key
             if found and (misfit := _misfit(key, found[0])):
@@ -170,10 +170,10 @@ class _Files:
             chains += found
         return chains
 
-    def _chains(self, path: str, *, mixed: bool) -> list[Chain]:
+    def _chains(self, path: str, *, with_keys: bool) -> list[Chain]:
         try:
             with open(path, encoding="ascii", errors="replace") as file:
-                groups = certificates.pem_groups(file.read(), mixed=mixed)
+                groups = certificates.pem_groups(file.read(), with_keys=with_keys)
         except FileNotFoundError:
             self.unfit.append(f"{path} is gone")
             return []
@@ -195,7 +195,7 @@ class _Files:
                 entry = ask("postmap", *flag, "-F", "-q", key, table)
                 if entry is None or entry.status or "BEGIN CERTIFICATE" not in entry.out:
                     continue
-                groups = certificates.pem_groups(entry.out, mixed=True)
+                groups = certificates.pem_groups(entry.out, with_keys=True)
                 chains = [one for group in groups if (one := self._read(table, group))]
                 remake = f"postmap {self.instance.flag}-F {shlex.quote(table)}"
                 return chains, list(self._sources(table, key)), remake
@@ -214,7 +214,7 @@ class _Files:
         for words in lines:
             if words and words[0].lower() == key:
                 texts = [_content(each.rstrip(",")) for each in words[1:]]
-                for group in certificates.pem_groups("\n".join(texts), mixed=True):
+                for group in certificates.pem_groups("\n".join(texts), with_keys=True):
                     if chain := self._read(words[-1], group):
                         yield chain
 
@@ -244,5 +244,5 @@ def _misfit(key: str, chain: Chain) -> str:
     """Return why a key file does not belong to a certificate; empty where it does, or may."""
     if not os.path.exists(key):
         return f"{key} is gone"
-    public = certificates.public_key(key)
-    return f"{key} is not the key of {chain.path}" if public and public != chain.own.spki else ""
+    public = certificates.read_public_key(key)
+    return f"{key} is not the key of {chain.path}" if public and public != chain.leaf.spki else ""
