@@ -20,7 +20,7 @@ HOUSE = (Path(__file__).parents[1] / "docs" / "house.md").read_text(encoding="ut
 
 DOORS = {
     "sqlite3": "store.ledger",
-    "rrdtool": "store.rrd",
+    "rrdtool": "store.librrd",
     "pygtail": "log.hint",
     "jinja2": "site.page",
     "matplotlib": "site.render_agg",

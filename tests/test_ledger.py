@@ -354,7 +354,7 @@ def test_a_column_that_is_new_is_unknown_in_the_rows_of_before(
 ) -> None:
     with monkeypatch.context() as old:
         old.setattr(
-            "dane_mailgraph.store.ledger._COLUMNS",
+            "dane_mailgraph.store.schema.COLUMNS",
             tuple(each.data_source for each in CATEGORIES[:-1]),
         )
         with Ledger(path, writable=True) as ledger, ledger.transaction():

@@ -11,7 +11,7 @@ import pytest
 
 from dane_mailgraph import __version__
 from dane_mailgraph.site.status_json import SCHEMA as STATUS_SCHEMA
-from dane_mailgraph.store.ledger import SCHEMA as LEDGER_SCHEMA
+from dane_mailgraph.store.schema import SCHEMA as LEDGER_SCHEMA
 
 ROOT = Path(__file__).parents[1]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -22,6 +22,7 @@ from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT
 from dane_mailgraph.site.render_rrdtool import arguments
 from dane_mailgraph.store.ledger import Gap, Ledger
+from dane_mailgraph.store.librrd import rrdtool_graph
 from dane_mailgraph.store.rrd import RRD, SOURCES
 from dane_mailgraph.store.series import SPANS, Span
 from dane_mailgraph.store.sync import Store
@@ -68,9 +69,8 @@ def drawn(rrd: RRD, graph: Graph, span: Span = SPANS[0], **changed: Any) -> Any:
     one = Drawing(
         graph, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, ENGLISH
     )._replace(**changed)
-    return (
-        imread(BytesIO(rrd.graph(arguments(one, rrd.path, rrd.step), one.zone)), format="png") * 255
-    ).round()
+    image = rrdtool_graph(arguments(one, rrd.path, rrd.step), one.zone)
+    return (imread(BytesIO(image), format="png") * 255).round()
 
 
 def share_of(image: Any, colour: str) -> int:

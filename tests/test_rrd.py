@@ -13,7 +13,8 @@ import pytest
 import rrdtool
 
 from dane_mailgraph.errors import StoreError
-from dane_mailgraph.store.rrd import RRD, gathered, rates
+from dane_mailgraph.store.librrd import gathered, rates
+from dane_mailgraph.store.rrd import RRD
 
 BEGIN = 1_700_006_400  # a midnight
 
@@ -124,7 +125,7 @@ def test_a_reader_waits_for_the_writer(path: str, monkeypatch: pytest.MonkeyPatc
         assert holder.stdin and holder.stdout
         holder.stdout.readline()
         with monkeypatch.context() as hurry, pytest.raises(StoreError, match="could not lock"):
-            hurry.setattr("dane_mailgraph.store.rrd._PATIENCE", 0.0)
+            hurry.setattr("dane_mailgraph.store.librrd._PATIENCE", 0.0)
             rates(path, "AVERAGE", 60, BEGIN, BEGIN + 600, ("count",))
         holder.stdin.close()
 

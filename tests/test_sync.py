@@ -186,7 +186,7 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
     with monkeypatch.context() as old:
         for name in (
             "dane_mailgraph.store.rrd",
-            "dane_mailgraph.store.sync",
+            "dane_mailgraph.store.steps",
             "dane_mailgraph.store.ledger",
             "dane_mailgraph.store.totals",
             "test_sync",
@@ -197,7 +197,7 @@ def test_a_new_category_joins_a_file_that_is_there_and_history_stays(
                 sys.modules[name], "SOURCES", (*(each.data_source for each in fewer), OBSERVED)
             )
         old.setattr(
-            "dane_mailgraph.store.ledger._COLUMNS", tuple(each.data_source for each in fewer)
+            "dane_mailgraph.store.schema.COLUMNS", tuple(each.data_source for each in fewer)
         )
         found = filled(tmp_path, 2000)
     assert new.data_source not in str(rrdtool.info(str(tmp_path / "outbound.rrd")))

@@ -38,6 +38,7 @@ from ..store import (
     Watched,
     load_reach,
     load_watched,
+    rrdtool_graph,
 )
 from ..times import DAY, day_of
 from . import page
@@ -260,7 +261,7 @@ def _painter(renderer: str, rrd: RRD) -> Callable[[Drawing], bytes]:
     if renderer == "rrdtool":
         from . import render_rrdtool
 
-        return lambda drawing: rrd.graph(
+        return lambda drawing: rrdtool_graph(
             render_rrdtool.arguments(drawing, rrd.path, rrd.step), drawing.zone
         )
     # matplotlib takes a third of a second and 30 MiB: only where there is something to paint.

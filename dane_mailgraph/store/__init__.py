@@ -1,9 +1,11 @@
 """What is kept: the ledger, the RRD, and how one follows the other."""
 
 from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
+from .durable import replace, unused
 from .events import EventTable, Happened
 from .known_conditions import KnownCondition, load_known_conditions, save_known_conditions
 from .ledger import Gap, Ledger
+from .librrd import described, gathered, rates, rrdtool_graph
 from .own_mx import Watched, copy_watched, load_history, load_watched, save_look
 from .reach import (
     COPY,
@@ -17,12 +19,12 @@ from .reach import (
 )
 from .refusals import RefusalTable
 from .relays import KEPT, OTHER, DeliveriesOfDay, RelayCounts, RelayDay, RelayTable, WarningCount
-from .rrd import RRD, described, gathered, rates
+from .rrd import RRD
 from .senders import Sender, SenderTable
 from .series import SPANS, Row, Series, Span, together
 from .shipped import Shipped, load_shipped, replace_shipped
 from .state import State
-from .sync import Store, replace, unused
+from .sync import Store
 from .totals import totals
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "rates",
     "replace",
     "replace_shipped",
+    "rrdtool_graph",
     "save_ahead",
     "save_known_conditions",
     "save_look",

@@ -14,93 +14,14 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..categories import CATEGORIES, FIELD, REACH, Category
+from ..categories import CATEGORIES, FIELD, Category
 from ..counts import Interval
 from ..errors import BusyError, ConfigError, NothingCountedError, StoreError, reason
 from ..files import refuse_link
 from ..omissions import NOTHING_OMITTED
 from ..times import HOUR
+from . import schema
 from .state import State
-
-SCHEMA = 3
-
-_APPLICATION = 0x44414E45  # "DANE": distinguishes our file from any other database
-
-_COLUMNS = tuple(each.data_source for each in CATEGORIES)
-
-_TABLES = {
-    "state": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "bookmarks": "(log TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "totals": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
-    "hours": "(hour INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, "
-    "PRIMARY KEY (hour, name)) WITHOUT ROWID",
-    "rhythm": "(day INTEGER PRIMARY KEY, events INTEGER NOT NULL, longest_pause INTEGER NOT NULL)",
-    "intervals": "(start INTEGER PRIMARY KEY)",
-    "relays": "(day INTEGER NOT NULL, relay TEXT NOT NULL, "
-    "first INTEGER NOT NULL, last INTEGER NOT NULL, "
-    "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, "
-    "last_good INTEGER NOT NULL, bad_after INTEGER NOT NULL, "
-    "bad_first INTEGER NOT NULL, last_bad INTEGER NOT NULL, "
-    "last_ok INTEGER NOT NULL, fail_after INTEGER NOT NULL, "
-    "fail_first INTEGER NOT NULL, last_fail INTEGER NOT NULL, "
-    "PRIMARY KEY (day, relay)) WITHOUT ROWID",
-    "relay_months": "(month INTEGER NOT NULL, relay TEXT NOT NULL, "
-    "first INTEGER NOT NULL, last INTEGER NOT NULL, protocol TEXT NOT NULL, "
-    "key_exchange TEXT NOT NULL, last_fail INTEGER NOT NULL, "
-    "PRIMARY KEY (month, relay)) WITHOUT ROWID",
-    "gaps": "(start INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
-    "omissions": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
-    "events": "(day INTEGER NOT NULL, relay TEXT NOT NULL, name TEXT NOT NULL, "
-    "detail TEXT NOT NULL, count INTEGER NOT NULL, last INTEGER NOT NULL, "
-    "PRIMARY KEY (day, relay, name, detail)) WITHOUT ROWID",
-    "senders": "(day INTEGER NOT NULL, domain TEXT NOT NULL, category TEXT NOT NULL, "
-    "count INTEGER NOT NULL, last INTEGER NOT NULL, "
-    "PRIMARY KEY (day, domain, category)) WITHOUT ROWID",
-    "refusals": "(hour INTEGER NOT NULL, domain TEXT NOT NULL, name TEXT NOT NULL, "
-    "count INTEGER NOT NULL, PRIMARY KEY (hour, domain, name)) WITHOUT ROWID",
-    "known_senders": "(domain TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
-    "warnings": "(name TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) "
-    "WITHOUT ROWID",
-    "told": "(name TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, "
-    "last INTEGER NOT NULL, level INTEGER NOT NULL, text TEXT NOT NULL, found_in_a_row "
-    "INTEGER NOT NULL, missed_in_a_row INTEGER NOT NULL, told_at INTEGER, "
-    "told_level INTEGER NOT NULL, end_told_at INTEGER, "
-    "PRIMARY KEY (name, subject)) WITHOUT ROWID",
-    "reports": "(identity BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID",
-    "reach": "(day INTEGER NOT NULL, reporter TEXT NOT NULL, signer TEXT NOT NULL, "
-    "reports INTEGER NOT NULL, "
-    + "".join(f"{each.data_source} INTEGER NOT NULL, " for each in REACH)
-    + "PRIMARY KEY (day, reporter, signer)) WITHOUT ROWID",
-    "reach_failures": "(day INTEGER NOT NULL, reporter TEXT NOT NULL, signer TEXT NOT NULL, "
-    "result TEXT NOT NULL, mx TEXT NOT NULL, sessions INTEGER NOT NULL, "
-    "PRIMARY KEY (day, reporter, signer, result, mx)) WITHOUT ROWID",
-    "reach_pruned": "(before INTEGER NOT NULL)",
-    "shipped": "(url TEXT NOT NULL, host TEXT NOT NULL, past_revision INTEGER NOT NULL, "
-    "series INTEGER NOT NULL, first INTEGER, retention INTEGER, durable_until INTEGER, "
-    "accepted_until INTEGER, "
-    "accepted_at INTEGER, server TEXT NOT NULL, states_at INTEGER, "
-    "PRIMARY KEY (url, host)) WITHOUT ROWID",
-    "own_mx": "(mx TEXT NOT NULL, port INTEGER NOT NULL, at INTEGER NOT NULL, "
-    "findings TEXT NOT NULL, records INTEGER NOT NULL, matches INTEGER, ends INTEGER, "
-    "ttl INTEGER NOT NULL, PRIMARY KEY (mx, port)) WITHOUT ROWID",
-    "own_records": "(mx TEXT NOT NULL, port INTEGER NOT NULL, record TEXT NOT NULL, "
-    "first INTEGER NOT NULL, last INTEGER NOT NULL, matched INTEGER, "
-    "PRIMARY KEY (mx, port, record)) WITHOUT ROWID",
-    "ahead": "(read_at INTEGER NOT NULL, at INTEGER NOT NULL, host TEXT NOT NULL, "
-    "line TEXT NOT NULL, keys TEXT NOT NULL, times INTEGER NOT NULL, relay TEXT NOT NULL, "
-    "protocol TEXT NOT NULL, key_exchange TEXT NOT NULL, warning TEXT NOT NULL)",
-}
-"""The tables as they are made; those of `_MISSING` gain a column for each category.
-
-Each minute writes to the first ones, so that they share blocks of the disk.
-"""
-
-_MISSING = {
-    "intervals": "INTEGER",
-    "relays": "INTEGER NOT NULL DEFAULT 0",
-    "relay_months": "INTEGER NOT NULL DEFAULT 0",
-}
-"""Tables with a column for each category -> its type; in older intervals a new one is unknown."""
 
 
 class Gap(NamedTuple):
@@ -139,16 +60,16 @@ class Ledger:
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         empty = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if application != _APPLICATION and (application or not empty):
+        if application != schema.APPLICATION and (application or not empty):
             raise StoreError(
                 f"{self.path} is no ledger of dane-mailgraph; move it away, "
                 "or name another state_dir."
             )
         if empty and not writable:
             raise _nothing_yet(self.path)
-        if not empty and version != SCHEMA:
+        if not empty and version != schema.SCHEMA:
             raise StoreError(
-                f"{self.path} is of version {version}, this program knows {SCHEMA}; "
+                f"{self.path} is of version {version}, this program knows {schema.SCHEMA}; "
                 "use the one that wrote it."
             )
         if empty:
@@ -158,41 +79,13 @@ class Ledger:
             # One file that is whole after every commit, without a write-ahead log beside it.
             self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.execute("PRAGMA synchronous = EXTRA")
-            self._make(empty)
-        columns = self._columns("intervals")
+            if not schema.is_whole(self._db.execute):
+                with self.transaction():
+                    schema.make(self._db.execute, is_new=empty)
+        columns = schema.columns_of(self._db.execute, "intervals")
         self._select = ", ".join(
-            column if column in columns else f"NULL AS {column}" for column in _COLUMNS
+            column if column in columns else f"NULL AS {column}" for column in schema.COLUMNS
         )
-
-    def _make(self, empty: bool) -> None:
-        """Make the tables and columns that are missing: all, or what this version adds."""
-        tables = {
-            name
-            for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        }
-        if tables.issuperset(_TABLES) and not self._missing():
-            return
-        with self.transaction():
-            for name, columns in _TABLES.items():
-                self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
-            # Another writer of a new ledger may have made them meanwhile.
-            for table, column in self._missing():
-                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {_MISSING[table]}")
-            if empty:
-                self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
-                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-
-    def _missing(self) -> list[tuple[str, str]]:
-        """Return table and column of each that is missing."""
-        return [
-            (table, column)
-            for table, kept in ((table, self._columns(table)) for table in _MISSING)
-            for column in _COLUMNS
-            if column not in kept
-        ]
-
-    def _columns(self, table: str) -> set[str]:
-        return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
     @property
     def in_place(self) -> bool:
@@ -266,11 +159,11 @@ class Ledger:
 
     def add(self, intervals: Iterable[Interval | tuple[int, tuple[int | None, ...]]]) -> None:
         """Add counts to their intervals; None is unknown, and leaves what is known as it is."""
-        names = ", ".join(_COLUMNS)
-        slots = ", ".join("?" * len(_COLUMNS))
+        names = ", ".join(schema.COLUMNS)
+        slots = ", ".join("?" * len(schema.COLUMNS))
         sums = ", ".join(
             f"{each} = coalesce({each} + excluded.{each}, {each}, excluded.{each})"
-            for each in _COLUMNS
+            for each in schema.COLUMNS
         )
         self._db.executemany(
             f"INSERT INTO intervals (start, {names}) VALUES (?, {slots}) "
@@ -413,7 +306,7 @@ class Ledger:
 
     def totals(self, since: int, until: int) -> dict[Category, int | None]:
         """Add up the intervals that begin in [since, until); None is unknown."""
-        sums = ", ".join(f"sum({column})" for column in _COLUMNS)
+        sums = ", ".join(f"sum({column})" for column in schema.COLUMNS)
         (row,) = self.read(
             f"SELECT {sums} FROM (SELECT {self._select} FROM intervals "
             "WHERE start >= ? AND start < ?)",

@@ -1,22 +1,17 @@
-"""rrdtool: make, write, read and draw an RRD of our data sources and archives."""
+"""Make, write and read an RRD of our data sources and archives."""
 
 from __future__ import annotations
 
 import os
-import re
-import struct
-import time
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from datetime import tzinfo
-from itertools import chain, repeat
-from typing import Any, BinaryIO, NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..files import no_link
 from ..times import DAY, HOUR, MINUTE
+from . import librrd, rrd_file
 from .series import ARCHIVES, PEAKS, UNKNOWN, Row, Series, Span, together
 
 OBSERVED = "observed"
@@ -26,17 +21,6 @@ SOURCES = (*(each.data_source for each in CATEGORIES), OBSERVED)
 
 _AT_ONCE = 500
 """Values in one call of update: 400,000 crash it, a few hundred cost a microsecond each."""
-
-_DOUBLE = 8
-"""Bytes of a number in an archive."""
-
-_BLOCK = 1 << 18
-
-_HEAD, _SOURCE, _ARCHIVE = map(struct.Struct, ("@4s5sd3L10d", "@20s20s10d", "@20s2L10d"))
-"""What librrd's files begin with, as this machine writes it: stat_head, ds_def, rra_def."""
-
-_PATIENCE = 5.0
-"""Seconds to wait for a lock: rrdtool's readers lock too, for milliseconds."""
 
 _ALIGNED = DAY
 """Seconds. An RRD begins where a coarsest row begins, else the first one is unknown."""
@@ -92,8 +76,8 @@ class RRD:
         try:
             # Debian's binding leaves a kilobyte behind at each `info`, so a file is described once.
             if not self._ours or self._ours[0] != identity:
-                self._ours = identity, self._checked(described(self.path))
-            return Facts(int(_call("last", self.path)), self._ours[1])
+                self._ours = identity, self._checked(librrd.described(self.path))
+            return Facts(int(librrd.call("last", self.path)), self._ours[1])
         except StoreError as error:
             if error.__cause__ is None or "could not lock" in str(error):
                 raise
@@ -137,42 +121,8 @@ class RRD:
         return facts.last if facts else 0
 
     def checksum(self) -> int | None:
-        """A number that two of ours share if all they hold is the same; None for a damaged one.
-
-        librrd begins each archive at a random row, so the rows are taken in their order of time.
-        """
-        try:
-            with open(self.path, "rb", opener=no_link) as file:
-                checksum = 0
-                for begin, end in self._in_order(file):
-                    file.seek(begin)
-                    while block := file.read(min(_BLOCK, end - file.tell())):
-                        checksum = zlib.crc32(block, checksum)
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be read: {reason(error)}; look at its permissions."
-            ) from error
-        except (ValueError, struct.error):
-            return None
-        return checksum
-
-    def _in_order(self, file: BinaryIO) -> Iterator[tuple[int, int]]:
-        """Where its parts begin and end; raises ValueError, struct.error for a damaged one."""
-        kept = [rows for _, _, rows in self._schema()]
-        row, pointers = len(SOURCES) * _DOUBLE, struct.Struct(f"@{len(kept)}L")
-        at = os.fstat(file.fileno()).st_size - sum(kept) * row
-        if at < pointers.size:
-            raise ValueError(at)
-        file.seek(at - pointers.size)
-        newest = pointers.unpack(file.read(pointers.size))
-        yield 0, at - pointers.size
-        for rows, last in zip(kept, newest, strict=True):
-            if last >= rows:
-                raise ValueError(last)
-            middle, end = at + (last + 1) * row, at + rows * row
-            yield middle, end
-            yield at, middle
-            at = end
+        """A number that two of ours share if all they hold is the same; None for a damaged one."""
+        return rrd_file.checksum(self.path, len(SOURCES), [rows for _, _, rows in self._schema()])
 
     # ---- making and writing ----
 
@@ -181,21 +131,14 @@ class RRD:
         start = begin - begin % _ALIGNED
         # librrd holds all rows in memory while it makes them: 30 MB.
         self._make(start, [(kind, steps, 1) for kind, steps, _ in self._schema()])
-        try:
-            is_whole = self._lengthen()
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be written: {reason(error)}; "
-                "look at its permissions and at the free space."
-            ) from error
-        if not is_whole:
+        if not rrd_file.lengthen(self.path, len(SOURCES), self._schema()):
             os.unlink(self.path)
             self._make(start, self._schema())
         nothing = ":".join("0" for _ in SOURCES)
         self.update(f"{at + self.step}:{nothing}" for at in range(start, begin, self.step))
 
     def _make(self, start: int, archives: list[tuple[str, int, int]]) -> None:
-        _call(
+        librrd.call(
             "create",
             self.path,
             *("--step", str(self.step), "--start", str(start)),
@@ -203,39 +146,12 @@ class RRD:
             *(f"RRA:{kind}:0:{steps}:{rows}" for kind, steps, rows in archives),
         )
 
-    def _lengthen(self) -> bool:
-        """Give each archive all of its rows, in place of one; False where the file is unlike ours.
-
-        The numbers of rows stand in the definitions of the archives, behind those of the sources.
-        """
-        wanted, row = self._schema(), len(SOURCES) * _DOUBLE
-        with open(self.path, "r+b", opener=no_link) as file:
-            content = bytearray(file.read(_BLOCK))
-            begin = _HEAD.size + len(SOURCES) * _SOURCE.size
-            places = [begin + n * _ARCHIVE.size for n in range(len(wanted))]
-            header = len(content) - len(wanted) * row
-            if header < begin + len(wanted) * _ARCHIVE.size:
-                return False
-            for place, (_, steps, rows) in zip(places, wanted, strict=True):
-                kind, count, kept, *others = _ARCHIVE.unpack_from(content, place)
-                if (count, kept) != (1, steps):
-                    return False
-                _ARCHIVE.pack_into(content, place, kind, rows, kept, *others)
-            file.seek(0)
-            file.write(content[:header])
-            unknown = bytes(content[header : header + row])
-            many = unknown * (_BLOCK // row)
-            for _, _, rows in wanted:
-                whole, rest = divmod(rows, _BLOCK // row)
-                file.writelines(chain(repeat(many, whole), repeat(unknown, rest)))
-        return True
-
     def complete(self) -> None:
         """Add the data sources of this version that it lacks."""
         facts = self.facts()
         missing = [source for source in SOURCES if facts and source not in facts.sources]
         if missing:
-            _call("tune", self.path, *(self._source(source) for source in missing))
+            librrd.call("tune", self.path, *(self._source(source) for source in missing))
 
     def _source(self, name: str) -> str:
         # ABSOLUTE: only its totals stay exact at every resolution (measured: below 3e-16).
@@ -261,10 +177,10 @@ class RRD:
         for value in values:
             batch.append(value)
             if len(batch) == _AT_ONCE:
-                _call("update", self.path, *template, *batch)
+                librrd.call("update", self.path, *template, *batch)
                 batch.clear()
         if batch:
-            _call("update", self.path, *template, *batch)
+            librrd.call("update", self.path, *template, *batch)
 
     def update_at_once(self, start: int, until: int, *, observed: bool) -> None:
         """Write [start, until) without any count, in one update instead of one for each step."""
@@ -276,7 +192,7 @@ class RRD:
 
     def _tune(self, longest: int) -> None:
         """Set for how many seconds one update may speak."""
-        _call("tune", self.path, *(f"--heartbeat={source}:{longest}" for source in SOURCES))
+        librrd.call("tune", self.path, *(f"--heartbeat={source}:{longest}" for source in SOURCES))
 
     # ---- reading ----
 
@@ -289,7 +205,7 @@ class RRD:
     @property
     def _last(self) -> int:
         """The same without `facts`, in a tenth of the time; 0 where there is no RRD."""
-        return int(_call("last", self.path)) if self._ours else self.last or 0
+        return int(librrd.call("last", self.path)) if self._ours else self.last or 0
 
     def rows(self, archive: int, start: int, until: int) -> list[Row]:
         """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
@@ -409,122 +325,12 @@ class RRD:
         facts = self.facts()
         there = facts.sources if facts else SOURCES
         if there == SOURCES:
-            return rates(self.path, kind, archive, start, until, SOURCES)
+            return librrd.rates(self.path, kind, archive, start, until, SOURCES)
         places = [there.index(source) if source in there else None for source in SOURCES]
-        values = rates(self.path, kind, archive, start, until, there)
+        values = librrd.rates(self.path, kind, archive, start, until, there)
         return [
             tuple(None if place is None else value[place] for place in places) for value in values
         ]
-
-    # ---- drawing ----
-
-    def graph(self, arguments: list[str], zone: tzinfo | None) -> bytes:
-        """The PNG that `rrdtool graph` draws, with its times in `zone`; raises StoreError."""
-        from zoneinfo import ZoneInfo
-
-        before = os.environ.get("TZ")
-        try:
-            if isinstance(zone, ZoneInfo):  # rrdtool knows only the zone of the process
-                os.environ["TZ"] = zone.key
-                time.tzset()
-            image: bytes = _call("graphv", "-", *arguments)["image"]
-            return image
-        finally:
-            if before is None:
-                os.environ.pop("TZ", None)
-            else:
-                os.environ["TZ"] = before
-            time.tzset()
-
-
-def described(path: str) -> dict[str, Any]:
-    """What any RRD says of itself, by the names of `rrdtool info`; raises StoreError.
-
-    Debian's binding leaves out every number that is not an integer.
-    """
-    try:
-        info: dict[str, Any] = _call("info", path)
-    finally:
-        # Of a damaged file librrd keeps an error in mind, which the next update of another reports.
-        with suppress(StoreError):
-            _call("last", os.path.join(path, "none"))
-    return info
-
-
-_GATHERED = re.compile(r"<value>\s*(\S+?)\s*</value>")
-
-
-def gathered(path: str) -> list[list[float]]:
-    """The sum of rates, or NaN, of each data source in each archive's unfinished row.
-
-    Read from `rrdtool dump`, which has ten digits with every binding. Raises StoreError.
-    """
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        dumped = os.path.join(folder, "dump")
-        _call("dump", path, dumped)
-        with open(dumped, encoding="utf-8", errors="replace") as file:
-            rows = re.findall(r"<cdp_prep>(.*?)</cdp_prep>", file.read(), re.DOTALL)
-    return [[float(value) for value in _GATHERED.findall(row)] for row in rows]
-
-
-def rates(
-    path: str, kind: str, row: int, start: int, until: int, sources: Iterable[str]
-) -> list[tuple[float | None, ...]]:
-    """The rates (a second) of any RRD's data sources in one archive; raises StoreError.
-
-    By `xport`: with Debian's binding a `fetch` that fails, also for a writer's lock, ends the
-    process. Both give the same rows and numbers.
-    """
-    file = path.replace(":", "\\:")
-    defined = [f"DEF:v{n}={file}:{source}:{kind}:step={row}" for n, source in enumerate(sources)]
-    wanted = [f"XPORT:v{n}" for n in range(len(defined))]
-    times = (
-        "--start",
-        str(start),
-        "--end",
-        str(until),
-        "--step",
-        str(row),
-        "--maxrows",
-        str(max(400, (until - start) // row)),
-    )
-    found = _call("xport", path, *times, *defined, *wanted)
-    meta, values = found["meta"], found["data"]
-    if (meta["start"], meta["step"], len(values)) != (start, row, (until - start) // row):
-        raise StoreError(
-            f"{path} has no rows of {row} seconds at {start}; "
-            "it is not of this version, move it away."
-        )
-    return list(values)
-
-
-def _call(function: str, path: str, *arguments: str) -> Any:
-    """Call a function of the binding; raises StoreError."""
-    import rrdtool  # where it is missing, what needs no store works all the same
-
-    deadline = time.monotonic() + _PATIENCE
-    given = (
-        arguments if function == "xport" else (path, *arguments)
-    )  # its definitions name the file
-    while True:
-        try:
-            return getattr(rrdtool, function)(*given)
-        except (
-            *(rrdtool.OperationalError, rrdtool.ProgrammingError),
-            *(SystemError, OverflowError, ValueError),  # of damaged files
-        ) as error:
-            said = str(error)
-            if "could not lock" in said and time.monotonic() < deadline:
-                time.sleep(0.01)
-                continue
-            # An empty text is what librrd 1.7.2 says of a full disk.
-            why = said.replace(f"'{path}'", "it").rstrip(".") or "no space left on the device"
-            raise StoreError(
-                f"{path} cannot be read or written: {why}; "
-                "look at its permissions and at the free space."
-            ) from error
 
 
 def _rounded(rates: tuple[float | None, ...], seconds: int) -> list[int | None]:

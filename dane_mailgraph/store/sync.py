@@ -11,28 +11,23 @@ So is an RRD that somebody else has touched, and every RRD once a day.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum, auto
-from itertools import chain
-from typing import NamedTuple
 
-from ..categories import CATEGORIES
 from ..errors import StoreError, reason
 from ..files import empty_folder, no_link
 from ..times import DAY
+from .durable import put_aside, replace, sync
 from .ledger import Gap, Ledger
 from .rrd import RRD, SOURCES, DamagedError, Facts, ForeignError
 from .seal import copied, is_whole, seal
 from .series import together
 from .state import State
+from .steps import write_intervals
 from .totals import add_to_totals, closed, greater, replace_totals, totals
 
 _RETAINED = 8 * DAY
 """Seconds of intervals that the ledger keeps beyond its snapshot: for an older snapshot or RRD."""
-
-_LONG = 31 * DAY
-"""Seconds of silence of which not each interval is written for itself."""
 
 _TORN = "was torn when its writer was stopped"
 
@@ -173,8 +168,8 @@ class Store:
         if closed := self._closed(ledger.state, now, grace):
             if ledger.state.rrd_until is None:  # no reader may miss it when it is announced
                 first = self._created(closed.start)
-                _write(first, ledger, *closed)
-                _sync(first.path, whole=True)
+                write_intervals(first, ledger, *closed)
+                sync(first.path, whole=True)
             with ledger.transaction():
                 self._announce(ledger, now, grace)
         announced, self._announced = self._announced, None
@@ -195,8 +190,8 @@ class Store:
         pruned = ledger.state.pruned_before
         if pruned is not None and not pruned <= self._kept_until() <= announced.start:
             self._renew_snapshot()  # without one an update that is cut off could not be mended
-        _write(self.rrd, ledger, *announced)
-        _sync(self.rrd.path)
+        write_intervals(self.rrd, ledger, *announced)
+        sync(self.rrd.path)
 
     def _follow_changes(self, ledger: Ledger, changed: int) -> None:
         """Make the RRD anew where intervals have changed that it had been given."""
@@ -242,7 +237,7 @@ class Store:
     def _keep(self, fresh: RRD) -> None:
         """Let this be the snapshot."""
         if not self._kept_until():
-            _aside(self.snapshot.path)
+            put_aside(self.snapshot.path)
         seal(fresh.path)
         replace(fresh.path, self.snapshot.path)
 
@@ -305,7 +300,7 @@ class Store:
     def _remade(self, ledger: Ledger, why: str) -> RRD:
         """A correct RRD: an older copy or a new one, brought up to date."""
         fresh, start = self._base(ledger, why)
-        _write(fresh, ledger, start, ledger.state.rrd_until or start)
+        write_intervals(fresh, ledger, start, ledger.state.rrd_until or start)
         return fresh
 
     def _remake(self, ledger: Ledger, why: str) -> None:
@@ -318,7 +313,7 @@ class Store:
         return self._put_into_place(ledger, self._remade(ledger, why), why)
 
     def _put_into_place(self, ledger: Ledger, fresh: RRD, why: str) -> str:
-        aside = _aside(self.rrd.path)
+        aside = put_aside(self.rrd.path)
         replace(fresh.path, self.rrd.path)
         self._note_place(ledger)
         old = f"; what stood there is now {aside}, delete it when you do not want it back"
@@ -358,7 +353,7 @@ class Store:
         """Take what RRD or snapshot hold beyond the ledger as counted; return a sentence."""
         last, kept = self.rrd.whole_until(), self._kept_until()
         if kept > last:
-            _aside(self.rrd.path)
+            put_aside(self.rrd.path)
             replace(self._copied(self.snapshot).path, self.rrd.path)
         else:  # first, because without it an RRD that is torn later could not be mended
             self._renew_snapshot()
@@ -384,8 +379,8 @@ class Store:
 
     def _restart_from_new_ledger(self, ledger: Ledger) -> None:
         """Put the RRD and the snapshot of the ledger before this one aside."""
-        _aside(self.rrd.path)
-        _aside(self.snapshot.path)
+        put_aside(self.rrd.path)
+        put_aside(self.snapshot.path)
         with ledger.transaction():
             ledger.save(ledger.state._replace(rebuilt=False))
 
@@ -421,109 +416,3 @@ class Store:
             ) from error
         fresh.complete()
         return fresh
-
-
-def _write(rrd: RRD, ledger: Ledger, start: int, until: int) -> None:
-    """Write each interval of [start, until); of long silence whole days at once."""
-    at = start
-    for silence in _silences(ledger, start, until):
-        rrd.update(_values(ledger, at, silence.start, rrd.step))
-        rrd.update_at_once(silence.start, silence.until, observed=silence.observed)
-        at = silence.until
-    rrd.update(_values(ledger, at, until, rrd.step))
-
-
-class _Silence(NamedTuple):
-    """Whole days of UTC in which nothing was counted, all of them observed or none."""
-
-    start: int
-    until: int
-    observed: bool
-
-
-def _silences(ledger: Ledger, start: int, until: int) -> Iterator[_Silence]:
-    """The long ones, in order: a log of few days costs time by its lines, not by its years."""
-    if until - start < _LONG:
-        return
-    gaps = ledger.gaps(start, until)
-    edges = sorted({edge for gap in gaps for edge in gap})
-    for begin, end in ledger.silences(start, until, _LONG):
-        inner = [edge for edge in edges if begin < edge < end]
-        for first, last in zip((begin, *inner), (*inner, end), strict=True):
-            first, last = -(-(first + 1) // DAY) * DAY, last // DAY * DAY
-            if last - first >= _LONG:
-                yield _Silence(first, last, _observed(gaps, first) == "1")
-
-
-def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
-    """A value for each step, stamped with the end of its interval, as rrdtool counts time."""
-    gaps = ledger.gaps(start, until)
-    zeros = ":".join("0" for _ in CATEGORIES)
-    at = start
-    for begin, counts in chain(ledger.intervals(start, until), [(until, ())]):
-        for quiet in range(at, begin, step):
-            yield f"{quiet + step}:{zeros}:{_observed(gaps, quiet)}"
-        if counts:
-            # It was observed: counts in it were read, even where the rest of it is lost.
-            yield f"{begin + step}:{':'.join('U' if n is None else str(n) for n in counts)}:1"
-        at = begin + step
-
-
-def _observed(gaps: list[Gap], at: int) -> str:
-    return "0" if any(gap.start <= at < gap.until for gap in gaps) else "1"
-
-
-# ---- files ----
-
-
-def _aside(path: str) -> str:
-    """Rename a file out of the way and return its new name; empty where there is no file."""
-    if not os.path.lexists(path):
-        return ""
-    aside = unused(path + ".aside")
-    try:
-        os.rename(path, aside)
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be put aside: {reason(error)}; look at its permissions."
-        ) from error
-    return aside
-
-
-def unused(path: str) -> str:
-    """The first of PATH-1, PATH-2... that does not exist."""
-    number = 1
-    while os.path.lexists(f"{path}-{number}"):
-        number += 1
-    return f"{path}-{number}"
-
-
-def _sync(path: str, *, whole: bool = False) -> None:
-    """Make a file durable; `whole` is one that was written from its beginning to its end."""
-    try:
-        link = 0 if os.path.isdir(path) else os.O_NOFOLLOW
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | link)
-        try:
-            os.fsync(descriptor)
-            if whole:
-                # What is written in large pieces is cached in large pieces: each update of the RRD
-                # then made 2 MB dirty, and 20 kB where the cache has been dropped once (ext4).
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {reason(error)}; look at the free space and the disk."
-        ) from error
-
-
-def replace(fresh: str, path: str) -> None:
-    """Move a file into place durably; raises StoreError."""
-    _sync(fresh, whole=True)
-    try:
-        os.replace(fresh, path)
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {reason(error)}; look at the permissions of its directory."
-        ) from error
-    _sync(os.path.dirname(path) or ".")
