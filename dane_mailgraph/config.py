@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, reason
@@ -404,7 +405,10 @@ class Config(NamedTuple):
 
 
 def load(
-    path: str | None, environment: Mapping[str, str], options: Mapping[str, str | None]
+    path: str | None,
+    environment: Mapping[str, str],
+    options: Mapping[str, str | None],
+    checks: Mapping[str, Callable[[str], object]] = MappingProxyType({}),
 ) -> Config:
     """Return the settings in force: option beats environment beats file beats default.
 
@@ -412,6 +416,7 @@ def load(
         path: The file that --config names; None for the usual one, which may be absent.
         environment: Variable -> text.
         options: Name of a setting -> text; None is not given.
+        checks: Name of a setting -> what else looks at its text; raises ValueError as `read` does.
 
     Raises:
         ConfigError: The file cannot be read, a name is unknown, or a value is wrong.
@@ -441,6 +446,8 @@ def load(
             if not _LINE.fullmatch(text):
                 raise ValueError("it must be one line of text")
             values[setting.name] = setting.read(text)
+            if setting.name in checks:
+                checks[setting.name](text)
         except ValueError as error:
             hint = "; a comment needs a line of its own" if "#" in text else ""
             raise ConfigError(

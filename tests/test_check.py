@@ -91,3 +91,35 @@ def test_a_damaged_store_is_critical(run: Run, log: Path, tmp_path: Path) -> Non
     status, said = run("check")
     assert status == 2
     assert said.startswith("CRITICAL - ")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "said"),
+    [
+        ("lost_authentification", "there is no condition lost_authentification; there are store,"),
+        ("failing,fail:mx.example.org", "there is no condition fail; there are store,"),
+        ("log_silent:mx.example.org", "log_silent has no subjects; write log_silent alone"),
+    ],
+)
+def test_accepting_what_there_is_not_is_a_wrong_setting(
+    accepted: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["--config", os.devnull, "--state-dir", str(tmp_path)]
+
+    assert main(["report", *settings, "--ignore-conditions", accepted]) == 78
+    wrong = capsys.readouterr().err
+    assert f"ignore_conditions = {accepted} on the command line (--ignore-conditions) is" in wrong
+    assert said in wrong
+    assert main(["config", *settings, "--ignore-conditions", "failing:@a.example own_mx"]) == 0
+
+
+def test_without_a_messenger_there_is_one_sentence(run: Run, log: Path) -> None:
+    run("collect")
+
+    for options in (("--tell",), ("--tell", "--test"), ("--tell", "--quiet")):
+        status, said = run("check", *options)
+        assert status == 3
+        assert said == (
+            "UNKNOWN - --tell has no messenger: set `tell = mail:ADDRESS` or "
+            "`tell = command:/path`.\n"
+        )

@@ -348,6 +348,9 @@ def test_what_is_accepted_is_set_aside_and_named() -> None:
         assert judgement.level is Level.OK
         assert as_plugin(judgement, {}) == "OK - All is well. 1 accepted (failing:a/b)."
     assert silence_accepted([LOST], {"failing:other"}).level is Level.WARNING
+    domain = LOST._replace(subject="@example.org")
+    for accepted in ("failing:@example.org", "failing:example.org", "failing:Example.org"):
+        assert silence_accepted([domain], {accepted}).level is Level.OK
 
 
 def test_names_of_strangers_do_not_become_performance_data() -> None:

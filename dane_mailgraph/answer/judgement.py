@@ -75,10 +75,16 @@ def without_names(conditions: Iterable[Condition], language: Language) -> tuple[
 
 
 def silence_accepted(found: Iterable[Condition], accepted: Collection[str]) -> Judgement:
-    """Set aside what `ignore_conditions` names: NAME, or NAME:SUBJECT."""
+    """Set aside what `ignore_conditions` names: NAME, or NAME:SUBJECT, in any letter case.
+
+    The subject of a domain may stand without its `@`, as sentences have it.
+    """
+    names = {each.lower() for each in accepted}
     conditions: list[Condition] = []
     silenced: list[Condition] = []
     for each in found:
-        is_accepted = each.name in accepted or f"{each.name}:{each.subject}" in accepted
+        subject = each.subject.lower()
+        spellings = each.name, f"{each.name}:{subject}", f"{each.name}:{subject.removeprefix('@')}"
+        is_accepted = not names.isdisjoint(spellings)
         (silenced if is_accepted else conditions).append(each)
     return Judgement(tuple(conditions), tuple(silenced))

@@ -19,7 +19,24 @@ from .terminal import is_coloured, printable, tell, width
 
 def settings_in_force(options: argparse.Namespace) -> Config:
     """Return the configuration of options, environment and file; raises ConfigError."""
-    return load(options.config or None, os.environ, vars(options))
+    checks = {"ignore_conditions": _check_conditions}
+    return load(options.config or None, os.environ, vars(options), checks)
+
+
+def _check_conditions(text: str) -> None:
+    """Raise ValueError for a condition to accept that there is none of."""
+    words = text.replace(",", " ").split()
+    if not words:  # most starts need not load the table
+        return
+    from ..answer import CONDITIONS
+
+    subjects = {rule.name: rule.subject for rule in CONDITIONS}
+    for word in words:
+        name, _, subject = word.partition(":")
+        if name not in subjects:
+            raise ValueError(f"there is no condition {name}; there are {', '.join(subjects)}")
+        if subject and not subjects[name]:
+            raise ValueError(f"{name} has no subjects; write {name} alone")
 
 
 def overview(settings: Config, options: argparse.Namespace) -> None:
@@ -135,6 +152,8 @@ def check(settings: Config, options: argparse.Namespace) -> int:
         raise UsageError("--due says when to look, so it needs --probe.")
     if options.test:
         judgement.send_test(settings, now)
+    elif options.asked:
+        judgement.require_messenger(settings)
     if options.probe:
         from . import watch
 

@@ -76,8 +76,6 @@ def tell_operator(settings: Config, now: int, only: Collection[str] | None = Non
     """
     from . import messengers
 
-    if not settings.tell and not settings.heartbeat:
-        raise _nobody()
     with Ledger(ledger_path(settings), writable=True) as ledger:
         found = judge(settings, ledger, now, only, settings.language)
         # A store that cannot be written is found out before anything is sent.
@@ -94,8 +92,16 @@ def tell_operator(settings: Config, now: int, only: Collection[str] | None = Non
         messengers.run(settings.heartbeat)
 
 
-def _nobody() -> ConfigError:
-    return ConfigError("Nobody is to be told: set `tell = mail:ADDRESS` or `tell = command:/path`.")
+def require_messenger(settings: Config) -> None:
+    """Raise ConfigError where `--tell` has neither messenger nor heartbeat."""
+    if not settings.tell and not settings.heartbeat:
+        raise _no_messenger()
+
+
+def _no_messenger() -> ConfigError:
+    return ConfigError(
+        "--tell has no messenger: set `tell = mail:ADDRESS` or `tell = command:/path`."
+    )
 
 
 def send_test(settings: Config, now: int) -> None:
@@ -103,7 +109,7 @@ def send_test(settings: Config, now: int) -> None:
     from . import messengers
 
     if not settings.tell:
-        raise _nobody()
+        raise _no_messenger()
     host = settings.host or hostname()
     messengers.send(settings.tell, trial_message(host, settings.language), host, now)
 
