@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from statistics import median, quantiles
 from typing import Any, NamedTuple
@@ -257,6 +257,21 @@ class Traffic(NamedTuple):
                 yield from ((f"{at}-{each}", ago, 1, 0) for each in range(self.strangers))
 
 
+def deliveries(rows: Iterable[tuple[str, int, int, int]]) -> Deliveries:
+    """Return what the judgement asks, from rows of relay, days ago, deliveries, those of a kind."""
+    kept = list(rows)
+
+    def added_up(days: range) -> Iterator[tuple[str, int, int]]:
+        sums: dict[str, tuple[int, int]] = {}
+        for relay, ago, n, x in kept:
+            if ago in days:
+                so_far = sums.get(relay, (0, 0))
+                sums[relay] = so_far[0] + n, so_far[1] + x
+        return ((relay, n, x) for relay, (n, x) in sums.items())
+
+    return Deliveries(added_up)
+
+
 def shares(random: Generator) -> None:
     """Print false shifts a year, with a newsletter a week, and when the loss of all is found."""
     print("| server | share_fell, false a year | plaintext | all lost: found on day |")
@@ -270,13 +285,13 @@ def shares(random: Generator) -> None:
         false, found = [], []
         for judge, kind in ((fell, is_good), (rose, is_plain)):
             held = [
-                bool(judge(Deliveries(traffic.rows(day, kind))))
+                bool(judge(deliveries(traffic.rows(day, kind))))
                 for day in range(40, days, 1 if relays <= 300 else 7)
             ]
             false.append(sum(now and not before for before, now in pairwise([False, *held])))
         for day in range(60, 300, 24):
             for n in range(7):
-                if fell(Deliveries(traffic.rows(day + n, is_good, day))):
+                if fell(deliveries(traffic.rows(day + n, is_good, day))):
                     found.append(n + 1)
                     break
         text = f"{median(found):.0f} ({len(found)} of 10)" if found else "never"

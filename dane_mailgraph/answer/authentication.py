@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from ..categories import BY_KEY, UNAUTHENTICATED_EVENTS, Authentication, Category
@@ -156,18 +156,15 @@ def _unbroken(days: Sequence[_DayOfRelay]) -> LostAuthentication | None:
 def _broken(days: Sequence[_DayOfRelay]) -> Iterator[LostAuthentication]:
     """Iterate over the loss of a relay that has a stray good event since, from its first day on."""
     mostly_bad = [n for n, each in enumerate(days) if each.bad > each.good]
+    end = days[mostly_bad[-1]].row.authentication.last_bad if mostly_bad else 0
+    # From each day on; to add them up for each one anew takes the square of the days.
+    good_from = [*accumulate(each.good for each in reversed(days))][::-1]
+    bad_from = [*accumulate(each.bad for each in reversed(days))][::-1]
     for first in mostly_bad:
-        after = days[first:]
-        end = days[mostly_bad[-1]].row.authentication.last_bad
-        good, bad = (sum(column) for column in zip(*(each[1:] for each in after), strict=True))
-        if (
-            end - after[0].row.first >= _BROKEN
-            and bad >= _LEAST_BAD
-            and good <= _STRAY_SHARE * (good + bad)
-        ):
-            turn = after[0].row.authentication
-            since = turn.first_bad or after[0].row.first
-            if loss := _loss(days[:first], after, since, bad):
+        good, bad, row = good_from[first], bad_from[first], days[first].row
+        if end - row.first >= _BROKEN and bad >= _LEAST_BAD and good <= _STRAY_SHARE * (good + bad):
+            since = row.authentication.first_bad or row.first
+            if loss := _loss(days[:first], days[first:], since, bad):
                 yield loss
                 return
 

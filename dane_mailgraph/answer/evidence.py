@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, tzinfo
+from datetime import date, timedelta, tzinfo
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from ..levels import Level
 from ..peers import domain_of
 from ..store import (
     RRD,
-    DeliveriesOfDay,
+    DeliveriesTo,
     Ledger,
     RefusalTable,
     RelayTable,
@@ -20,7 +20,7 @@ from ..store import (
     load_watched,
 )
 from ..times import DAY, day_of, format_time
-from . import refusals, shares
+from . import refusals
 from .authentication import LostAuthentication, lost_authentication
 from .failing import Failing, failing
 from .silence import HISTORY, is_known
@@ -51,6 +51,7 @@ class Evidence:
         self.ledger, self.rrd, self.now, self.zone = ledger, rrd, now, zone
         self.language, self.say = language, language.say
         self.relays = RelayTable(ledger)
+        self._deliveries: dict[range, list[DeliveriesTo]] = {}
 
     @cached_property
     def state(self) -> State:
@@ -67,14 +68,18 @@ class Evidence:
         """The relays to which mail fails now."""
         return failing(self.relays, self.now, self.zone)
 
-    @cached_property
-    def deliveries(self) -> list[tuple[int, DeliveriesOfDay]]:
-        """How many days ago, and the deliveries of a relay then; `shares.ALIKE` are one day."""
-        today = _ordinal(day_of(self.now, self.zone))
-        alike = _day(today - shares.ALIKE[-1]), _day(today - shares.ALIKE[0])
-        found = self.relays.deliveries(_day(today - shares.DAYS), alike)
-        ago = {day: max(0, today - _ordinal(day)) for day in {each.day for each in found}}
-        return [(ago[each.day], each) for each in found]
+    def deliveries(self, ago: range) -> list[DeliveriesTo]:
+        """Those to each relay, of a range of days ago; 0 is today and what is stamped later."""
+        if ago not in self._deliveries:
+            first, last = (self._day(days) for days in (ago[-1], ago[0]))
+            self._deliveries[ago] = self.relays.deliveries(first, last if ago[0] else None)
+        return self._deliveries[ago]
+
+    def _day(self, ago: int) -> int:
+        """Return a day as the number 20261124."""
+        today = day_of(self.now, self.zone)
+        day = date(today // 10000, today // 100 % 100, today % 100) - timedelta(ago)
+        return day.year * 10000 + day.month * 100 + day.day
 
     @cached_property
     def rhythm(self) -> list[tuple[int, int]]:
@@ -109,12 +114,3 @@ class Evidence:
     def number(self, count: float) -> str:
         """Write a number."""
         return self.language.number(count)
-
-
-def _ordinal(day: int) -> int:
-    return date(day // 10000, day // 100 % 100, day % 100).toordinal()
-
-
-def _day(ordinal: int) -> int:
-    day = date.fromordinal(ordinal)
-    return day.year * 10000 + day.month * 100 + day.day

@@ -91,7 +91,7 @@ def failing(evidence: Evidence) -> Iterator[Finding]:
 def share_fell(evidence: Evidence) -> Iterator[Finding]:
     """Find that less of the mail to known servers is authenticated than before."""
     days = shares.Deliveries(
-        (of.relay, ago, of.number, of.authenticated) for ago, of in evidence.deliveries
+        lambda ago: ((to.relay, to.number, to.authenticated) for to in evidence.deliveries(ago))
     )
     if shift := shares.fell(days):
         yield Finding(
@@ -110,7 +110,7 @@ def share_fell(evidence: Evidence) -> Iterator[Finding]:
 def plaintext(evidence: Evidence) -> Iterator[Finding]:
     """Find that more of the mail to known servers goes unencrypted than before."""
     days = shares.Deliveries(
-        (of.relay, ago, of.number, of.plaintext) for ago, of in evidence.deliveries
+        lambda ago: ((to.relay, to.number, to.plaintext) for to in evidence.deliveries(ago))
     )
     if shift := shares.rose(days):
         points = (shift.actual - shift.expected) / shift.deliveries

@@ -6,7 +6,7 @@ newsletter fells it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -15,12 +15,6 @@ _WINDOWS = range(1, 8)
 
 _HISTORY = 28
 """Days before those that they are compared with."""
-
-DAYS = max(_WINDOWS) + _HISTORY
-"""Days that matter, today included."""
-
-ALIKE = range(max(_WINDOWS), min(_WINDOWS) + _HISTORY)
-"""Days ago that all of them are compared with, so that a relay's may be added up."""
 
 _LEAST_DELIVERIES = 5
 """Deliveries of a relay in its history."""
@@ -64,23 +58,24 @@ class _Sum(NamedTuple):
 class Deliveries:
     """Those to each relay by day, added up when asked: most judgements ask for one day only."""
 
-    def __init__(self, rows: Iterable[tuple[str, int, int, int]]) -> None:
-        """Take rows of relay, days ago, deliveries and those of one kind."""
-        self._rows = list(rows)
+    def __init__(self, added_up: Callable[[range], Iterable[tuple[str, int, int]]]) -> None:
+        """Take what returns relay, deliveries and those of one kind, of a range of days ago."""
+        self._added_up = added_up
         self._sums: dict[int, list[_Sum]] = {}
 
     def sums(self, count: int) -> list[_Sum]:
-        """Add up the newest days of each relay, so many, and the 28 before."""
+        """Return the sums of the newest days of each relay, so many, and of the 28 before."""
         if count not in self._sums:
-            by_relay: dict[str, list[int]] = {}
-            for relay, ago, n, x in self._rows:
-                if ago < count + _HISTORY:
-                    sums = by_relay.setdefault(relay, [0, 0, 0, 0])
-                    place = 0 if ago < count else 2
-                    sums[place] += n
-                    sums[place + 1] += x
-            of_known = (_Sum(*each) for each in by_relay.values() if each[0])
-            self._sums[count] = [each for each in of_known if each.n0 >= _LEAST_DELIVERIES]
+            before = {
+                relay: (n0, x0)
+                for relay, n0, x0 in self._added_up(range(count, count + _HISTORY))
+                if n0 >= _LEAST_DELIVERIES
+            }
+            self._sums[count] = [
+                _Sum(n, x, *before[relay])
+                for relay, n, x in self._added_up(range(count))
+                if relay in before
+            ]
         return self._sums[count]
 
 

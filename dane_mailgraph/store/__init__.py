@@ -18,7 +18,7 @@ from .reach import (
     sessions_by_policy,
 )
 from .refusals import RefusalTable
-from .relays import KEPT, OTHER, DeliveriesOfDay, RelayCounts, RelayDay, RelayTable, WarningCount
+from .relays import KEPT, OTHER, DeliveriesTo, RelayCounts, RelayDay, RelayTable, WarningCount
 from .rrd import RRD
 from .senders import Sender, SenderTable
 from .series import SPANS, Row, Series, Span, together
@@ -34,7 +34,7 @@ __all__ = [
     "OTHER",
     "RRD",
     "SPANS",
-    "DeliveriesOfDay",
+    "DeliveriesTo",
     "EventTable",
     "Gap",
     "Happened",

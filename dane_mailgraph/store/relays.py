@@ -116,11 +116,10 @@ _ADD = f"""
 """
 
 
-class DeliveriesOfDay(NamedTuple):
-    """The deliveries to one relay on one day."""
+class DeliveriesTo(NamedTuple):
+    """The deliveries to one relay over some days."""
 
     relay: str
-    day: int
     number: int
     authenticated: int
     plaintext: int
@@ -277,25 +276,21 @@ class RelayTable:
                 SinceGood(*rest[4:8]),
             )
 
-    def deliveries(self, since: int, alike: tuple[int, int]) -> list[DeliveriesOfDay]:
-        """Return each relay's deliveries by day, from this day on.
+    def deliveries(self, since: int, until: int | None) -> list[DeliveriesTo]:
+        """Return the deliveries to each relay from one day to another, both included.
 
-        Those from one day to another, `alike`, are added up as of the later one. Deliveries of
-        which the log does not show how are left out.
+        None is the newest. Those of which the log does not show how are left out.
         """
         names = {each.name: each.data_source for each in DELIVERIES}
         whole = " + ".join(column for name, column in names.items() if name != "unknown")
         proven = " + ".join(each.data_source for each in AUTHENTICATED_DELIVERIES)
         plaintext = names["plaintext"]
-        each_day = f"SELECT relay, day, {whole}, {proven}, {plaintext} FROM relays WHERE"
         rows = self._ledger.read(
-            f"{each_day} day >= ?1 AND day < ?2 AND {whole} > 0 UNION ALL "
-            f"SELECT relay, ?3, sum({whole}), sum({proven}), sum({plaintext}) FROM relays "
-            f"WHERE day BETWEEN ?2 AND ?3 AND {whole} > 0 GROUP BY relay UNION ALL "
-            f"{each_day} day > ?3 AND {whole} > 0",
-            *(since, *alike),
+            f"SELECT relay, sum({whole}), sum({proven}), sum({plaintext}) FROM relays "
+            f"WHERE day BETWEEN ? AND ? AND {whole} > 0 GROUP BY relay",
+            *(since, _LAST_DAY if until is None else until),
         )
-        return list(map(DeliveriesOfDay._make, rows))
+        return list(map(DeliveriesTo._make, rows))
 
     def warnings(self, since: int) -> list[WarningCount]:
         """The warnings that were last logged after this time, the latest first."""
