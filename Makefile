@@ -37,6 +37,7 @@ help:
 	@echo '                   (LOG=FILE TRUTH=FILE: on this log; ARGS=--rfc3339)'
 	@echo 'make bench-daemon  what `run` costs a small server in an hour (ARGS="--minutes 5": sooner)'
 	@echo 'make torture       kill it at every moment and look for lost or doubled counts'
+	@echo '                   (ARGS="--minutes 60": longer)'
 	@echo 'make fuzz          throw bytes at the parser for a minute (ARGS=-max_total_time=3600: an hour)'
 	@echo 'make deb           as root: build dist/dane-mailgraph_*_all.deb of what is committed, for Debian 12 and 13'
 	@echo 'make sdist         build sdist and wheel of what is committed into dist, and try the sdist'
@@ -46,7 +47,7 @@ help:
 	@echo 'What is missing is installed first. Another Python: make PYTHON=python3.12 test'
 
 demo: $(READY)/demo
-	@$(BIN)/dane-mailgraph demo build/demo
+	@$(BIN)/dane-mailgraph demo build/demo $(ARGS)
 
 check: lint
 	@echo pytest, the fast tests
@@ -71,7 +72,7 @@ $(AXE):
 
 # The system's Python, because units may not look into home directories; and no network inside.
 test-systemd: $(READY)/test build/wheels/ready
-	@$(PYTEST) -m systemd -rs
+	@$(PYTEST) -m systemd -rs $(ARGS)
 
 install:
 	@sh tools/install.sh install "$(PYTHON)" "$(PREFIX)"
@@ -97,7 +98,7 @@ bench-daemon: $(READY)/demo
 
 torture: $(READY)/test
 	@EVERY=1 $(PYTEST) tests/test_kills.py
-	@$(BIN)/python tests/torture.py
+	@$(BIN)/python tests/torture.py $(ARGS)
 
 fuzz: $(READY)/fuzz
 	@mkdir -p build

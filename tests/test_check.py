@@ -12,7 +12,7 @@ import pytest
 from host import TEXT, line, rfc3339
 
 from dane_mailgraph.cli import main
-from dane_mailgraph.config import SETTINGS
+from dane_mailgraph.settings import SETTINGS
 
 Run = Callable[..., tuple[int, str]]
 

@@ -27,7 +27,8 @@ from servers import NAME, Authority
 
 import dane_mailgraph
 from dane_mailgraph.cli import command_line, commands
-from dane_mailgraph.config import SETTINGS, Config, Setting
+from dane_mailgraph.config import Config
+from dane_mailgraph.settings import SETTINGS, Setting
 
 pytestmark = pytest.mark.slow
 

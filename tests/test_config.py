@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 import dane_mailgraph
 from dane_mailgraph import config
 from dane_mailgraph.cli import command_line
-from dane_mailgraph.config import SETTINGS, Config, Setting, as_file, load
+from dane_mailgraph.config import Config, as_file, load
 from dane_mailgraph.errors import ConfigError
+from dane_mailgraph.settings import SETTINGS, Setting
 
 OTHER = {
     "log": "/srv/mail.log",

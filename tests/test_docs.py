@@ -14,10 +14,11 @@ import pytest
 
 from dane_mailgraph.categories import FAMILIES
 from dane_mailgraph.cli import command_line
-from dane_mailgraph.config import FILE, SETTINGS, Setting
+from dane_mailgraph.config import FILE
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix.explanation import explain
+from dane_mailgraph.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parents[1]
 README, REFERENCE = (

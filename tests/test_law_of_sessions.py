@@ -51,14 +51,15 @@ def tallied(*polls: list[bytes], blocks: int = 1) -> Counter[str]:
         for begin in range(0, len(poll), blocks):
             data = bytearray(b"".join(line + b"\n" for line in poll[begin : begin + blocks]))
             tally.add_block(data, len(data), clock)
-        intervals, days = tally.drain(UTC)
+        drained = tally.drain(UTC)
         sums = [
-            sum(each.counts[index] or 0 for each in intervals) for index in range(len(CATEGORIES))
+            sum(each.counts[index] or 0 for each in drained.intervals)
+            for index in range(len(CATEGORIES))
         ]
         counts.update({each.key: count for each, count in zip(CATEGORIES, sums, strict=True)})
         if clock.previous is not None:
             kept = json.dumps(sessions.dump(clock.previous))
-        assert sum(each.counts[index] for each in days for index in DELIVERED) <= sum(
+        assert sum(each.counts[index] for each in drained.relays for index in DELIVERED) <= sum(
             sums[index] for index in DELIVERED
         )
     return +counts

@@ -122,8 +122,7 @@ def test_the_lab_shows_each_kind_of_event() -> None:
         log = lzma.decompress(path.read_bytes())
         tally = Tally(60, Relays("127.0.0.0/8 ::1 unix"), 1 << 40)
         tally.add_block(bytearray(log), len(log), Clock(ZoneInfo("Europe/Berlin"), 1796000000))
-        tally.drain(UTC)
-        for each in tally.take_events():
+        for each in tally.drain(UTC).events:
             found[each.name] += each.times
 
     assert found.keys() == {each.name for each in RELAY_EVENTS}

@@ -18,7 +18,8 @@ from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.postfix.classify import REMEMBERED
 from dane_mailgraph.postfix.explanation import as_json, as_text, explain
-from dane_mailgraph.postfix.tally import MOST_INTERVALS, Tally
+from dane_mailgraph.postfix.pending import MOST_INTERVALS
+from dane_mailgraph.postfix.tally import Tally
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")

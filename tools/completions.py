@@ -10,7 +10,7 @@ from pathlib import Path
 import shtab
 
 from dane_mailgraph.cli import command_line
-from dane_mailgraph.config import SETTINGS
+from dane_mailgraph.settings import SETTINGS
 
 WHERE = {
     "bash": "bash-completion/completions/dane-mailgraph",

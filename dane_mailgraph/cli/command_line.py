@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..config import FILE, PREFIX, SETTINGS
+from ..config import FILE
 from ..errors import MailgraphError, UsageError
+from ..settings import PREFIX, SETTINGS
 from .commands import settings_in_force
 from .terminal import discard_unwritten, open_streams, output_error, printable, tell
 from .verbs import NONE, VERBS, Verb

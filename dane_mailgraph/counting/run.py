@@ -330,22 +330,22 @@ class CountingRun:
         state = self._ledger.state
         if self.first is not None and state.begin is None:
             self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
-        intervals, days = self._tally.drain(self._rules.zone, self._kept_as)
-        self._ledger.add(self._due(intervals))
-        self._mark_lost()
+        drained = self._tally.drain(self._rules.zone, self._kept_as)
+        self._ledger.add(self._due(drained.intervals))
+        self._mark_lost(drained.lost)
         self._note_hours()
-        self._relays.add(days, self._rules.relays_per_day)
-        self._events.add(self._tally.take_events())
-        self._senders.add(self._tally.take_senders(), self._rules.relays_per_day)
+        self._relays.add(drained.relays, self._rules.relays_per_day)
+        self._events.add(drained.events)
+        self._senders.add(drained.senders, self._rules.relays_per_day)
         self._refusals.know(self._tally.take_known(), self._now)
-        self._refusals.add(self._tally.take_refusals(), self._rules.relays_per_day)
+        self._refusals.add(drained.refusals, self._rules.relays_per_day)
 
     def _kept_as(self, day: int, relay: str) -> str:
         return self._relays.kept_as(day, relay, self._rules.relays_per_day)
 
-    def _mark_lost(self) -> None:
+    def _mark_lost(self, starts: set[int]) -> None:
         """Mark as lost the intervals with lines of unknown heads in which nothing counted."""
-        for start in sorted(self._tally.lost):
+        for start in sorted(starts):
             if start >= (self._ledger.state.rrd_until or 0):
                 self._ledger.mark_gap(Gap(start, start + self._rules.step))
 

@@ -1,8 +1,9 @@
 """What Postfix's words mean."""
 
 from .marks import Counted, Mark, Marks, marks_of
+from .overlap import Overlap
 from .sessions import Sessions
-from .tally import Overlap, Tally
+from .tally import Tally
 
 __all__ = [
     "Counted",

@@ -6,69 +6,33 @@ This is where the time of an import goes: `Lines.lines` finds the lines of clien
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timezone, tzinfo
 from itertools import groupby, product
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import NamedTuple
 
 from ..categories import CATEGORIES
-from ..counts import DayCounts, EventCount, Interval, LineAhead, RefusalCount, SenderCount
+from ..counts import Interval, LineAhead
 from ..log import Clock, Parts, forms, heads, repeats
 from ..omissions import NOTHING_OMITTED
 from ..peers import Relays
-from ..times import HOUR, MINUTE, day_of
+from ..times import HOUR
 from . import delivery, handshake, reception
 from .classify import Classifier
-from .days import KeptAs, OutcomesOfDay
+from .days import KeptAs
 from .interruptions import CUT_TAG, interrupt, interruptions, writers
 from .lines import CLIENT, SERVER, Fields, Kind, Lines, host_of, split_writer
-from .marks import Counted, Marks, Place, fingerprint
-from .outcome import CountVector, Judge, Outcome
+from .marks import Marks, fingerprint
+from .outcome import Judge, Outcome
+from .overlap import Overlap
+from .pending import Drained, Pending
 from .reception import Reception, Servers
 from .sessions import Sessions
 
-MOST_INTERVALS = 4000
-"""Intervals kept in memory at a time: almost three days of minutes."""
-
-_MOST_LINES = 50 * MOST_INTERVALS
-"""Lines kept in memory at a time."""
-
 _MOST_DIFFERENT = 20_000
 """Different outcomes kept in memory at a time, of 500 bytes each: strangers choose how many."""
-
-
-class Overlap(NamedTuple):
-    """Which lines of a log do not count because of what has been counted before."""
-
-    until: int = 0
-    """All before this epoch second is counted, of whatever host."""
-    counted: Counted | None = None
-    """What is counted of each host, where the log may say it again; else all of it is new."""
-    counts_before_from: int = 0
-    """Lines before what is counted of their host still count from this epoch second on."""
-    counts_behind_from: int = 0
-    """Lines behind it count from this one on."""
-
-    def omissions(self, host: bytes, at: int, start: int, lines: list[Fields]) -> list[str] | None:
-        """Return each line's omission, empty for a new line; None if all are new.
-
-        `start` is that of the second's interval.
-        """
-        if start < self.until:
-            return ["skipped"] * len(lines)
-        if self.counted is None:
-            return None
-        place = self.counted.place(host, at)
-        if place is Place.AMONG:
-            return ["skipped"] * len(lines)
-        takes = self.counts_before_from if place is Place.BEFORE else self.counts_behind_from
-        new = "too_old" if start < takes else ""
-        if place is Place.NEWEST:
-            return ["skipped" if self.counted.take(host, line) else new for line in lines]
-        return [new] * len(lines) if new else None
 
 
 class _Reader(NamedTuple):
@@ -113,23 +77,17 @@ class Tally:
         """
         self._hosts = hosts
         self._step = step
-        self._grain = math.gcd(step, MINUTE)
         self.latest_plausible = latest_plausible
         self.ahead: list[LineAhead] = []
         self._sessions = sessions or Sessions()
         clients = ignored if ignored_clients is None else ignored_clients
         self._readers = _readers(ignored, clients, self._sessions)
-        self._outcomes: defaultdict[int, list[Outcome]] = defaultdict(list)
-        """First second of each minute, or of a part of it -> what its lines count as."""
-        self._outcome_count = 0
+        self._pending = Pending(step)
         self._made_before = 0
         """`_made` when the counts were drained last."""
         self.marks = Marks()
         """Up to which line each host is counted."""
         self._overlap: Overlap | None = None
-        self._events: list[EventCount] = []
-        self._senders: list[SenderCount] = []
-        self._refusals: list[RefusalCount] = []
         self._parts = Parts()
         self._has_cut_tags = False
         """The present block has lines whose tag was cut to the package's name."""
@@ -147,10 +105,6 @@ class Tally:
         """Hour and name of what is kept beside the counts, as in `Judge.noted`."""
         self._omitted: Counter[str] = Counter()
         """The omissions among the notes that were taken."""
-        self.not_understood: Counter[tuple[int, Kind]] = Counter()
-        """Start of each interval, and kind -> how many of its lines have an unknown head."""
-        self.lost: set[int] = set()
-        """Starts of drained intervals with lines of unknown heads in which nothing counted."""
 
     @property
     def omitted(self) -> Counter[str]:
@@ -173,21 +127,6 @@ class Tally:
             each.timeless.noted.clear()
         self._noted.clear()
         return notes
-
-    def take_events(self) -> list[EventCount]:
-        """Return and forget what happened with relays and counts nowhere, of what was drained."""
-        taken, self._events = self._events, []
-        return taken
-
-    def take_senders(self) -> list[SenderCount]:
-        """Return and forget who came without TLS, or with an old one, of what was drained."""
-        taken, self._senders = self._senders, []
-        return taken
-
-    def take_refusals(self) -> list[RefusalCount]:
-        """Return and forget who refused our certificate, of what was drained."""
-        taken, self._refusals = self._refusals, []
-        return taken
 
     def take_known(self) -> set[str]:
         """Return and forget the domains whose clients brought messages over TLS."""
@@ -272,14 +211,14 @@ class Tally:
                 at = clock.read(stamp, offset)
                 self._note("nameless", at, times)
                 if at is not None:
-                    self.not_understood[at - at % self._step, reader.kind] += times
+                    self._pending.doubt(reader.kind, at)
         lost = self._count(reader, found.lines, clock)
         for at in (heads.stamp_of(line, clock) for line in found.puzzling):
             if at is None:
                 lost += 1
             elif not self._was_counted(at):
                 self._note("not_understood", at)
-                self.not_understood[at - at % self._step, reader.kind] += 1
+                self._pending.doubt(reader.kind, at)
         return lost
 
     def _was_counted(self, at: int) -> bool:
@@ -304,6 +243,7 @@ class Tally:
         times: dict[tuple[bytes, bytes], int | None] = {}
         overlap, sifted = self._overlap, list[Fields]()
         service_of, outcome_of, rest = reader.judge.service, reader.judge.outcome, reader.kind.rest
+        outcomes_at = self._pending.at
         for (stamp, writer), run in groupby(lines, _STAMP_AND_WRITER):
             offset, name = split_writer(writer, rest)
             if moment != (stamp, offset):
@@ -314,14 +254,14 @@ class Tally:
                 lost += self._put_aside(reader, name, run, at)
                 continue
             service = service_of(name)
-            outcomes = self._outcomes[at - at % self._grain]
+            outcomes = outcomes_at(at)
             new = self._sift(reader, name, run, at) if overlap else run  # noqa: B031 - only one of them
             if overlap:
                 sifted += new
             for line in new:
                 outcomes.append(outcome_of(service, line, at))
         self._mark(sifted if overlap else lines, times)
-        self._outcome_count += len(lines)
+        self._pending.add_lines(len(lines))
         if at is not None:
             self._sessions.prune(at)
         return lost
@@ -398,8 +338,8 @@ class Tally:
 
     def count_ahead(self, line: LineAhead) -> None:
         """Count a line that was put aside and whose time has come."""
-        self._outcomes[line.at - line.at % self._grain].append(Outcome.of(line))
-        self._outcome_count += 1
+        self._pending.at(line.at).append(Outcome.of(line))
+        self._pending.add_lines(1)
         self.marks.add_ahead(line)
 
     # ---- counts ----
@@ -411,69 +351,21 @@ class Tally:
     @property
     def should_flush(self) -> bool:
         """Whether so much has been counted that it is time to drain it."""
-        return (
-            len(self._outcomes) >= MOST_INTERVALS
-            or self._outcome_count >= _MOST_LINES
-            or self._made - self._made_before >= _MOST_DIFFERENT
-        )
+        return self._pending.is_full or self._made - self._made_before >= _MOST_DIFFERENT
 
-    def drain(
-        self, zone: tzinfo | None, kept_as: KeptAs | None = None
-    ) -> tuple[list[Interval], list[DayCounts]]:
-        """Return and forget the counts: intervals in order, and relays by the days of a zone."""
-        vectors: defaultdict[int, Counter[CountVector]] = defaultdict(Counter)
-        days: defaultdict[int, OutcomesOfDay] = defaultdict(OutcomesOfDay)
-        for minute, outcomes in sorted(self._outcomes.items(), key=itemgetter(0)):
-            start = minute - minute % self._step
-            vectors[start].update(map(_COUNT_VECTOR, outcomes))
-            days[day_of(minute, zone)].add(minute, outcomes)
-        self._outcomes.clear()
-        self._outcome_count = 0
+    def drain(self, zone: tzinfo | None, kept_as: KeptAs | None = None) -> Drained:
+        """Return and forget the counts: those of relays and the like by the days of a zone."""
+        drained = self._pending.drain(zone, kept_as)
         self._made_before = self._made
-        for of_day in days.values():
-            for name, times, last in of_day.warnings():
-                before, latest = self.warnings.get(name, (0, last))
-                self.warnings[name] = before + times, max(latest, last)
-                self._note(name, last, times)
-        self._events += [each for day, of_day in days.items() for each in of_day.events(day)]
-        self._senders += [each for day, of_day in days.items() for each in of_day.senders(day)]
-        self._refusals += [each for of_day in days.values() for each in of_day.refusals()]
-        relays = [each for day, of_day in days.items() for each in of_day.relays(day, kept_as)]
-        intervals = [self._doubted(each) for each in self._intervals(vectors)]
-        self.lost = {start for start, _ in self.not_understood} - {each.start for each in intervals}
-        self.not_understood.clear()
-        return intervals, relays
-
-    def _doubted(self, interval: Interval) -> Interval:
-        """Make counts of a kind None where lines of it had unknown heads and none counted."""
-        counts = interval.counts
-        for kind, indexes in _INDEXES:
-            understood = any(counts[index] for index in indexes)
-            if self.not_understood[interval.start, kind] and not understood:
-                counts = tuple(None if at in indexes else n for at, n in enumerate(counts))
-        return Interval(interval.start, counts)
-
-    def _intervals(self, vectors: Mapping[int, Counter[CountVector]]) -> list[Interval]:
-        intervals = []
-        for start, of_interval in vectors.items():
-            counts = [0] * len(CATEGORIES)
-            for vector, lines in of_interval.items():
-                for index in vector.indexes:
-                    counts[index] += vector.times * lines
-            if any(counts):
-                intervals.append(Interval(start, tuple(counts)))
-        return intervals
+        for name, times, last in drained.warnings:
+            before, latest = self.warnings.get(name, (0, last))
+            self.warnings[name] = before + times, max(latest, last)
+            self._note(name, last, times)
+        return drained
 
     def intervals(self) -> list[Interval]:
         """Return and forget the counts, without those of relays."""
-        return self.drain(timezone.utc)[0]
-
-
-_INDEXES = tuple(
-    (kind, {at for at, row in enumerate(CATEGORIES) if row.is_inbound == (kind is SERVER)})
-    for kind in (CLIENT, SERVER)
-)
-"""The positions in `CATEGORIES` of what each kind of lines counts as."""
+        return self.drain(timezone.utc).intervals
 
 
 def _counts(text: bytes) -> bool:
@@ -492,7 +384,6 @@ def _omissions(notes: Counter[tuple[int, str]]) -> Counter[str]:
 
 _STAMP_AND_WRITER = itemgetter(0, 1)
 _STAMP, _WRITER = itemgetter(0), itemgetter(1)
-_COUNT_VECTOR = attrgetter("count_vector")
 
 
 def _first_and_last(block: bytearray, end: int, clock: Clock) -> tuple[int | None, int | None]:
