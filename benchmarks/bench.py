@@ -26,7 +26,7 @@ WORDS = "TLS connection established to"
 HEAD = 100_000_000
 RELAYS = (1000, 30_000, 600_000)
 MTAIL = Path(__file__).with_name("connections.mtail")
-# A process inherits our peak across fork and exec (getrusage(2)), so smaller ones cannot be told.
+# A process inherits our peak across fork and exec (getrusage(2)), so smaller ones do not show.
 OWN_KIB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -232,7 +232,7 @@ class Mailserver:
             TAILS[0][0],
         )
         if pid not in self.seen:
-            # Of a process of which nothing is known yet, no log tells whether it holds a session.
+            # The log cannot say whether a process that it has not named yet holds a session.
             self.seen.add(pid)
             kind = "tls"
         second = 2 + (number >> 8) % 4
@@ -325,7 +325,7 @@ def make_log(
             written += len(block)
             lines += len(texts)
             second += 1
-    # The year of a stamp without one is told from here.
+    # A stamp without a year takes it from here.
     os.utime(log, (second, second))
     counts = {
         family: {name: server.counts[f"{family}.{name}"] for name in names.split()}

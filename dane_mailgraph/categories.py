@@ -360,7 +360,7 @@ class Telling(NamedTuple):
 
     categories: tuple[Category, ...]
     shown_by: str = ""
-    """What an hour must hold for them to be told, where one of `events` was counted."""
+    """What an hour must hold for their zeros to count, where one of `events` was counted."""
     events: tuple[Category, ...] = ()
     denied_by: str = ""
     """What an hour holds if they are not told."""

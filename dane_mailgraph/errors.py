@@ -43,7 +43,7 @@ class MissingError(SourceError):
 
 
 class TellError(MailgraphError):
-    """The operator could not be told (EX_UNAVAILABLE)."""
+    """No messenger took the message for the operator (EX_UNAVAILABLE)."""
 
     status = 69
 

@@ -38,7 +38,7 @@ def refuse_link(path: str) -> None:
 def write_anew(path: str, content: bytes) -> None:
     """Replace a file at once by one that all may read, whatever the umask; raises OSError.
 
-    Until then it has a name that nobody can guess, so two writers do not meet.
+    Until then it has a random name, so two writers do not meet.
     """
     new = f"{path}.{os.urandom(8).hex()}{_UNFINISHED}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

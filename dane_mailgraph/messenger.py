@@ -1,4 +1,4 @@
-"""Where the operator wants to be told: `mail:ADDRESS`, or `command:/path`."""
+"""How messages reach the operator: `mail:ADDRESS`, or `command:/path`."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 def configured(folder: Path, main: str = "", master: str = "") -> Path:
-    """A configuration directory of Postfix's; what is said last counts."""
+    """A configuration directory of Postfix's; the last of equal settings counts."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "main.cf").write_text(MAIN.format(folder=folder) + main)
     (folder / "master.cf").write_text(MASTER + master)

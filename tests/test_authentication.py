@@ -77,7 +77,7 @@ NOON = 1795521600
 
 
 def day(number: int, good: int = 0, bad: int = 0, *, after: int = 0, relay: str = "mx") -> RelayDay:
-    """A day: `good` events at noon, `bad` ones of which `after` come in the six hours after it."""
+    """A day: `good` events at noon, and `bad` ones, `after` of them in the six hours after it."""
     noon = NOON + number * DAY
     turn = SinceGood(
         noon if good else 0,

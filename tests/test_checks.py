@@ -1,4 +1,4 @@
-"""Facts become findings: one thing is wrong at a time, and that one is said, with what mends it."""
+"""Facts become findings: one thing is wrong at a time, and the finding says what mends it."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def test_run_ends_quietly_with_0_when_it_is_told_to(
 def test_run_counts_on_where_its_words_cannot_be_written(
     tmp_path: Path, systemd: socket.socket
 ) -> None:
-    history = Lived(tmp_path, 1)  # without a log, which is said
+    history = Lived(tmp_path, 1)  # without a log, and it says so
     with open("/dev/full", "wb") as full:
         process = subprocess.Popen(
             [sys.executable, "-m", "dane_mailgraph", *history.arguments("run")],

@@ -319,7 +319,7 @@ def test_a_category_that_is_unknown_among_known_ones_is_not_shown() -> None:
 
 
 def deliveries(**counts: int | None) -> Drawing:
-    """A picture of deliveries, of which these are counted; None is unknown."""
+    """A picture of deliveries that counts these; None is unknown."""
     graph = next(each for each in GRAPHS if each.slug == "deliveries")
     shown = Series(
         NOW - HOUR,

@@ -213,7 +213,7 @@ def test_an_answer_does_not_wait_for_the_next_line() -> None:
         overdue = Timer(20, child.kill)
         overdue.start()
         number = 0
-        for lines in (10, 1, 1):  # what is compressed is told by the first kibibyte
+        for lines in (10, 1, 1):  # the first kibibyte shows whether it is compressed
             child.stdin.write((line(f"Trusted {TLS}").encode() + b"\n") * lines)
             child.stdin.flush()
             for _ in range(lines):

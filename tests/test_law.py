@@ -5,7 +5,7 @@ Beside the program stands `reference`, a slow classifier written from the law's 
 two agree
 on the samples, on the logs of the lab, and on whatever becomes of a sample line when it is
 damaged. What a delivery went over
-is told by the lines before it: test_law_of_sessions.py has that part of the law.
+depends on the lines before it: test_law_of_sessions.py has that part of the law.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What a delivery went over is told by the lines before it: the scenes of sessions.log, the lab,
+"""The lines before a delivery tell what it went over: the scenes of sessions.log, the lab,
 and invented mail servers.
 
 `servers` invents what a real one does, process by process, and knows of every delivery what it
 went over. Its log may be
-mixed, cut into polls, or begin anywhere: what is told is what happened, or that it is unknown
-where nobody can tell.
+mixed, cut into polls, or begin anywhere: the counts say what happened, or that it is unknown
+where no log can tell.
 """
 
 from __future__ import annotations

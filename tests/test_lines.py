@@ -717,7 +717,7 @@ def test_what_is_found_does_not_depend_on_the_heads_that_were_met_before(
         signed = [bytes(line) for line in lines_with(kind.sign, block, len(block))]
         expected, *_ = parse(signed, kind)
 
-        # The search skips submission's lines, which count nowhere; line by line they are told.
+        # The search skips submission's lines, which count nowhere; line by line they are explained.
         assert [each for each in found if b"/submission/" not in each[1]] == expected
 
 

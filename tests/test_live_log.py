@@ -216,7 +216,7 @@ def test_a_log_that_was_imported_from_a_copy_is_followed_without_counting_twice(
     shutil.copy2(host.log, copy)
     assert host.take(copy).counted == 7
     host.now += 10
-    host.connect(1)  # in an interval of which a part is counted
+    host.connect(1)  # in an interval that is counted in part
     host.now += MINUTE
     host.connect(5)
     step = host.collect()

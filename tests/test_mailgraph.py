@@ -33,7 +33,7 @@ BEGIN = 1795485600 - 1795485600 % (60 * 3360)
 KNOWN = [CATEGORIES.index(BY_KEY[key]) for key in SOURCES.values()]
 
 Truth = dict[int, tuple[int, ...]]
-"""Minute -> what rrdtool was told of it."""
+"""Minute -> what rrdtool was given for it."""
 
 
 def busy(minute: int) -> tuple[int, ...]:
@@ -192,7 +192,7 @@ def test_halves_of_counts_do_not_add_up(tmp_path: Path) -> None:
     assert carried(mail) == [246, 0, 0, 0]  # rows of 2.46
 
 
-# ---- what is not known ----------------------------------------------------------------------
+# ---- what is unknown ----------------------------------------------------------------------
 
 
 def test_of_all_that_mailgraph_did_not_count_nothing_is_known_in_quiet_minutes_too(

@@ -1,4 +1,4 @@
-"""What is told of each delivery of a real Postfix is what the server that received it has seen.
+"""What we count of each delivery of a real Postfix is what the receiving server has seen.
 
 `lab/whole` has the lines of the clients of Postfix 3.7.11 in four runs against 81 kinds of servers,
 of 3.10.13 (trixie) and of 3.11.7 (forky) in five runs each, and what is known from elsewhere: for

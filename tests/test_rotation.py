@@ -106,7 +106,7 @@ def test_a_new_log_may_have_grown_past_the_old_offset(
 
 
 def has_generations(folder: Path) -> bool:
-    """An inode that is given anew can be told from what it was."""
+    """A new file is known from an old one, also where it has its inode."""
     (folder / "probe").touch()
     with open_log(str(folder / "probe")) as probe:
         return probe.inode.generation != 0
@@ -341,7 +341,7 @@ def test_what_was_rotated_away_is_unknown_and_all_the_rest_is_right(host: Host) 
     seen = host.now
     host.collect()
     host.now += 10 * MINUTE
-    host.write(host.line(host.now))  # nobody will ever know of it
+    host.write(host.line(host.now))  # and no reader will ever see it
     host.rename().unlink()
     host.now += 10 * MINUTE
     back = host.now
@@ -1162,7 +1162,7 @@ class Histories(RuleBasedStateMachine):
         self.host.copytruncate(self.next_name(told))
 
     def next_name(self, told: bool) -> str:
-        """The writer may not have been told of the rotations before this one."""
+        """The writer may not know of the rotations before this one."""
         if told:
             self.reopen()
         self.rotations += 1

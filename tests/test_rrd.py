@@ -3,7 +3,9 @@ nothing."""
 
 from __future__ import annotations
 
+import filecmp
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,7 +60,7 @@ def test_what_an_unfinished_row_has_gathered_is_reported_by_every_binding(path: 
     assert coarse == [9 + 10, pytest.approx(19 / 60 + 1, rel=1e-9)]
 
 
-@pytest.mark.parametrize("step", [1, 60, 3600])
+@pytest.mark.parametrize("step", [20, 60, 3600])
 def test_a_new_one_is_as_rrdtool_makes_it(step: int, tmp_path: Path) -> None:
     """Ours gets its rows without librrd, which would hold all of them in memory."""
     begin = BEGIN - BEGIN % 86400
@@ -74,14 +76,12 @@ def test_a_new_one_is_as_rrdtool_makes_it(step: int, tmp_path: Path) -> None:
         for n in range(sum(key.endswith("].cf") for key in info))
     ]
     rrdtool.create(theirs, "--step", str(step), "--start", str(begin), *sources, *archives)
-    dumps = []
     for path in (ours, theirs):
         rrdtool.update(path, f"{begin + step}:{':'.join(['3'] * len(sources))}")
         rrdtool.dump(path, path + ".xml")
-        dumps.append(Path(path + ".xml").read_bytes())
 
-    assert len(Path(ours).read_bytes()) == len(Path(theirs).read_bytes())
-    assert dumps[0] == dumps[1]
+    assert os.path.getsize(ours) == os.path.getsize(theirs)
+    assert filecmp.cmp(ours + ".xml", theirs + ".xml", shallow=False)
 
 
 def missing(path: Path) -> None:

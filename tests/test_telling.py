@@ -44,14 +44,14 @@ NAMES = {"lost_authentication", "store"}
 
 
 class Operator:
-    """Checks every five minutes, and keeps what was told."""
+    """Checks every five minutes, and keeps what the messages said."""
 
     def __init__(self) -> None:
         self.told: list[KnownCondition] = []
         self.now = NOW
 
     def check(self, *holding: Condition, works: bool = True, later: int = 300) -> str:
-        """Return what is told: `new`, `still`, `over` with the number of each."""
+        """Return what the message says: `new`, `still`, `over` with the number of each."""
         self.now += later
         self.told = observe(self.told, Judgement(holding), NAMES, self.now)
         sent = news(self.told, self.now)
@@ -239,7 +239,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `check` on a store of which nine lines of ten were not understood."""
+    """Run `check` on a store that did not understand nine lines of ten."""
     log, state = tmp_path / "mail.log", tmp_path / "state"
     log.write_text(line(rfc3339(int(time.time()) - 300), TEXT) + "no time in this line\n" * 9)
     settings = ["--config", os.devnull, "--state-dir", str(state), "--log", str(log)]

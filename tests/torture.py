@@ -77,7 +77,7 @@ LINES = (
         ("connections.untrusted", "protocols.tlsv1_3", "key_exchange.dh"),
     ),
 )
-# What a delivery went over is told by `tls=`: a log that is lost in part tells the same.
+# The field `tls=` says what a delivery went over, also where a part of the log is lost.
 RECIPIENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tls=dane, dsn=2.0.0, status=sent (250 ok)", ("deliveries.dane",)),
     ("tls=may:none, dsn=2.0.0, status=sent (250 ok)", ("deliveries.plaintext",)),
@@ -377,7 +377,7 @@ def compare(
     """Compare every row of every archive with the truth; return how many, or raise Wrong.
 
     All intervals in [begin, last) were read; those before `begin` were not, and of those in
-    `unsure` it is not known.
+    `unsure` it is unknown.
     """
     info = rrdtool.info(str(path))
     if info["last_update"] != last:
@@ -482,7 +482,7 @@ class History:
         """Whether a collect has left its bookmark: before, only the log itself is read."""
         self.rotates = True
         self.unsure: list[tuple[int, int]] = []
-        """Stretches of time of which the log was lost, so that they may be unknown."""
+        """Stretches of time whose log was lost, so that they may be unknown."""
         self.rows = 0
         """Rows that were compared."""
 
@@ -835,7 +835,7 @@ class Entries(Writer):
     def rotate(self, at: int) -> None:
         """The entries get other places in other files, and keep what they are."""
         self.moved += 1
-        # In one instant: whoever reads has opened the old one.
+        # In one instant: a reader has opened the old one.
         moved = self.path.with_name("moving")
         moved.write_text(re.sub(r"s=\d+;i=", f"s={1 + self.moved};i=1", self.path.read_text()))
         os.replace(moved, self.path)

@@ -93,7 +93,7 @@ for group in adm systemd-journal; do
     fi
 done
 group=$(id -gn "$user")
-# The page is for a web server; to whom mail goes is not for every user of the machine.
+# The page is for a web server; the counts name the servers that mail goes to, which is private.
 [ -d /var/lib/dane-mailgraph ] || install -d -m 750 -o "$user" -g "$group" /var/lib/dane-mailgraph
 for folder in /var/cache/dane-mailgraph /var/cache/dane-mailgraph-matplotlib; do
     [ -d "$folder" ] || install -d -m 755 -o "$user" -g "$group" "$folder"
@@ -131,7 +131,7 @@ if systemd_runs; then
     systemctl daemon-reload
 fi
 # What runs with its older configuration goes on.
-log=$(env -i PATH="$PATH" "$command" config) || die "It is installed in $prefix but would not start: mend what is said above, then run make install again."
+log=$(env -i PATH="$PATH" "$command" config) || die "It is installed in $prefix but would not start: mend what the lines above say, then run make install again."
 if systemd_runs; then
     systemctl try-restart dane-mailgraph.service 'dane-mailgraph@*.service' || echo 'The service did not start again: see systemctl status dane-mailgraph.'
 fi

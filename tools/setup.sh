@@ -92,7 +92,7 @@ if [ -n "$packages" ] && command -v apt-get >/dev/null; then
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null || die "Cannot install$packages without the right to: as root, run apt-get install$packages, then run make again."
         sudo=sudo
-        # Without a terminal nobody could type the password.
+        # Without a terminal there is no way to type the password.
         [ -t 0 ] || sudo='sudo -n'
     fi
     echo "Installing$packages"

@@ -178,7 +178,7 @@ def _is_good_again(days: Sequence[_DayOfRelay], now: int) -> bool:
     good = [each for each in days if each.row.authentication.last_good > last_bad]
     if not good:
         return False
-    # Of the day of the last bad event it is not known how many good ones came after it.
+    # How many good events of a day came after its last bad one, the ledger does not say.
     first = max(last_bad, good[0].row.first)
     last = good[-1].row.authentication.last_good
     count = sum(each.good for each in good)

@@ -1,4 +1,4 @@
-"""To whom mail fails now: several failures since the last delivery, over an hour or more."""
+"""Relays to which mail fails now: several times since the last delivery, for an hour or more."""
 
 from __future__ import annotations
 

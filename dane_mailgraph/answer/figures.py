@@ -46,7 +46,7 @@ _LEAST_CHANGE, _LEAST_COUNT = 0.01, 5
 """The smallest change of a share and of a count that matters."""
 
 _LEAST_SHARED = 10
-"""Events of which a share says something for a trend."""
+"""Events from which on their share says something about a trend."""
 
 
 class Figure(NamedTuple):

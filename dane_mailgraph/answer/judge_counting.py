@@ -48,7 +48,7 @@ def not_counting(evidence: Evidence) -> Iterator[Finding]:
 
 def log_silent(evidence: Evidence) -> Iterator[Finding]:
     """Find that the log has been silent for longer than it ever is."""
-    # A log that is not read is not known to be silent.
+    # Whether a log is silent shows only while it is read.
     read_at = min(evidence.now, evidence.state.read_at or 0)
     found = silence(evidence.rhythm, evidence.state.newest, evidence.state.last_event, read_at)
     if found is None:

@@ -31,7 +31,7 @@ class Silence(NamedTuple):
     missed: int
     """Events that the usual rate lets expect."""
     has_lines: bool
-    """Whether lines come, of which none counts."""
+    """Whether lines come, and none of them counts."""
 
     @property
     def is_critical(self) -> bool:

@@ -102,8 +102,7 @@ LINES = (
     _Line("Key exchange", ()),
     *(_Line(row.label, (row,), KEY_EXCHANGE) for row in KEY_EXCHANGE),
 )
-"""In the order of the text; shares of which there is nothing are left out. A line of nothing is a
-heading."""
+"""In the order of the text, which leaves out shares of nothing. A line of nothing is a heading."""
 
 _KNOWN = 0.9
 """Share of a period that must be known to compare numbers with it."""

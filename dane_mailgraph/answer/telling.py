@@ -15,10 +15,10 @@ from .conditions import Condition
 from .judgement import Judgement, level_in_words
 
 _IN_A_ROW = 2
-"""Checks in a row that must find a condition before it is told, and miss it before it is over."""
+"""Checks in a row that must find a condition before a message, and miss it before it is over."""
 
 _AGAIN = 7 * DAY
-"""Seconds after which what still holds is told again."""
+"""Seconds after which a message repeats what still holds."""
 
 _RETURN_IS_NO_NEWS = DAY
 """Seconds after the end of a condition in which its return is not told."""
@@ -28,7 +28,7 @@ _LISTED = 5
 
 
 class News(NamedTuple):
-    """What is to be told."""
+    """What the next message says."""
 
     new: tuple[KnownCondition, ...]
     """Also what was a warning and is critical now."""
@@ -71,7 +71,7 @@ def observe(
 
 
 def news(told: Iterable[KnownCondition], now: int) -> News:
-    """Return what is to be told of what is remembered."""
+    """Return what the next message says of the remembered conditions."""
     new, still, over = [], [], []
     for each in told:
         if each.told_at is None:
@@ -117,7 +117,7 @@ class Message(NamedTuple):
 def message(
     sent: News, conditions: Iterable[Condition], host: str, language: Language
 ) -> Message | None:
-    """Write what is to be told; None where there is nothing."""
+    """Write the message; None where there is nothing to say."""
     if not any(sent):
         return None
     say = language.say

@@ -282,7 +282,7 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
         output_dir=os.path.join(folder, "www"),
         log=os.path.join(folder, "mail.log"),
         metrics_file="",
-        show_destinations=True,  # nobody's mail goes there
+        show_destinations=True,  # they are made up
     )
     others = [path for path in (here.state_dir, here.output_dir, here.log) if os.path.lexists(path)]
     if others and not os.path.exists(os.path.join(here.state_dir, demo.MARK)):

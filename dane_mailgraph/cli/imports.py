@@ -56,7 +56,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
         aside = unused(path + ".aside")
         os.link(path, aside, follow_symlinks=False)
         if settings.metrics_file:
-            tell("The totals of `metrics` begin anew: whoever collects them sees a counter reset.")
+            tell("The totals of `metrics` begin anew: a monitoring system sees a counter reset.")
         if not (result.counted or result.recipients or result.received):
             tell(
                 f"Nothing in these logs counts, so the new store is empty; the old one is kept as "

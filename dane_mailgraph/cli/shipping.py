@@ -19,7 +19,7 @@ _LONGEST = 10_000
 
 
 def send_counts(settings: Config, *, again: bool = False) -> None:
-    """Send to ship_url what is not known to be kept there; raises MailgraphError."""
+    """Send to ship_url what it may not keep yet; raises MailgraphError."""
     if not settings.ship_url:
         raise ConfigError("Nothing is to be sent: set `ship_url` to that of a VictoriaMetrics.")
     way, host = access(settings), settings.host or hostname()

@@ -171,7 +171,7 @@ VERBS: dict[str, Verb] = {
         ),
     ),
     "relays": Verb(
-        "print to whom: one row a relay, of whole days",
+        "print one row for each relay, of whole days",
         commands.relays,
         (
             *_RANGE,

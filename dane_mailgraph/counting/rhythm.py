@@ -31,7 +31,7 @@ class Rhythm:
     def days(self, was_read: Callable[[int, int], bool]) -> Iterator[tuple[int, int, int]]:
         """Iterate over days: number, events, longest pause of an hour or more that ended on it.
 
-        A pause of which the log was not all read is left out.
+        A pause whose log was not all read is left out.
         """
         longest: defaultdict[int, int] = defaultdict(int)
         for start, until in self._pauses:

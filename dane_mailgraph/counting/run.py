@@ -190,7 +190,7 @@ class CountingRun:
         return read_until is None or first - read_until <= QUIET
 
     def mark_gap(self, start: int, until: int) -> None:
-        """Mark the intervals of [start, until) as lost, also those of which only a part is."""
+        """Mark as lost each interval that [start, until) touches."""
         step, closed = self._rules.step, self._ledger.state.rrd_until or 0
         gap = Gap(max(start - start % step, closed), until + -until % step)
         if gap.start < gap.until:

@@ -48,7 +48,7 @@ _AS_IT_SHOULD_BE = ("announced",)
 """Causes that a server shows that is right."""
 
 _SAID_OF_FILES = ("files_unread",)
-"""Causes of which each file has a finding of its own."""
+"""Causes that make one finding for each file."""
 
 
 def servers(facts: Facts) -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def _valid(_: Mx, found: verdict.Verdict) -> str:
 # ---- what Postfix is configured to serve ----------------------------------------------------
 
 _NO_TLS = (
-    "Without STARTTLS nobody can send to us over TLS, and with TLSA records servers that do DANE "
+    "Without STARTTLS no server can send to us over TLS, and with TLSA records those that do DANE "
     "cannot send at all."
 )
 _TLS_ON = "postconf {flag}-e 'smtpd_tls_security_level = may' && postfix {flag}reload"

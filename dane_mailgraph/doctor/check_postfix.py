@@ -349,7 +349,7 @@ _TAG: tuple[Row[str], ...] = (
         lambda it: not _READABLE_TAG.fullmatch(it),
         FAIL,
         "it is {shown}",
-        "With a blank or a bracket in it the tag cannot be told from the text, so none of its "
+        "With a blank or a bracket in it the tag has no certain end, so none of its "
         "lines is counted.",
         "{mend}",
     ),
@@ -357,7 +357,7 @@ _TAG: tuple[Row[str], ...] = (
 
 
 def tags(facts: Facts) -> Iterator[Finding]:
-    """Check that the lines of every client begin with a tag that can be told from the text."""
+    """Check that the lines of every client begin with a tag whose end is certain."""
     for each in _sending(facts):
         names: list[tuple[Service | None, str]] = [(None, each.value("syslog_name"))]
         names += [

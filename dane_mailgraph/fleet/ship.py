@@ -67,7 +67,7 @@ class Shipment:
     def ship(
         self, rrd: RRD, ledger: Ledger, before: Shipped | None, save: Save, *, again: bool = False
     ) -> Outcome | None:
-        """Send what is not known to be kept; None where nothing has been counted yet.
+        """Send what the database may not keep yet; None where nothing has been counted yet.
 
         `before` is what `save` was given last. With `again` all that the database holds of this
         host is replaced. Raises ShipError, StoreError.

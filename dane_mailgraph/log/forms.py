@@ -124,14 +124,14 @@ They are tried in this order, and again on what one of them gives.
 _COMPILED = [(heads.compiled(pattern), change) for _, pattern, change in _FORMS]
 
 NO_PID = b"0"
-"""The process ID of a line that names none: which session it belongs to is not known."""
+"""The process ID of a line that names none: its session is unknown."""
 
 _DEEPEST = 6
 """Forms that may be around one line."""
 
 
 def usual(line: bytes) -> bytes:
-    """Return a line in the usual form; unchanged where its form is not known."""
+    """Return a line in the usual form, or unchanged if its form is unknown."""
     for _ in range(_DEEPEST):
         if _USUAL.match(line):
             return line

@@ -222,7 +222,7 @@ def _is_copy(candidate: Candidate, position: Position, bookmark: Bookmark) -> bo
 def _new(
     files: list[Candidate], bookmark: Bookmark, known: list[Candidate], since: int
 ) -> list[Turn]:
-    """Return a turn for each file of which nothing has been read, oldest first.
+    """Return a turn for each file that is still unread, oldest first.
 
     `known` are the files that are read in any case; `since` is in nanoseconds.
     """

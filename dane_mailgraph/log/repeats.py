@@ -31,7 +31,7 @@ class Named(NamedTuple):
     repeats: int = 0
     """How many there were."""
     unknown: tuple[bytes, ...] = ()
-    """Those of what is not known."""
+    """Repeats of a line that was not seen."""
 
 
 def named(block: bytearray, end: int, before: bytes) -> Named:

@@ -11,7 +11,7 @@ from .files import LogFile
 _FINEST = 1 << 8
 
 _SIZES = ((_FINEST, 32), (1 << 12, 32), (1 << 16, 16))
-"""Bytes of the stretches of which a checksum is kept, the finest ones at the offset; how many."""
+"""Bytes of each stretch that has a checksum, the finest at the offset; and how many stretches."""
 
 _TELLING = 32
 """Bytes of a stretch that do not agree by chance."""

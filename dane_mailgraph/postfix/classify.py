@@ -112,9 +112,7 @@ class Classifier:
             service.open(pid, Session(b"", UNKNOWN, verb == b"reused"), at)
         if handshake.begins_as_summary(said):
             self.noted[at - at % HOUR, "illegible"] += times
-            return self._nothing(
-                "a TLS summary that is cut off, or of a protocol that is not known"
-            )
+            return self._nothing("a TLS summary that is cut off, or of an unknown protocol")
         if verb:
             return self._nothing(_why_not(said))
         if begins := delivery.queue_id(said):

@@ -227,7 +227,7 @@ def category_by_tls(tls: bytes, session: Category | None = None) -> Category | N
 
     Args:
         tls: the field.
-        session: what the session that the mail went over says alone; None where it is not known.
+        session: what the session that the mail went over says alone; None if it is unknown.
     """
     level, _, final = tls.partition(b"/")[0].rpartition(b":")
     if level not in (b"", *_LEVELS):

@@ -195,7 +195,7 @@ def _why_no_entry(written: bytes, line: bytes, clock: Clock) -> tuple[str, str]:
     return _why_unreadable(written), "unreadable"
 
 
-_UNKNOWN_REPEAT = "a repeat of a line that is not known: the one before it", "not_understood"
+_UNKNOWN_REPEAT = "a repeat of an unknown line: the one before it", "not_understood"
 
 _PUZZLING = (
     f"a line of Postfix's client or server by its words, but not by its head, which must be {HEAD}"

@@ -80,7 +80,7 @@ class Kind(NamedTuple):
     unless: str
     """Negative lookbehinds, tried where the name ends: services whose lines count nowhere."""
     fields: Callable[[Iterable[tuple[bytes, ...]]], list[Fields]]
-    """Makes lines of what is found: four stamps and writers, of which one pair is not empty."""
+    """Makes lines of what is found: four pairs of stamp and writer, all but one of them empty."""
 
     @property
     def sign(self) -> re.Pattern[bytes]:

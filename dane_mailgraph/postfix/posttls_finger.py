@@ -38,7 +38,7 @@ class Action(Enum):
     """What Postfix does with mail to this server at a level."""
 
     SENDS_BY_DANE = "sends mail, authenticated by DANE"
-    SENDS_BY_HALF_DANE = "sends mail, authenticated by TLSA records but for the MX lookup"
+    SENDS_BY_HALF_DANE = "sends mail, authenticated by TLSA records, but not the MX lookup"
     SENDS_OVER_TLS = "sends mail over TLS without authentication"
     SENDS_IF_REACHED = "sends mail, over TLS where the server offers that"
     SENDS_IN_PLAINTEXT = "sends mail in plaintext"

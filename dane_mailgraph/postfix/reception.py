@@ -303,7 +303,7 @@ class Reception:
 def _of_counters(counters: dict[bytes, bytes], over_tls: bool) -> Outcome:
     """Return what the end of a connection counts as, by how often each command succeeded.
 
-    BDAT is counted by chunks, so of messages that came by it only one can be told (`smtpd.c`).
+    BDAT is counted by chunks, so all messages that came by it count as one (`smtpd.c`).
     """
     mail, data, bdat, auth, starttls = (
         int(counters.get(name, 0)) for name in (b"mail", b"data", b"bdat", b"auth", b"starttls")
@@ -353,5 +353,5 @@ _ALERT_OF_NOBODY = _nothing("an alert about our certificate, but the line before
 _REFUSED_BY_NOBODY = _nothing(
     "a client without a name refused our certificate: of scanners, so it is not kept"
 )
-_TORN = _nothing("a client's handshake that is cut off, or of a protocol that is not known")
+_TORN = _nothing("a client's handshake that is cut off, or of an unknown protocol")
 _WITHOUT_COUNTERS = _nothing("Postfix before 3.0 does not say how many messages came")

@@ -170,7 +170,7 @@ def read_report(data: bytes, now: int, origin: Origin = NOWHERE) -> Reading:
     reporter = _text(document.get("organization-name"))
     report_id = _text(document.get("report-id"))
     if not report_id:
-        raise UnusableError("it has no report-id, so that its copies could not be told")
+        raise UnusableError("it has no report-id to know its copies by")
     policies = document.get("policies")
     if not isinstance(policies, list) or not policies:
         raise UnusableError("it has no policies")

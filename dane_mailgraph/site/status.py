@@ -93,7 +93,7 @@ class Chapter(NamedTuple):
 
     @property
     def lacks_dane(self) -> bool:
-        """Whether there are deliveries of which the log does not tell DANE from a CA."""
+        """Whether there are deliveries whose log cannot tell DANE from a CA."""
         has_deliveries = any(self.series.total(row) for row in DELIVERIES)
         return has_deliveries and not tells_dane(self.series)
 
@@ -170,7 +170,7 @@ class _Given(NamedTuple):
     omitted: Mapping[str, int] = MappingProxyType({})
     """Name of each omission -> how many in 7 days."""
     reach: Reach | None = None
-    """What others report of the last 31 days; None where nobody does."""
+    """What others report of the last 31 days; None without a report."""
     servers: tuple[Watched, ...] = ()
     """Our own, as the last look found them."""
     senders: tuple[Sender, ...] = ()
@@ -233,7 +233,7 @@ class Status(_Given):
 
     @property
     def has_unwatched(self) -> bool:
-        """Whether there are relays of which no name is kept."""
+        """Whether there are relays whose names are not kept."""
         return any(each.relay == OTHER for each in self.relays)
 
     @cached_property

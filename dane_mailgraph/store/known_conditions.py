@@ -1,4 +1,4 @@
-"""The table of conditions in a ledger: since when each holds, and what was told of it."""
+"""The table of conditions in a ledger: since when each holds, and what messages said of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class KnownCondition(NamedTuple):
     told_at: int | None = None
     told_level: int = 0
     end_told_at: int | None = None
-    """When it was told that it is over."""
+    """When a message said that it is over."""
 
 
 def load_known_conditions(ledger: Ledger) -> list[KnownCondition]:

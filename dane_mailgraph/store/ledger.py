@@ -25,7 +25,7 @@ from .state import State
 
 
 class Gap(NamedTuple):
-    """A stretch of time of which the log is lost: unknown, not zero."""
+    """A stretch of time whose log is lost: unknown, not zero."""
 
     start: int
     until: int

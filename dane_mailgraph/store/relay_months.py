@@ -23,12 +23,12 @@ def forget_months(ledger: Ledger, days: Iterable[int]) -> None:
 
 
 def forget_months_before(ledger: Ledger, day: int) -> None:
-    """Forget the months of which days before this one are dropped; inside a transaction."""
+    """Forget the months with days before this one; inside a transaction."""
     ledger.write("DELETE FROM relay_months WHERE month < ?", [(_first_whole(day),)])
 
 
 def add_up_months(ledger: Ledger, first: int, counted: Iterable[str]) -> None:
-    """Add up the months that are over, of which all days are kept; inside a transaction.
+    """Add up the months that are over and have all their days; inside a transaction.
 
     Args:
         ledger: Has the days.
@@ -102,7 +102,7 @@ def days_and_months(
 
 
 def _first_whole(day: int) -> int:
-    """Return the first month of which no day is before this one."""
+    """Return the first month that begins on this day or later."""
     return (day + 98) // 100
 
 

@@ -12,7 +12,7 @@ from .ledger import Gap, Ledger
 from .rrd import RRD
 
 _LONG = 31 * DAY
-"""Seconds of silence of which not each interval is written for itself."""
+"""Seconds of silence from which on one update writes many steps."""
 
 
 def write_intervals(rrd: RRD, ledger: Ledger, start: int, until: int) -> None:
