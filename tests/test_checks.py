@@ -17,12 +17,12 @@ from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.tlsa import Certificate, Chain, Tlsa, record_of
 from dane_mailgraph.doctor.check_postfix import RULES
 from dane_mailgraph.doctor.checks import diagnose
+from dane_mailgraph.doctor.conditions import Conditions
 from dane_mailgraph.doctor.facts import Facts
-from dane_mailgraph.doctor.findings import Finding, Verdict, as_json, as_text
-from dane_mailgraph.doctor.judged import Judged
-from dane_mailgraph.doctor.loggers import JOURNAL, End, Routes
+from dane_mailgraph.doctor.findings import Finding, Grade, as_json, as_text
+from dane_mailgraph.doctor.loggers import JOURNAL, LogEnd, Routes
 from dane_mailgraph.doctor.own_mx import Mx
-from dane_mailgraph.doctor.own_state import Disk, OwnState
+from dane_mailgraph.doctor.own_state import Disk, OwnState, Place
 from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service
 from dane_mailgraph.doctor.served import Served
 from dane_mailgraph.doctor.unit import Unit
@@ -31,7 +31,7 @@ from dane_mailgraph.postfix_warnings import WARNINGS, PostfixWarning
 from dane_mailgraph.programs import Account
 from dane_mailgraph.times import format_day
 
-OK, WARN, FAIL, SKIP = Verdict
+OK, WARN, FAIL, SKIP = Grade
 
 NOW = 1795485600
 DAY = 86400
@@ -108,38 +108,37 @@ CHROOT = "/var/spool/postfix/etc/resolv.conf"
 
 HEALTHY = Facts(
     now=NOW,
-    root=True,
+    is_root=True,
     instances=(POSTFIX,),
     resolv=RESOLV,
     probes=(answer(". NS", "a.root-servers.net."),),
     chroots={"/var/spool/postfix": RESOLV._replace(path=CHROOT)},
-    libc=(2, 36),
+    glibc=(2, 36),
     mx=(MX,),
-    end=End(
+    log_end=LogEnd(
         LOG, "", NOW - 5, lines=900, newest=NOW - 5, postfix=900, deliveries=40, connections=30
     ),
     routes=Routes(True, (LOG,), False, True, 0),
-    same={LOG: True},
+    is_our_log={LOG: True},
     account=Account("dane-mailgraph", 998, 998, (4, 998)),
-    readable=True,
+    log_is_readable=True,
     unit=Unit("active", "running", "success", True, ""),
-    locked=True,
+    store_is_locked=True,
     unwritable=(),
-    own=OwnState(
+    own_state=OwnState(
         "/var/lib/dane-mailgraph",
         "/var/cache/dane-mailgraph",
-        newest=NOW - 5,
-        written=NOW - 60,
-        position=(7, 1000),
-        live=(7, 1200),
-        last=NOW - 60,
-        compared=1000,
-        drawn=NOW - 200,
+        rrd_until=NOW - 60,
+        bookmark=Place(7, 1000),
+        end_of_file=Place(7, 1200),
+        rrd_last=NOW - 60,
+        intervals_compared=1000,
+        drawn_at=NOW - 200,
         disks=(Disk("/var/lib/dane-mailgraph", 10 << 30, 1000000),),
     ),
-    judged=Judged(),
+    conditions=Conditions(),
     time_zone="",
-    synchronized=True,
+    clock_is_synchronized=True,
 )
 
 
@@ -167,11 +166,11 @@ def without(setting: str) -> Facts:
 
 def holding(name: str, level: Level, text: str) -> Facts:
     """A condition holds."""
-    return HEALTHY._replace(judged=Judged((Condition(name, "", level, NOW, text, ""),)))
+    return HEALTHY._replace(conditions=Conditions((Condition(name, "", level, NOW, text, ""),)))
 
 
 def end(**changed: Any) -> Facts:
-    return HEALTHY._replace(end=HEALTHY.end._replace(**changed))
+    return HEALTHY._replace(log_end=HEALTHY.log_end._replace(**changed))
 
 
 def unit(**changed: Any) -> Facts:
@@ -180,7 +179,7 @@ def unit(**changed: Any) -> Facts:
 
 
 def kept(**changed: Any) -> Facts:
-    return HEALTHY._replace(own=HEALTHY.own._replace(**changed))
+    return HEALTHY._replace(own_state=HEALTHY.own_state._replace(**changed))
 
 
 def mx(**changed: Any) -> Facts:
@@ -206,7 +205,7 @@ def published(*records: Tlsa, **changed: Any) -> Facts:
 
 def wrong(facts: Facts) -> list[Finding]:
     """Everything that is not well."""
-    return [each for each in diagnose(facts) if each.verdict is not OK]
+    return [each for each in diagnose(facts) if each.grade is not OK]
 
 
 def service(name: str, **overrides: str) -> Service:
@@ -232,7 +231,7 @@ class Case:
 
     facts: Facts
     check: str
-    verdict: Verdict
+    grade: Grade
     found: str
     remedy: str = ""
     about: str = ""
@@ -271,26 +270,24 @@ SETTING = {
     "lmtp_tls_loglevel": [("0", OK), ("1", OK)],
     "smtpd_tls_loglevel": [("0", OK), ("1", OK)],
 }
-"""For each rule values with the verdict they deserve."""
+"""For each rule values with the grade they deserve."""
 
 
-def test_every_rule_has_a_value_and_a_verdict_here_and_is_asked_of_postfix() -> None:
+def test_every_rule_has_a_value_and_a_grade_here_and_is_asked_of_postfix() -> None:
     assert [rule.setting for rule in RULES] == list(SETTING)
     assert set(SETTING) <= set(SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "verdict"),
+    ("name", "value", "grade"),
     [(name, *each) for name, values in SETTING.items() for each in values],
 )
-def test_a_setting_is_judged_and_its_remedy_sets_it(
-    name: str, value: str, verdict: Verdict
-) -> None:
+def test_a_setting_is_judged_and_its_remedy_sets_it(name: str, value: str, grade: Grade) -> None:
     found = wrong(postfix(**{name: value}))
 
-    assert [(each.check, each.verdict, each.about) for each in found] == [
-        (name, verdict, "/etc/postfix")
-    ] * (verdict is not OK)
+    assert [(each.check, each.grade, each.about) for each in found] == [
+        (name, grade, "/etc/postfix")
+    ] * (grade is not OK)
     for each in found:
         wanted = next(rule.wanted for rule in RULES if rule.setting == name)
         assert each.remedy == (
@@ -307,7 +304,7 @@ def test_a_setting_that_this_postfix_does_not_know_is_not_missed(name: str) -> N
 def test_what_a_policy_map_can_still_make_right_is_a_warning() -> None:
     found = wrong(postfix(smtp_tls_security_level="may", smtp_tls_policy_maps="hash:/x"))
 
-    assert [(each.check, each.verdict) for each in found] == [
+    assert [(each.check, each.grade) for each in found] == [
         ("smtp_tls_security_level", WARN),
         ("smtp_tls_policy_maps", WARN),
     ]
@@ -317,16 +314,16 @@ def test_what_a_policy_map_can_still_make_right_is_a_warning() -> None:
 def test_what_else_uses_tls_must_log_it(name: str) -> None:
     (found,) = wrong(postfix(**{f"{name}_tls_security_level": "may"}))
 
-    assert (found.check, found.verdict) == (f"{name}_tls_loglevel", WARN)
+    assert (found.check, found.grade) == (f"{name}_tls_loglevel", WARN)
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("smtp", FAIL), ("relay", FAIL), ("amavis", WARN)])
-def test_an_override_in_master_cf_is_judged_for_its_service(name: str, verdict: Verdict) -> None:
+@pytest.mark.parametrize(("name", "grade"), [("smtp", FAIL), ("relay", FAIL), ("amavis", WARN)])
+def test_an_override_in_master_cf_is_judged_for_its_service(name: str, grade: Grade) -> None:
     (found,) = wrong(postfix(service(name, smtp_tls_loglevel="0")))
 
-    assert (found.check, found.verdict, found.about) == (
+    assert (found.check, found.grade, found.about) == (
         "smtp_tls_loglevel",
-        verdict,
+        grade,
         f"{name}/unix in /etc/postfix",
     )
     assert found.remedy == f"postconf -P '{name}/unix/smtp_tls_loglevel=1' && postfix reload"
@@ -436,7 +433,7 @@ CASES = {
         postfix(mail_version="3.4.10"),
         "trust-ad",
         FAIL,
-        "glibc 2.36 takes the AD bit away from this Postfix",
+        "glibc 2.36 removes the AD bit from what this Postfix gets",
         "options trust-ad",
     ),
     # ---- the log ----
@@ -457,7 +454,7 @@ CASES = {
     "rsyslog elsewhere": Case(
         HEALTHY._replace(
             routes=Routes(True, ("/var/log/maillog",), False, True, 0),
-            same={"/var/log/maillog": False},
+            is_our_log={"/var/log/maillog": False},
         ),
         "log",
         FAIL,
@@ -492,7 +489,7 @@ CASES = {
         "set `log` to the file",
     ),
     "not for the user that counts": Case(
-        HEALTHY._replace(readable=False),
+        HEALTHY._replace(log_is_readable=False),
         "reading",
         FAIL,
         "dane-mailgraph, the user that counts, may not read it",
@@ -604,13 +601,13 @@ CASES = {
         "systemctl start dane-mailgraph.service",
     ),
     "a unit that is not used": Case(
-        unit(active="inactive", sub="dead", enabled=False), "unit", SKIP, "it is not used"
+        unit(active="inactive", sub="dead", is_enabled=False), "unit", SKIP, "it is not used"
     ),
     "a unit that is active and counts nothing": Case(
-        unit(status="/var/lib/x cannot be written")._replace(locked=False),
+        unit(status="/var/lib/x cannot be written")._replace(store_is_locked=False),
         "unit",
         FAIL,
-        "it is active and does not hold /var/lib/dane-mailgraph",
+        "it is active and has not locked /var/lib/dane-mailgraph",
         "journalctl -u dane-mailgraph.service",
     ),
     "a store of root's": Case(
@@ -624,14 +621,14 @@ CASES = {
         kept(
             ledger_trouble="/var/lib/dane-mailgraph/ledger.sqlite is not there: nothing has been "
             "counted yet; run it.",
-            position=None,
+            bookmark=None,
         ),
         "ledger",
         FAIL,
         "it is not there: nothing has been counted yet",
         "systemctl enable --now dane-mailgraph.service",
     ),
-    "an empty ledger": Case(kept(written=None), "ledger", WARN, "nothing has been counted yet"),
+    "an empty ledger": Case(kept(rrd_until=None), "ledger", WARN, "nothing has been counted yet"),
     "nobody counts": Case(
         holding("not_counting", Level.CRITICAL, "Nothing has been counted for 2 h."),
         "ledger",
@@ -640,14 +637,14 @@ CASES = {
         "journalctl -u dane-mailgraph.service",
     ),
     "counted in the future": Case(
-        kept(written=NOW + 7200),
+        kept(rrd_until=NOW + 7200),
         "ledger",
         FAIL,
         "it has counted up to 120 minutes ahead of the clock",
     ),
-    "no bookmark": Case(kept(position=None), "bookmark", WARN, "there is none"),
+    "no bookmark": Case(kept(bookmark=None), "bookmark", WARN, "there is none"),
     "truncated": Case(
-        kept(live=(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"
+        kept(end_of_file=Place(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"
     ),
     "no RRD any more": Case(
         holding("store", Level.CRITICAL, "/var/lib/dane-mailgraph/outbound.rrd is gone."),
@@ -674,7 +671,7 @@ CASES = {
         "set it back",
     ),
     "another truth": Case(
-        kept(differing=2),
+        kept(intervals_differing=2),
         "rrd",
         FAIL,
         "2 of 1000 intervals differ from the ledger",
@@ -707,16 +704,16 @@ CASES = {
         "Postfix's own TLS does not work",
     ),
     "senders that refuse our certificate": Case(
-        HEALTHY._replace(judged=Judged(refused="Senders that refuse: 3.")),
+        HEALTHY._replace(conditions=Conditions(refusals="Senders that refuse: 3.")),
         "own MX",
         WARN,
         "Senders that refuse: 3",
         "check --probe",
     ),
     "no page": Case(
-        kept(drawn=None), "page", WARN, "it is not there", "dane-mailgraph-render.timer"
+        kept(drawn_at=None), "page", WARN, "it is not there", "dane-mailgraph-render.timer"
     ),
-    "an old page": Case(kept(drawn=NOW - 7200), "page", WARN, "it was drawn 120 minutes ago"),
+    "an old page": Case(kept(drawn_at=NOW - 7200), "page", WARN, "it was drawn 120 minutes ago"),
     "a full disk": Case(
         kept(disks=(Disk("/", 5 << 20, 9),)), "disk", FAIL, "5 MiB free", "df -h -i /"
     ),
@@ -728,10 +725,14 @@ CASES = {
     ),
     # ---- our own servers ----
     "a clock that nobody sets": Case(
-        HEALTHY._replace(synchronized=False), "clock", WARN, "it follows no time server", "set-ntp"
+        HEALTHY._replace(clock_is_synchronized=False),
+        "clock",
+        WARN,
+        "it follows no time server",
+        "set-ntp",
     ),
     "a clock of which nobody knows": Case(
-        HEALTHY._replace(synchronized=None),
+        HEALTHY._replace(clock_is_synchronized=None),
         "clock",
         SKIP,
         "whether it follows a time server is unknown",
@@ -807,9 +808,9 @@ CASES = {
 
 
 def test_before_the_first_interval_is_over_there_is_no_rrd_yet() -> None:
-    found = wrong(kept(last=None, written=None))
+    found = wrong(kept(rrd_last=None, rrd_until=None))
 
-    assert [(each.check, each.verdict, each.found) for each in found] == [
+    assert [(each.check, each.grade, each.found) for each in found] == [
         ("ledger", WARN, "nothing has been counted yet"),
         ("rrd", WARN, "it is not there yet"),
     ]
@@ -819,7 +820,7 @@ def test_before_the_first_interval_is_over_there_is_no_rrd_yet() -> None:
 def test_one_thing_that_is_wrong_is_reported_alone(case: Case) -> None:
     (found,) = wrong(case.facts)
 
-    assert (found.check, found.verdict, found.found) == (case.check, case.verdict, case.found)
+    assert (found.check, found.grade, found.found) == (case.check, case.grade, case.found)
     assert case.remedy in found.remedy
     assert case.about in found.about
 
@@ -833,16 +834,16 @@ def test_what_is_wrong_has_a_reason_and_a_remedy_each_in_a_sentence(case: Case) 
             or found.why[0].isupper()
             or found.why.startswith(("`", "rsyslog", "lmtp"))
         )
-        if found.verdict in (FAIL, WARN):
+        if found.grade in (FAIL, WARN):
             assert found.why and found.remedy
         assert found.found and not found.found.removesuffix("...").endswith(".")
 
 
 @pytest.mark.parametrize("alarm", WARNINGS, ids=lambda alarm: alarm.name)
 def test_what_postfix_warns_of_is_passed_on(alarm: PostfixWarning) -> None:
-    (found,) = wrong(end(warnings={alarm.name: 2})._replace(judged=None))
+    (found,) = wrong(end(warnings={alarm.name: 2})._replace(conditions=None))
 
-    assert (found.check, found.verdict, found.found) == (
+    assert (found.check, found.grade, found.found) == (
         "warnings",
         WARN,
         f"Postfix says 2 times: {alarm.text}",
@@ -855,21 +856,21 @@ def test_a_warning_after_which_dane_worked_again_is_well() -> None:
     warned = end(warnings={"dnssec_unavailable": 2, "tlsa_lookup": 1})
     stopped = holding("not_counting", Level.WARNING, "Nothing is counted.")
 
-    assert [each.verdict for each in wrong(warned)] == [WARN]
-    assert len(wrong(stopped._replace(end=warned.end))) == 3
+    assert [each.grade for each in wrong(warned)] == [WARN]
+    assert len(wrong(stopped._replace(log_end=warned.log_end))) == 3
 
 
 def test_a_quiet_server_with_a_known_rhythm_is_well() -> None:
     old = end(newest=NOW - 2 * DAY)
 
     assert [each.check for each in wrong(old)] == ["lines"]
-    assert wrong(old._replace(judged=Judged(knows_rhythm=True))) == []
+    assert wrong(old._replace(conditions=Conditions(knows_rhythm=True))) == []
 
 
 def test_what_was_left_out_once_is_listed_and_well() -> None:
     listed = [each for each in diagnose(kept(omitted={"future": 12})) if each.check == "left out"]
 
-    assert [(each.verdict, each.found) for each in listed] == [
+    assert [(each.grade, each.found) for each in listed] == [
         (
             OK,
             "12 lines stamped in the future, not counted until then; look at the clock and at "
@@ -881,7 +882,7 @@ def test_what_was_left_out_once_is_listed_and_well() -> None:
 def test_without_postfix_its_checks_are_skipped_and_nothing_fails() -> None:
     found = wrong(HEALTHY._replace(instances=None, mx=(), chroots={}, probes=()))
 
-    assert [(each.check, each.verdict) for each in found] == [
+    assert [(each.check, each.grade) for each in found] == [
         ("postfix", SKIP),
         ("resolver", SKIP),
         ("own MX", SKIP),
@@ -894,7 +895,7 @@ def test_an_instance_that_is_disabled_is_skipped() -> None:
     )
     (found,) = wrong(HEALTHY._replace(instances=(POSTFIX, off)))
 
-    assert (found.check, found.about, found.verdict) == ("postfix", "/etc/postfix-off", SKIP)
+    assert (found.check, found.about, found.grade) == ("postfix", "/etc/postfix-off", SKIP)
 
 
 def test_an_instance_that_sends_nothing_is_skipped() -> None:
@@ -904,31 +905,33 @@ def test_an_instance_that_sends_nothing_is_skipped() -> None:
         )
     )
 
-    assert (found.check, found.verdict) == ("sending", SKIP)
+    assert (found.check, found.grade) == ("sending", SKIP)
 
 
 def test_what_only_root_may_know_is_skipped_for_others() -> None:
     denied = f"{LOG} cannot be read: Permission denied; run as a user who may."
-    nobody = end(trouble=denied)._replace(root=False)
+    nobody = end(trouble=denied)._replace(is_root=False)
     store = kept(
         ledger_trouble="x cannot be read: Permission denied; y.",
         rrd_trouble="z: Permission denied; y.",
-        position=None,
+        bookmark=None,
     )
     files = unread("/x cannot be read: Permission denied")
 
-    assert [(each.check, each.verdict) for each in wrong(nobody)] == [("reading", SKIP)]
-    assert [(each.check, each.verdict) for each in wrong(store._replace(root=False))] == [
+    assert [(each.check, each.grade) for each in wrong(nobody)] == [("reading", SKIP)]
+    assert [(each.check, each.grade) for each in wrong(store._replace(is_root=False))] == [
         ("ledger", SKIP),
         ("rrd", SKIP),
     ]
-    assert [(each.check, each.verdict) for each in wrong(files._replace(root=False))] == [
+    assert [(each.check, each.grade) for each in wrong(files._replace(is_root=False))] == [
         ("certificate", SKIP)
     ]
 
 
 def test_the_journal_is_a_log_too() -> None:
-    journal = end(path=JOURNAL)._replace(routes=Routes(False, (), False, True, 0), readable=None)
+    journal = end(path=JOURNAL)._replace(
+        routes=Routes(False, (), False, True, 0), log_is_readable=None
+    )
 
     assert wrong(journal) == []
     (found,) = wrong(journal._replace(routes=Routes(True, (), False, False, 0)))
@@ -938,7 +941,7 @@ def test_the_journal_is_a_log_too() -> None:
 def test_a_single_record_of_a_kept_key_is_no_warning() -> None:
     found = [each for each in diagnose(HEALTHY) if each.check in ("own MX", "certificate")]
 
-    assert [(each.verdict, each.found) for each in found] == [
+    assert [(each.grade, each.found) for each in found] == [
         (OK, "senders that do DANE deliver: 1 of 1 TLSA records match"),
         (OK, f"valid until {format_day(LEAF.ends, timezone.utc)}"),
     ]
@@ -959,7 +962,7 @@ def test_tls_that_is_off_without_records_is_only_a_pity() -> None:
         )
     )
 
-    assert {(each.check, each.verdict) for each in wrong(off)} == {
+    assert {(each.check, each.grade) for each in wrong(off)} == {
         ("own MX", WARN),
         ("certificate", WARN),
     }
@@ -981,7 +984,7 @@ def test_postfix_that_keeps_the_ad_bit_itself_needs_no_trust_ad(version: str, go
     old = postfix(mail_version=version)
 
     assert [each.check for each in wrong(old)] == ["trust-ad"] * (not good)
-    assert wrong(old._replace(libc=(2, 28))) == wrong(old._replace(libc=())) == []
+    assert wrong(old._replace(glibc=(2, 28))) == wrong(old._replace(glibc=())) == []
     trusting = RESOLV._replace(text="nameserver 127.0.0.1\noptions edns0 trust-ad\n")
     assert wrong(old._replace(resolv=trusting, chroots={})) == []
 
@@ -1035,6 +1038,4 @@ def test_json_says_the_same() -> None:
 
 
 def test_every_case_is_of_another_kind() -> None:
-    assert (
-        len({(case.check, case.verdict, case.found) for case in CASES.values()}) >= len(CASES) - 2
-    )
+    assert len({(case.check, case.grade, case.found) for case in CASES.values()}) >= len(CASES) - 2

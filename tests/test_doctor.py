@@ -21,7 +21,7 @@ from dane_mailgraph.config import load
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.doctor import facts
 from dane_mailgraph.doctor.checks import diagnose
-from dane_mailgraph.doctor.findings import Verdict
+from dane_mailgraph.doctor.findings import Grade
 from dane_mailgraph.store import Ledger
 
 pytestmark = pytest.mark.server
@@ -49,8 +49,8 @@ def said(
     capsys.readouterr()
     status = command_line.main(["doctor", *home.settings, "--format", "json", *rest])
     told = json.loads(capsys.readouterr().out)
-    assert [told[verdict.value] for verdict in Verdict] == [
-        sum(each["verdict"] == verdict.value for each in told["findings"]) for verdict in Verdict
+    assert [told[grade.value] for grade in Grade] == [
+        sum(each["verdict"] == grade.value for each in told["findings"]) for grade in Grade
     ]
     assert (status == 1) is (told["fail"] > 0)
     return status, {each["check"]: each for each in told["findings"] if each["verdict"] != "ok"}
@@ -254,9 +254,7 @@ def test_a_server_on_which_all_is_well_has_nothing_to_mend(
             facts.gather(settings, [target], int(time.time()), resolv_conf=str(resolv), port=dns)
         )
 
-    assert [
-        each for each in found if each.verdict is not Verdict.OK and each.check != "clock"
-    ] == []
+    assert [each for each in found if each.grade is not Grade.OK and each.check != "clock"] == []
     told = {each.check: each.found for each in found}
     assert told["resolver"] == "it validates, and is on this machine"
     assert told["own MX"] == "senders that do DANE deliver: 1 of 2 TLSA records match"

@@ -11,7 +11,7 @@ from host import START, line, rfc3339, yearless
 from servers import needs
 
 from dane_mailgraph.doctor import loggers
-from dane_mailgraph.doctor.loggers import End
+from dane_mailgraph.doctor.loggers import LogEnd
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.programs import Account
 
@@ -21,11 +21,11 @@ DELIVERY = (
 )
 
 
-def end(folder: Path, *lines: str, changed: int = START) -> End:
+def end(folder: Path, *lines: str, changed: int = START) -> LogEnd:
     path = folder / "mail.log"
     path.write_text("".join(lines), encoding="utf-8", newline="")
     os.utime(path, (changed, changed))
-    return loggers.end(str(path), timezone.utc, Relays("127.0.0.0/8 ::1 unix"), START)
+    return loggers.read_end(str(path), timezone.utc, Relays("127.0.0.0/8 ::1 unix"), START)
 
 
 def test_the_end_of_a_log_is_read_as_the_counter_reads_it(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_the_end_of_a_log_is_read_as_the_counter_reads_it(tmp_path: Path) -> Non
         "torn in the middle\n",
     )
 
-    assert said == End(
+    assert said == LogEnd(
         str(tmp_path / "mail.log"),
         changed=START,
         lines=8,
@@ -117,13 +117,13 @@ def test_a_log_that_cannot_be_read_is_reported_as_the_counter_says_it(tmp_path: 
     relays = Relays("")
     os.mkfifo(tmp_path / "pipe")
 
-    assert loggers.end(str(tmp_path / "none"), None, relays, START).trouble.startswith(
+    assert loggers.read_end(str(tmp_path / "none"), None, relays, START).trouble.startswith(
         f"{tmp_path}/none is not there; "
     )
-    assert loggers.end(str(tmp_path), None, relays, START).trouble.startswith(
+    assert loggers.read_end(str(tmp_path), None, relays, START).trouble.startswith(
         f"{tmp_path} is a directory; "
     )
-    assert loggers.end(str(tmp_path / "pipe"), None, relays, START).trouble.startswith(
+    assert loggers.read_end(str(tmp_path / "pipe"), None, relays, START).trouble.startswith(
         f"{tmp_path}/pipe is a pipe, "
     )
 
@@ -162,7 +162,7 @@ def test_rules_of_rsyslog_tell_where_mail_goes(
 ) -> None:
     (tmp_path / "etc/rsyslog.d").mkdir(parents=True)
     (tmp_path / "etc/rsyslog.d/50-default.conf").write_text(rules)
-    routes = loggers.routes(str(tmp_path))
+    routes = loggers.find_routes(str(tmp_path))
 
     assert (routes.files, routes.reduced, routes.rsyslog, routes.journal) == (
         files,
@@ -176,9 +176,9 @@ def test_a_running_rsyslog_is_known_by_its_process(tmp_path: Path) -> None:
     (tmp_path / "proc/12").mkdir(parents=True)
     (tmp_path / "proc/12/comm").write_text("rsyslogd\n")
 
-    assert loggers.routes(str(tmp_path)).rsyslog is True
+    assert loggers.find_routes(str(tmp_path)).rsyslog is True
     (tmp_path / "proc/12/comm").write_text("rsyslogd-x\n")
-    assert loggers.routes(str(tmp_path)).rsyslog is False
+    assert loggers.find_routes(str(tmp_path)).rsyslog is False
 
 
 # ---- who may read ---------------------------------------------------------------------------
@@ -199,19 +199,19 @@ def test_root_asks_as_the_user_that_counts(mode: int, folder: int, good: bool) -
         path.chmod(mode)
         Path(name).chmod(folder)
 
-        assert loggers.readable(str(path), NOBODY) is good
+        assert loggers.can_read(str(path), NOBODY) is good
         path.chmod(0o640)
         Path(name).chmod(0o755)
         os.chown(path, 0, 4)
-        assert loggers.readable(str(path), NOBODY._replace(groups=(4,))) is True
+        assert loggers.can_read(str(path), NOBODY._replace(groups=(4,))) is True
 
 
 def test_the_owner_of_the_state_is_who_counts(tmp_path: Path) -> None:
-    account = loggers.counter(str(tmp_path))
+    account = loggers.counting_account(str(tmp_path))
 
     assert account and account.uid == os.geteuid()
-    assert loggers.readable(str(tmp_path), account) is True
-    assert loggers.counter(str(tmp_path / "none")) is None
+    assert loggers.can_read(str(tmp_path), account) is True
+    assert loggers.counting_account(str(tmp_path / "none")) is None
 
 
 def test_the_year_is_the_files(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def counted(tmp_path: Path) -> Host:
 
 def looked(host: Host) -> OwnState:
     folder = str(host.log.parent)
-    return own_state.look(
+    return own_state.read_own_state(
         str(host.log), str(Path(host.store.rrd.path).parent), folder, host.rules.step
     )
 
@@ -41,11 +41,10 @@ def test_all_is_well_and_nothing_is_touched(counted: Host) -> None:
     before = state(counted)
     found = looked(counted)
 
-    assert (found.ledger_trouble, found.rrd_trouble, found.differing) == ("", "", 0)
-    assert found.compared == 5
-    assert found.last == found.written == counted.store.rrd.last
-    assert found.newest is not None and found.newest <= counted.now
-    assert found.position and found.live == found.position
+    assert (found.ledger_trouble, found.rrd_trouble, found.intervals_differing) == ("", "", 0)
+    assert found.intervals_compared == 5
+    assert found.rrd_last == found.rrd_until == counted.store.rrd.last
+    assert found.bookmark and found.end_of_file == found.bookmark
     assert [disk.path for disk in found.disks] == [found.state_dir, found.output_dir][
         : len(found.disks)
     ]
@@ -58,13 +57,13 @@ def test_an_rrd_that_tells_something_else_than_the_ledger_is_found(counted: Host
     with counted.ledger.transaction():
         counted.ledger.add([Interval(start, tuple(n or 0 for n in counts))])
 
-    assert (looked(counted).compared, looked(counted).differing) == (5, 1)
+    assert (looked(counted).intervals_compared, looked(counted).intervals_differing) == (5, 1)
 
     os.rename(counted.store.rrd.path, f"{counted.store.rrd.path}.wrong")  # what the doctor advises
     counted.restart()
     counted.collect()
 
-    assert (looked(counted).compared, looked(counted).differing) == (5, 0)
+    assert (looked(counted).intervals_compared, looked(counted).intervals_differing) == (5, 0)
 
 
 def test_a_damaged_rrd_is_reported(counted: Host) -> None:
@@ -77,7 +76,11 @@ def test_a_damaged_rrd_is_reported(counted: Host) -> None:
     counted.restart()
     counted.collect()
 
-    assert (looked(counted).rrd_trouble, looked(counted).compared, looked(counted).differing) == (
+    assert (
+        looked(counted).rrd_trouble,
+        looked(counted).intervals_compared,
+        looked(counted).intervals_differing,
+    ) == (
         "",
         5,
         0,
@@ -94,21 +97,21 @@ def test_a_ledger_that_is_none_is_reported(counted: Host) -> None:
     Path(counted.ledger.path).write_bytes(b"nonsense" * 1000)
 
     assert looked(counted).ledger_trouble.startswith(counted.ledger.path)
-    assert looked(counted).last == counted.store.rrd.last
+    assert looked(counted).rrd_last == counted.store.rrd.last
 
 
 def test_nothing_yet_is_reported(tmp_path: Path) -> None:
-    found = own_state.look(
+    found = own_state.read_own_state(
         str(tmp_path / "log"), str(tmp_path / "state"), str(tmp_path / "www"), 60
     )
 
     assert "nothing has been counted yet" in found.ledger_trouble
     assert (
         found.rrd_trouble,
-        found.last,
-        found.live,
-        found.position,
-        found.drawn,
+        found.rrd_last,
+        found.end_of_file,
+        found.bookmark,
+        found.drawn_at,
         found.disks,
     ) == (
         "",
@@ -122,17 +125,17 @@ def test_nothing_yet_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_log_that_has_grown_or_shrunk_is_seen(counted: Host) -> None:
-    before = looked(counted).live
+    before = looked(counted).end_of_file
     counted.connect(2)
-    grown = looked(counted).live
+    grown = looked(counted).end_of_file
     counted.truncate()
 
-    assert before and grown and grown[1] > before[1]
-    assert (looked(counted).live or (0, 1))[1] == 0
+    assert before and grown and grown.offset > before.offset
+    assert (after := looked(counted).end_of_file) and after.offset == 0
 
 
 def test_when_the_page_was_drawn(tmp_path: Path) -> None:
     (tmp_path / "index.html").touch()
     os.utime(tmp_path / "index.html", (5, 5))
 
-    assert own_state.look("x", str(tmp_path), str(tmp_path), 60).drawn == 5
+    assert own_state.read_own_state("x", str(tmp_path), str(tmp_path), 60).drawn_at == 5

@@ -10,7 +10,7 @@ from servers import configured, needs
 from test_checks import HEALTHY
 
 from dane_mailgraph.doctor import check_postfix, postconf
-from dane_mailgraph.doctor.findings import Finding, Verdict
+from dane_mailgraph.doctor.findings import Finding, Grade
 
 pytestmark = [pytest.mark.server, needs("postconf")]
 
@@ -128,4 +128,4 @@ def _findings() -> list[Finding]:
         check_postfix.authorities,
         check_postfix.tags,
     )
-    return [each for check in checks for each in check(facts) if each.verdict is not Verdict.OK]
+    return [each for check in checks for each in check(facts) if each.grade is not Grade.OK]

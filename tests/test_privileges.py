@@ -186,13 +186,13 @@ def test_the_doctor_looks_as_the_owner_and_says_what_that_user_may_not_write(
         collect_for(NOBODY, folder)
         assert unit.unwritable(str(state), nobody) == ()
         (state / "ledger.sqlite").chmod(0o600)
-        if "may not read" in own_state.look(str(log), str(state), "x", 60).ledger_trouble:
+        if "may not read" in own_state.read_own_state(str(log), str(state), "x", 60).ledger_trouble:
             pytest.skip("this Python is in a folder of root's, and that is said")
-        assert own_state.look(str(log), str(state), str(folder), 60).ledger_trouble == ""
+        assert own_state.read_own_state(str(log), str(state), str(folder), 60).ledger_trouble == ""
         assert os.geteuid() == 0, "it is the caller again"
 
         os.chown(state / "ledger.sqlite", 0, 0)
-        assert own_state.look(str(log), str(state), "x", 60).ledger_trouble
+        assert own_state.read_own_state(str(log), str(state), "x", 60).ledger_trouble
         assert unit.unwritable(str(state), nobody) == (str(state / "ledger.sqlite"),)
 
 

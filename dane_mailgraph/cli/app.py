@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from ..config import Config
 from ..errors import BusyError, StoreError, reason
 from ..privileges import act_as_caller, act_as_owner_of
-from ..store import RRD, Ledger, Store, holds_reports
+from ..store import RRD, Ledger, Store, holds_reports, ledger_path
 from .terminal import tell
 
 _PATIENCE = 0.5
@@ -88,7 +88,7 @@ def open_ledger(settings: Config, *, with_counts: bool = True) -> Ledger:
     NothingCountedError.
     """
     act_as_owner_of(settings.state_dir)
-    ledger = Ledger(ledger_path(settings), writable=False)
+    ledger = Ledger(ledger_path(settings.state_dir), writable=False)
     if with_counts:
         try:
             ledger.require_counts()
@@ -108,7 +108,7 @@ def open_ledger_to_add(settings: Config) -> Ledger:
         os.makedirs(settings.state_dir, mode=0o750, exist_ok=True)
     except OSError as error:
         raise _not_writable(settings.state_dir, error) from error
-    return Ledger(ledger_path(settings), writable=True)
+    return Ledger(ledger_path(settings.state_dir), writable=True)
 
 
 def open_rrd(settings: Config, ledger: Ledger) -> RRD:
@@ -122,7 +122,7 @@ def writing(settings: Config, path: str = "") -> Iterator[Ledger]:
 
     A new one is removed again where nothing came to be counted.
     """
-    path = path or ledger_path(settings)
+    path = path or ledger_path(settings.state_dir)
     new = not os.path.exists(path)
     with Ledger(path, writable=True) as ledger:
         ledger.check_times(int(time.time()))
@@ -134,11 +134,6 @@ def writing(settings: Config, path: str = "") -> Iterator[Ledger]:
             if new and not ledger.state.log_was_read and not holds_reports(ledger):
                 os.unlink(path)
             raise
-
-
-def ledger_path(settings: Config) -> str:
-    """Return the path of the ledger."""
-    return os.path.join(settings.state_dir, "ledger.sqlite")
 
 
 def reconcile(store: Store, ledger: Ledger, now: int) -> None:
@@ -175,7 +170,7 @@ def draw(settings: Config, now: int) -> str:
         names_relays=settings.show_destinations,
         accepted=settings.ignore_conditions,
     )
-    if os.path.exists(ledger_path(settings)):
+    if os.path.exists(ledger_path(settings.state_dir)):
         with open_ledger(settings, with_counts=False) as ledger:
             rrd = open_rrd(settings, ledger)
             if ledger.state.rrd_until is not None and rrd.last is None:

@@ -246,7 +246,7 @@ def doctor(settings: Config, options: argparse.Namespace) -> int:
     found = diagnose(facts.gather(logs.with_likely_log(settings, now), targets, now))
     show = findings.as_json if options.format == "json" else findings.as_text
     print("\n".join(map(printable, show(found).split("\n"))))
-    return int(any(each.verdict is findings.Verdict.FAIL for each in found))
+    return int(any(each.grade is findings.Grade.FAIL for each in found))
 
 
 def tlsa(settings: Config, options: argparse.Namespace) -> None:

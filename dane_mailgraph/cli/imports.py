@@ -19,10 +19,11 @@ from ..store import (
     Store,
     copy_reports,
     copy_watched,
+    ledger_path,
     replace,
     unused,
 )
-from .app import ledger_path, open_ledger, reconcile, writing
+from .app import open_ledger, reconcile, writing
 from .counter import publish_metrics
 from .logs import rules, source, with_likely_log
 from .terminal import tell
@@ -40,7 +41,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
     The old ledger and its RRD are kept aside; where counting fails they stay. The caller has the
     store locked.
     """
-    path, store = ledger_path(settings), Store(settings.state_dir, settings.step)
+    path, store = ledger_path(settings.state_dir), Store(settings.state_dir, settings.step)
     fresh = path + ".new"
     with suppress(FileNotFoundError):
         os.unlink(fresh)

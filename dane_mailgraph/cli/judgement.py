@@ -30,10 +30,11 @@ from ..language import ENGLISH, Language
 from ..levels import Level
 from ..store import (
     Ledger,
+    ledger_path,
     load_known_conditions,
     save_known_conditions,
 )
-from .app import hostname, ledger_path, open_ledger, open_rrd
+from .app import hostname, open_ledger, open_rrd
 
 
 @contextmanager
@@ -51,7 +52,9 @@ def judging(
             yield ledger, judge(settings, ledger, now, only)
             return
     except StoreError as error:
-        if isinstance(error, NothingCountedError) or not os.access(ledger_path(settings), os.R_OK):
+        if isinstance(error, NothingCountedError) or not os.access(
+            ledger_path(settings.state_dir), os.R_OK
+        ):
             raise
         damaged = Condition("store", "", Level.CRITICAL, now, str(error), "")
     yield None, Judgement((damaged,))
@@ -76,7 +79,7 @@ def tell_operator(settings: Config, now: int, only: Collection[str] | None = Non
     """
     from . import messengers
 
-    with Ledger(ledger_path(settings), writable=True) as ledger:
+    with Ledger(ledger_path(settings.state_dir), writable=True) as ledger:
         found = judge(settings, ledger, now, only, settings.language)
         # A store that cannot be written is found out before anything is sent.
         with ledger.transaction():

@@ -9,8 +9,8 @@ import time
 from ..config import Config
 from ..errors import ConfigError, reason
 from ..fleet import metrics, ship, victoriametrics
-from ..store import Ledger, Shipped, load_shipped, replace_shipped
-from .app import hostname, ledger_path, lock, open_ledger, open_rrd
+from ..store import Ledger, Shipped, ledger_path, load_shipped, replace_shipped
+from .app import hostname, lock, open_ledger, open_rrd
 from .judgement import judge
 from .terminal import tell
 
@@ -24,7 +24,7 @@ def send_counts(settings: Config, *, again: bool = False) -> None:
         raise ConfigError("Nothing is to be sent: set `ship_url` to that of a VictoriaMetrics.")
     way, host = access(settings), settings.host or hostname()
     with open_ledger(settings) as ledger, lock(settings, "ship.lock"):
-        rrd, path = open_rrd(settings, ledger), ledger_path(settings)
+        rrd, path = open_rrd(settings, ledger), ledger_path(settings.state_dir)
         database = victoriametrics.Database(way)
         shipment = ship.Shipment(database, way.url, host, lambda: int(time.time()))
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from ..config import Config
 from ..dane import ResolvConf, Target, resolver, servers, verdict
-from ..doctor import own_mx
+from ..doctor import own_mx, postconf
 from ..errors import StoreError
 from ..privileges import act_as_caller
 from ..store import load_history, load_watched, save_look
@@ -46,7 +46,11 @@ def probe(
         return
     # Postfix's files are the caller's to open: what is in the store does not matter for that.
     looks = own_mx.look_at_all(
-        targets(settings), resolv or resolver.read_resolv_conf(), port, settings.own_mx_next_cert
+        targets(settings),
+        postconf.active(postconf.instances()),
+        resolv or resolver.read_resolv_conf(),
+        port,
+        settings.own_mx_next_cert,
     )
     with app.open_ledger_to_add(settings) as ledger:
         known = {each.target: each for each in load_watched(ledger)}

@@ -7,4 +7,5 @@ __all__ = [
     "facts",
     "findings",
     "own_mx",
+    "postconf",
 ]

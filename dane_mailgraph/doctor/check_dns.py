@@ -1,4 +1,4 @@
-"""Whether the resolver validates, and Postfix hears of it: without that DANE is silently off."""
+"""Whether the resolver validates, and Postfix learns of it: without that DANE is silently off."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SILENT = (
 )
 _NOT_VALIDATED = "its answer to `{it.question}` is not validated ({it.code}, no AD bit)"
 
-_RESOLVED = "127.0.0.53"
-"""Where systemd-resolved listens."""
+_SYSTEMD_RESOLVED = "127.0.0.53"
+"""The address that systemd-resolved listens on."""
 
 # ---- each server ----------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ _SERVER: tuple[Row[Answer], ...] = (
         _UNBOUND,
     ),
     Row(
-        lambda it: not it.secure and it.server == _RESOLVED,
+        lambda it: not it.secure and it.server == _SYSTEMD_RESOLVED,
         FAIL,
         _NOT_VALIDATED,
         _SILENT,
@@ -68,9 +68,9 @@ _SERVER: tuple[Row[Answer], ...] = (
 
 def validation(facts: Facts) -> Iterator[Finding]:
     """Check that each server that Postfix may ask validates, and is on this machine."""
-    unasked = list(every("resolver", facts.resolv.path, _UNASKED, facts))
+    unasked = [row for row in _UNASKED if row.applies(facts)]
     if unasked:
-        yield unasked[0]
+        yield first("resolver", facts.resolv.path, unasked, facts)
         return
     for probe in facts.probes:
         yield first("resolver", probe.server, _SERVER, probe)
@@ -116,19 +116,19 @@ def chroots(facts: Facts) -> Iterator[Finding]:
 
 
 def _flag(facts: Facts, queue: str) -> str:
-    """Return what the commands of the instance with this queue directory must be given."""
+    """Return the option that names the instance with this queue directory to its commands."""
     flags = (each.flag for each in facts.instances or () if each.value("queue_directory") == queue)
     return next(flags, "")
 
 
 # ---- the C library --------------------------------------------------------------------------
 
-_TAKES_AD_AWAY = (2, 31)
-"""From this version on glibc removes the AD bit unless it is asked to trust the server."""
+_REMOVES_AD = (2, 31)
+"""From this version on glibc removes the AD bit unless resolv.conf says to trust the server."""
 
 _FIRST_DANE = (2, 11)
 
-_NO_TRUST_NEEDED = (
+_ASKS_FOR_AD = (
     ((3, 2, 14), (3, 3)),
     ((3, 3, 9), (3, 4)),
     ((3, 4, 11), (3, 5)),
@@ -140,17 +140,17 @@ XTRA_FLAGS in dns_lookup.c.
 """
 
 
-def _needs_trust(instance: Instance) -> bool:
+def _needs_trust_ad(instance: Instance) -> bool:
     version = instance.version
-    asks = any(since <= version < before for since, before in _NO_TRUST_NEEDED)
+    asks = any(since <= version < before for since, before in _ASKS_FOR_AD)
     return version >= _FIRST_DANE and not asks
 
 
 _TRUST: tuple[Row[Instance], ...] = (
     Row(
-        _needs_trust,
+        _needs_trust_ad,
         FAIL,
-        "glibc {libc} takes the AD bit away from this Postfix",
+        "glibc {version} removes the AD bit from what this Postfix gets",
         _SILENT,
         "echo 'options trust-ad' >> {path}",
     ),
@@ -159,8 +159,8 @@ _TRUST: tuple[Row[Instance], ...] = (
 
 def trust(facts: Facts) -> Iterator[Finding]:
     """Check that an old Postfix on a new C library has `options trust-ad`."""
-    if facts.libc < _TAKES_AD_AWAY or facts.resolv.trust_ad:
+    if facts.glibc < _REMOVES_AD or facts.resolv.trust_ad:
         return
-    libc, path = ".".join(map(str, facts.libc)), facts.resolv.path
-    for each in facts.at_work:
-        yield from every("trust-ad", each.directory, _TRUST, each, libc=libc, path=path)
+    version, path = ".".join(map(str, facts.glibc)), facts.resolv.path
+    for each in facts.active_instances:
+        yield from every("trust-ad", each.directory, _TRUST, each, version=version, path=path)

@@ -111,10 +111,10 @@ _WHEREABOUTS: tuple[Row[_Route], ...] = (
 def whereabouts(facts: Facts) -> Iterator[Finding]:
     """Check that Postfix's lines go where we read."""
     routes = facts.routes
-    for each in facts.at_work:
+    for each in facts.active_instances:
         file = each.value("maillog_file")
-        same = any(facts.same.get(name) for name in ([file] if file else routes.files))
-        route = _Route(each, routes, facts.end.path, file, same)
+        same = any(facts.is_our_log.get(name) for name in ([file] if file else routes.files))
+        route = _Route(each, routes, facts.log_end.path, file, same)
         words = ", ".join(routes.files)
         yield first("log", each.directory, _WHEREABOUTS, route, files=words)
 
@@ -123,18 +123,18 @@ def whereabouts(facts: Facts) -> Iterator[Finding]:
 
 
 def _denied(facts: Facts) -> bool:
-    trouble = facts.end.trouble
+    trouble = facts.log_end.trouble
     return "Permission denied" in trouble or trouble.startswith("The journal cannot be read")
 
 
 def _unknown(facts: Facts) -> bool:
-    return facts.account is None or facts.readable is None
+    return facts.account is None or facts.log_is_readable is None
 
 
 _UNKNOWN = "whether the user that counts can read it is unknown"
 
 _TROUBLE: tuple[Row[Facts], ...] = (
-    Row(lambda it: not it.root and _denied(it), SKIP, "{thing}", _NOT_COUNTED, "{step}"),
+    Row(lambda it: not it.is_root and _denied(it), SKIP, "{thing}", _NOT_COUNTED, "{step}"),
     Row(always, FAIL, "{thing}", _NOT_COUNTED, "{step}"),
 )
 
@@ -150,10 +150,10 @@ _READING: tuple[Row[Facts], ...] = (
         _unknown,
         SKIP,
         _UNKNOWN,
-        f"There is no {UNIT} and no {{it.own.state_dir}} yet.",
+        f"There is no {UNIT} and no {{it.own_state.state_dir}} yet.",
         "run as root",
     ),
-    Row(lambda it: it.readable, OK, "{it.account.name} can read it"),
+    Row(lambda it: it.log_is_readable, OK, "{it.account.name} can read it"),
     Row(
         always,
         FAIL,
@@ -167,7 +167,7 @@ _READING: tuple[Row[Facts], ...] = (
 
 def reading(facts: Facts) -> Iterator[Finding]:
     """Check that we, and the user that counts, can read the log."""
-    end = facts.end
+    end = facts.log_end
     if end.trouble:
         thing, _, step = end.trouble.rstrip(".").partition("; ")
         yield first("reading", "", _TROUBLE, facts, thing=thing, step=step)
@@ -179,16 +179,16 @@ def reading(facts: Facts) -> Iterator[Finding]:
 
 _NO_LINES: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: not it.end.lines,
+        lambda it: not it.log_end.lines,
         WARN,
         "it is empty",
         "After a rotation that is right, else nothing writes it.",
         "{show}",
     ),
     Row(
-        lambda it: it.end.newest is None,
+        lambda it: it.log_end.newest is None,
         FAIL,
-        "none of its last {it.end.lines} lines begins with a time",
+        "none of its last {it.log_end.lines} lines begins with a time",
         "Without a time a line is counted nowhere.",
         "{show}",
     ),
@@ -197,16 +197,16 @@ _NO_LINES: tuple[Row[Facts], ...] = (
 
 _LINES: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.end.unstamped,
+        lambda it: it.log_end.unstamped,
         WARN,
-        "{it.end.unstamped} of its last {it.end.lines} lines have no readable time",
+        "{it.log_end.unstamped} of its last {it.log_end.lines} lines have no readable time",
         "Those are counted nowhere.",
         "{show}",
     ),
     Row(
-        lambda it: not it.end.postfix,
+        lambda it: not it.log_end.postfix,
         WARN,
-        "none of its last {it.end.lines} lines is Postfix's",
+        "none of its last {it.log_end.lines} lines is Postfix's",
         "It may be the log of something else.",
         "{show}",
     ),
@@ -222,7 +222,7 @@ _AGE: tuple[Row[Facts], ...] = (
         "timedatectl",
     ),
     Row(
-        lambda it: it.line_age > _STALE and not (it.judged and it.judged.knows_rhythm),
+        lambda it: it.line_age > _STALE and not (it.conditions and it.conditions.knows_rhythm),
         FAIL,
         "its newest line is {age} old",
         "Nothing seems to write it any more; Postfix may log elsewhere.",
@@ -231,15 +231,15 @@ _AGE: tuple[Row[Facts], ...] = (
     Row(
         lambda it: it.line_age < 0,
         OK,
-        "{it.end.lines} lines looked at, the newest 0 s old",
+        "{it.log_end.lines} lines looked at, the newest 0 s old",
     ),
-    Row(always, OK, "{it.end.lines} lines looked at, the newest {age} old"),
+    Row(always, OK, "{it.log_end.lines} lines looked at, the newest {age} old"),
 )
 
 
 def freshness(facts: Facts) -> Iterator[Finding]:
     """Check that its stamps are understood, and that the newest is recent."""
-    end = facts.end
+    end = facts.log_end
     if end.trouble:
         return
     show = "dane-mailgraph explain"
@@ -250,7 +250,7 @@ def freshness(facts: Facts) -> Iterator[Finding]:
         return
     yield from every("lines", end.path, _LINES, facts, show=show)
     age = format_duration(abs(facts.line_age))
-    yield from facts.passed_on("log_silent", end.path) or [
+    yield from facts.of_condition("log_silent", end.path) or [
         first("lines", end.path, _AGE, facts, age=age)
     ]
 
@@ -259,13 +259,13 @@ def freshness(facts: Facts) -> Iterator[Finding]:
 
 _CLOCK: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.synchronized is None,
+        lambda it: it.clock_is_synchronized is None,
         SKIP,
         "whether it follows a time server is unknown",
         "",
         "date; chronyc tracking",
     ),
-    Row(lambda it: it.synchronized, OK, "it follows a time server"),
+    Row(lambda it: it.clock_is_synchronized, OK, "it follows a time server"),
     Row(
         always,
         WARN,
@@ -296,7 +296,7 @@ _ZONE: tuple[Row[int], ...] = (
 
 def zone(facts: Facts) -> Iterator[Finding]:
     """Check that stamps without a zone are of the zone that we take them for."""
-    end = facts.end
+    end = facts.log_end
     if end.trouble or not end.yearless or end.newest is None:
         return
     slip = end.newest - end.changed
@@ -318,23 +318,23 @@ def zone(facts: Facts) -> Iterator[Finding]:
 
 _CONNECTIONS: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.end.nameless,
+        lambda it: it.log_end.nameless,
         FAIL,
-        "{it.end.nameless} lines have lost the program's name",
+        "{it.log_end.nameless} lines have lost the program's name",
         "rsyslog's RFC 5424 format cuts postfix/smtp to postfix, so which program wrote the line "
         "is unknown; nothing is counted.",
         "in /etc/rsyslog.conf: $ActionFileDefaultTemplate RSYSLOG_FileFormat, then systemctl "
         "restart rsyslog",
     ),
     Row(
-        lambda it: it.end.connections,
+        lambda it: it.log_end.connections,
         OK,
-        "{it.end.connections} of the last {it.end.lines} lines count as connections",
+        "{it.log_end.connections} of the last {it.log_end.lines} lines count as connections",
     ),
     Row(
-        lambda it: it.end.deliveries,
+        lambda it: it.log_end.deliveries,
         FAIL,
-        "{it.end.deliveries} deliveries, but no TLS connection",
+        "{it.log_end.deliveries} deliveries, but no TLS connection",
         "Postfix logs no TLS connections (smtp_tls_loglevel), has no TLS, or sends only to local "
         "relays.",
         "postconf smtp_tls_loglevel smtp_tls_security_level; then look at a line with "
@@ -343,7 +343,7 @@ _CONNECTIONS: tuple[Row[Facts], ...] = (
     Row(
         always,
         SKIP,
-        "no delivery in the last {it.end.lines} lines",
+        "no delivery in the last {it.log_end.lines} lines",
         "Postfix may have sent nothing lately.",
     ),
 )
@@ -358,14 +358,14 @@ _REPEATS_REMEDY = (
 
 _REPEATS: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.end.folded,
+        lambda it: it.log_end.folded,
         WARN,
-        "{it.end.folded} lines are folded repeats that cannot be counted",
+        "{it.log_end.folded} lines are folded repeats that cannot be counted",
         _REPEATS_WHY,
         _REPEATS_REMEDY,
     ),
     Row(
-        lambda it: it.routes.reduced and not it.end.folded,
+        lambda it: it.routes.reduced and not it.log_end.folded,
         WARN,
         "rsyslog folds repeats",
         _REPEATS_WHY,
@@ -375,7 +375,7 @@ _REPEATS: tuple[Row[Facts], ...] = (
 
 _DROPPED: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.end.dropped or it.routes.dropped,
+        lambda it: it.log_end.dropped or it.routes.dropped,
         WARN,
         "a logger says that it has dropped lines of Postfix's",
         "What a logger drops is never counted.",
@@ -387,7 +387,7 @@ _DROPPED: tuple[Row[Facts], ...] = (
 
 def connections(facts: Facts) -> Iterator[Finding]:
     """Check that what is in the log can be counted: the proof that Postfix logs its connections."""
-    end = facts.end
+    end = facts.log_end
     if end.trouble:
         return
     if end.lines:
@@ -398,12 +398,12 @@ def connections(facts: Facts) -> Iterator[Finding]:
 
 def complaints(facts: Facts) -> Iterator[Finding]:
     """List what Postfix's clients have warned of; most may have been mended since."""
-    log, judged = facts.end.path, facts.judged
-    yield from facts.passed_on("no_dnssec", log)
-    yield from facts.passed_on("own_tls", "")
+    log, judged = facts.log_end.path, facts.conditions
+    yield from facts.of_condition("no_dnssec", log)
+    yield from facts.of_condition("own_tls", "")
     current = judged if judged and not judged.holds("not_counting") else None
     for each in WARNINGS:
-        if times := facts.end.warnings.get(each.name):
+        if times := facts.log_end.warnings.get(each.name):
             found = f"Postfix says {times} times: {each.text}"
             if current and each.name in DANE_IS_OFF:
                 if not current.holds("no_dnssec"):

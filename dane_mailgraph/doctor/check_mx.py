@@ -1,6 +1,6 @@
-"""The other half of DANE: whether others can reach us by it, today and when the key changes.
+"""Whether others can reach us by DANE, now and when the key changes.
 
-`dane/verdict.py` judges, as for `check --probe`.
+`dane/verdict.py` judges it, as for `check --probe`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timezone
 
-from ..dane import Target, causes, verdict
+from ..dane import causes, verdict
 from ..language import ENGLISH
 from ..levels import Level
 from ..times import format_day
@@ -34,8 +34,8 @@ _REFUSED = Finding(
     "dane-mailgraph check --probe --only own_mx,certificate",
 )
 
-_VERDICTS = {Level.OK: WARN, Level.WARNING: WARN, Level.CRITICAL: FAIL, Level.UNKNOWN: SKIP}
-"""What is worth knowing is worth a look here, and no condition of `check`."""
+_GRADES = {Level.OK: WARN, Level.WARNING: WARN, Level.CRITICAL: FAIL, Level.UNKNOWN: SKIP}
+"""A cause of level OK raises no condition of `check`, and is worth a look here all the same."""
 
 _REASONS = {
     Level.OK: "It does no harm, and is not meant to be so.",
@@ -45,59 +45,56 @@ _REASONS = {
 }
 
 _AS_IT_SHOULD_BE = ("announced",)
-"""Causes that a server shows that is right."""
+"""Causes that are found where all is well."""
 
-_SAID_OF_FILES = ("files_unread",)
-"""Causes that make one finding for each file."""
+_FOUND_BY_FILE = ("files_unread",)
+"""Causes for which `_files` yields a finding for each file."""
+
+_CHECKS = {causes.OWN_MX: "own MX", causes.CERTIFICATE: "certificate"}
+"""Condition of a cause -> the check that reports it."""
 
 
 def servers(facts: Facts) -> Iterator[Finding]:
     """Check everything about each of our own servers."""
-    if facts.judged and facts.judged.refused:
-        yield _REFUSED._replace(found=facts.judged.refused.removesuffix("."))
+    if facts.conditions and facts.conditions.refusals:
+        yield _REFUSED._replace(found=facts.conditions.refusals.removesuffix("."))
     if not facts.mx:
         yield first("own MX", "", (_NO_SERVER,), facts)
     for mx in facts.mx:
-        found = verdict.judge(mx.server, facts.now)
-        for each in found.findings:
-            if each.cause not in _SAID_OF_FILES:
-                yield _finding(mx.server.target, each)
-        for condition, about in ((causes.OWN_MX, _reachable), (causes.CERTIFICATE, _valid)):
-            troubled = any(
-                causes.CAUSES[each.cause].condition == condition
-                and each.cause not in (*_AS_IT_SHOULD_BE, *_SAID_OF_FILES)
-                for each in found.findings
-            )
-            if not troubled and (sentence := about(mx, found)):
-                yield Finding(_CHECKS[condition], str(mx.server.target), OK, sentence)
+        yield from _server(mx, facts.now)
         yield from _files(mx, facts)
 
 
-_CHECKS = {causes.OWN_MX: "own MX", causes.CERTIFICATE: "certificate"}
+def _server(mx: Mx, now: int) -> Iterator[Finding]:
+    """Yield what senders make of a server: each cause, and each condition that has none."""
+    found, about = verdict.judge(mx.server, now), str(mx.server.target)
+    listed = [each for each in found.findings if each.cause not in _FOUND_BY_FILE]
+    yield from (_of_cause(each, about) for each in listed)
+    troubled = {
+        causes.CAUSES[each.cause].condition for each in listed if each.cause not in _AS_IT_SHOULD_BE
+    }
+    if causes.OWN_MX not in troubled:
+        count = len(mx.server.published.records)
+        deliver = f"senders that do DANE deliver: {found.matches} of {count} TLSA records match"
+        yield Finding(_CHECKS[causes.OWN_MX], about, OK, deliver)
+    if causes.CERTIFICATE not in troubled and found.ends:
+        valid = f"valid until {format_day(found.ends, timezone.utc)}"
+        yield Finding(_CHECKS[causes.CERTIFICATE], about, OK, valid)
 
 
-def _finding(target: Target, found: causes.Finding) -> Finding:
-    row = causes.CAUSES[found.cause]
+def _of_cause(found: causes.Finding, about: str) -> Finding:
+    check = _CHECKS[causes.CAUSES[found.cause].condition]
     text, next_step = causes.sentences(found, ENGLISH, timezone.utc)
-    grade = OK if found.cause in _AS_IT_SHOULD_BE else _VERDICTS[found.level]
-    why, remedy = ("", "") if grade is OK else (_REASONS[found.level], next_step)
-    check = _CHECKS[row.condition]
-    return Finding(check, str(target), grade, text.removesuffix("."), why, remedy)
-
-
-def _reachable(mx: Mx, found: verdict.Verdict) -> str:
-    published = len(mx.server.published.records)
-    return f"senders that do DANE deliver: {found.matches} of {published} TLSA records match"
-
-
-def _valid(_: Mx, found: verdict.Verdict) -> str:
-    return f"valid until {format_day(found.ends, timezone.utc)}" if found.ends else ""
+    found_text = text.removesuffix(".")
+    if found.cause in _AS_IT_SHOULD_BE:
+        return Finding(check, about, OK, found_text)
+    return Finding(check, about, _GRADES[found.level], found_text, _REASONS[found.level], next_step)
 
 
 # ---- what Postfix is configured to serve ----------------------------------------------------
 
 _NO_TLS = (
-    "Without STARTTLS no server can send to us over TLS, and with TLSA records those that do DANE "
+    "Without STARTTLS no one can send to us over TLS, and with TLSA records senders that do DANE "
     "cannot send at all."
 )
 _TLS_ON = "postconf {flag}-e 'smtpd_tls_security_level = may' && postfix {flag}reload"
@@ -113,10 +110,10 @@ def _files(mx: Mx, facts: Facts) -> Iterator[Finding]:
     )
     unreadable: Row[str] = Row(
         always,
-        FAIL if facts.root else SKIP,
+        FAIL if facts.is_root else SKIP,
         "{it}",
         "Whether TLSA records match it is unknown.",
-        "postconf {flag}smtpd_tls_cert_file" if facts.root else "run as root",
+        "postconf {flag}smtpd_tls_cert_file" if facts.is_root else "run as root",
     )
     for served in mx.served:
         about = f"{mx.server.target} in {served.directory}"

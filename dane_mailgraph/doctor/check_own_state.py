@@ -15,27 +15,27 @@ from .unit import Unit
 _AHEAD = 15 * MINUTE
 """Seconds by which the newest interval may be ahead of the clock."""
 
-_DRAWN_WITHIN = 30 * MINUTE
-"""Seconds: the timer draws every five minutes."""
+_PAGE_IS_OLD = 30 * MINUTE
+"""Seconds; the timer draws the page every five minutes."""
 
 _FULL, _SCARCE = 20 << 20, 200 << 20
 """Bytes: an RRD of 8 MiB is copied before it is replaced, and a site written beside the old one."""
 
 _TIMER = "dane-mailgraph-render.timer"
 _NOTHING_TO_DRAW = "There is nothing to draw."
-_NO_LONGER = "Nothing is counted or drawn as long as it is so."
+_UNUSABLE = "Nothing is counted or drawn as long as it is so."
 _STATUS = f"systemctl status {UNIT}"
 _STATUS_AND_LOG = f"{_STATUS}; journalctl -u {UNIT}"
 
 _TROUBLE: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: not it.root,
+        lambda it: not it.is_root,
         SKIP,
         "{thing}",
         "It may be right for the user that counts.",
         "run as root, or as the user that counts",
     ),
-    Row(always, FAIL, "{thing}", _NO_LONGER, "{remedy}"),
+    Row(always, FAIL, "{thing}", _UNUSABLE, "{remedy}"),
 )
 
 
@@ -54,7 +54,7 @@ def _trouble(check: str, facts: Facts, sentence: str, about: str, remedy: str) -
 
 _NOT_COUNTED = "Nothing is counted; what is missed is counted later, unless rotation removes it."
 
-_UNIT_ROWS: tuple[Row[Unit], ...] = (
+_STOPPED: tuple[Row[Unit], ...] = (
     Row(
         lambda it: it.active == "failed",
         FAIL,
@@ -70,7 +70,7 @@ _UNIT_ROWS: tuple[Row[Unit], ...] = (
         f"journalctl -u {UNIT} -n 20",
     ),
     Row(
-        lambda it: it.active == "inactive" and it.enabled,
+        lambda it: it.active == "inactive" and it.is_enabled,
         FAIL,
         "it is not running",
         _NOT_COUNTED,
@@ -79,12 +79,12 @@ _UNIT_ROWS: tuple[Row[Unit], ...] = (
     Row(lambda it: it.active == "inactive", SKIP, "it is not used"),
 )
 
-_AT_WORK: tuple[Row[Facts], ...] = (
+_ACTIVE: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.locked is False,
+        lambda it: it.store_is_locked is False,
         FAIL,
-        "it is active and does not hold {it.own.state_dir}",
-        "It counts nothing, or into another folder.{said}",
+        "it is active and has not locked {it.own_state.state_dir}",
+        "It counts nothing, or into another folder.{status}",
         _STATUS_AND_LOG,
     ),
     Row(always, OK, "it is active"),
@@ -92,16 +92,16 @@ _AT_WORK: tuple[Row[Facts], ...] = (
 
 
 def unit(facts: Facts) -> Iterator[Finding]:
-    """Check that the unit is running and holds the store, where there is one."""
-    it = facts.unit
-    if it is None:
+    """Check that the unit, where there is one, is running and has the store locked."""
+    if facts.unit is None:
         return
-    found = [row for row in _UNIT_ROWS if row.applies(it)]
-    if found:
-        yield first("unit", UNIT, found, it)
+    stopped = [row for row in _STOPPED if row.applies(facts.unit)]
+    if stopped:
+        yield first("unit", UNIT, stopped, facts.unit)
     else:
-        said = f" It said: {it.status.rstrip('.')}." if it.status else ""
-        yield first("unit", UNIT, _AT_WORK, facts, said=said)
+        said = facts.unit.status.rstrip(".")
+        status = f" It said: {said}." if said else ""
+        yield first("unit", UNIT, _ACTIVE, facts, status=status)
 
 
 _WRITING: tuple[Row[Facts], ...] = (
@@ -110,7 +110,7 @@ _WRITING: tuple[Row[Facts], ...] = (
         FAIL,
         "{it.account.name}, the user that counts, may not write {which}",
         "The service is active, and counts nothing.",
-        "chown -R {it.account.name}: {it.own.state_dir}",
+        "chown -R {it.account.name}: {it.own_state.state_dir}",
     ),
     Row(always, OK, "{it.account.name} can write all of it"),
 )
@@ -120,7 +120,7 @@ def writing(facts: Facts) -> Iterator[Finding]:
     """Check that the user that counts can write the store."""
     if facts.account and facts.unwritable is not None:
         which = ", ".join(facts.unwritable[:3]) + (", ..." if len(facts.unwritable) > 3 else "")
-        yield first("writing", facts.own.state_dir, _WRITING, facts, which=which)
+        yield first("writing", facts.own_state.state_dir, _WRITING, facts, which=which)
 
 
 # ---- the ledger -----------------------------------------------------------------------------
@@ -146,7 +146,7 @@ _LEDGER: tuple[Row[Facts], ...] = (
 
 def ledger(facts: Facts) -> Iterator[Finding]:
     """Check that the ledger can be read, and has been written lately."""
-    kept = facts.own
+    kept = facts.own_state
     about = f"{kept.state_dir}/ledger.sqlite"
     if kept.ledger_trouble:
         missing = "is not there" in kept.ledger_trouble
@@ -155,7 +155,7 @@ def ledger(facts: Facts) -> Iterator[Finding]:
         return
     ago = facts.counted_ago or 0
     minutes = abs(ago) // MINUTE
-    yield from facts.passed_on("not_counting", about) or [
+    yield from facts.of_condition("not_counting", about) or [
         first("ledger", about, _LEDGER, facts, minutes=minutes, seconds=max(0, ago))
     ]
 
@@ -163,57 +163,66 @@ def ledger(facts: Facts) -> Iterator[Finding]:
 # ---- the bookmark ---------------------------------------------------------------------------
 
 
-def _same_file(facts: Facts) -> bool:
-    position, live = facts.own.position, facts.own.live
-    return position is not None and live is not None and position[0] == live[0]
+def _is_in_this_file(facts: Facts) -> bool:
+    bookmark, end = facts.own_state.bookmark, facts.own_state.end_of_file
+    return bookmark is not None and end is not None and bookmark.inode == end.inode
 
 
 _BOOKMARK: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.own.position is None,
+        lambda it: it.own_state.bookmark is None,
         WARN,
         "there is none",
         "The counter has never read this log; perhaps `log` was changed.",
         f"systemctl restart {UNIT}",
     ),
-    Row(lambda it: it.own.live is None, SKIP, "the log is not there to compare it with"),
     Row(
-        lambda it: _same_file(it) and it.unread_bytes < 0,
+        lambda it: it.own_state.end_of_file is None, SKIP, "the log is not there to compare it with"
+    ),
+    Row(
+        lambda it: _is_in_this_file(it) and it.unread_bytes < 0,
         WARN,
-        "it is at byte {it.own.position[1]:,} of {it.own.live[1]:,}",
+        "it is at byte {it.own_state.bookmark.offset:,} of {it.own_state.end_of_file.offset:,}",
         "The log has been truncated; what was written in between may be lost.",
         "dane-mailgraph collect -v",
     ),
-    Row(_same_file, OK, "it is {it.unread_bytes:,} bytes before the end"),
+    Row(_is_in_this_file, OK, "it is {it.unread_bytes:,} bytes before the end"),
     Row(always, OK, "the log has been rotated since it was last read"),
 )
 
 
 def bookmark(facts: Facts) -> Iterator[Finding]:
-    """Check that our position in the log can be right."""
-    log = facts.end.path
-    if not facts.own.ledger_trouble and log != JOURNAL:
+    """Check that the bookmark lies inside the log."""
+    log = facts.log_end.path
+    if not facts.own_state.ledger_trouble and log != JOURNAL:
         yield first("bookmark", log, _BOOKMARK, facts)
 
 
 # ---- the RRD --------------------------------------------------------------------------------
 
-_ANEW = f"mv {{about}} {{about}}.wrong && systemctl restart {UNIT}"
+_REMAKE = f"mv {{about}} {{about}}.wrong && systemctl restart {UNIT}"
 
 _RRD: tuple[Row[Facts], ...] = (
-    Row(lambda it: it.own.last is None, WARN, "it is not there yet", _NOTHING_TO_DRAW, _STATUS),
     Row(
-        lambda it: it.own.differing,
-        FAIL,
-        "{it.own.differing} of {it.own.compared} intervals differ from the ledger",
-        "The RRD is wrong; once it is moved away, it is made anew from its snapshot and the "
-        "ledger.",
-        _ANEW,
+        lambda it: it.own_state.rrd_last is None,
+        WARN,
+        "it is not there yet",
+        _NOTHING_TO_DRAW,
+        _STATUS,
     ),
     Row(
-        lambda it: it.own.compared,
+        lambda it: it.own_state.intervals_differing,
+        FAIL,
+        "{it.own_state.intervals_differing} of {it.own_state.intervals_compared} intervals differ "
+        "from the ledger",
+        "The RRD is wrong; once it is moved away, it is made anew from its snapshot and the "
+        "ledger.",
+        _REMAKE,
+    ),
+    Row(
+        lambda it: it.own_state.intervals_compared,
         OK,
-        "sound; {it.own.compared} intervals of the last week agree with the ledger",
+        "sound; {it.own_state.intervals_compared} intervals of the last week agree with the ledger",
     ),
     Row(always, OK, "sound"),
 )
@@ -221,23 +230,23 @@ _RRD: tuple[Row[Facts], ...] = (
 
 def rrd(facts: Facts) -> Iterator[Finding]:
     """Check that the RRD is sound, of this version, and agrees with the ledger."""
-    kept = facts.own
+    kept = facts.own_state
     about = f"{kept.state_dir}/outbound.rrd"
     if kept.rrd_trouble:
-        remedy = _ANEW.format(about=about) if "move it away" in kept.rrd_trouble else ""
+        remedy = _REMAKE.format(about=about) if "move it away" in kept.rrd_trouble else ""
         yield _trouble("rrd", facts, kept.rrd_trouble, about, remedy)
-    elif kept.last is not None or not kept.ledger_trouble:
-        yield from facts.passed_on("store", about) or [first("rrd", about, _RRD, facts)]
+    elif kept.rrd_last is not None or not kept.ledger_trouble:
+        yield from facts.of_condition("store", about) or [first("rrd", about, _RRD, facts)]
 
 
 # ---- what was left out ----------------------------------------------------------------------
 
 
 def left_out(facts: Facts) -> Iterator[Finding]:
-    """List what the counter has left out since it began: it is to be mended where it goes on."""
-    yield from facts.passed_on("omissions", "")
+    """List what the counter has left out since it began; the condition says whether it goes on."""
+    yield from facts.of_condition("omissions", "")
     for omission in OMISSIONS:
-        count = facts.own.omitted.get(omission.name)
+        count = facts.own_state.omitted.get(omission.name)
         if count and omission.is_loss:
             yield Finding("left out", "", OK, omission.with_remedy(count))
 
@@ -246,14 +255,14 @@ def left_out(facts: Facts) -> Iterator[Finding]:
 
 _PAGE: tuple[Row[Facts], ...] = (
     Row(
-        lambda it: it.own.drawn is None,
+        lambda it: it.own_state.drawn_at is None,
         WARN,
         "it is not there",
         "There is nothing to see.",
         f"systemctl enable --now {_TIMER}",
     ),
     Row(
-        lambda it: it.now - (it.own.drawn or 0) > _DRAWN_WITHIN,
+        lambda it: it.now - (it.own_state.drawn_at or 0) > _PAGE_IS_OLD,
         WARN,
         "it was drawn {minutes} minutes ago",
         "The page shows what was then.",
@@ -265,8 +274,8 @@ _PAGE: tuple[Row[Facts], ...] = (
 
 def page(facts: Facts) -> Iterator[Finding]:
     """Check that the page has been written lately."""
-    ago = max(0, facts.now - (facts.own.drawn or 0))
-    about = f"{facts.own.output_dir}/index.html"
+    ago = max(0, facts.now - (facts.own_state.drawn_at or 0))
+    about = f"{facts.own_state.output_dir}/index.html"
     yield first("page", about, _PAGE, facts, minutes=ago // MINUTE, seconds=ago)
 
 
@@ -285,5 +294,5 @@ _DISK: tuple[Row[Disk], ...] = (
 
 def disks(facts: Facts) -> Iterator[Finding]:
     """Check that there is room for the store and the page."""
-    for disk in facts.own.disks:
+    for disk in facts.own_state.disks:
         yield first("disk", disk.path, _DISK, disk, mib=disk.free >> 20)

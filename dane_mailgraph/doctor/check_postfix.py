@@ -7,37 +7,32 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .facts import Facts
-from .findings import FAIL, OK, SKIP, WARN, Finding, Row, Verdict, always, every, first
+from .findings import FAIL, OK, SKIP, WARN, Finding, Grade, Row, always, every, first
 from .postconf import Instance, Service
 
-Judge = Callable[[str, Instance, "Service | None"], tuple[Verdict, str]]
-"""From a setting's value to its verdict, and why it matters where that is not OK."""
+Judge = Callable[[str, Instance, "Service | None"], tuple[Grade, str]]
+"""From a setting's value to its grade, and why it matters where that is not OK."""
 
 
-def reload(instance: Instance) -> str:
-    """Return the command by which Postfix reads its configuration again."""
-    return f"postfix {instance.flag}reload"
-
-
-def mend(instance: Instance, setting: str, value: str, service: Service | None = None) -> str:
+def _set(instance: Instance, setting: str, value: str, service: Service | None = None) -> str:
     """Return the command that changes a setting, in main.cf or for one service."""
     change = f"-P '{service.label}/{setting}={value}'" if service else f"-e '{setting} = {value}'"
-    return f"postconf {instance.flag}{change} && {reload(instance)}"
+    return f"postconf {instance.flag}{change} && postfix {instance.flag}reload"
 
 
 # ---- the settings that decide ---------------------------------------------------------------
 
 
 class Rule(NamedTuple):
-    """One setting of main.cf, which a service of master.cf may override."""
+    """How one setting of main.cf is judged, which a service of master.cf may override."""
 
     setting: str
     judge: Judge
     wanted: str = ""
-    """The value to set; empty where only a person can say."""
+    """The value to set; empty where only the operator can say."""
 
 
-def _security_level(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
+def _security_level(value: str, instance: Instance, service: Service | None) -> tuple[Grade, str]:
     if value in ("dane", "dane-only"):
         return OK, ""
     if value in ("verify", "secure", "fingerprint"):
@@ -58,7 +53,7 @@ _LOGS = {"1", "routine", "summary"} | _VERBOSE
 """Words of smtp_tls_loglevel with which each connection is logged (tls_misc.c)."""
 
 
-def _loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
+def _loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Grade, str]:
     words = set(value.lower().replace(",", " ").split())
     if not words & _LOGS:
         return FAIL, (
@@ -73,16 +68,16 @@ def _loglevel(value: str, instance: Instance, service: Service | None) -> tuple[
     return OK, ""
 
 
-def _lmtp_loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
-    verdict, _ = _loglevel(value, instance, service)
-    if verdict is FAIL and instance.value("lmtp_tls_security_level", service) not in ("", "none"):
+def _lmtp_loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Grade, str]:
+    grade, _ = _loglevel(value, instance, service)
+    if grade is FAIL and instance.value("lmtp_tls_security_level", service) not in ("", "none"):
         return WARN, "lmtp uses TLS, but logs none of its connections, so they are not counted."
     return OK, ""
 
 
-def _smtpd_loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
-    verdict, _ = _loglevel(value, instance, service)
-    if verdict is FAIL and instance.value("smtpd_tls_security_level", service) not in ("", "none"):
+def _smtpd_loglevel(value: str, instance: Instance, service: Service | None) -> tuple[Grade, str]:
+    grade, _ = _loglevel(value, instance, service)
+    if grade is FAIL and instance.value("smtpd_tls_security_level", service) not in ("", "none"):
         return WARN, (
             "smtpd uses TLS, but logs none of its handshakes, so no one knows which TLS versions "
             "clients need."
@@ -90,7 +85,7 @@ def _smtpd_loglevel(value: str, instance: Instance, service: Service | None) -> 
     return OK, ""
 
 
-def _policy_maps(value: str, instance: Instance, service: Service | None) -> tuple[Verdict, str]:
+def _policy_maps(value: str, instance: Instance, service: Service | None) -> tuple[Grade, str]:
     if not value:
         return OK, ""
     more = ""
@@ -102,25 +97,25 @@ def _policy_maps(value: str, instance: Instance, service: Service | None) -> tup
     )
 
 
-def _wants(*good: str, bad: Verdict, why: str) -> Judge:
+def _wants(*good: str, bad: Grade, why: str) -> Judge:
     return lambda value, instance, service: (OK, "") if value in good else (bad, why)
 
 
-def _lists(word: str, bad: Verdict, why: str) -> Judge:
+def _lists(word: str, bad: Grade, why: str) -> Judge:
     return lambda value, *_: (OK, "") if word in value.replace(",", " ").split() else (bad, why)
 
 
-def _lists_none_of(words: set[str], bad: Verdict, why: str) -> Judge:
+def _lists_none_of(words: set[str], bad: Grade, why: str) -> Judge:
     return lambda value, *_: (
         (bad, why) if words & set(value.lower().replace(",", " ").split()) else (OK, "")
     )
 
 
-def _is_set(bad: Verdict, why: str) -> Judge:
+def _is_set(bad: Grade, why: str) -> Judge:
     return lambda value, *_: (OK, "") if value else (bad, why)
 
 
-_SILENT = "Postfix then takes dane for may: DANE is silently off."
+_SILENT = "Postfix then treats dane as may: DANE is silently off."
 
 RULES = (
     Rule("smtp_tls_loglevel", _loglevel, "1"),
@@ -141,7 +136,7 @@ RULES = (
     ),
     Rule(
         "dnssec_probe",
-        _is_set(WARN, "Postfix does not warn when the resolver stops to validate."),
+        _is_set(WARN, "Postfix does not warn when the resolver stops validating."),
         "ns:.",
     ),
     Rule(
@@ -161,7 +156,7 @@ RULES = (
         _wants(
             "yes",
             bad=WARN,
-            why="Delivery lines do not say their TLS level, so it has to be inferred.",
+            why="Delivery lines do not name their TLS level, so it has to be inferred.",
         ),
         "yes",
     ),
@@ -192,18 +187,18 @@ def settings(facts: Facts) -> Iterator[Finding]:
 
 def _judged(rule: Rule, instance: Instance, service: Service | None) -> Finding:
     value = instance.value(rule.setting, service)
-    verdict, why = rule.judge(value, instance, service)
+    grade, why = rule.judge(value, instance, service)
     remedy = ""
-    if verdict is not OK:
+    if grade is not OK:
         remedy = (
-            mend(instance, rule.setting, rule.wanted, service)
+            _set(instance, rule.setting, rule.wanted, service)
             if rule.wanted
             else f"postconf {instance.flag}{rule.setting}"
         )
-    if service and verdict is FAIL and service.name not in _usual(instance):
-        verdict, why = WARN, f"{why} For a content filter that may be right."
+    if service and grade is FAIL and service.name not in _usual(instance):
+        grade, why = WARN, f"{why} For a content filter that may be right."
     return Finding(
-        rule.setting, _place(instance, service), verdict, f"it is {value or 'empty'}", why, remedy
+        rule.setting, _place(instance, service), grade, f"it is {value or 'empty'}", why, remedy
     )
 
 
@@ -223,7 +218,7 @@ def _clients(instance: Instance) -> list[Service]:
 
 
 def _sending(facts: Facts) -> list[Instance]:
-    return [each for each in facts.at_work if _clients(each)]
+    return [each for each in facts.active_instances if _clients(each)]
 
 
 # ---- Postfix itself -------------------------------------------------------------------------
@@ -313,7 +308,7 @@ def authorities(facts: Facts) -> Iterator[Finding]:
         named = ", ".join(
             f"{name} = {each.value(name)}" for name in _CA_SETTINGS if each.value(name)
         )
-        remedy = mend(each, "smtp_tls_CAfile", "/etc/ssl/certs/ca-certificates.crt")
+        remedy = _set(each, "smtp_tls_CAfile", "/etc/ssl/certs/ca-certificates.crt")
         yield first("authorities", each.directory, _AUTHORITIES, each, named=named, mend=remedy)
 
 
@@ -374,7 +369,7 @@ def tags(facts: Facts) -> Iterator[Finding]:
                 _TAG,
                 name,
                 shown=name or "empty",
-                mend=mend(each, "syslog_name", "postfix", service),
+                mend=_set(each, "syslog_name", "postfix", service),
             )
         ]
         shown = ", ".join(dict.fromkeys(f"{name}/smtp" for _, name in names))

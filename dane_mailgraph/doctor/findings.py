@@ -12,8 +12,8 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 
-class Verdict(Enum):
-    """How bad it is."""
+class Grade(Enum):
+    """How bad a finding is."""
 
     OK = "ok"
     WARN = "warn"
@@ -24,7 +24,7 @@ class Verdict(Enum):
     """It does not apply here, or this user cannot find out."""
 
 
-OK, WARN, FAIL, SKIP = Verdict
+OK, WARN, FAIL, SKIP = Grade
 
 
 class Finding(NamedTuple):
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
     check: str
     about: str
     """Which instance, service, server, name or file; empty where there is only one."""
-    verdict: Verdict
+    grade: Grade
     found: str
     why: str = ""
     """Why it matters; empty where all is well."""
@@ -45,13 +45,13 @@ class Finding(NamedTuple):
 class Row(Generic[T]):
     """One thing that a check may find in its subject.
 
-    The texts are templates of `str.format`: `{it}` is the subject, `{about}` that of the finding,
+    The texts are templates of `str.format`: `{it}` is the subject, `{about}` is the finding's,
     other names are words that the check passes along.
     """
 
     applies: Callable[[T], object]
-    """Whether this is the case; by truth value."""
-    verdict: Verdict
+    """Whether the subject is so, as a truth value."""
+    grade: Grade
     found: str
     why: str = ""
     remedy: str = ""
@@ -61,11 +61,11 @@ class Row(Generic[T]):
         texts = (
             each.format(it=it, about=about, **words) for each in (self.found, self.why, self.remedy)
         )
-        return Finding(check, about, self.verdict, *texts)
+        return Finding(check, about, self.grade, *texts)
 
 
 def always(_: object) -> bool:
-    """Apply: the last row of a table in which the first one that applies is meant."""
+    """Apply to every subject: for the last row of a table of which `first` takes one."""
     return True
 
 
@@ -82,19 +82,29 @@ def every(
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """Return one object: how many of each verdict, and the findings in order."""
-    listed = [{**each._asdict(), "verdict": each.verdict.value} for each in findings]
+    """Return one object: how many of each grade, and the findings in order."""
+    listed = [
+        {
+            "check": each.check,
+            "about": each.about,
+            "verdict": each.grade.value,
+            "found": each.found,
+            "why": each.why,
+            "remedy": each.remedy,
+        }
+        for each in findings
+    ]
     return json.dumps({**_counts(findings), "findings": listed}, indent=1)
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Return a line a finding; where it is not OK also why and what mends it; then a sum."""
+    """Return a line a finding, below it why and what mends it where it is not OK; then a sum."""
     width = max((len(each.check) for each in findings), default=0)
     lines = []
     for each in findings:
         about = f"{each.about}: " if each.about else ""
-        lines.append(f"{each.verdict.name:<5} {each.check:<{width}}  {about}{each.found}")
-        if each.verdict is not Verdict.OK:
+        lines.append(f"{each.grade.name:<5} {each.check:<{width}}  {about}{each.found}")
+        if each.grade is not Grade.OK:
             lines += [
                 f"{'':5} {'':{width}}  {more}"
                 for more in (each.why, each.remedy and f"-> {each.remedy}")
@@ -110,5 +120,5 @@ def as_text(findings: Sequence[Finding]) -> str:
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:
-    counts = Counter(each.verdict for each in findings)
-    return {verdict.value: counts[verdict] for verdict in Verdict}
+    counts = Counter(each.grade for each in findings)
+    return {grade.value: counts[grade] for grade in Grade}

@@ -40,7 +40,7 @@ _SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
 """SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h."""
 
 
-class End(NamedTuple):
+class LogEnd(NamedTuple):
     """The end of a log, read as the counter reads it."""
 
     path: str
@@ -86,13 +86,13 @@ class Routes(NamedTuple):
 # ---- our log --------------------------------------------------------------------------------
 
 
-def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
+def read_end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> LogEnd:
     """Read the end of the log, or of the journal, as the counter would."""
     if path == JOURNAL:
-        return _end_of_journal(zone, ignored, now)
+        return _read_journal(zone, ignored, now)
     try:
         if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
-            return End(
+            return LogEnd(
                 path,
                 f"{path} is a pipe, which holds no old lines; set `log` to the file that "
                 "Postfix's lines go to.",
@@ -106,23 +106,23 @@ def end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> End:
                 have += got
             changed = int(log.status.st_mtime)
     except SourceError as error:
-        return End(path, str(error))
+        return LogEnd(path, str(error))
     lines = bytes(view[:have]).split(b"\n")
     return _read(path, lines[1 if before else 0 :], changed, zone, ignored)
 
 
-def _end_of_journal(zone: tzinfo | None, ignored: Relays, now: int) -> End:
+def _read_journal(zone: tzinfo | None, ignored: Relays, now: int) -> LogEnd:
     output = ask(
         "journalctl", "-q", "--no-pager", "-o", "short-iso", "-n", "1500", "SYSLOG_FACILITY=2"
     )
     if output is None:
-        return End(
+        return LogEnd(
             JOURNAL,
             "There is no journalctl here; set `log` to the file that Postfix's lines go to.",
         )
     if output.status or not output.out:
         why = output.err or "it holds no line of the mail facility that we may read"
-        return End(
+        return LogEnd(
             JOURNAL,
             f"The journal cannot be read: {why}; run as root, or as a user of the group "
             "systemd-journal.",
@@ -132,7 +132,9 @@ def _end_of_journal(zone: tzinfo | None, ignored: Relays, now: int) -> End:
     )
 
 
-def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, ignored: Relays) -> End:
+def _read(
+    path: str, lines: list[bytes], changed: int, zone: tzinfo | None, ignored: Relays
+) -> LogEnd:
     lines = [line for line in lines if line]
     clock = Clock(zone, changed)
     counts: Counter[str] = Counter()
@@ -155,7 +157,7 @@ def _read(path: str, lines: list[bytes], changed: int, zone: tzinfo | None, igno
             if alarm := warning_in(entry.text):
                 warnings[alarm.name] += 1
     connections = _connections(lines, Clock(zone, changed), ignored)
-    return End(
+    return LogEnd(
         path,
         "",
         changed,
@@ -177,7 +179,7 @@ def _connections(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> int:
 # ---- the loggers ----------------------------------------------------------------------------
 
 
-def routes(root: str = "/") -> Routes:
+def find_routes(root: str = "/") -> Routes:
     """Return what the loggers of this machine do with mail.info."""
     texts = []
     for path in [
@@ -242,7 +244,7 @@ def _suppressed() -> int:
 # ---- who counts -----------------------------------------------------------------------------
 
 
-def counter(state_dir: str) -> Account | None:
+def counting_account(state_dir: str) -> Account | None:
     """Return the user that counts: of the systemd unit, else the owner of the state directory."""
     unit: dict[str, str] = {}
     output = ask("systemctl", "show", UNIT, "-p", "User", "-p", "SupplementaryGroups")
@@ -265,7 +267,7 @@ def counter(state_dir: str) -> Account | None:
     return Account(user.pw_name, user.pw_uid, user.pw_gid, tuple(sorted(groups)))
 
 
-def readable(path: str, account: Account) -> bool | None:
+def can_read(path: str, account: Account) -> bool | None:
     """Return whether that user can read a file; None where only root could find out."""
     if account.uid == os.geteuid():
         return os.access(path, os.R_OK)

@@ -26,7 +26,6 @@ from ..dane import (
 )
 from ..errors import reason
 from ..programs import ask
-from . import postconf
 from .postconf import Instance
 from .served import Served, listeners, read_served, takes_mail
 
@@ -56,7 +55,7 @@ def receivers(instances: Iterable[Instance]) -> list[Target]:
     return [Target(name) for name in dict.fromkeys(names) if name]
 
 
-def look(
+def look_at(
     target: Target,
     instances: Sequence[Instance],
     resolv: ResolvConf,
@@ -67,13 +66,13 @@ def look(
 
     Args:
         target: Its name and port.
-        instances: Those of Postfix.
+        instances: The active ones of Postfix.
         resolv: The resolvers.
-        port: Theirs.
+        port: The port of the resolvers.
         next_cert: File with the certificate of a planned change; empty: none.
 
     Raises:
-        SourceError: That file cannot be read.
+        SourceError: `next_cert` cannot be read.
     """
     following = certificates.read_chains(next_cert, target.name) if next_cert else []
     published, addresses = _Dns(target, resolv, port).published()
@@ -116,17 +115,18 @@ def look(
 
 
 def look_at_all(
-    targets: Sequence[Target] | None, resolv: ResolvConf, port: int = 53, next_cert: str = ""
+    targets: Sequence[Target] | None,
+    instances: Sequence[Instance],
+    resolv: ResolvConf,
+    port: int = 53,
+    next_cert: str = "",
 ) -> list[Mx]:
     """Gather everything about these servers; None stands for those that Postfix itself names.
 
-    Raises SourceError where the file of the next certificate cannot be read.
+    The arguments and errors are those of `look_at`.
     """
-    instances = [
-        each for each in postconf.instances() or () if not each.trouble and not each.disabled
-    ]
     return [
-        look(each, instances, resolv, port, next_cert)
+        look_at(each, instances, resolv, port, next_cert)
         for each in (receivers(instances) if targets is None else targets)
     ]
 

@@ -9,12 +9,10 @@ from typing import NamedTuple
 from ..errors import MailgraphError
 from ..log import FollowedFile, bookmark
 from ..privileges import acting_as_owner_of
-from ..store import RRD, Ledger, Store
+from ..store import RRD, Ledger, Store, ledger_path
 from ..times import DAY
 
-LEDGER = "ledger.sqlite"
-
-_AUDITED = 7 * DAY
+_COMPARED = 7 * DAY
 """Seconds for which ledger and RRD are compared: the ledger keeps a week at least."""
 
 
@@ -28,6 +26,13 @@ class Disk(NamedTuple):
     """None where the file system makes them as it needs them."""
 
 
+class Place(NamedTuple):
+    """A byte of a file."""
+
+    inode: int
+    offset: int
+
+
 class OwnState(NamedTuple):
     """What we keep; None where it could not be determined."""
 
@@ -35,76 +40,73 @@ class OwnState(NamedTuple):
     output_dir: str
     ledger_trouble: str = ""
     """The sentence of the error, where the ledger cannot be read."""
-    newest: int | None = None
-    """Epoch second of the newest line that has been read."""
-    written: int | None = None
+    rrd_until: int | None = None
     """Epoch second until which, by the ledger, the RRD is written (`State.rrd_until`)."""
     omitted: Mapping[str, int] = {}
     """Name of each of the `OMISSIONS` -> how many since counting began."""
-    position: tuple[int, int] | None = None
-    """Inode of our log, and the byte until which it has been read."""
-    live: tuple[int, int] | None = None
-    """Inode and size of our log; None where it is no file."""
+    bookmark: Place | None = None
+    """Until where our log has been read; None where it never was."""
+    end_of_file: Place | None = None
+    """The end of our log; None where it is no file."""
     rrd_trouble: str = ""
     """The sentence of the error, where the RRD cannot be read."""
-    last: int | None = None
-    """Epoch second until which the RRD is written."""
-    compared: int = 0
-    """Intervals in which ledger and RRD were compared."""
-    differing: int = 0
-    """Intervals in which the RRD and the ledger differ."""
-    drawn: int | None = None
-    """Epoch second in which index.html was written."""
+    rrd_last: int | None = None
+    """Epoch second until which the RRD is written, by the RRD itself."""
+    intervals_compared: int = 0
+    """Intervals of which ledger and RRD were compared."""
+    intervals_differing: int = 0
+    """Those of them of which the RRD says something else than the ledger."""
+    drawn_at: int | None = None
+    """Epoch second at which index.html was written."""
     disks: tuple[Disk, ...] = ()
 
 
-def look(log: str, state_dir: str, output_dir: str, step: int) -> OwnState:
-    """Look at everything that we keep, without changing it; errors become sentences in it."""
+def read_own_state(log: str, state_dir: str, output_dir: str, step: int) -> OwnState:
+    """Read everything that we keep, without changing it; errors become sentences in it."""
     found = OwnState(
         state_dir,
         output_dir,
-        live=_live(log),
-        drawn=_changed(os.path.join(output_dir, "index.html")),
-    )
-    found = found._replace(
-        disks=tuple(disk for disk in map(_disk, dict.fromkeys((state_dir, output_dir))) if disk)
+        end_of_file=_end_of_file(log),
+        drawn_at=_changed(os.path.join(output_dir, "index.html")),
+        disks=tuple(disk for disk in map(_disk, dict.fromkeys((state_dir, output_dir))) if disk),
     )
     try:
         with acting_as_owner_of(state_dir):
-            return _store(found, log, step)
+            return _with_store(found, log, step)
     except MailgraphError as error:
         return found._replace(ledger_trouble=str(error))
 
 
-def _store(found: OwnState, log: str, step: int) -> OwnState:
+def _with_store(found: OwnState, log: str, step: int) -> OwnState:
     state_dir = found.state_dir
     rrd = Store(state_dir, step).rrd
     try:
-        found = found._replace(last=rrd.last)
+        found = found._replace(rrd_last=rrd.last)
     except MailgraphError as error:
         found = found._replace(rrd_trouble=str(error))
     try:
-        with Ledger(os.path.join(state_dir, LEDGER), writable=False) as ledger:
+        with Ledger(ledger_path(state_dir), writable=False) as ledger:
             positions = bookmark(ledger.bookmark(FollowedFile(log, state_dir).bookmark_key))
             state = ledger.state
             found = found._replace(
-                newest=state.newest,
-                written=state.rrd_until,
+                rrd_until=state.rrd_until,
                 omitted=ledger.omitted(),
-                position=(positions[-1].inode, positions[-1].offset) if positions else None,
+                bookmark=Place(positions[-1].inode, positions[-1].offset) if positions else None,
             )
-            if found.last and found.written and not found.rrd_trouble:
-                compared, differing = _audit(ledger, rrd, step, min(found.last, found.written))
-                found = found._replace(compared=compared, differing=differing)
+            if found.rrd_last and found.rrd_until and not found.rrd_trouble:
+                until = min(found.rrd_last, found.rrd_until)
+                compared, differing = _compare(ledger, rrd, step, until)
+                found = found._replace(intervals_compared=compared, intervals_differing=differing)
     except MailgraphError as error:
         found = found._replace(ledger_trouble=str(error))
     return found
 
 
-def _audit(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]:
+def _compare(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]:
+    """Return how many intervals of the last week were compared, and how many of them differ."""
     state = ledger.state
     begin = until if state.begin is None else state.begin
-    start = max(until - _AUDITED, begin, state.pruned_before or 0)
+    start = max(until - _COMPARED, begin, state.pruned_before or 0)
     start += -start % step
     rows = rrd.rows(step, start, until)
     intervals = list(ledger.intervals(start, until))
@@ -113,12 +115,12 @@ def _audit(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]:
     )
 
 
-def _live(log: str) -> tuple[int, int] | None:
+def _end_of_file(log: str) -> Place | None:
     try:
         status = os.stat(log)
     except OSError:
         return None
-    return status.st_ino, status.st_size
+    return Place(status.st_ino, status.st_size)
 
 
 def _changed(path: str) -> int | None:

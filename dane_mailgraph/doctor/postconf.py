@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..programs import Output, ask
@@ -82,12 +82,14 @@ class Service(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """One configuration directory; `trouble` says why it cannot be read, then the rest is empty."""
+    """An instance of Postfix: one configuration directory."""
 
     directory: str
     settings: Mapping[str, str]
+    """Each of `SETTINGS` that this version knows -> its value in main.cf, or the default."""
     services: tuple[Service, ...]
     trouble: str = ""
+    """Why it cannot be read; then there are no services."""
     disabled: bool = False
     """It is one of several and is not started (multi_instance_enable = no)."""
 
@@ -108,6 +110,11 @@ class Instance(NamedTuple):
         """Return the value in force, of a service or of all; empty if Postfix does not know it."""
         overridden = service.overrides.get(name) if service else None
         return self.settings.get(name, "") if overridden is None else overridden
+
+
+def active(instances: Iterable[Instance] | None) -> list[Instance]:
+    """Return the instances that can be read and are not disabled."""
+    return [each for each in instances or () if not each.trouble and not each.disabled]
 
 
 def instances() -> list[Instance] | None:
@@ -150,7 +157,7 @@ def _ask(directory: str, *words: str) -> Output | None:
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    """`name = value` of each line."""
+    """Return name and value of each line `name = value`."""
     pairs = (line.partition("=") for line in text.split("\n"))
     return [(name.strip(), value.strip()) for name, equals, value in pairs if equals]
 
@@ -160,13 +167,13 @@ def _services(lines: str, overrides: str, settings: Mapping[str, str]) -> list[S
     for key, value in _pairs(overrides):
         service, _, name = key.rpartition("/")
         of_service.setdefault(service, {})[name] = value
-    usual = "y" if settings.get("compatibility_level", "0") in ("", "0") else "n"
+    default = "y" if settings.get("compatibility_level", "0") in ("", "0") else "n"
     services = []
     for line in lines.split("\n"):
         fields = line.split(None, 7)
         if len(fields) == 8:
             name, kind, chroot, program = fields[0], fields[1], fields[4], fields[7].split()[0]
-            chrooted = (usual if chroot == "-" else chroot) == "y"
+            chrooted = (default if chroot == "-" else chroot) == "y"
             services.append(
                 Service(name, kind, program, chrooted, of_service.get(f"{name}/{kind}", {}))
             )

@@ -22,23 +22,23 @@ class Unit(NamedTuple):
     """`running`, `auto-restart`, `dead`."""
     result: str
     """Why it ended last: `success`, `exit-code`, `watchdog`."""
-    enabled: bool
+    is_enabled: bool
     """It is started with the machine."""
     status: str
-    """What it said last."""
+    """The last `STATUS=` that it sent by sd_notify(3)."""
 
 
-def look() -> Unit | None:
-    """Ask systemd; None where there is no systemd, or no such unit."""
+def ask_systemd() -> Unit | None:
+    """Ask systemd for our unit; None where there is no systemd, or no such unit."""
     output = ask("systemctl", "show", UNIT, *(f"-p{each}" for each in _PROPERTIES))
     if output is None or output.status:
         return None
-    told = dict(line.split("=", 1) for line in output.out.split("\n") if "=" in line)
-    if told.get("LoadState") != "loaded":
+    properties = dict(line.split("=", 1) for line in output.out.split("\n") if "=" in line)
+    if properties.get("LoadState") != "loaded":
         return None
-    active, sub, result = (told.get(each, "") for each in _PROPERTIES[1:4])
-    enabled = told.get("UnitFileState", "").startswith("enabled")
-    return Unit(active, sub, result, enabled, told.get("StatusText", ""))
+    active, sub, result = (properties.get(each, "") for each in _PROPERTIES[1:4])
+    is_enabled = properties.get("UnitFileState", "").startswith("enabled")
+    return Unit(active, sub, result, is_enabled, properties.get("StatusText", ""))
 
 
 def is_locked(state_dir: str, locks: str = LOCKS) -> bool | None:
@@ -46,10 +46,10 @@ def is_locked(state_dir: str, locks: str = LOCKS) -> bool | None:
     try:
         inode = os.stat(os.path.join(state_dir, "lock")).st_ino
         with open(locks, encoding="ascii", errors="replace") as file:
-            held = [line.split() for line in file]
+            rows = [line.split() for line in file]
     except OSError:
         return None
-    return any("FLOCK" in words and any(w.endswith(f":{inode}") for w in words) for words in held)
+    return any("FLOCK" in words and any(w.endswith(f":{inode}") for w in words) for words in rows)
 
 
 def unwritable(state_dir: str, account: Account | None) -> tuple[str, ...] | None:

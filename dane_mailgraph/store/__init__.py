@@ -4,7 +4,7 @@ from .ahead import MOST_AHEAD, KeptAhead, load_ahead, save_ahead
 from .durable import replace, unused
 from .events import EventTable, Happened
 from .known_conditions import KnownCondition, load_known_conditions, save_known_conditions
-from .ledger import Gap, Ledger
+from .ledger import Gap, Ledger, ledger_path
 from .librrd import described, gathered, rates, rrdtool_graph
 from .own_mx import Watched, copy_watched, load_history, load_watched, save_look
 from .reach import (
@@ -63,6 +63,7 @@ __all__ = [
     "described",
     "gathered",
     "holds_reports",
+    "ledger_path",
     "load_ahead",
     "load_history",
     "load_known_conditions",

@@ -31,6 +31,11 @@ class Gap(NamedTuple):
     until: int
 
 
+def ledger_path(state_dir: str) -> str:
+    """Return the path of a store's ledger."""
+    return os.path.join(state_dir, "ledger.sqlite")
+
+
 class Ledger:
     """What has been counted. Use it in a `with`, and write inside `transaction()` only."""
 
