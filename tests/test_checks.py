@@ -20,7 +20,8 @@ from dane_mailgraph.doctor.checks import diagnose
 from dane_mailgraph.doctor.conditions import Conditions
 from dane_mailgraph.doctor.facts import Facts
 from dane_mailgraph.doctor.findings import Finding, Grade, as_json, as_text
-from dane_mailgraph.doctor.loggers import JOURNAL, LogEnd, Routes
+from dane_mailgraph.doctor.log_end import JOURNAL, LogEnd
+from dane_mailgraph.doctor.loggers import Routes
 from dane_mailgraph.doctor.own_mx import Mx
 from dane_mailgraph.doctor.own_state import Disk, OwnState, Place
 from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service

@@ -18,6 +18,7 @@ from test_cli import Home, connections
 
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import load
+from dane_mailgraph.dane.resolver import read_resolv_conf
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.doctor import facts
 from dane_mailgraph.doctor.checks import diagnose
@@ -251,7 +252,12 @@ def test_a_server_on_which_all_is_well_has_nothing_to_mend(
         )
         settings = load(os.devnull, {}, options)
         found = diagnose(
-            facts.gather(settings, [target], int(time.time()), resolv_conf=str(resolv), port=dns)
+            facts.gather(
+                settings,
+                [target],
+                int(time.time()),
+                read_resolv_conf(str(resolv))._replace(port=dns),
+            )
         )
 
     assert [each for each in found if each.grade is not Grade.OK and each.check != "clock"] == []

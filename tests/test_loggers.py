@@ -10,8 +10,8 @@ import pytest
 from host import START, line, rfc3339, yearless
 from servers import needs
 
-from dane_mailgraph.doctor import loggers
-from dane_mailgraph.doctor.loggers import LogEnd
+from dane_mailgraph.doctor import log_end, loggers, unit
+from dane_mailgraph.doctor.log_end import LogEnd
 from dane_mailgraph.peers import Relays
 from dane_mailgraph.programs import Account
 
@@ -25,7 +25,7 @@ def end(folder: Path, *lines: str, changed: int = START) -> LogEnd:
     path = folder / "mail.log"
     path.write_text("".join(lines), encoding="utf-8", newline="")
     os.utime(path, (changed, changed))
-    return loggers.read_end(str(path), timezone.utc, Relays("127.0.0.0/8 ::1 unix"), START)
+    return log_end.read_end(str(path), timezone.utc, Relays("127.0.0.0/8 ::1 unix"), START)
 
 
 def test_the_end_of_a_log_is_read_as_the_counter_reads_it(tmp_path: Path) -> None:
@@ -117,13 +117,13 @@ def test_a_log_that_cannot_be_read_is_reported_as_the_counter_says_it(tmp_path: 
     relays = Relays("")
     os.mkfifo(tmp_path / "pipe")
 
-    assert loggers.read_end(str(tmp_path / "none"), None, relays, START).trouble.startswith(
+    assert log_end.read_end(str(tmp_path / "none"), None, relays, START).trouble.startswith(
         f"{tmp_path}/none is not there; "
     )
-    assert loggers.read_end(str(tmp_path), None, relays, START).trouble.startswith(
+    assert log_end.read_end(str(tmp_path), None, relays, START).trouble.startswith(
         f"{tmp_path} is a directory; "
     )
-    assert loggers.read_end(str(tmp_path / "pipe"), None, relays, START).trouble.startswith(
+    assert log_end.read_end(str(tmp_path / "pipe"), None, relays, START).trouble.startswith(
         f"{tmp_path}/pipe is a pipe, "
     )
 
@@ -199,19 +199,19 @@ def test_root_asks_as_the_user_that_counts(mode: int, folder: int, good: bool) -
         path.chmod(mode)
         Path(name).chmod(folder)
 
-        assert loggers.can_read(str(path), NOBODY) is good
+        assert unit.can_read(str(path), NOBODY) is good
         path.chmod(0o640)
         Path(name).chmod(0o755)
         os.chown(path, 0, 4)
-        assert loggers.can_read(str(path), NOBODY._replace(groups=(4,))) is True
+        assert unit.can_read(str(path), NOBODY._replace(groups=(4,))) is True
 
 
 def test_the_owner_of_the_state_is_who_counts(tmp_path: Path) -> None:
-    account = loggers.counting_account(str(tmp_path))
+    account = unit.counting_account(str(tmp_path))
 
     assert account and account.uid == os.geteuid()
-    assert loggers.can_read(str(tmp_path), account) is True
-    assert loggers.counting_account(str(tmp_path / "none")) is None
+    assert unit.can_read(str(tmp_path), account) is True
+    assert unit.counting_account(str(tmp_path / "none")) is None
 
 
 def test_the_year_is_the_files(tmp_path: Path) -> None:

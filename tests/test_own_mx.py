@@ -21,7 +21,7 @@ from dane_mailgraph.dane.own_server import NO_STARTTLS, UNREACHABLE
 from dane_mailgraph.dane.resolver import ResolvConf
 from dane_mailgraph.dane.servers import Target
 from dane_mailgraph.dane.verdict import Verdict, judge
-from dane_mailgraph.doctor import own_mx
+from dane_mailgraph.doctor import handshakes, own_mx
 from dane_mailgraph.doctor.postconf import Instance, Service
 from dane_mailgraph.doctor.served import Served, read_served
 from dane_mailgraph.errors import UsageError
@@ -320,7 +320,9 @@ class Server(NamedTuple):
     """Port of the resolver."""
 
     def verdict(self) -> Verdict:
-        return judge(own_mx.look_at(self.target, [], HERE, self.dns).server, int(time.time()))
+        return judge(
+            own_mx.look_at(self.target, [], HERE._replace(port=self.dns)).server, int(time.time())
+        )
 
 
 @contextmanager
@@ -363,8 +365,8 @@ def test_what_a_real_postfix_serves_is_matched_by_the_records_of_a_real_zone(
 ) -> None:
     records = "{zone} 3 1 1 {key}\n{zone} 2 0 1 {ca}\n"
     with serving(authority, tmp_path / "dns", "", records) as server:
-        seen = own_mx.look_at(server.target, [], HERE, server.dns).server
-        again = own_mx.look_at(server.target, [], HERE, server.dns).server
+        seen = own_mx.look_at(server.target, [], HERE._replace(port=server.dns)).server
+        again = own_mx.look_at(server.target, [], HERE._replace(port=server.dns)).server
     found = judge(seen, int(time.time()))
 
     zone = seen.published
@@ -412,7 +414,7 @@ def test_a_postfix_that_refuses_starttls_is_told_from_one_that_is_not_there(
     authority: Authority, tmp_path: Path, settings: str, words: str
 ) -> None:
     with serving(authority, tmp_path / "dns", settings, "{zone} 3 1 1 {key}\n") as server:
-        seen = own_mx.look_at(server.target, [], HERE, server.dns).server
+        seen = own_mx.look_at(server.target, [], HERE._replace(port=server.dns)).server
 
     assert [(each.trouble, each.words) for each in seen.handshakes] == [(NO_STARTTLS, words)] * 2
 
@@ -423,7 +425,7 @@ def test_the_port_submissions_speaks_tls_at_once(
 ) -> None:
     key, path = authority.issue("submissions")
     port = free_port(socket.SOCK_STREAM)
-    monkeypatch.setattr(own_mx, "SUBMISSIONS", port)
+    monkeypatch.setattr(handshakes, "SUBMISSIONS", port)
     words = [
         "openssl",
         "s_server",
@@ -444,7 +446,7 @@ def test_the_port_submissions_speaks_tls_at_once(
         try:
             deadline = time.monotonic() + 20
             while (
-                chain := own_mx.look_at(Target(NAME, port), [], HERE, dns)
+                chain := own_mx.look_at(Target(NAME, port), [], HERE._replace(port=dns))
                 .server.handshakes[0]
                 .chain
             ) is None and time.monotonic() < deadline:
@@ -459,7 +461,9 @@ def test_the_port_submissions_speaks_tls_at_once(
 def test_a_server_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     port = free_port(socket.SOCK_STREAM)
     with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns:
-        (shaken,) = own_mx.look_at(Target(NAME, port), [], HERE, dns).server.handshakes
+        (shaken,) = own_mx.look_at(
+            Target(NAME, port), [], HERE._replace(port=dns)
+        ).server.handshakes
 
     assert (shaken.trouble, shaken.words) == (UNREACHABLE, "Connection refused")
 
@@ -496,7 +500,7 @@ def test_an_alias_has_its_records_where_senders_look_for_them(
         f"mail.unsigned. 60 IN A 127.0.0.1\n_25._tcp.mail.unsigned. 60 IN TLSA 3 1 1 {'2' * 64}\n"
     )
     with nameserver(tmp_path, records, unsigned) as dns:
-        zone = own_mx.look_at(Target(name), [], HERE, dns).server.published
+        zone = own_mx.look_at(Target(name), [], HERE._replace(port=dns)).server.published
 
     assert (zone.name, zone.host_is_signed, zone.is_signed) == (
         f"_25._tcp.{base}",
@@ -510,7 +514,7 @@ def test_an_alias_has_its_records_where_senders_look_for_them(
 def test_a_forged_zone_is_a_lookup_that_fails(tmp_path: Path) -> None:
     records = f"{NAME}. 60 IN A 192.0.2.99\n"
     with nameserver(tmp_path, records, forged="192.0.2.66") as dns:
-        seen = own_mx.look_at(Target(NAME), [], HERE, dns).server
+        seen = own_mx.look_at(Target(NAME), [], HERE._replace(port=dns)).server
 
     (found,) = judge(seen, 0).findings
     assert (found.cause, found.values["words"]) == ("lookup_fails", "SERVFAIL")
@@ -519,7 +523,7 @@ def test_a_forged_zone_is_a_lookup_that_fails(tmp_path: Path) -> None:
 @REAL_ZONE
 def test_a_resolver_that_does_not_validate_leaves_it_unknown(tmp_path: Path) -> None:
     with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n", validating=False) as dns:
-        seen = own_mx.look_at(Target(NAME), [], HERE, dns).server
+        seen = own_mx.look_at(Target(NAME), [], HERE._replace(port=dns)).server
 
     assert [each.cause for each in judge(seen, 0).findings] == ["not_validating"]
 

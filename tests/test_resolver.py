@@ -117,7 +117,9 @@ def test_a_resolver_that_does_not_validate_vouches_for_nothing(tmp_path: Path) -
 def test_the_next_server_is_asked_where_one_does_not_know(port: int) -> None:
     resolv = ResolvConf("", "nameserver 127.0.0.9\nnameserver 127.0.0.1\n")
 
-    assert resolver.look_up("mail.example.test", "A", resolv, port).records == ("192.0.2.1",)
+    assert resolver.look_up("mail.example.test", "A", resolv._replace(port=port)).records == (
+        "192.0.2.1",
+    )
 
 
 def test_nobody_there_is_reported() -> None:

@@ -31,7 +31,6 @@ def probe(
     *,
     only_if_due: bool = False,
     resolv: ResolvConf | None = None,
-    port: int = 53,
 ) -> None:
     """Look at our own servers now, and keep what is found; raises MailgraphError.
 
@@ -40,7 +39,6 @@ def probe(
         now: Epoch second.
         only_if_due: Only where the last look is a day old, or an hour where it found something.
         resolv: The resolvers to ask; None for those of this machine.
-        port: Theirs.
     """
     if only_if_due and not _is_due(settings, now):
         return
@@ -49,7 +47,6 @@ def probe(
         targets(settings),
         postconf.active(postconf.instances()),
         resolv or resolver.read_resolv_conf(),
-        port,
         settings.own_mx_next_cert,
     )
     with app.open_ledger_to_add(settings) as ledger:

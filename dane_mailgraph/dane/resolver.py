@@ -37,6 +37,8 @@ class ResolvConf(NamedTuple):
     """None where it is absent or cannot be read: the C library then asks 127.0.0.1."""
     trouble: str = ""
     """Why it cannot be read."""
+    port: int = 53
+    """Of the servers; the file cannot name another."""
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -217,10 +219,10 @@ def _records(wire: bytes, kind: str) -> list[_Record]:
     return records
 
 
-def look_up(name: str, kind: str, resolv: ResolvConf, port: int = 53) -> Answer:
+def look_up(name: str, kind: str, resolv: ResolvConf) -> Answer:
     """Ask the servers of a resolv.conf in order; return the first final answer, else the last."""
     for server in resolv.servers:
-        answer = query(name, kind, server, port)
+        answer = query(name, kind, server, resolv.port)
         if answer.is_final:
             break
     return answer

@@ -11,8 +11,10 @@ from ..postfix_warnings import WARNINGS
 from ..times import DAY, HOUR, MINUTE, format_duration
 from .facts import Facts
 from .findings import FAIL, OK, SKIP, WARN, Finding, Row, always, every, first
-from .loggers import JOURNAL, UNIT, Routes
+from .log_end import JOURNAL
+from .loggers import Routes
 from .postconf import Instance
+from .unit import UNIT
 
 _STALE = DAY
 """Seconds without any line: the smallest server logs its own cron jobs once a day."""

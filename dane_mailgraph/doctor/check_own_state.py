@@ -8,9 +8,9 @@ from ..omissions import OMISSIONS
 from ..times import MINUTE
 from .facts import Facts
 from .findings import FAIL, OK, SKIP, WARN, Finding, Row, always, first
-from .loggers import JOURNAL, UNIT
+from .log_end import JOURNAL
 from .own_state import Disk
-from .unit import Unit
+from .unit import UNIT, Unit
 
 _AHEAD = 15 * MINUTE
 """Seconds by which the newest interval may be ahead of the clock."""

@@ -21,7 +21,7 @@ from ..levels import Level
 from ..privileges import acting_as_owner_of
 from ..store import Ledger, Store, ledger_path
 from .findings import FAIL, WARN, Finding
-from .loggers import UNIT
+from .unit import UNIT
 
 
 class Passage(NamedTuple):

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from ..config import Config
 from ..dane import Answer, ResolvConf, Target, resolver
 from ..programs import Account, ask
-from . import conditions, loggers, own_mx, own_state, postconf, unit
+from . import conditions, log_end, loggers, own_mx, own_state, postconf, unit
 from .conditions import Conditions
 from .findings import Finding
-from .loggers import JOURNAL, LogEnd, Routes
+from .log_end import JOURNAL, LogEnd
+from .loggers import Routes
 from .own_mx import Mx
 from .own_state import OwnState
 from .postconf import Instance
@@ -89,9 +90,7 @@ def gather(
     settings: Config,
     targets: Sequence[Target] | None,
     now: int,
-    *,
-    resolv_conf: str = resolver.PATH,
-    port: int = 53,
+    resolv: ResolvConf | None = None,
 ) -> Facts:
     """Ask Postfix, the resolvers, the loggers, the log and our store.
 
@@ -99,12 +98,11 @@ def gather(
         settings: The settings in force.
         targets: Our own servers; None stands for those that Postfix itself names.
         now: Epoch second.
-        resolv_conf: The file that names the resolvers.
-        port: The port of the resolvers.
+        resolv: The resolvers to ask; None for those of this machine.
     """
     instances = postconf.instances()
     active = postconf.active(instances)
-    resolv = resolver.read_resolv_conf(resolv_conf)
+    resolv = resolv or resolver.read_resolv_conf()
     queues = {
         each.value("queue_directory")
         for each in active
@@ -118,22 +116,22 @@ def gather(
         server for each in (resolv, *chroots.values()) for server in each.servers
     )
     routes = loggers.find_routes()
-    account = loggers.counting_account(settings.state_dir)
+    account = unit.counting_account(settings.state_dir)
     files = {*routes.files, *(each.value("maillog_file") for each in active)} - {""}
     return Facts(
         now=now,
         is_root=os.geteuid() == 0,
         instances=instances,
         resolv=resolv,
-        probes=[resolver.query(".", "NS", server, port) for server in servers],
+        probes=[resolver.query(".", "NS", server, resolv.port) for server in servers],
         chroots=chroots,
         glibc=_glibc(),
-        mx=own_mx.look_at_all(targets, active, resolv, port, settings.own_mx_next_cert),
-        log_end=loggers.read_end(settings.log, settings.time_zone, settings.ignore_relays, now),
+        mx=own_mx.look_at_all(targets, active, resolv, settings.own_mx_next_cert),
+        log_end=log_end.read_end(settings.log, settings.time_zone, settings.ignore_relays, now),
         routes=routes,
         is_our_log={file: _is_same_file(file, settings.log) for file in sorted(files)},
         account=account,
-        log_is_readable=loggers.can_read(settings.log, account)
+        log_is_readable=unit.can_read(settings.log, account)
         if account and settings.log != JOURNAL
         else None,
         unit=unit.ask_systemd(),

@@ -1,36 +1,17 @@
-"""Our own mail servers: what DNS has of them, what answers, and what Postfix's files hold.
-
-By openssl(1) rather than a package: it comes with Debian's Postfix (by ssl-cert), Postfix itself
-checks chains with OpenSSL, and `s_client` speaks STARTTLS.
-"""
+"""Our own mail servers: what DNS has of them, what answers, and what Postfix's files hold."""
 
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from ..dane import (
-    SMTP,
-    SUBMISSIONS,
-    Answer,
-    Chain,
-    ResolvConf,
-    Target,
-    certificates,
-    own_server,
-    resolver,
-    tlsa,
-)
-from ..errors import reason
-from ..programs import ask
+from ..dane import SMTP, Chain, ResolvConf, Target, certificates, own_server, tlsa
+from .handshakes import try_handshakes
 from .postconf import Instance
+from .published import find_published
 from .served import Served, listeners, read_served, takes_mail
-
-_PATIENCE = 15
-"""Seconds for a live answer: postscreen(8) greets after 6 s (postscreen_greet_wait)."""
 
 _AT_ONCE = 8
 """Addresses that are asked at once."""
@@ -55,27 +36,38 @@ def receivers(instances: Iterable[Instance]) -> list[Target]:
     return [Target(name) for name in dict.fromkeys(names) if name]
 
 
-def look_at(
-    target: Target,
+def look_at_all(
+    targets: Sequence[Target] | None,
     instances: Sequence[Instance],
     resolv: ResolvConf,
-    port: int = 53,
     next_cert: str = "",
+) -> list[Mx]:
+    """Gather everything about these servers; None stands for those that Postfix itself names.
+
+    The arguments and errors are those of `look_at`.
+    """
+    return [
+        look_at(each, instances, resolv, next_cert)
+        for each in (receivers(instances) if targets is None else targets)
+    ]
+
+
+def look_at(
+    target: Target, instances: Sequence[Instance], resolv: ResolvConf, next_cert: str = ""
 ) -> Mx:
     """Gather everything about one of our servers.
 
     Args:
         target: Its name and port.
         instances: The active ones of Postfix.
-        resolv: The resolvers.
-        port: The port of the resolvers.
+        resolv: The resolvers to ask.
         next_cert: File with the certificate of a planned change; empty: none.
 
     Raises:
         SourceError: `next_cert` cannot be read.
     """
-    following = certificates.read_chains(next_cert, target.name) if next_cert else []
-    published, addresses = _Dns(target, resolv, port).published()
+    next_chains = certificates.read_chains(next_cert, target.name) if next_cert else []
+    published, addresses = find_published(target, resolv)
     base = published.name.partition("._tcp.")[2] or target.name
     records = [each for each in map(tlsa.parse, published.records) if each]
     issuers = tuple(each.data for each in records if each[:3] == (2, 0, 0))
@@ -87,9 +79,7 @@ def look_at(
         if (each := read_served(instance, service, addresses, base, read))
     )
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        shaken = threads.map(
-            lambda address: _Address(address, target.port, base).handshakes(), addresses
-        )
+        attempts = threads.map(lambda each: try_handshakes(each, target.port, base), addresses)
         handshakes = tuple(
             own_server.Handshake(
                 each.address,
@@ -98,37 +88,17 @@ def look_at(
                 each.trouble,
                 each.words,
             )
-            for some in shaken
-            for each in some
+            for of_address in attempts
+            for each in of_address
         )
-    services = tuple(each.service for each in served if each.offers)
-    return Mx(
-        own_server.Server(
-            target,
-            published,
-            handshakes,
-            services,
-            next((each for each in following if each.names_server), None),
-        ),
-        served,
+    server = own_server.Server(
+        target,
+        published,
+        handshakes,
+        tuple(each.service for each in served if each.offers),
+        next((each for each in next_chains if each.names_server), None),
     )
-
-
-def look_at_all(
-    targets: Sequence[Target] | None,
-    instances: Sequence[Instance],
-    resolv: ResolvConf,
-    port: int = 53,
-    next_cert: str = "",
-) -> list[Mx]:
-    """Gather everything about these servers; None stands for those that Postfix itself names.
-
-    The arguments and errors are those of `look_at`.
-    """
-    return [
-        look_at(each, instances, resolv, port, next_cert)
-        for each in (receivers(instances) if targets is None else targets)
-    ]
+    return Mx(server, served)
 
 
 class _Reader:
@@ -170,196 +140,3 @@ def _domains(name: str, instances: Iterable[Instance]) -> tuple[str, ...]:
             words = instance.value(setting).replace(",", " ").split()
             found.update(dict.fromkeys(word.lower() for word in words if _DOMAIN.fullmatch(word)))
     return tuple(each for each in found if each != name)[:_MOST_DOMAINS]
-
-
-class _Dns:
-    """What the resolvers say of one server."""
-
-    def __init__(self, target: Target, resolv: ResolvConf, port: int) -> None:
-        self._target, self._resolv, self._port = target, resolv, port
-        self._is_validating = False
-
-    def _look_up(self, name: str, kind: str) -> Answer:
-        answer = resolver.look_up(name, kind, self._resolv, self._port)
-        self._is_validating |= answer.secure
-        return answer
-
-    def _validates(self) -> bool:
-        """Return whether the resolver validates; Postfix's own probe, where nothing is signed."""
-        return self._is_validating or self._look_up(".", "NS").secure
-
-    def published(self) -> tuple[own_server.Published, tuple[str, ...]]:
-        """Return the records of the name that senders use, and its addresses.
-
-        That name is what the host is an alias of, where all of that is signed; where it is a signed
-        alias of what is not, it is the host's own (RFC 7672, section 2.2.2).
-        """
-        name, port = self._target
-        answers = [self._look_up(name, kind) for kind in ("A", "AAAA")]
-        addresses = tuple(address for each in answers for address in sorted(each.records))
-        having = [each for each in answers if each.records]
-        trouble = next((each for each in answers if not each.is_final), None)
-        if trouble and not having:
-            return self._failed(name, trouble), ()
-        owners = {each.owner for each in having} - {name}
-        is_signed = bool(having) and all(each.secure for each in having)
-        if is_signed:
-            bases = [*sorted(owners), name]
-        elif owners and (alias := self._look_up(name, "CNAME")).secure and alias.records:
-            bases, is_signed = [name], True
-        else:
-            bases = [name]
-        for base in bases:
-            answer = self._look_up(f"_{port}._tcp.{base}", "TLSA")
-            if answer.records or not answer.is_final:
-                break
-        if not answer.is_final and (is_signed or not answer.code):
-            return self._failed(answer.question.partition(" ")[0], answer), addresses
-        return (
-            own_server.Published(
-                answer.question.partition(" ")[0],
-                answer.records,
-                answer.ttl,
-                answer.code if answer.is_final else "NOERROR",
-                validates=self._validates(),
-                host_is_signed=is_signed or not addresses,
-                is_signed=answer.secure,
-                has_address=bool(addresses),
-            ),
-            addresses,
-        )
-
-    def _failed(self, name: str, answer: Answer) -> own_server.Published:
-        return own_server.Published(
-            name,
-            code=answer.code,
-            trouble=answer.trouble,
-            validates=bool(answer.code) and self._validates(),
-        )
-
-
-# ---- what answers ---------------------------------------------------------------------------
-
-_KEYS = {
-    "": (),
-    "RSA": (
-        "-sigalgs",
-        "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
-        "RSA+SHA256:RSA+SHA384:RSA+SHA512",
-        "-cipher",
-        "aRSA",
-    ),
-    "ECDSA": (
-        "-sigalgs",
-        "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448",
-        "-cipher",
-        "aECDSA",
-    ),
-}
-"""Types of keys that a sender knows -> the options of s_client."""
-
-_NOT_OFFERED = "Didn't find STARTTLS"
-_MOST_WORDS = 120
-
-
-class _Shaken(NamedTuple):
-    """What came of a handshake."""
-
-    address: str
-    keys: str
-    group: tuple[str, ...] = ()
-    """The certificates sent, as PEM."""
-    trouble: str = ""
-    words: str = ""
-
-
-class _Address:
-    """One address of a server, and the name that senders ask it for."""
-
-    def __init__(self, address: str, port: int, name: str) -> None:
-        self._address, self._port, self._name = address, port, name
-
-    def handshakes(self) -> list[_Shaken]:
-        """Return what it shows to senders that know all types of keys, RSA only, ECDSA only.
-
-        A server need not have a key of every type.
-        """
-        whole = self._shake("")
-        if not whole.group:
-            return [whole]
-        others = [self._shake(keys) for keys in ("RSA", "ECDSA")]
-        return [whole, *(each for each in others if each.group)]
-
-    def _shake(self, keys: str) -> _Shaken:
-        where = f"[{self._address}]" if ":" in self._address else self._address
-        starttls = () if self._port == SUBMISSIONS else ("-starttls", "smtp")
-        output = ask(
-            "openssl",
-            "s_client",
-            "-connect",
-            f"{where}:{self._port}",
-            "-servername",
-            self._name,
-            *starttls,
-            *_KEYS[keys],
-            "-showcerts",
-            seconds=_PATIENCE,
-        )
-        if output is None:
-            words = "there is no command openssl"
-            return _Shaken(self._address, keys, (), own_server.UNREACHABLE, words)
-        group = tuple(certificates.PEM_CERTIFICATE.findall(output.out))
-        if group and _NOT_OFFERED not in output.err:
-            return _Shaken(self._address, keys, group)
-        trouble, words = self._why()
-        return _Shaken(self._address, keys, (), trouble, " ".join(words.split())[:_MOST_WORDS])
-
-    def _why(self) -> tuple[str, str]:
-        """Speak as a sender does as far as STARTTLS, and return where it ends."""
-        try:
-            with (
-                socket.create_connection((self._address, self._port), _PATIENCE) as server,
-                server.makefile("rw", encoding="latin-1", newline="\r\n") as lines,
-            ):
-                if self._port == SUBMISSIONS:
-                    return own_server.NO_HANDSHAKE, "no certificate"
-                return _until_starttls(lines)
-        except (OSError, ValueError) as error:
-            return own_server.UNREACHABLE, reason(error)
-
-
-def _until_starttls(lines: IO[str]) -> tuple[str, str]:
-    code, words = _reply(lines)
-    if code != "220":
-        return own_server.UNREACHABLE, words or "it hangs up"
-    lines.write(f"EHLO {_own_name()}\r\n")
-    lines.flush()
-    code, words = _reply(lines)
-    if code != "250":
-        return own_server.UNREACHABLE, words or "it hangs up"
-    if "STARTTLS" not in words.upper().split():
-        return own_server.NO_STARTTLS, "it is not offered"
-    lines.write("STARTTLS\r\n")
-    lines.flush()
-    code, words = _reply(lines)
-    if code != "220":
-        return own_server.NO_STARTTLS, words or "it hangs up"
-    return own_server.NO_HANDSHAKE, "no certificate"
-
-
-def _own_name() -> str:
-    return re.sub(r"[^A-Za-z0-9.-]", "", socket.gethostname()) or "localhost"
-
-
-_LONGEST_REPLY, _MOST_LINES = 1000, 100
-
-
-def _reply(lines: IO[str]) -> tuple[str, str]:
-    """Read a reply of SMTP: its code, and all its lines as one."""
-    words: list[str] = []
-    for _ in range(_MOST_LINES):
-        line = lines.readline(_LONGEST_REPLY)
-        words.append(line[4:].strip() if len(words) else line.strip())
-        if line[3:4] != "-":
-            return line[:3], " ".join(words)
-    raise ValueError("its reply does not end")

@@ -1,16 +1,15 @@
-"""The unit that counts: whether it works, holds the store, and may write all of it."""
+"""Who counts: the unit, its user, and whether that user can read the log and write the store."""
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 from typing import NamedTuple
 
 from ..programs import Account, ask
-from .loggers import UNIT
 
-LOCKS = "/proc/locks"
-
-_PROPERTIES = ("LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "StatusText")
+UNIT = "dane-mailgraph.service"
 
 
 class Unit(NamedTuple):
@@ -30,26 +29,60 @@ class Unit(NamedTuple):
 
 def ask_systemd() -> Unit | None:
     """Ask systemd for our unit; None where there is no systemd, or no such unit."""
-    output = ask("systemctl", "show", UNIT, *(f"-p{each}" for each in _PROPERTIES))
+    found = _properties(
+        "LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "StatusText"
+    )
+    if found.get("LoadState") != "loaded":
+        return None
+    active, sub, result = (found.get(each, "") for each in ("ActiveState", "SubState", "Result"))
+    is_enabled = found.get("UnitFileState", "").startswith("enabled")
+    return Unit(active, sub, result, is_enabled, found.get("StatusText", ""))
+
+
+def _properties(*names: str) -> dict[str, str]:
+    """Return properties of our unit; none where there is no systemd."""
+    output = ask("systemctl", "show", UNIT, *(f"-p{each}" for each in names))
     if output is None or output.status:
-        return None
-    properties = dict(line.split("=", 1) for line in output.out.split("\n") if "=" in line)
-    if properties.get("LoadState") != "loaded":
-        return None
-    active, sub, result = (properties.get(each, "") for each in _PROPERTIES[1:4])
-    is_enabled = properties.get("UnitFileState", "").startswith("enabled")
-    return Unit(active, sub, result, is_enabled, properties.get("StatusText", ""))
+        return {}
+    return dict(line.split("=", 1) for line in output.out.split("\n") if "=" in line)
 
 
-def is_locked(state_dir: str, locks: str = LOCKS) -> bool | None:
+def is_locked(state_dir: str) -> bool | None:
     """Return whether a process holds the lock on the store; None where it cannot be seen."""
     try:
         inode = os.stat(os.path.join(state_dir, "lock")).st_ino
-        with open(locks, encoding="ascii", errors="replace") as file:
+        with open("/proc/locks", encoding="ascii", errors="replace") as file:
             rows = [line.split() for line in file]
     except OSError:
         return None
     return any("FLOCK" in words and any(w.endswith(f":{inode}") for w in words) for words in rows)
+
+
+def counting_account(state_dir: str) -> Account | None:
+    """Return the user that counts: of the systemd unit, else the owner of the state directory."""
+    found = _properties("User", "SupplementaryGroups")
+    name = found.get("User")
+    try:
+        user = pwd.getpwnam(name) if name else pwd.getpwuid(os.stat(state_dir).st_uid)
+    except (OSError, KeyError):
+        return None
+    groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
+    for name in found.get("SupplementaryGroups", "").split():
+        try:
+            groups.add(grp.getgrnam(name).gr_gid)
+        except KeyError:
+            continue
+    return Account(user.pw_name, user.pw_uid, user.pw_gid, tuple(sorted(groups)))
+
+
+def can_read(path: str, account: Account) -> bool | None:
+    """Return whether that user can read a file; None where only root could find out."""
+    if account.uid == os.geteuid():
+        return os.access(path, os.R_OK)
+    if os.geteuid():
+        return None
+    output = ask("test", "-r", path, account=account)
+    return None if output is None else output.status == 0
 
 
 def unwritable(state_dir: str, account: Account | None) -> tuple[str, ...] | None:
