@@ -2,7 +2,7 @@
 
 Run as root in namespaces of its own, where port 53 and /etc/resolv.conf are free:
 
-    unshare --mount --net python tests/own_mx_lab.py FOLDER
+    unshare --mount --net python tests/own_mx_lab.py FOLDER GROUP
 
 It prints one line of JSON a scenario: its name, what the sender did, and what we say.
 """
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from servers import NAME, Authority, call, nameserver, running
+from servers import NAME, Authority, call, nameserver, nameserver_with_knot, running
 
 from dane_mailgraph.cli import watch
 from dane_mailgraph.cli.judgement import judging
@@ -76,24 +76,33 @@ class Lab:
         self.served.write_text("".join(each.both.read_text() for each in keys))
 
     @contextmanager
-    def published(self, *records: str, **more: object) -> Iterator[None]:
-        """Publish TLSA records."""
-        zone = f"{NAME}. 60 IN A 127.0.0.2\n" + "".join(f"{ZONE} {each}\n" for each in records)
+    def published(
+        self, *records: str, host: str = "A 127.0.0.2", validating: bool = True, knot: bool = False
+    ) -> Iterator[None]:
+        """Publish TLSA records, and what else the host has, by lines."""
+        zone = "".join(f"{NAME}. 60 IN {each}\n" for each in host.splitlines())
+        zone += "".join(f"{ZONE} {each}\n" for each in records)
         folder = Path(str(self.folder / f"dns{time.monotonic_ns()}"))
         folder.mkdir()
-        with nameserver(folder, zone, port=53, validating=bool(more.get("validating", True))):
+        alias = f"{NAME}.unsigned. 60 IN A 127.0.0.2\n"
+        with (
+            nameserver_with_knot(folder, zone, alias, port=53)
+            if knot
+            else nameserver(folder, zone, alias, port=53, validating=validating)
+        ):
             yield
 
     @contextmanager
-    def postfix(self, settings: str = "") -> Iterator[Path]:
+    def postfix(self, settings: str = "", services: str = "") -> Iterator[Path]:
         """Run the server, and name it as the one of this machine."""
         main = (
             "smtpd_tls_security_level = may\n"
             f"smtpd_tls_chain_files = {self.served}\n"
             "smtpd_peername_lookup = no\n"
+            "smtpd_relay_restrictions = permit\n"
             "smtpd_recipient_restrictions = reject\n" + settings
         )
-        with running(main, "127.0.0.2:25 inet n - n - - smtpd\n") as folder:
+        with running(main, services or "127.0.0.2:25 inet n - n - - smtpd\n") as folder:
             yield folder
 
 
@@ -101,6 +110,7 @@ _SENDER = f"""
 smtp_tls_security_level = dane
 smtp_dns_support_level = dnssec
 smtp_tls_loglevel = 1
+inet_protocols = all
 relayhost = [{NAME}]:25
 myhostname = sender.example.test
 default_destination_concurrency_failed_cohort_limit = 0
@@ -225,6 +235,54 @@ def scenarios(lab: Lab, sender: Sender) -> Iterator[tuple[str, str, dict[str, ob
             yield "renewal: wrong file, not reloaded", sender.delivers(), ours(lab, postfix)
 
 
+IPV6 = "2001:db8::2"
+
+
+def addresses(lab: Lab, sender: Sender) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """The server has an address of each family, and each serves another key; or IPv6 alone."""
+    lab.serve(lab.old)
+    old, new = f"3 1 1 {lab.old.digest()}", f"3 1 1 {lab.new.digest()}"
+    both, other = f"A 127.0.0.2\nAAAA {IPV6}", f"-o smtpd_tls_chain_files={lab.new.both}"
+    services = (
+        "127.0.0.2:25 inet n - n - - smtpd\n"
+        f"[{IPV6}]:25 inet n - n - - smtpd {other}\n"
+        f"[::1]:25 inet n - n - - smtpd {other}\n"
+    )
+    named = {
+        "A and AAAA": (both, (old, new)),
+        "A and AAAA, AAAA wrong": (both, (old,)),
+        "A and AAAA, A wrong": (both, (new,)),
+        "A and AAAA, AAAA is of nobody": ("A 127.0.0.2\nAAAA 2001:db8::3", (old,)),
+        "IPv6 only": (f"AAAA {IPV6}", (new,)),
+        "IPv6 only, wrong": (f"AAAA {IPV6}", (old,)),
+        "::1": ("AAAA ::1", (new,)),
+        "::1, wrong": ("AAAA ::1", (old,)),
+    }
+    with lab.postfix("inet_protocols = all\n", services) as postfix:
+        for name, (host, records) in named.items():
+            with lab.published(*records, host=host):
+                yield name, sender.delivers(), ours(lab, postfix)
+
+
+def knot(lab: Lab, sender: Sender) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Another name server signs, with NSEC3."""
+    lab.serve(lab.old)
+    old, new = f"3 1 1 {lab.old.digest()}", f"3 1 1 {lab.new.digest()}"
+    malformed, alias = r"\# 5 0301020011", f"CNAME {NAME}.unsigned."
+    named: dict[str, tuple[str, tuple[str, ...]]] = {
+        "right": ("A 127.0.0.2", (old, new)),
+        "wrong": ("A 127.0.0.2", (new,)),
+        "malformed beside right": ("A 127.0.0.2", (old, malformed)),
+        "malformed only": ("A 127.0.0.2", (malformed,)),
+        "no record": ("A 127.0.0.2", ()),
+        "alias of what is unsigned": (alias, (new,)),
+    }
+    with lab.postfix() as postfix:
+        for name, (host, records) in named.items():
+            with lab.published(*records, host=host, knot=True):
+                yield f"knot: {name}", sender.delivers(), ours(lab, postfix)
+
+
 def sni(
     lab: Lab, sender: Sender, old: str, new: str
 ) -> Iterator[tuple[str, str, dict[str, object]]]:
@@ -248,14 +306,18 @@ def sni(
             yield "SNI: table is made again", sender.delivers(), ours(lab, postfix)
 
 
+GROUPS = {"scenarios": scenarios, "addresses": addresses, "knot": knot}
+
+
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder, group = Path(sys.argv[1]), GROUPS[sys.argv[2]]
     call("ip", "link", "set", "lo", "up")
+    call("ip", "address", "add", f"{IPV6}/128", "dev", "lo", "nodad")
     resolv = folder / "resolv.conf"
     resolv.write_text("nameserver 127.0.0.1\noptions trust-ad\n")
     call("mount", "--bind", resolv, "/etc/resolv.conf")
     with running(_SENDER, _SENDS) as sends:
-        for name, did, said in scenarios(Lab(folder), Sender(sends)):
+        for name, did, said in group(Lab(folder), Sender(sends)):
             print(json.dumps({"name": name, "sender": did, **said}), flush=True)
 
 

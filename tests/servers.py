@@ -138,6 +138,12 @@ server:
   module-config: "{modules}"
   trust-anchor-file: "{key}"
   local-zone: "test." nodefault
+  do-not-query-localhost: no
+remote-control:
+  control-enable: no
+"""
+
+_ITSELF = """
 auth-zone:
   name: "."
   zonefile: "root.signed"
@@ -150,8 +156,41 @@ auth-zone:
   for-downstream: no
   for-upstream: yes
   fallback-enabled: no
-remote-control:
-  control-enable: no
+"""
+
+_ASKS = """
+stub-zone:
+  name: "."
+  stub-addr: 127.0.0.1@{port}
+"""
+
+_KNOT = """
+server:
+    rundir: "{folder}"
+    listen: 127.0.0.1@{port}
+database:
+    storage: "{folder}/knot"
+log:
+  - target: stderr
+    any: info
+policy:
+  - id: policy
+    algorithm: ecdsap256sha256
+    single-type-signing: on
+    nsec3: on
+template:
+  - id: default
+    storage: "{folder}"
+    zonefile-sync: -1
+    journal-content: none
+    dnssec-signing: on
+    dnssec-policy: policy
+zone:
+  - domain: .
+    file: root.zone
+  - domain: unsigned.
+    file: unsigned.zone
+    dnssec-signing: off
 """
 
 
@@ -173,6 +212,40 @@ def nameserver(
 
     The text `forged` is put in place of `ORIGINAL` after signing.
     """
+    _write_zones(folder, records, unsigned)
+    new = ("ldns-keygen", "-k", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", ".")
+    key = call(*new, cwd=folder).strip()
+    call("ldns-signzone", "-o", ".", "-f", "root.signed", "root.zone", key, cwd=folder)
+    if forged:
+        signed = (folder / "root.signed").read_text()
+        assert "192.0.2.99" in signed
+        (folder / "root.signed").write_text(signed.replace("192.0.2.99", forged))
+    modules = "validator iterator" if validating else "iterator"
+    with _unbound(folder, port or free_port(), folder / f"{key}.key", modules, _ITSELF) as own:
+        yield own
+
+
+@contextmanager
+def nameserver_with_knot(
+    folder: Path, records: str, unsigned: str = "", *, port: int = 0
+) -> Iterator[int]:
+    """Run a validating unbound before a Knot that signs and serves the same, and yield its port."""
+    _write_zones(folder, records, unsigned)
+    authority, config, key = free_port(), folder / "knot.conf", folder / "root.ds"
+    (folder / "knot").mkdir()
+    config.write_text(_KNOT.format(port=authority, folder=folder), encoding="ascii")
+    asks = _ASKS.format(port=authority)
+    # Knot would make a key by itself, but not always before it answers.
+    call("keymgr", "-c", config, ".", "generate", "ksk=yes", "zsk=yes")
+    key.write_text(call("keymgr", "-c", config, ".", "ds"))
+    with (
+        _answering(folder, authority, "knotd", "-c", str(config)),
+        _unbound(folder, port or free_port(), key, "validator iterator", asks) as own,
+    ):
+        yield own
+
+
+def _write_zones(folder: Path, records: str, unsigned: str) -> None:
     (folder / "root.zone").write_text(
         _SOA.format(zone=".") + "ns. 60 IN A 127.0.0.1\nunsigned. 60 IN NS ns.\n" + records,
         encoding="ascii",
@@ -180,32 +253,32 @@ def nameserver(
     (folder / "unsigned.zone").write_text(
         _SOA.format(zone="unsigned.") + unsigned, encoding="ascii"
     )
-    key = call(
-        "ldns-keygen", "-k", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", ".", cwd=folder
-    ).strip()
-    call("ldns-signzone", "-o", ".", "-f", "root.signed", "root.zone", key, cwd=folder)
-    if forged:
-        signed = (folder / "root.signed").read_text()
-        assert "192.0.2.99" in signed
-        (folder / "root.signed").write_text(signed.replace("192.0.2.99", forged))
-    port = port or free_port()
-    modules = "validator iterator" if validating else "iterator"
-    (folder / "unbound.conf").write_text(
-        _UNBOUND.format(port=port, folder=folder, key=folder / f"{key}.key", modules=modules),
+
+
+@contextmanager
+def _unbound(folder: Path, port: int, key: Path, modules: str, zones: str) -> Iterator[int]:
+    """Run an unbound that trusts a key, and yield its port."""
+    config = folder / "unbound.conf"
+    config.write_text(
+        _UNBOUND.format(port=port, folder=folder, key=key, modules=modules) + zones,
         encoding="ascii",
     )
-    unbound = shutil.which("unbound", path=PATH) or "unbound"
-    with (folder / "unbound.log").open("wb") as log:
-        server = subprocess.Popen(
-            [unbound, "-d", "-c", str(folder / "unbound.conf")], stdout=log, stderr=log
-        )
+    with _answering(folder, port, "unbound", "-d", "-c", str(config)):
+        yield port
+
+
+@contextmanager
+def _answering(folder: Path, port: int, *words: str) -> Iterator[None]:
+    """Run a name server."""
+    path = folder / f"{words[0]}.log"
+    program = shutil.which(words[0], path=PATH) or words[0]
+    with path.open("wb") as log:
+        server = subprocess.Popen([program, *words[1:]], stdout=log, stderr=log)
         try:
             deadline = time.monotonic() + 20
             while not resolver.query("ns", "A", "127.0.0.1", port).is_final:
-                assert server.poll() is None and time.monotonic() < deadline, (
-                    folder / "unbound.log"
-                ).read_text()
-            yield port
+                assert server.poll() is None and time.monotonic() < deadline, path.read_text()
+            yield
         finally:
             server.terminate()
             server.wait(10)

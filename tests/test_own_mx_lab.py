@@ -58,14 +58,34 @@ EXPECTED = {
 `stale digest` is left to the version of Postfix: 3.7 defers, 3.10 delivers.
 """
 
+ADDRESSES = {
+    "A and AAAA": (DELIVERED, "ok", ""),
+    # A sender tries the other address after a mismatch, so the fault hides.
+    "A and AAAA, AAAA wrong": (DELIVERED, "critical", "IN TLSA 3 1 1 "),
+    "A and AAAA, A wrong": (DELIVERED, "critical", "IN TLSA 3 1 1 "),
+    "A and AAAA, AAAA is of nobody": (DELIVERED, "unknown", "posttls-finger"),
+    "IPv6 only": (DELIVERED, "ok", ""),
+    "IPv6 only, wrong": (DEFERRED, "critical", "IN TLSA 3 1 1 "),
+    "::1": (DELIVERED, "ok", ""),
+    "::1, wrong": (DEFERRED, "critical", "IN TLSA 3 1 1 "),
+}
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("lab")
+KNOT = {
+    "knot: right": (DELIVERED, "ok", ""),
+    "knot: wrong": (DEFERRED, "critical", "IN TLSA 3 1 1 "),
+    "knot: malformed beside right": (DELIVERED, "ok", ""),
+    "knot: malformed only": (UNPROTECTED, "warning", "IN TLSA 3 1 1 "),
+    "knot: no record": (UNPROTECTED, "ok", ""),
+    "knot: alias of what is unsigned": (DEFERRED, "critical", "IN TLSA 3 1 1 "),
+}
+
+
+def looked_at(folder: Path, group: str) -> dict[str, dict[str, Any]]:
+    """Run the lab."""
     words = ["unshare", "--mount", "--net", sys.executable, str(TESTS / "own_mx_lab.py")]
     where = os.pathsep.join((str(TESTS), str(TESTS.parent)))
     done = subprocess.run(
-        [*words, str(folder)],
+        [*words, str(folder), group],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": where},
@@ -78,11 +98,23 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return looked_at(tmp_path_factory.mktemp("lab"), "scenarios")
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return looked_at(tmp_path_factory.mktemp("addresses"), "addresses")
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_real_sender_meets_what_we_say(lab: dict[str, dict[str, Any]], name: str) -> None:
-    did, level, step = EXPECTED[name]
-    found = lab[name]
+    judged(lab[name], *EXPECTED[name])
 
+
+def judged(found: dict[str, Any], did: str, level: str, step: str) -> None:
+    """What the sender met and what we say is as expected."""
     assert found["sender"].partition(":")[0] == did
     assert found["level"] == level, found
     assert step in " ".join(found["steps"][:1])
@@ -98,3 +130,27 @@ def test_a_stale_digest_is_critical_whatever_this_sender_does(
 
 def test_every_scenario_is_expected(lab: dict[str, dict[str, Any]]) -> None:
     assert set(lab) == {*EXPECTED, "stale digest"}
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_each_address_is_judged_over_ipv6_too(
+    addresses: dict[str, dict[str, Any]], name: str
+) -> None:
+    judged(addresses[name], *ADDRESSES[name])
+
+
+def test_one_wrong_address_of_two_is_named_with_the_one_that_is_right(
+    addresses: dict[str, dict[str, Any]],
+) -> None:
+    (text,) = addresses["A and AAAA, AAAA wrong"]["texts"]
+
+    assert "the certificate at 2001:db8::2. Over 127.0.0.2 their mail comes in. " in text
+
+
+@needs("knotd", "keymgr")
+def test_a_zone_that_knot_signs_is_judged_the_same(tmp_path: Path) -> None:
+    found = looked_at(tmp_path, "knot")
+
+    assert set(found) == set(KNOT)
+    for name, expected in KNOT.items():
+        judged(found[name], *expected)

@@ -277,6 +277,25 @@ def test_a_type_of_key_is_named_where_only_it_is_refused() -> None:
     assert found.values["line"] == f"{NAME}. {TTL} IN TLSA {of(RSA).in_full}"
 
 
+def test_where_mail_still_comes_in_is_named_and_only_there() -> None:
+    def others(records: Published, handshakes: tuple[Handshake, ...]) -> str:
+        found = verdict(records, handshakes).findings[0]
+        text, _ = sentences(found, ENGLISH, timezone.utc)
+        return text.partition(" Over ")[2]
+
+    second = "2001:db8::1"
+    assert others(dns(of(OLD)), (*shown(OLD), *shown(RSA, address=second))) == (
+        "192.0.2.1 their mail comes in."
+    )
+    assert others(dns(of(OLD)), (*shown(OLD), *mute(NO_STARTTLS, second))) == (
+        "192.0.2.1 their mail comes in."
+    )
+    assert others(dns(of(OLD)), shown(OLD, RSA, OLD)) == "192.0.2.1 (ECDSA) their mail comes in."
+    assert others(dns(OTHER), (*shown(OLD), *shown(RSA, address=second))) == ""
+    assert others(dns(of(OLD)), (*shown(OLD), *mute(UNREACHABLE, second))) == ""
+    assert others(dns(of(OLD), of(NEW, 3, 1, 2)), shown(OLD)) == ""
+
+
 def test_the_record_that_hides_another_is_named() -> None:
     (found,) = verdict(dns(of(OLD), of(NEW, 3, 1, 2)), shown(OLD)).findings
 

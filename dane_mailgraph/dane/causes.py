@@ -235,4 +235,7 @@ def sentences(finding: Finding, language: Language, zone: tzinfo | None) -> tupl
     if "time" in values:
         values["time"] = format_time(int(values["time"]), zone)
     values["duration"] = language.duration(int(values.get("duration", 0)))
-    return language.say(row.text, **values), language.say(row.next_step, **values)
+    text = language.say(row.text, **values)
+    if values.get("others"):
+        text += " " + language.say("Over {others} their mail comes in.", **values)
+    return text, language.say(row.next_step, **values)

@@ -150,6 +150,7 @@ class _Judge:
 
     def judge_answers(self) -> None:
         """Judge what each address serves to each type of sender."""
+        others = self.accepted_places()
         unrestricted = {each.address: each for each in self.server.handshakes if not each.keys}
         for trouble, cause in (
             (UNREACHABLE, "unreachable"),
@@ -161,13 +162,14 @@ class _Judge:
                 if each.trouble == trouble:
                     by_words.setdefault(each.words, []).append(each.place)
             for words, places in by_words.items():
-                self.add(cause, places=", ".join(places), words=words)
+                said = {} if trouble == UNREACHABLE else {"others": others}
+                self.add(cause, places=", ".join(places), words=words, **said)
         refused: dict[bytes, list[Handshake]] = {}
         for each in self.server.handshakes:
             if each.chain and not self.accepts(each.chain):
                 refused.setdefault(each.chain.leaf.der, []).append(each)
         for handshakes in refused.values():
-            self.judge_refused(handshakes)
+            self.judge_refused(handshakes, others)
         for each in self.server.handshakes:
             if each.chain and self.needs_domain(each.chain):
                 words = ", ".join(each.chain.domains)
@@ -179,8 +181,16 @@ class _Judge:
         bare = chain._replace(domains=())
         return self.accepts(chain) and not self.accepts(bare)
 
-    def judge_refused(self, handshakes: Sequence[Handshake]) -> None:
-        """Say why a chain is refused, and what mends it."""
+    def accepted_places(self) -> str:
+        """Name where senders that do DANE deliver."""
+        shown = [each for each in self.server.handshakes if each.chain]
+        accepted = [each for each in shown if each.chain and self.accepts(each.chain)]
+        partly = {each.address for each in shown if each not in accepted}
+        # Of an address that refuses some the type of key is named.
+        return _places(each for each in accepted if each.keys or each.address not in partly)
+
+    def judge_refused(self, handshakes: Sequence[Handshake], others: str) -> None:
+        """Say where a chain is refused and why, where mail comes in, and what mends it."""
         chain = handshakes[0].chain
         assert chain is not None
         places = _places(handshakes)
@@ -190,13 +200,14 @@ class _Judge:
                 continue
             is_current = chain.leaf.der in {each.leaf.der for each in service.chains}
             if not is_current and any(map(self.accepts, service.chains)):
-                self.add("old_process", places=places, command=service.reload)
+                self.add("old_process", places=places, others=others, command=service.reload)
                 return
             if any(map(self.accepts, service.renewed)):
-                self.add("old_table", places=places, command=service.remake)
+                self.add("old_table", places=places, others=others, command=service.remake)
                 return
         cause, record = self.why(chain)
         values = {"record": str(record or ""), "places": places, "line": self.line(chain)}
+        values["others"] = others if cause != "hidden" else ""
         if cause == "hidden" and record:
             hiding = [each for each in self.counting if each[:2] == record[:2] and each.matching]
             values["other"] = hiding[0].in_full
