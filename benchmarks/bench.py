@@ -67,7 +67,7 @@ def run(command: list[str], status: tuple[int, ...] = (0,)) -> Run:
 
 
 def mismatches(truth: dict[str, Any], report: dict[str, Any]) -> list[str]:
-    """What the report says otherwise than the truth; what it does not know is none of it."""
+    """Return what the report says otherwise than the truth, without what it does not know."""
     found = []
     for family, expected in truth["counts"].items():
         reported = report[family]
@@ -105,14 +105,14 @@ class Candidate(NamedTuple):
 
 
 def fresh(folder: Path) -> Path:
-    """An empty folder of this name."""
+    """Make an empty folder of this name."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder
 
 
 def candidates(log: Path, year: str, ours: list[str], work: Path) -> list[Candidate]:
-    """What is installed here, in order; `ours` is the command and its settings."""
+    """Return what is installed here, in order; `ours` is the command and its settings."""
     found = [Candidate("grep -c", lambda: ["grep", "-c", WORDS, str(log)], status=(0, 1))]
     if shutil.which("rg"):
         found.append(Candidate("rg -c", lambda: ["rg", "-c", WORDS, str(log)], status=(0, 1)))
@@ -128,7 +128,7 @@ def candidates(log: Path, year: str, ours: list[str], work: Path) -> list[Candid
 
 
 def _slower(head: Path, year: str, work: Path) -> list[Candidate]:
-    """What is installed here of programs that take minutes for a large log."""
+    """Return what is installed here of programs that take minutes for a large log."""
     path = os.environ.get("PATH", "") + ":/usr/sbin"
     mailgraph, pflogsumm, mtail = (
         shutil.which(name, path=path) or "" for name in ("mailgraph", "pflogsumm", "mtail")
@@ -151,7 +151,7 @@ def _slower(head: Path, year: str, work: Path) -> list[Candidate]:
 
 
 def measured(compared: list[Candidate], rounds: int) -> dict[str, list[Run]]:
-    """The runs of each candidate, in turn; the round before the first fills the page cache."""
+    """Return the runs of each candidate, in turn; a round before them fills the page cache."""
     runs: dict[str, list[Run]] = {each.name: [] for each in compared}
     for number in range(rounds + 1):
         for each in compared:
@@ -163,7 +163,7 @@ def measured(compared: list[Candidate], rounds: int) -> dict[str, list[Run]]:
 
 
 def ratio(runs: dict[str, list[Run]], one: str, other: str) -> float:
-    """The median of the rounds' own ratios of CPU time."""
+    """Return the median of the rounds' own ratios of CPU time."""
     pairs = zip(runs[one], runs[other], strict=True)
     return median(a.cpu / max(b.cpu, 1e-6) for a, b in pairs)
 

@@ -28,7 +28,7 @@ _FLOATS = ("rra[0].xff", "ds[count].min", "rra[0].cdp_prep[1].value")
 
 
 def made(path: Path, minutes: int = 1000) -> str:
-    """An RRD of two sources; one is unknown in the newest, unfinished row."""
+    """Make an RRD of two sources; one is unknown in the newest, unfinished row."""
     archives = ["RRA:AVERAGE:0:8:200", "RRA:AVERAGE:0:1:2000", "RRA:MAX:0:60:100"]
     sources = ["DS:count:ABSOLUTE:120:0:U", "DS:other:ABSOLUTE:120:0:U"]
     rrdtool.create(str(path), "--step", "60", "--start", str(BEGIN), *sources, *archives)
@@ -57,7 +57,7 @@ def cost(call: Callable[[int], object], times: int) -> tuple[float, float]:
 
 
 def refused(function: Callable[..., object], *arguments: object) -> str:
-    """The exception of a call that must fail."""
+    """Return the exception of a call that must fail."""
     try:
         function(*arguments)
     except Exception as error:

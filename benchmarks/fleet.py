@@ -83,7 +83,7 @@ class Server:
 
 
 def lines(state: Path, seconds: int) -> list[str]:
-    """The counters of the last seconds, each series as a line of /api/v1/import."""
+    """Return the counters of the last seconds, each series as a line of /api/v1/import."""
     ledger = Ledger(str(state / "ledger.sqlite"), writable=False)
     until = ledger.state.rrd_until or 0
     history = read_history(Store(str(state), MINUTE).rrd, ledger, until - seconds, NAME)
@@ -96,7 +96,7 @@ def lines(state: Path, seconds: int) -> list[str]:
 
 
 def states(state: Path) -> list[str]:
-    """The states of now, as lines of the same kind."""
+    """Return the states of now, as lines of the same kind."""
     ledger = Ledger(str(state / "ledger.sqlite"), writable=False)
     until = ledger.state.rrd_until or 0
     return [

@@ -179,7 +179,7 @@ class Mailserver:
         )
 
     def received(self, peer: str, queue: str, user: str, number: int, tail: str) -> None:
-        """What smtpd, cleanup and qmgr say of a mail that comes in."""
+        """Return what smtpd, cleanup and qmgr say of a mail that comes in."""
         pid = self.others.next()
         self.write(0, f"postfix/smtpd[{pid}]: connect from {peer}")
         self.write(

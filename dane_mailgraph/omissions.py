@@ -35,7 +35,7 @@ class Omission(NamedTuple):
         return language.say(one) if count == 1 else language.say(many, count=language.number(count))
 
     def with_remedy(self, count: int) -> str:
-        """The same, and what shows more or mends it."""
+        """Return the same, and what shows more or mends it."""
         return f"{self.in_words(count)}{'; ' if self.remedy else ''}{self.remedy}"
 
     @property

@@ -18,7 +18,7 @@ _root: list[tuple[int, list[int]]] = []
 
 
 def act_as_owner_of(folder: str) -> None:
-    """Where root works in another user's folder, act as that user from now on, with its groups.
+    """Act from now on as the folder's owner, with its groups, where root works for another user.
 
     Of a folder that is not there yet, the nearest one above it counts. Raises StoreError where that
     user cannot read the program itself.

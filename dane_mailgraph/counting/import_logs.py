@@ -166,7 +166,7 @@ class Import:
         run.mark_read(self._live, bookmark)
 
     def _bookmark(self) -> Bookmark:
-        """How far the live log has been read, if it is a file."""
+        """Return how far the live log has been read, if it is a file."""
         live = self._live
         if not isinstance(live, FollowedFile):
             return ()
@@ -181,7 +181,7 @@ class Import:
         return Clock(self._rules.zone, latest, year=self._year)
 
     def _first_time(self, log: LogFile) -> float:
-        """When the log begins, as far as its first lines tell; infinite where they do not."""
+        """Return when the log begins by its first lines; infinite if they have no time."""
         log.read_ahead()
         clock = self._clock(log)
         times = (heads.stamp_of(forms.usual(line), clock) for line in log.begin.split(b"\n"))
@@ -204,5 +204,5 @@ def _what_else(part: Part) -> str:
 
 
 def _distinct(paths: Iterable[str]) -> list[str]:
-    """Each file once, under whatever names it is given."""
+    """Return each file once, under whatever names it is given."""
     return list({"-" if path == "-" else os.path.realpath(path): path for path in paths}.values())

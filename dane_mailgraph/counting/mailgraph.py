@@ -50,7 +50,7 @@ class Carried(NamedTuple):
     """Seconds in between that are unknown."""
 
     def in_words(self, zone: tzinfo | None) -> str:
-        """What came and at which resolution, in a sentence."""
+        """Say in a sentence what came and at which resolution."""
         begin = _shown(self.stretches[0].start, zone)
         rows = ", ".join(
             f"{_length(row)} until {_shown(until, zone)}" for _, until, row in self.stretches
@@ -119,7 +119,7 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
 
 
 def _known(path: str, now: int) -> list[_Row]:
-    """The rows that are not unknown, each time from the finest archive that reaches back to it."""
+    """Yield the known rows, each time from the finest archive that reaches back to it."""
     try:
         info = described(path)
         archives = _archives(path, info)
@@ -187,7 +187,7 @@ def _archives(path: str, info: dict[str, Any]) -> list[_Archive]:
 
 
 def _rows(path: str, info: dict[str, Any], archives: list[_Archive], last: int) -> Iterator[_Row]:
-    """All rows in order, each time in the finest archive that reaches back to it."""
+    """Yield all rows in order, each time from the finest archive that reaches back to it."""
     begins = [last - last % each.row - each.kept for each in archives]
     takes_over = [
         begin + -begin % coarser.row
@@ -215,7 +215,7 @@ def _rows(path: str, info: dict[str, Any], archives: list[_Archive], last: int) 
 def _so_far(
     info: dict[str, Any], archive: _Archive, sums: list[float], source: str, steps: int
 ) -> float | None:
-    """The rate of the unfinished row; known if half of it is, by rrdtool's own rule."""
+    """Return the rate of the unfinished row; by rrdtool's own rule it is known if half of it is."""
     number = info[f"ds[{source}].index"]
     known = steps - info[f"rra[{archive.number}].cdp_prep[{number}].unknown_datapoints"]
     return _believed(sums[number] / known) if 2 * known >= steps else None
@@ -255,7 +255,7 @@ def _intervals(rows: Sequence[_Counts], step: int) -> Iterator[tuple[int, tuple[
 
 
 def _stretches(rows: Sequence[_Row]) -> Iterator[Stretch]:
-    """The stretches of rows of one length, oldest first."""
+    """Yield the stretches of rows of one length, oldest first."""
     for archive in dict.fromkeys(row.archive for row in rows):
         of_it = [row for row in rows if row.archive == archive]
         yield Stretch(of_it[0].start, of_it[-1].until, archive)

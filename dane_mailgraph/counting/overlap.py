@@ -48,7 +48,7 @@ class Part:
         """Earlier log -> where in it this one begins."""
 
     def mark_counted(self, newest: int | None, size: int) -> None:
-        """It has been counted up to its byte `size`."""
+        """Note that it has been counted up to its byte `size`."""
         self.newest, self.size = newest, size
 
     def is_beside(self, other: Part) -> bool:
@@ -75,7 +75,7 @@ class Part:
             at = block.find(self._line, at + 1, end)
 
     def known(self, before: list[Part], later: list[Part]) -> int:
-        """How many bytes at its beginning have been counted from the logs before it.
+        """Return how many bytes at its beginning the logs before it have brought.
 
         These bytes are not read again, so where a later log begins in them is noted here.
         """
@@ -91,7 +91,7 @@ class Part:
         return most
 
     def _repeats(self, earlier: Part) -> int:
-        """How many bytes of its beginning an earlier log has, as a copy or at its end."""
+        """Return how many bytes of its beginning an earlier log has, as a copy or at its end."""
         ours, theirs = self.log.begin, earlier.log.begin
         if ours and (ours.startswith(theirs) or theirs.startswith(ours)):
             return earlier.size
@@ -102,7 +102,7 @@ class Part:
         return _same(earlier.path, place, earlier.size, self.path)
 
     def overlap(self, before: list[Part], first: int | None) -> Overlap | None:
-        """The longest stretch that is in an earlier log too; its own first new line is given."""
+        """Return the longest stretch that an earlier log has too; `first` is our first new line."""
         found = []
         for each in before:
             if (
@@ -118,7 +118,7 @@ class Part:
 
 
 def _same(earlier: str, place: int, size: int, later: str) -> int:
-    """How many bytes the later log repeats of `earlier[place:size]`; 0 if any differ."""
+    """Return how many bytes the later log repeats of `earlier[place:size]`; 0 if any differ."""
     with open_log(earlier, named=True) as one, open_log(later, named=True) as other:
         one.skip(place)
         at = place

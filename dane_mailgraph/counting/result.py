@@ -41,7 +41,7 @@ class Result(NamedTuple):
 
 
 def remarks(result: Result, zone: tzinfo | None) -> Iterator[str]:
-    """What is out of the ordinary, a sentence each."""
+    """Yield a sentence for each thing out of the ordinary."""
     for omission in OMISSIONS:
         count = result.omitted[omission.name]
         if count and omission.is_remarkable:

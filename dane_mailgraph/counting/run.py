@@ -233,7 +233,7 @@ class CountingRun:
     # ---- lines of the future ----
 
     def _clock(self) -> int:
-        """What time it is now: reading may take long."""
+        """Return what time it is now: reading may take long."""
         return self._rules.clock() if self._rules.clock else self._now
 
     def _count_what_is_due(self) -> None:

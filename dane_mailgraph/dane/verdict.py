@@ -110,7 +110,7 @@ class _Judge:
         self.findings.append(Finding(cause, {**usual, **values}))
 
     def line(self, chain: Chain | None) -> str:
-        """The record to publish for a chain, as a line of a zone file."""
+        """Return the record to publish for a chain, as a line of a zone file."""
         if chain is None:
             return f"{self.published.name}. IN TLSA 3 1 1 ..."
         ttl = f"{self.published.ttl} " if self.published.ttl else ""

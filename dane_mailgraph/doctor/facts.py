@@ -82,7 +82,7 @@ class Facts(NamedTuple):
         return end.offset - bookmark.offset if bookmark and end else 0
 
     def of_condition(self, name: str, about: str) -> list[Finding]:
-        """What a condition says of this file; nothing where it does not hold or is unknown."""
+        """Return what a condition says of this file; nothing if it does not hold or is unknown."""
         return self.conditions.findings(name, about) if self.conditions else []
 
 

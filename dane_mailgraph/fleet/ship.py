@@ -118,7 +118,7 @@ class Shipment:
             pass
 
     def _stamps(self, start: int, until: int) -> list[int]:
-        """The stamps of this host in [start, until], in order."""
+        """Return the stamps of this host in [start, until], in order."""
         return sorted(
             at
             for each in self._database.stored(self._sentinel, max(0, start), until)
@@ -282,5 +282,5 @@ class Shipment:
 
 
 def _key(labels: Mapping[str, str]) -> _Key:
-    """What we call a series; on its way it may have been given more labels."""
+    """Return what we call a series; on its way it may have been given more labels."""
     return frozenset(each for each in labels.items() if each[0] in _LABELS)

@@ -133,7 +133,7 @@ class Database:
         return HTTPConnection(host, port, timeout=_TIMEOUT)
 
     def _prefix(self, kind: str) -> str:
-        """The path of the base URL; a cluster has one for each kind of request."""
+        """Return the path of the base URL; a cluster has one for each kind of request."""
         return re.sub("/insert/", f"/{kind}/", self._place.path, count=1)
 
     def _note_clock(self, answer: HTTPResponse) -> None:

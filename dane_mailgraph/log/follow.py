@@ -270,7 +270,7 @@ class FollowedFile:
         return order, [*logs, live_log]
 
     def _uncut(self, positions: Bookmark) -> Bookmark:
-        """These positions, with the beginnings of files that were cut."""
+        """Return these positions, with the beginnings of files that were cut."""
         return tuple(self._cut[each].beginning if each in self._cut else each for each in positions)
 
     def _rotated_before(self, live: Position, now: int) -> list[Position]:

@@ -263,7 +263,7 @@ class Journal:
             yield lines
 
     def _matches(self) -> list[str]:
-        """What journalctl is asked for: the entries of Postfix."""
+        """Return what to ask journalctl for: the entries of Postfix."""
         matches = ["_UID=0", "SYSLOG_FACILITY=2"]
         for uid in sorted(self.owners):
             matches += ["+", f"_UID={uid}"]

@@ -73,7 +73,7 @@ class Marks:
     """The marks of all hosts, while lines are counted."""
 
     def __init__(self, saved: Any = None) -> None:
-        """`saved` is as `marks` gives it, or as JSON gives it back, or None."""
+        """Read what `marks` gave, as it is or as JSON gives it back; None is no mark."""
         self._growing = {
             host.encode("latin-1"): _Growing(mark) for host, mark in marks_of(saved).items()
         }
@@ -103,7 +103,7 @@ class Marks:
         return sorted(self._growing.items(), key=lambda each: each[1].newest)[-MOST_HOSTS:]
 
     def marks(self) -> dict[str, Mark]:
-        """The mark of each host."""
+        """Return the mark of each host."""
         return {host.decode("latin-1"): each.mark() for host, each in self._newest()}
 
 
@@ -149,7 +149,7 @@ class Counted:
         return True
 
     def ahead_of(self, at: int) -> dict[str, Mark]:
-        """The marks that a log may still say again which has been read up to this epoch second."""
+        """Return the marks that a log, read up to this epoch second, may still say again."""
         return {
             host: mark._replace(lines=tuple(left.elements()))
             for host, (mark, left) in self._known.items()
@@ -157,7 +157,7 @@ class Counted:
         }
 
     def _find(self, host: str) -> _Known | None:
-        """The mark of a host, which one log may name with its domain and another without."""
+        """Return the mark of a host, which one log may name with its domain and another without."""
         short = host.partition(".")[0]
         return self._known.get(host) or next(
             (

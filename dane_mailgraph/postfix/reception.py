@@ -107,7 +107,7 @@ class Servers:
     """The services of `smtpd` by name, as far as a log has been read."""
 
     def __init__(self, saved: Any = None) -> None:
-        """`saved` is as `dump` gives it, or as JSON gives it back, or None."""
+        """Read what `dump` gave, as it is or as JSON gives it back; None is nothing."""
         self._by_name: dict[bytes, Server] = {}
         for name, handshakes in (saved or {}).items():
             known = self.service(name.encode("latin-1"))

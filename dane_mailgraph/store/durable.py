@@ -22,7 +22,7 @@ def put_aside(path: str) -> str:
 
 
 def unused(path: str) -> str:
-    """The first of PATH-1, PATH-2... that does not exist."""
+    """Return the first of PATH-1, PATH-2... that does not exist."""
     number = 1
     while os.path.lexists(f"{path}-{number}"):
         number += 1

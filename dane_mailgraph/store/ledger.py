@@ -177,7 +177,7 @@ class Ledger:
         )
 
     def intervals(self, start: int, until: int) -> Iterator[tuple[int, tuple[int | None, ...]]]:
-        """The intervals in [start, until) in which something was counted, in order."""
+        """Yield the intervals in [start, until) in which something was counted, in order."""
         with _translated(self.path):
             for row in self._db.execute(
                 f"SELECT start, {self._select} FROM intervals "
@@ -187,7 +187,7 @@ class Ledger:
                 yield row[0], row[1:]
 
     def silences(self, start: int, until: int, seconds: int) -> list[tuple[int, int]]:
-        """The stretches of [start, until) of at least so many seconds in which nothing counted.
+        """Return the stretches of [start, until) of at least so many seconds without a count.
 
         Each begins behind the start of an interval, the first one at `start`.
         """
@@ -246,7 +246,7 @@ class Ledger:
         )
 
     def gaps(self, start: int, until: int) -> list[Gap]:
-        """The gaps that touch [start, until)."""
+        """Return the gaps that touch [start, until)."""
         with _translated(self.path):
             rows = self._db.execute(
                 "SELECT start, until FROM gaps WHERE until > ? AND start < ? ORDER BY start",
@@ -297,7 +297,7 @@ class Ledger:
         )
 
     def had_field(self, since: int, until: int) -> bool:
-        """Whether deliveries of the hours that touch [since, until) carried the field `tls`."""
+        """Return whether deliveries of the hours that touch [since, until) had the field `tls`."""
         return FIELD in self.hours(since, until)
 
     def add_rhythm(self, days: Iterable[tuple[int, int, int]]) -> None:
@@ -321,7 +321,7 @@ class Ledger:
         return dict(zip(CATEGORIES, row, strict=True))
 
     def last_interval(self, categories: Iterable[Category], since: int) -> int | None:
-        """Start of the newest interval from `since` on in which one of these was counted."""
+        """Return the start of the newest interval from `since` on that counted one of these."""
         counted = " + ".join(f"coalesce({each.data_source}, 0)" for each in categories)
         ((newest,),) = self.read(
             f"SELECT max(start) FROM (SELECT start, {self._select} FROM intervals "
@@ -389,7 +389,7 @@ class Ledger:
             ) from error
 
     def bookmark(self, log: str) -> Any:
-        """How far this log has been read, as its `Source` keeps it; None before it was read."""
+        """Return how far this log has been read, as its `Source` keeps it; None if it never was."""
         with _translated(self.path):
             row = self._db.execute("SELECT value FROM bookmarks WHERE log = ?", (log,)).fetchone()
         with self.understood():

@@ -17,7 +17,7 @@ _PATIENCE = 5.0
 
 
 def described(path: str) -> dict[str, Any]:
-    """What any RRD says of itself, by the names of `rrdtool info`; raises StoreError.
+    """Return what any RRD says of itself, by the names of `rrdtool info`; raises StoreError.
 
     Debian's binding leaves out every number that is not an integer.
     """
@@ -34,7 +34,7 @@ _GATHERED = re.compile(r"<value>\s*(\S+?)\s*</value>")
 
 
 def gathered(path: str) -> list[list[float]]:
-    """The sum of rates, or NaN, of each data source in each archive's unfinished row.
+    """Return the sum of rates, or NaN, of each source in each archive's unfinished row.
 
     Read from `rrdtool dump`, which has ten digits with every binding. Raises StoreError.
     """
@@ -51,7 +51,7 @@ def gathered(path: str) -> list[list[float]]:
 def rates(
     path: str, kind: str, row: int, start: int, until: int, sources: Iterable[str]
 ) -> list[tuple[float | None, ...]]:
-    """The rates (a second) of any RRD's data sources in one archive; raises StoreError.
+    """Return the rates a second of an RRD's sources in one archive; raises StoreError.
 
     By `xport`: with Debian's binding a `fetch` that fails, also for a writer's lock, ends the
     process. Both give the same rows and numbers.
@@ -80,7 +80,7 @@ def rates(
 
 
 def rrdtool_graph(arguments: list[str], zone: tzinfo | None) -> bytes:
-    """The PNG that `rrdtool graph` draws, with its times in `zone`; raises StoreError."""
+    """Return the PNG that `rrdtool graph` draws, with its times in `zone`; raises StoreError."""
     from zoneinfo import ZoneInfo
 
     before = os.environ.get("TZ")

@@ -220,7 +220,7 @@ def reporters(ledger: Ledger, since: int, until: int) -> list[Reporter]:
 
 
 def reach_failures(ledger: Ledger, since: int, until: int) -> list[ReachFailure]:
-    """The failures of the days that begin in [since, until), those of most sessions first."""
+    """Return the failures of the days that begin in [since, until), most sessions first."""
     rows = ledger.read(
         "SELECT result, reporter, signer, mx, sum(sessions), max(day) FROM reach_failures "
         "WHERE day >= ? AND day < ? GROUP BY result, reporter, signer, mx "

@@ -153,7 +153,7 @@ class RelayTable:
             forget_months(self._ledger, self._known)
 
     def kept_as(self, day: int, relay: str, most: int) -> str:
-        """The relay under which a relay of a day is kept, which is one of them from now on."""
+        """Return the name under which a relay of a day is kept, and keep it from now on."""
         known = self._known.get(day)
         if known is None:
             found = self._ledger.read("SELECT relay FROM relays WHERE day = ?", day)
@@ -184,7 +184,7 @@ class RelayTable:
     # ---- reading ----
 
     def totals(self, since: int, until: int) -> list[RelayCounts]:
-        """What was counted of each relay from one day to another, both included."""
+        """Return what was counted of each relay from one day to another, both included."""
         # sqlite takes what is not summed from the row of the max().
         columns = f"relay, first, protocol, key_exchange, last, last_fail, {_NAMES}"
         kept, days = days_and_months(self._ledger, columns, since, until)
@@ -207,11 +207,11 @@ class RelayTable:
         ]
 
     def days(self, since: int) -> Iterator[RelayDay]:
-        """Each relay's days from this one on, by relay and day."""
+        """Yield each relay's days from this one on, by relay and day."""
         return self._days("day >= ?", since)
 
     def suspects(self, since: int, history: int) -> Iterator[RelayDay]:
-        """The days of the relays that were once authenticated, and not always from `since` on.
+        """Yield the days of relays that were once authenticated, and not always from `since` on.
 
         Days before `history` are not looked at.
         """
@@ -234,7 +234,7 @@ class RelayTable:
         return self._days_of(names, history)
 
     def failing(self, since: int, last_fail: int) -> Iterator[RelayDay]:
-        """The days from one on of the relays to which a delivery failed after an epoch second."""
+        """Yield the days from one on of relays to which mail failed after an epoch second."""
         today = self._ledger.read("SELECT max(day) FROM relays")[0][0] or 0
         # A failure of the last hours is on one of the last two days that there are.
         before = self._ledger.read("SELECT max(day) FROM relays WHERE day < ?", today)[0][0]
@@ -245,7 +245,7 @@ class RelayTable:
         return self._days_of(names, since)
 
     def authenticated_since(self, day: int, at: int) -> int:
-        """How many relays were authenticated after an epoch second, on this day or later."""
+        """Return how many relays were authenticated after an epoch second, on this day or later."""
         found = self._ledger.read(
             "SELECT count(DISTINCT relay) FROM relays WHERE day >= ? AND last_good > ?", day, at
         )
@@ -253,7 +253,7 @@ class RelayTable:
         return count
 
     def _days_of(self, names: Iterable[tuple[str]], since: int) -> Iterator[RelayDay]:
-        """The days of some relays from one on; each row is found by its key."""
+        """Yield the days of some relays from one on; each row is found by its key."""
         days: list[int] = []
         day = since - 1
         while day := self._ledger.read("SELECT min(day) FROM relays WHERE day > ?", day)[0][0]:
@@ -293,7 +293,7 @@ class RelayTable:
         return list(map(DeliveriesTo._make, rows))
 
     def warnings(self, since: int) -> list[WarningCount]:
-        """The warnings that were last logged after this time, the latest first."""
+        """Return the warnings that were last logged after this time, the latest first."""
         found = self._ledger.read(
             "SELECT name, count, last FROM warnings WHERE last >= ? ORDER BY last DESC", since
         )

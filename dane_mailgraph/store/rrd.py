@@ -59,7 +59,7 @@ class RRD:
     # ---- what it is ----
 
     def facts(self, *, writing: bool = False) -> Facts | None:
-        """What it says of itself, None without a file; raises StoreError if it is not ours."""
+        """Return what it says of itself, or None without a file; raises StoreError if not ours."""
         try:
             with open(self.path, "r+b" if writing else "rb", opener=no_link) as file:
                 magic, status = file.read(4), os.fstat(file.fileno())
@@ -85,7 +85,7 @@ class RRD:
             raise DamagedError(self.path, f"is damaged ({said})") from error
 
     def _checked(self, info: dict[str, Any]) -> tuple[str, ...]:
-        """The data sources of an RRD of ours; raises StoreError for another."""
+        """Return the data sources of an RRD of ours; raises StoreError for another."""
         step = int(info["step"])
         if step != self.step:
             raise ForeignError(
@@ -113,7 +113,7 @@ class RRD:
         return sources
 
     def whole_until(self) -> int:
-        """Up to when it is written; 0 where it is missing or damaged."""
+        """Return up to when it is written; 0 if it is missing or damaged."""
         try:
             facts = self.facts()
         except DamagedError:
@@ -121,7 +121,7 @@ class RRD:
         return facts.last if facts else 0
 
     def checksum(self) -> int | None:
-        """A number that two of ours share if all they hold is the same; None for a damaged one."""
+        """Return a number that two of ours share if they hold the same; None for a damaged one."""
         return rrd_file.checksum(self.path, len(SOURCES), [rows for _, _, rows in self._schema()])
 
     # ---- making and writing ----
@@ -208,7 +208,7 @@ class RRD:
         return int(librrd.call("last", self.path)) if self._ours else self.last or 0
 
     def rows(self, archive: int, start: int, until: int) -> list[Row]:
-        """The counts of [start, until), a row for each `archive` seconds; both are multiples of it.
+        """Return the counts of [start, until), multiples of `archive`, a row for so many seconds.
 
         A row that is not over yet is the sum of its steps so far.
         """
@@ -238,7 +238,7 @@ class RRD:
                 at = end
 
     def covering(self, start: int) -> int:
-        """Seconds in a row of the finest archive that reaches back to `start`."""
+        """Return the seconds in a row of the finest archive that reaches back to `start`."""
         last = self._last
         for seconds, kept in self._archives().items():
             if start >= last - last % seconds - kept + seconds:
@@ -246,7 +246,7 @@ class RRD:
         return DAY
 
     def series(self, span: Span, at: int) -> Series:
-        """The series of a span that ends at `at`; its last bucket may be counted in part."""
+        """Return the series of a span that ends at `at`; its last bucket may be counted in part."""
         bucket = -(-span.bucket // self.step) * self.step
         full = at - at % bucket
         until = full if full == at else full + bucket
@@ -273,11 +273,11 @@ class RRD:
         return Series.of(start, bucket, buckets, peaks, min(last, end) if last > start else None)
 
     def _archives(self) -> dict[int, int]:
-        """Seconds in a row -> seconds kept, finest first."""
+        """Return seconds in a row -> seconds kept, finest first."""
         return {row or self.step: kept for row, kept in ARCHIVES}
 
     def _busiest(self, start: int, until: int) -> list[int | None]:
-        """The most in one step of [start, until): by peaks of hours, the last hour by steps."""
+        """Return the most in one step of [start, until): by hours, the last hour by steps."""
         full = max(start, until - until % HOUR)
         rows = [
             self._most_of_hours(start, full),
@@ -305,7 +305,7 @@ class RRD:
         return [None if rate is None else round(rate * self.step) for rate in most]
 
     def _fetch(self, archive: int, start: int, until: int) -> list[Row]:
-        """Rows of one archive, as counts."""
+        """Return the rows of one archive, as counts."""
         last = self._last if start < until else 0
         oldest = last - last % archive - self._archives()[archive] // archive * archive
         before = [UNKNOWN] * max(0, (min(oldest, until) - start) // archive)
@@ -350,6 +350,6 @@ def _largest(column: tuple[float | None, ...]) -> float | None:
 
 
 def _most(rows: Iterable[Sequence[int | None]]) -> list[int | None]:
-    """The largest of each column."""
+    """Return the largest of each column."""
     columns = zip((None,) * len(CATEGORIES), *rows, strict=True)
     return [max((n for n in column if n is not None), default=None) for column in columns]

@@ -61,7 +61,7 @@ def _lengthen(file: BinaryIO, sources: int, archives: Sequence[tuple[str, int, i
 
 
 def checksum(path: str, sources: int, rows: Sequence[int]) -> int | None:
-    """A number that two RRDs share if all they hold is the same; None for a damaged one.
+    """Return a number that two RRDs share if they hold the same; None for a damaged one.
 
     `rows` says how many each archive has. librrd begins each archive at a random row, so the rows
     are taken in their order of time. Raises StoreError where the file cannot be read.
@@ -83,7 +83,7 @@ def checksum(path: str, sources: int, rows: Sequence[int]) -> int | None:
 
 
 def _in_order(file: BinaryIO, sources: int, rows: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Where its parts begin and end; raises ValueError, struct.error for a damaged one."""
+    """Yield where its parts begin and end; raises ValueError, struct.error for a damaged one."""
     row, pointers = sources * _DOUBLE, struct.Struct(f"@{len(rows)}L")
     at = os.fstat(file.fileno()).st_size - sum(rows) * row
     if at < pointers.size:

@@ -54,7 +54,7 @@ def copied(path: str) -> Iterator[bytes]:
 
 
 def _end(file: BinaryIO) -> tuple[int, int | None]:
-    """Where the file ends without its seal, and the checksum that the seal tells."""
+    """Return where the file ends without its seal, and the checksum that the seal tells."""
     size = os.fstat(file.fileno()).st_size
     file.seek(max(0, size - _SEAL.size))
     last = file.read(_SEAL.size)

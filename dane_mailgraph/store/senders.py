@@ -66,7 +66,7 @@ class SenderTable:
         self._ledger.write("DELETE FROM senders WHERE day < ?", [(first,)])
 
     def senders(self, first: int) -> list[Sender]:
-        """The domains of the days from `first` on, those of most messages and handshakes first."""
+        """Return the domains of the days from `first` on, most messages and handshakes first."""
         by_domain: dict[str, Sender] = {}
         for domain, key, count, last in self._ledger.read(
             "SELECT domain, category, sum(count), max(last) FROM senders "

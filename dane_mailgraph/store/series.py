@@ -103,7 +103,7 @@ class Series(NamedTuple):
         peaks: dict[Category, float | None],
         reached: int | None,
     ) -> Series:
-        """The series of these rows, one a bucket."""
+        """Make the series of these rows, one a bucket."""
         columns = zip(*(row.counts for row in rows), strict=True)
         return cls(
             start,
@@ -115,7 +115,7 @@ class Series(NamedTuple):
         )
 
     def widened(self, times: int) -> Series:
-        """The same in buckets that are so many times as long; the last one ends where it ended."""
+        """Return it in buckets so many times as long; the last one ends where it ended."""
         first = len(next(iter(self.counts.values()), ())) % times
 
         def merged(column: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -138,7 +138,7 @@ class Series(NamedTuple):
         return self.start + self.step * len(next(iter(self.counts.values()), ()))
 
     def seconds(self, counted: Category) -> list[int]:
-        """How many seconds of each bucket are known."""
+        """Return how many seconds of each bucket are known."""
         observed = self.observed or (self.step,) * len(self.counts[counted])
         return [
             0 if n is None else seconds
@@ -146,11 +146,11 @@ class Series(NamedTuple):
         ]
 
     def total(self, counted: Category) -> int | None:
-        """The count over the series; None where nothing of it is known."""
+        """Return the count over the series; None where nothing of it is known."""
         known = [n for n in self.counts[counted] if n is not None]
         return sum(known) if known else None
 
     def per_minute(self, counted: Category) -> float | None:
-        """The average over the known part of the series, in counts a minute."""
+        """Return the average over the known part of the series, in counts a minute."""
         total, seconds = self.total(counted), sum(self.seconds(counted))
         return total * MINUTE / seconds if total is not None and seconds else None

@@ -53,7 +53,7 @@ class State(NamedTuple):
     """The ledger was made anew from the logs; the RRD of the one before it must go."""
 
     def nonsense(self, now: int) -> str:
-        """A value that cannot be, with its name; empty where all of them can."""
+        """Return a value that cannot be, with its name; empty if all of them can."""
         for name in TIMES:
             value = getattr(self, name)
             if value is None:
@@ -70,7 +70,7 @@ class State(NamedTuple):
         return self.begin is not None or self.read_at is not None
 
     def changes(self, before: State) -> Iterator[tuple[str, str]]:
-        """The fields that differ, each with its value as JSON."""
+        """Return the fields that differ, each with its value as JSON."""
         for name, value, old in zip(self._fields, self, before, strict=True):
             if value != old:
                 yield name, json.dumps(value)

@@ -34,7 +34,7 @@ class _Silence(NamedTuple):
 
 
 def _silences(ledger: Ledger, start: int, until: int) -> Iterator[_Silence]:
-    """The long ones, in order: a log of few days costs time by its lines, not by its years."""
+    """Yield the long ones in order, so that a log of few days costs time by its lines."""
     if until - start < _LONG:
         return
     gaps = ledger.gaps(start, until)
@@ -48,7 +48,7 @@ def _silences(ledger: Ledger, start: int, until: int) -> Iterator[_Silence]:
 
 
 def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
-    """A value for each step, stamped with the end of its interval, as rrdtool counts time."""
+    """Yield a value for each step, stamped with its end, as rrdtool counts time."""
     gaps = ledger.gaps(start, until)
     zeros = ":".join("0" for _ in CATEGORIES)
     at = start

@@ -94,7 +94,7 @@ class Store:
         return []
 
     def _situation(self, state: State, horizon: int | None) -> tuple[Situation, str]:
-        """The situation, and what is wrong with the RRD; raises StoreError if it is not ours."""
+        """Return the situation, and what is wrong with the RRD; raises StoreError if not ours."""
         if state.rebuilt:
             return Situation.LEDGER_IS_NEW, ""
         facts, why = self._facts(state)
@@ -119,11 +119,11 @@ class Store:
         return Situation.RRD_IS_LOST, why
 
     def _was_there(self, state: State) -> bool:
-        """Whether there is a sign that the RRD had been made."""
+        """Return whether there is a sign that the RRD had been made."""
         return bool(state.pruned_before or self._kept_until() or os.path.lexists(self.rrd.path))
 
     def _facts(self, state: State) -> tuple[Facts | None, str]:
-        """What the RRD says of itself, and what is wrong if it is not up to date."""
+        """Return what the RRD says of itself, and what is wrong if it is not up to date."""
         try:
             facts = self.rrd.facts(writing=True)
         except DamagedError as error:
@@ -152,7 +152,7 @@ class Store:
             add_to_totals(ledger, closed(ledger, *stretch, self.rrd.step))
 
     def _closed(self, state: State, now: int, grace: int) -> Gap | None:
-        """The stretch of closed intervals that are not in the RRD."""
+        """Return the stretch of closed intervals that are not in the RRD."""
         if state.read_until is None or state.begin is None:
             return None
         start = state.begin if state.rrd_until is None else state.rrd_until
@@ -242,7 +242,7 @@ class Store:
         replace(fresh.path, self.snapshot.path)
 
     def _kept_until(self) -> int:
-        """Up to when the snapshot is written; 0 where it is missing or damaged."""
+        """Return up to when the snapshot is written; 0 if it is missing or damaged."""
         try:
             changed_at = os.lstat(self.snapshot.path).st_ctime_ns
         except OSError:
@@ -253,7 +253,7 @@ class Store:
         return self._kept[1]
 
     def _mtime_ns(self) -> int | None:
-        """When the RRD was changed last, in nanoseconds; no program can set that back."""
+        """Return when the RRD was changed last, in nanoseconds; no program can set that back."""
         try:
             return os.lstat(self.rrd.path).st_ctime_ns
         except OSError:
@@ -298,7 +298,7 @@ class Store:
         return []
 
     def _remade(self, ledger: Ledger, why: str) -> RRD:
-        """A correct RRD: an older copy or a new one, brought up to date."""
+        """Return a correct RRD: an older copy or a new one, brought up to date."""
         fresh, start = self._base(ledger, why)
         write_intervals(fresh, ledger, start, ledger.state.rrd_until or start)
         return fresh
@@ -323,14 +323,14 @@ class Store:
         )
 
     def _is_as_long_as_ours(self, state: State) -> bool:
-        """Whether the RRD is of the length that ours has; else it may be somebody's."""
+        """Return whether the RRD has the length of ours; else it may be somebody's."""
         ours = self._created(state.begin or 0)
         same = os.path.getsize(ours.path) == os.path.getsize(self.rrd.path)
         os.unlink(ours.path)
         return same
 
     def _base(self, ledger: Ledger, why: str) -> tuple[RRD, int]:
-        """A copy or a new RRD, which the ledger can bring up to date, and its end so far."""
+        """Return a copy or a new RRD, which the ledger can bring up to date, and its end so far."""
         state = ledger.state
         begin, until, pruned = state.begin or 0, state.rrd_until or 0, state.pruned_before
         if state.rrd_stale_from is not None:
@@ -387,7 +387,7 @@ class Store:
     # ---- RRDs in the making ----
 
     def _fresh(self) -> RRD:
-        """The file in which an RRD is made; deletes what a killed writer left there."""
+        """Return the file to make an RRD in, after deleting what a killed writer left there."""
         try:
             empty_folder(self._making)  # rrdtool makes files beside its own, too
         except OSError as error:
@@ -402,7 +402,7 @@ class Store:
         return fresh
 
     def _copied(self, rrd: RRD) -> RRD:
-        """A copy, with the data sources of this version."""
+        """Return a copy, with the data sources of this version."""
         fresh = self._fresh()
         try:
             with open(fresh.path, "wb", opener=no_link) as file:

@@ -64,7 +64,7 @@ def closed(ledger: Ledger, start: int, until: int, step: int) -> Row:
 
 
 def _unread(ledger: Ledger, start: int, until: int, step: int) -> int:
-    """How many intervals lie in a gap and hold no count."""
+    """Return how many intervals lie in a gap and hold no count."""
     unread, at = 0, start
     for gap in ledger.gaps(start, until):
         begin, end = (-(-each // step) * step for each in gap)
