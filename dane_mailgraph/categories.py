@@ -68,7 +68,7 @@ UNTRUSTED = "#CA850D", "#FCDE7C"
 ANONYMOUS = "#603071", "#C57CE6"
 ENCRYPTED = "#0C1939", "#8FC5D3"
 PLAINTEXT = "#C80003", "#F54752"
-NOT_TOLD = "#818386", "#606870"
+GREY = "#818386", "#606870"
 
 CONNECTIONS = _family(
     "connections",
@@ -108,7 +108,7 @@ CONNECTIONS = _family(
         "reused",
         "reused",
         "reused",
-        *NOT_TOLD,
+        *GREY,
         "another delivery over an open connection",
     ),
 )
@@ -131,7 +131,7 @@ KEY_EXCHANGE = _family(
     ("ecdh", "kx_ecdh", "ECDH", *TRUSTED, "elliptic curve Diffie-Hellman"),
     ("dh", "kx_dh", "DH", *UNTRUSTED, "finite field Diffie-Hellman"),
     ("rsa", "kx_rsa", "RSA", *ANONYMOUS, "RSA key transport, no forward secrecy"),
-    ("unknown", "kx_unknown", "unknown", *NOT_TOLD, "the log line does not name it"),
+    ("unknown", "kx_unknown", "unknown", *GREY, "the log line does not name it"),
 )
 
 DELIVERIES = _family(
@@ -200,7 +200,7 @@ DELIVERIES = _family(
         "not encrypted",
         Authentication.MISSING,
     ),
-    ("unknown", "sent_unknown", "unknown", *NOT_TOLD, "the log does not show how"),
+    ("unknown", "sent_unknown", "unknown", *GREY, "the log does not show how"),
 )
 
 FAILURES = _family(
@@ -256,7 +256,7 @@ FAILURES = _family(
         "local",
         "fail_local",
         "our own TLS",
-        *NOT_TOLD,
+        *GREY,
         "our own TLS does not work: check its configuration",
     ),
 )
@@ -344,43 +344,54 @@ BY_KEY: dict[str, Category] = {row.key: row for row in CATEGORIES}
 AUTHENTICATED_DELIVERIES = tuple(
     BY_KEY[f"deliveries.{name}"] for name in ("dane", "half_dane", "verified")
 )
-"""Deliveries to a server that proved to be the one it was taken for. By half DANE too: its TLSA
-records were signed, though not the MX records that named it."""
+"""Deliveries to a server that proved to be the one that Postfix took it for. By half DANE, too: its
+TLSA records were signed, though not the MX record that named it."""
 
-TOLD_BY_FIELD = (BY_KEY["deliveries.dane"], BY_KEY["deliveries.half_dane"])
-"""What only the field `tls` of Postfix 3.11 tells: unknown, not 0, where no delivery carried it."""
+ONLY_BY_TLS_FIELD = (BY_KEY["deliveries.dane"], BY_KEY["deliveries.half_dane"])
+"""What only the field `tls` of Postfix 3.11 shows: unknown, not 0, where no delivery carried it."""
 
-FIELD, HANDSHAKES_IN, NO_COUNTERS = "tls_field", "inbound_handshakes", "without_counters"
-"""Names under which the ledger remembers what the log told in an hour: deliveries carried that
-field; handshakes of clients were logged; connections ended without a word of their messages."""
+HAS_TLS_FIELD, HAS_HANDSHAKES, LACKS_COUNTERS = (
+    "tls_field",
+    "inbound_handshakes",
+    "without_counters",
+)
+"""Names by which the ledger remembers what the log of an hour shows: deliveries carried that field;
+handshakes of clients were logged; connections ended without a word of their messages."""
 
 
-class Telling(NamedTuple):
-    """Categories that not every log tells: unknown, not 0, where it did not."""
+class Visibility(NamedTuple):
+    """Categories that not every log shows: unknown, not 0, where it does not."""
 
     categories: tuple[Category, ...]
     shown_by: str = ""
-    """What an hour must hold for their zeros to count, where one of `events` was counted."""
+    """They are unknown in a range with `events` where no hour has this name."""
     events: tuple[Category, ...] = ()
-    denied_by: str = ""
-    """What an hour holds if they are not told."""
+    hidden_by: str = ""
+    """They are unknown in a range where an hour has this name."""
 
 
-TELLING = (
-    Telling(TOLD_BY_FIELD, FIELD, DELIVERIES),
-    Telling((*INBOUND_PROTOCOLS, *INBOUND_KEY_EXCHANGE), HANDSHAKES_IN, INBOUND),
-    Telling(INBOUND, denied_by=NO_COUNTERS),
+VISIBILITY = (
+    Visibility(ONLY_BY_TLS_FIELD, HAS_TLS_FIELD, DELIVERIES),
+    Visibility((*INBOUND_PROTOCOLS, *INBOUND_KEY_EXCHANGE), HAS_HANDSHAKES, INBOUND),
+    Visibility(INBOUND, hidden_by=LACKS_COUNTERS),
 )
 
 
-def untold(hours: Container[str], counts: Mapping[Category, int | None]) -> set[Category]:
-    """Return what the log did not tell in a range; `hours` holds what those of the range hold."""
+def unknown_categories(
+    hours: Container[str], counts: Mapping[Category, int | None]
+) -> set[Category]:
+    """Return the categories that the log of a range does not show.
+
+    Args:
+        hours: The names that the hours of the range have.
+        counts: The counts of the range; a category that was counted is known.
+    """
     return {
         category
-        for each in TELLING
+        for each in VISIBILITY
         if not any(counts[category] for category in each.categories)
         and (
-            each.denied_by in hours
+            each.hidden_by in hours
             or (each.shown_by not in hours and any(counts[event] for event in each.events))
         )
         for category in each.categories
@@ -388,8 +399,8 @@ def untold(hours: Container[str], counts: Mapping[Category, int | None]) -> set[
 
 
 AUTHENTICATED_EVENTS = frozenset({BY_KEY["connections.verified"], BY_KEY["deliveries.half_dane"]})
-"""What shows that a relay is authenticated. Half DANE has Trusted connections, so its deliveries
-tell; else connections do, because one may bring many recipients."""
+"""What shows that a relay is authenticated: connections, because one may bring many recipients; and
+deliveries by half DANE, whose connections are only Trusted."""
 
 UNAUTHENTICATED_EVENTS = frozenset(
     {*HANDSHAKES, BY_KEY["deliveries.plaintext"]} - AUTHENTICATED_EVENTS

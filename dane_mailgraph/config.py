@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .errors import ConfigError, reason
 from .language import Language
 from .messenger import Messenger
-from .peers import Relays
+from .peers import PeerSet
 from .settings import PREFIX, SETTINGS
 
 FILE = "/etc/dane-mailgraph.conf"
@@ -37,9 +37,9 @@ class Config(NamedTuple):
     step: int
     grace: int
     time_zone: tzinfo | None
-    ignore_relays: Relays
+    ignore_relays: PeerSet
     only_hosts: frozenset[str]
-    ignore_clients: Relays
+    ignore_clients: PeerSet
     relays_per_day: int
     relays_days: int
     metrics_file: str

@@ -51,7 +51,7 @@ def domain_of(host: str) -> str:
     return ".".join(labels[1:] if len(labels) > 2 else labels)
 
 
-class Relays:
+class PeerSet:
     """A set of servers: networks, hosts, `.example.org` for the hosts below, `unix` for sockets."""
 
     def __init__(self, words: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .language import language, languages
 from .messenger import heartbeat, messenger
-from .peers import Relays
+from .peers import PeerSet
 
 PREFIX = "DANE_MAILGRAPH_"
 
@@ -104,9 +104,9 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _relays(text: str) -> Relays:
+def _relays(text: str) -> PeerSet:
     try:
-        return Relays(text)
+        return PeerSet(text)
     except ValueError as error:
         raise ValueError(
             f"{error}; networks such as 10.0.0.0/8 or hosts such as mail.example.org are needed, "

@@ -19,13 +19,13 @@ with atheris.instrument_imports(include=["dane_mailgraph"]):
     from dane_mailgraph.categories import BY_KEY, CATEGORIES
     from dane_mailgraph.log.blocks import Blocks
     from dane_mailgraph.log.clock import Clock
-    from dane_mailgraph.peers import Relays
+    from dane_mailgraph.peers import PeerSet
     from dane_mailgraph.postfix.explanation import explain
     from dane_mailgraph.postfix.sessions import Sessions
     from dane_mailgraph.postfix.tally import Tally
 
 NOW = 1795485600
-RELAYS = Relays("127.0.0.0/8 ::1 unix")
+RELAYS = PeerSet("127.0.0.0/8 ::1 unix")
 
 
 def clock() -> Clock:

@@ -16,7 +16,7 @@ import zstandard
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counting import Import, Result, Rules, collect
 from dane_mailgraph.log.follow import FollowedFile
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.sync import Store
 
@@ -77,7 +77,7 @@ class Host:
         self.log.parent.mkdir(parents=True)
         self.state = folder / "state"
         self.state.mkdir()
-        local = Relays("127.0.0.0/8 unix")
+        local = PeerSet("127.0.0.0/8 unix")
         self.rules = Rules(step, grace, zone, local, local)
         self.truth: Counter[int] = Counter()
         self.steps: list[Result] = []

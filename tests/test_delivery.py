@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix import delivery
 from dane_mailgraph.postfix.classify import Classifier
 from dane_mailgraph.postfix.lines import ClientLine
@@ -257,7 +257,7 @@ PIECES = st.sampled_from(
 def test_any_bytes_are_read_without_complaint(line: bytes) -> None:
     sessions = Sessions()
     sessions.begin(0)
-    classifier = Classifier(Relays("127.0.0.0/8 unix"), sessions)
+    classifier = Classifier(PeerSet("127.0.0.0/8 unix"), sessions)
     service = sessions.service(b"mx1 postfix/smtp")
     for said in (line, text(), line):
         for match in TEXT.finditer(said):

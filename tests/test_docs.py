@@ -16,7 +16,7 @@ from dane_mailgraph.categories import FAMILIES
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.config import FILE
 from dane_mailgraph.log.clock import Clock
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix.explanation import explain
 from dane_mailgraph.settings import SETTINGS, Setting
 
@@ -140,7 +140,7 @@ def test_the_lines_of_the_counting_rules_count_as_the_annotations_above_them_say
     expected, lines = scene.splitlines()[::2], scene.encode().splitlines()[1::2]
     clock = Clock(timezone.utc, 1795485600)  # 2026-11-24T02:00Z
     for expect, said in zip(
-        expected, explain(lines, clock, Relays("127.0.0.0/8 ::1 unix")), strict=True
+        expected, explain(lines, clock, PeerSet("127.0.0.0/8 ::1 unix")), strict=True
     ):
         times = re.search(r"counted (\d+) times", said.note)
         counts = (
@@ -213,7 +213,7 @@ def test_the_line_that_walks_through_the_house_counts_as_it_says() -> None:
     house = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
     walk = house.split("\n## A line's walk", 1)[1].split("\n## ")[0]
     line = re.findall(r"^```\n(.*)\n```$", walk, re.MULTILINE)[0].encode()
-    (said,) = explain([line], Clock(timezone.utc, 1795485600), Relays("127.0.0.0/8 ::1 unix"))
+    (said,) = explain([line], Clock(timezone.utc, 1795485600), PeerSet("127.0.0.0/8 ::1 unix"))
 
     assert f": {said.time}." in walk
     assert said.counts and all(f"`{each}`" in walk for each in said.counts)

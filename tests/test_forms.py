@@ -14,7 +14,7 @@ from dane_mailgraph.answer.report import totals
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.forms import in_usual_form, usual
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix.explanation import explain
 from dane_mailgraph.postfix.tally import Tally
 
@@ -34,7 +34,7 @@ MANY = 2000
 
 def counted(*lines: bytes, blocks: int = 2) -> tuple[Counter[str], Counter[str]]:
     """What these lines count as in the last of some blocks of usual ones, and the omissions."""
-    tally, clock = Tally(60, Relays(IGNORED), EVER), Clock(timezone.utc, LATEST)
+    tally, clock = Tally(60, PeerSet(IGNORED), EVER), Clock(timezone.utc, LATEST)
     for block in [[USUAL] * MANY] * blocks + [[USUAL] * MANY + [*lines] + [USUAL] * MANY]:
         data = bytearray(b"\n".join(block) + b"\n")
         tally.add_block(data, len(data), clock)
@@ -55,7 +55,7 @@ def test_a_line_of_another_form_counts_amid_usual_ones(each: Sample) -> None:
 @pytest.mark.parametrize("each", COUNTING, ids=ids)
 def test_a_log_of_one_form_counts_in_each_of_its_lines(each: Sample) -> None:
     data = bytearray((each.line + b"\n") * 5)
-    tally = Tally(1, Relays(IGNORED), EVER)
+    tally = Tally(1, PeerSet(IGNORED), EVER)
     tally.add_block(data, len(data), Clock(timezone.utc, LATEST))
 
     (interval,) = tally.intervals()
@@ -245,7 +245,7 @@ def test_a_repeat_without_a_name_counts_as_the_line_before_it(repeat: bytes) -> 
 
 def test_a_repeat_is_explained_as_what_it_repeats() -> None:
     lines = [REPEATED, USUAL, REPEATED, REPEATED]
-    said = list(explain(lines, Clock(timezone.utc, LATEST), Relays(IGNORED)))
+    said = list(explain(lines, Clock(timezone.utc, LATEST), PeerSet(IGNORED)))
 
     assert [bool(each.counts) for each in said] == [False, True, True, True]
     assert said[0].kind == "not_understood"
@@ -271,7 +271,7 @@ def test_a_repeat_of_another_program_counts_nowhere_and_one_of_another_host_is_t
 
 def tallied(*blocks: bytes) -> tuple[int, Counter[str]]:
     """The Trusted connections in blocks of one log, and the omissions."""
-    tally, clock = Tally(60, Relays(IGNORED), EVER), Clock(timezone.utc, LATEST)
+    tally, clock = Tally(60, PeerSet(IGNORED), EVER), Clock(timezone.utc, LATEST)
     for block in blocks:
         tally.add_block(bytearray(block), len(block), clock)
     tally.end_log(clock)

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dane_mailgraph.categories import CATEGORIES, FAMILIES
-from dane_mailgraph.peers import Relay, Relays
+from dane_mailgraph.peers import PeerSet, Relay
 from dane_mailgraph.postfix.classify import Classifier
 from dane_mailgraph.postfix.handshake import Summary, categories, summary, unwrap
 from dane_mailgraph.postfix.lines import ClientLine
 from dane_mailgraph.postfix.sessions import Sessions
 
-DEFAULT = Relays("127.0.0.0/8 ::1 unix")
+DEFAULT = PeerSet("127.0.0.0/8 ::1 unix")
 SUITE = "TLS_AES_256_GCM_SHA384 (256/256 bits)"
 
 
@@ -40,13 +40,13 @@ def cipher(name: str, protocol: str = "TLSv1.2") -> str:
     return said(tls=f"{protocol} with cipher {name} (256/256 bits)").key_exchange
 
 
-def keys(found: Summary, ignored: Relays = DEFAULT) -> list[str]:
+def keys(found: Summary, ignored: PeerSet = DEFAULT) -> list[str]:
     relay = Relay.of(found.relay)
     assert relay is not None
     return [] if relay in ignored else [each.key for each in categories(found)]
 
 
-def why_not(line: bytes, ignored: Relays = DEFAULT) -> str:
+def why_not(line: bytes, ignored: PeerSet = DEFAULT) -> str:
     """The note of a text that counts nowhere; empty for one that counts."""
     sessions = Sessions()
     service = sessions.service(b"mx1 postfix/smtp")
@@ -302,7 +302,7 @@ def test_a_relay_on_this_machine_is_not_outbound(relay: str) -> None:
 
     assert keys(found) == []
     assert "ignore_relays" in why_not(text(relay=relay))
-    assert keys(found, Relays(""))
+    assert keys(found, PeerSet(""))
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_what_is_no_relay_makes_no_session(relay: str) -> None:
 
 
 def test_relays_to_ignore_may_be_networks_of_both_kinds() -> None:
-    ours = Relays("192.0.2.0/24, 2001:db8::/32")
+    ours = PeerSet("192.0.2.0/24, 2001:db8::/32")
 
     assert keys(said(), ours) == []
     assert keys(said(relay="mx[2001:db8:ffff::1]:25"), ours) == []
@@ -343,11 +343,11 @@ def test_relays_to_ignore_may_be_networks_of_both_kinds() -> None:
 )
 def test_what_is_neither_network_nor_host_is_refused(words: str) -> None:
     with pytest.raises(ValueError):
-        Relays(words)
+        PeerSet(words)
 
 
 def test_relays_to_ignore_may_be_hosts_and_all_hosts_of_a_domain() -> None:
-    ours = Relays("mx.example.org .Example.NET localhost amavis fe80")
+    ours = PeerSet("mx.example.org .Example.NET localhost amavis fe80")
     names = [
         "mx.example.org",
         "MX.example.org",
@@ -394,7 +394,7 @@ def test_a_relay_is_read_as_delivery_lines_name_it(written: bytes, relay: Relay 
 def test_any_bytes_are_a_relay_or_none(written: bytes) -> None:
     relay = Relay.of(written)
 
-    assert relay is None or (relay.name and relay not in Relays(""))
+    assert relay is None or (relay.name and relay not in PeerSet(""))
 
 
 # ---- notes ----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from dane_mailgraph import config
 from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.forms import Hosts
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix.explanation import OTHERS, explain
 from dane_mailgraph.postfix.sessions import Sessions
 from dane_mailgraph.postfix.tally import Tally
@@ -30,7 +30,7 @@ TEXT = (
 
 def counted(data: bytes, *names: str) -> tuple[Counter[str], Counter[str]]:
     """What a log counts as, and its omissions, of these hosts; of all without names."""
-    tally = Tally(60, Relays(IGNORED), EVER, Sessions(), Hosts(names) if names else None)
+    tally = Tally(60, PeerSet(IGNORED), EVER, Sessions(), Hosts(names) if names else None)
     clock = Clock(timezone.utc, LATEST)
     lines = data.splitlines(keepends=True)
     for begin in range(0, len(lines), 100):
@@ -126,7 +126,7 @@ def test_explain_says_why_a_line_of_another_host_counts_nowhere() -> None:
         explain(
             log("mx1", "mx2").splitlines(),
             Clock(timezone.utc, LATEST),
-            Relays(IGNORED),
+            PeerSet(IGNORED),
             None,
             Hosts(["mx1"]),
         )

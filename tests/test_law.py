@@ -25,7 +25,7 @@ from dane_mailgraph import postfix_warnings
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
 from dane_mailgraph.log.clock import Clock
 from dane_mailgraph.log.forms import usual
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix import classify, delivery, handshake, lines
 from dane_mailgraph.postfix.explanation import explain
 from dane_mailgraph.postfix.tally import Tally
@@ -99,7 +99,7 @@ TEXTS = [
 
 def tallied(data: bytes, step: int = 1) -> Counter[str]:
     """What the counting path makes of whole lines, over all intervals."""
-    tally = Tally(step, Relays(IGNORED), EVER)
+    tally = Tally(step, PeerSet(IGNORED), EVER)
     tally.add_block(bytearray(data), len(data), Clock(UTC, LATEST))
     counts: Counter[str] = Counter()
     for interval in tally.intervals():
@@ -109,7 +109,7 @@ def tallied(data: bytes, step: int = 1) -> Counter[str]:
 
 
 def explained(line: bytes) -> tuple[str, ...]:
-    (said,) = explain([line], Clock(UTC, LATEST), Relays(IGNORED))
+    (said,) = explain([line], Clock(UTC, LATEST), PeerSet(IGNORED))
     return said.counts
 
 
@@ -128,7 +128,7 @@ def test_a_sample_line_is_counted_as_its_annotation_says(each: Sample) -> None:
 
 @pytest.mark.parametrize("each", ALL, ids=ids)
 def test_a_sample_line_is_explained_as_its_annotation_says(each: Sample) -> None:
-    (said,) = explain([each.line], Clock(UTC, LATEST), Relays(IGNORED))
+    (said,) = explain([each.line], Clock(UTC, LATEST), PeerSet(IGNORED))
 
     assert said.counts == each.keys
     assert said.note
@@ -303,7 +303,7 @@ def test_every_label_is_there_with_every_verb(label: str, verb: str) -> None:
 def test_every_note_has_a_sample(note: tuple[bytes, str]) -> None:
     said = {
         each.note
-        for each in explain([sample.line for sample in ALL], Clock(UTC, LATEST), Relays(IGNORED))
+        for each in explain([sample.line for sample in ALL], Clock(UTC, LATEST), PeerSet(IGNORED))
     }
 
     assert note[1] in said

@@ -24,12 +24,12 @@ from test_receivers import ARRIVED, lines
 
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix.explanation import explain
 from dane_mailgraph.postfix.sessions import Sessions
 from dane_mailgraph.postfix.tally import Tally
 
-RELAYS = Relays(IGNORED)
+RELAYS = PeerSet(IGNORED)
 EVER = 1 << 40
 UNKNOWN = "deliveries.unknown"
 ENCRYPTED = "deliveries.encrypted"

@@ -12,7 +12,7 @@ from servers import needs
 
 from dane_mailgraph.doctor import log_end, loggers, unit
 from dane_mailgraph.doctor.log_end import LogEnd
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.programs import Account
 
 DELIVERY = (
@@ -25,7 +25,7 @@ def end(folder: Path, *lines: str, changed: int = START) -> LogEnd:
     path = folder / "mail.log"
     path.write_text("".join(lines), encoding="utf-8", newline="")
     os.utime(path, (changed, changed))
-    return log_end.read_end(str(path), timezone.utc, Relays("127.0.0.0/8 ::1 unix"), START)
+    return log_end.read_end(str(path), timezone.utc, PeerSet("127.0.0.0/8 ::1 unix"), START)
 
 
 def test_the_end_of_a_log_is_read_as_the_counter_reads_it(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_log_of_nothing_says_so(text: str, tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_read_is_reported_as_the_counter_says_it(tmp_path: Path) -> None:
-    relays = Relays("")
+    relays = PeerSet("")
     os.mkfifo(tmp_path / "pipe")
 
     assert log_end.read_end(str(tmp_path / "none"), None, relays, START).trouble.startswith(

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.answer.figures import Today, figures
-from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES, REACH, TOLD_BY_FIELD, Category
+from dane_mailgraph.categories import (
+    BY_KEY,
+    CATEGORIES,
+    FAMILIES,
+    ONLY_BY_TLS_FIELD,
+    REACH,
+    Category,
+)
 from dane_mailgraph.language import ENGLISH, Language, language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.site.drawing import Drawing
@@ -462,7 +469,7 @@ def test_a_page_without_anything_to_check_says_so() -> None:
 
 
 def test_where_the_log_does_not_tell_dane_the_page_says_why_and_shows_no_row_of_it() -> None:
-    old = SERIES._replace(counts=SERIES.counts | dict.fromkeys(TOLD_BY_FIELD, (None,)))
+    old = SERIES._replace(counts=SERIES.counts | dict.fromkeys(ONLY_BY_TLS_FIELD, (None,)))
     chapters = tuple(
         Chapter(
             chapter.span,

@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dane_mailgraph.log.clock import Clock
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix.explanation import Explained, explain
 
 WHOLE = Path(__file__).parent / "lab" / "whole"
 TRUTH: dict[str, Any] = json.loads(lzma.decompress((WHOLE / "truth.json.xz").read_bytes()))
-IGNORED = Relays("127.0.0.0/8 ::1 unix")
+IGNORED = PeerSet("127.0.0.0/8 ::1 unix")
 BERLIN = ZoneInfo("Europe/Berlin")
 LATEST = 1795824000  # 2026-11-28T00:00Z
 

@@ -15,14 +15,14 @@ from host import Host
 from dane_mailgraph.answer.report import totals
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.log.clock import Clock
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix import Sessions, Tally
 from dane_mailgraph.postfix.reception import domain_of
 from dane_mailgraph.store import OTHER, RefusalTable, SenderTable
 from dane_mailgraph.times import DAY, HOUR, day_of
 
 LATEST = 1795600000
-LOCAL = Relays("127.0.0.0/8 ::1 unix")
+LOCAL = PeerSet("127.0.0.0/8 ::1 unix")
 WHOLE = Path(__file__).parent / "lab" / "whole"
 
 CONNECT = "smtpd[701]: connect from mail.example.net[203.0.113.7]"
@@ -38,7 +38,7 @@ START = "master[1]: daemon started -- version 3.7.11, configuration /etc/postfix
 
 
 def counted(
-    *texts: str, sessions: Sessions | None = None, ignored: Relays = LOCAL, name: str = "postfix"
+    *texts: str, sessions: Sessions | None = None, ignored: PeerSet = LOCAL, name: str = "postfix"
 ) -> Counter[str]:
     """What lines of one host count as, in order."""
     log = "".join(f"2026-11-24T00:06:58+00:00 mx1 {name}/{text}\n" for text in texts).encode()
@@ -89,9 +89,9 @@ def test_lines_that_are_lost_end_what_is_known_of_handshakes() -> None:
 
 
 def test_ignored_clients_are_those_of_the_setting() -> None:
-    assert counted(CLEAR, ignored=Relays("203.0.113.0/24")) == {}
-    assert counted(CLEAR, ignored=Relays(".example.net")) == {}
-    assert counted(CLEAR.replace("203.0.113.7", "127.0.0.1"), ignored=Relays("")) == {
+    assert counted(CLEAR, ignored=PeerSet("203.0.113.0/24")) == {}
+    assert counted(CLEAR, ignored=PeerSet(".example.net")) == {}
+    assert counted(CLEAR.replace("203.0.113.7", "127.0.0.1"), ignored=PeerSet("")) == {
         "plaintext": 1
     }
 

@@ -14,7 +14,7 @@ from host import START, Host, rfc3339
 
 from dane_mailgraph.answer.relays import find_relays, format_relays
 from dane_mailgraph.log.clock import Clock
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix import Tally
 from dane_mailgraph.relay_events import RELAY_EVENTS
 from dane_mailgraph.store import OTHER, EventTable
@@ -120,7 +120,7 @@ def test_the_lab_shows_each_kind_of_event() -> None:
     found: Counter[str] = Counter()
     for path in sorted(WHOLE.glob("*.log.xz")):
         log = lzma.decompress(path.read_bytes())
-        tally = Tally(60, Relays("127.0.0.0/8 ::1 unix"), 1 << 40)
+        tally = Tally(60, PeerSet("127.0.0.0/8 ::1 unix"), 1 << 40)
         tally.add_block(bytearray(log), len(log), Clock(ZoneInfo("Europe/Berlin"), 1796000000))
         for each in tally.drain(UTC).events:
             found[each.name] += each.times

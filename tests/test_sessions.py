@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.categories import BY_KEY
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix import sessions
 from dane_mailgraph.postfix.classify import Classifier
 from dane_mailgraph.postfix.delivery import Delivery
@@ -333,7 +333,7 @@ LOGS = st.lists(
 def test_the_usual_line_counts_as_it_does_in_full_and_leaves_the_same_behind(
     log: list[tuple[ClientLine, bytes, int]],
 ) -> None:
-    ignored = Relays("127.0.0.0/8")
+    ignored = PeerSet("127.0.0.0/8")
     usual, full = (Classifier(ignored, complete()) for _ in range(2))
     at = NOW
     for line, name, later in log:
@@ -353,7 +353,7 @@ def test_the_usual_line_counts_as_it_does_in_full_and_leaves_the_same_behind(
 def test_the_usual_session_is_that_of_the_delivery_and_leaves_the_same_behind(
     log: list[tuple[ClientLine, bytes, int]],
 ) -> None:
-    ignored, at = Relays("127.0.0.0/8"), NOW
+    ignored, at = PeerSet("127.0.0.0/8"), NOW
     classifier = Classifier(ignored, complete())
     for line, name, later in log:
         at += later
@@ -382,7 +382,7 @@ def outcomes(
     log: list[tuple[ClientLine, bytes, int]], restarts: frozenset[int]
 ) -> Iterator[tuple[int, ...]]:
     """What the lines count as, where all is dumped and loaded before these lines."""
-    ignored, at = Relays("127.0.0.0/8"), NOW
+    ignored, at = PeerSet("127.0.0.0/8"), NOW
     classifier = Classifier(ignored, complete())
     for number, (line, name, later) in enumerate(log):
         if number in restarts:

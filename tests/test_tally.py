@@ -15,7 +15,7 @@ from dane_mailgraph.categories import CATEGORIES
 from dane_mailgraph.counts import Interval, connections, events
 from dane_mailgraph.log.blocks import LONGEST, Blocks
 from dane_mailgraph.log.clock import Clock
-from dane_mailgraph.peers import Relays
+from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix.classify import REMEMBERED
 from dane_mailgraph.postfix.explanation import as_json, as_text, explain
 from dane_mailgraph.postfix.pending import MOST_INTERVALS
@@ -23,7 +23,7 @@ from dane_mailgraph.postfix.tally import Tally
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
-IGNORED = Relays("127.0.0.0/8 ::1 unix")
+IGNORED = PeerSet("127.0.0.0/8 ::1 unix")
 LATEST = 1795485600  # 2026-11-24T02:00Z
 EVER = 1 << 40
 

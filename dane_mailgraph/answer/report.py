@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import NamedTuple
 
-from ..categories import CATEGORIES, FAMILIES, REACH, WHOLE, Authentication, Category, untold
+from ..categories import (
+    CATEGORIES,
+    FAMILIES,
+    REACH,
+    WHOLE,
+    Authentication,
+    Category,
+    unknown_categories,
+)
 from ..errors import StoreError, UsageError
 from ..omissions import OMISSIONS
 from ..reports import RESULTS
@@ -116,7 +124,7 @@ def _totals(rrd: RRD, ledger: Ledger, since: int, until: int, archive: int) -> R
     counts = dict(zip(CATEGORIES, whole.counts, strict=True))
     return Report(
         *(since, until, archive, last, whole.observed),
-        counts | dict.fromkeys(untold(ledger.hours(since, until), counts)),
+        counts | dict.fromkeys(unknown_categories(ledger.hours(since, until), counts)),
         _omitted(ledger, state, since, until),
         dict.fromkeys(REACH),
     )

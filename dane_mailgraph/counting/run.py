@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..counts import Interval, connections, events, inbound_events, received
 from ..log import Clock, Source, WholeLines, forms
 from ..omissions import NOTHING_OMITTED
-from ..peers import Relays
+from ..peers import PeerSet
 from ..postfix import Counted, Mark, Marks, Overlap, Sessions, Tally
 from ..store import (
     MOST_AHEAD,
@@ -52,8 +52,8 @@ class Rules(NamedTuple):
     step: int
     grace: int
     zone: tzinfo | None
-    ignored: Relays
-    ignored_clients: Relays
+    ignored: PeerSet
+    ignored_clients: PeerSet
     relays_per_day: int = 1000
     relays_days: int = 400
     clock: Callable[[], int] | None = None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import SourceError
 from ..log import Clock, heads, open_log
-from ..peers import Relays
+from ..peers import PeerSet
 from ..postfix import explanation
 from ..postfix_warnings import warning_in
 from ..programs import ask
@@ -63,7 +63,7 @@ class LogEnd(NamedTuple):
     """Name of a row of `postfix_warnings` -> how often."""
 
 
-def read_end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> LogEnd:
+def read_end(path: str, zone: tzinfo | None, ignored: PeerSet, now: int) -> LogEnd:
     """Read the end of the log, or of the journal, as the counter would."""
     if path == JOURNAL:
         return _read_journal(zone, ignored, now)
@@ -88,7 +88,7 @@ def read_end(path: str, zone: tzinfo | None, ignored: Relays, now: int) -> LogEn
     return _read(path, lines[1 if before else 0 :], changed, zone, ignored)
 
 
-def _read_journal(zone: tzinfo | None, ignored: Relays, now: int) -> LogEnd:
+def _read_journal(zone: tzinfo | None, ignored: PeerSet, now: int) -> LogEnd:
     output = ask(
         "journalctl", "-q", "--no-pager", "-o", "short-iso", "-n", "1500", "SYSLOG_FACILITY=2"
     )
@@ -110,7 +110,7 @@ def _read_journal(zone: tzinfo | None, ignored: Relays, now: int) -> LogEnd:
 
 
 def _read(
-    path: str, lines: list[bytes], changed: int, zone: tzinfo | None, ignored: Relays
+    path: str, lines: list[bytes], changed: int, zone: tzinfo | None, ignored: PeerSet
 ) -> LogEnd:
     lines = [line for line in lines if line]
     clock = Clock(zone, changed)
@@ -146,7 +146,7 @@ def _read(
     )
 
 
-def _connections(lines: Iterable[bytes], clock: Clock, ignored: Relays) -> int:
+def _connections(lines: Iterable[bytes], clock: Clock, ignored: PeerSet) -> int:
     return sum(
         any(key.startswith("connections.") for key in each.counts)
         for each in explanation.explain(lines, clock, ignored)

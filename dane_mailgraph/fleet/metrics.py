@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .. import __version__
 from ..answer import CONDITIONS, Judgement
-from ..categories import CATEGORIES, FIELD, TOLD_BY_FIELD, Category, untold
+from ..categories import CATEGORIES, HAS_TLS_FIELD, ONLY_BY_TLS_FIELD, Category, unknown_categories
 from ..errors import StoreError, reason
 from ..files import write_anew
 from ..levels import Level, worst
@@ -79,7 +79,7 @@ def metric_of(category: Category) -> tuple[str, dict[str, str]]:
 def known_totals(ledger: Ledger, until: int) -> Row:
     """Return the running totals of the ledger, without those that the log could never tell."""
     row = totals(ledger)
-    never = _never_told(ledger, row, until)
+    never = _never_known(ledger, row, until)
     return row._replace(
         counts=tuple(
             None if category in never else count
@@ -137,11 +137,11 @@ def text(ledger: Ledger, now: int, found: Judgement) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _never_told(ledger: Ledger, row: Row, until: int) -> set[Category]:
+def _never_known(ledger: Ledger, row: Row, until: int) -> set[Category]:
     """Return the categories that no line of the log has told."""
     hours, counts = ledger.hours(0, until), dict(zip(CATEGORIES, row.counts, strict=True))
-    needs_field = () if FIELD in hours else TOLD_BY_FIELD
-    return untold(hours, counts) | {each for each in needs_field if not counts[each]}
+    needs_field = () if HAS_TLS_FIELD in hours else ONLY_BY_TLS_FIELD
+    return unknown_categories(hours, counts) | {each for each in needs_field if not counts[each]}
 
 
 def _braces(labels: Mapping[str, str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from .. import postfix_warnings
-from ..categories import BY_KEY, CATEGORIES, FIELD, Category
-from ..peers import Relay, Relays
+from ..categories import BY_KEY, CATEGORIES, HAS_TLS_FIELD, Category
+from ..peers import PeerSet, Relay
 from ..relay_events import DOWNGRADE, MEANINGS, MISMATCH, TLSRPT
 from ..times import HOUR
 from . import delivery, handshake
@@ -41,7 +41,7 @@ class _RelayOutcomes:
 class Classifier:
     """Says what the lines of clients count as, line by line in the order of the log."""
 
-    def __init__(self, ignored: Relays, sessions: Sessions) -> None:
+    def __init__(self, ignored: PeerSet, sessions: Sessions) -> None:
         self._ignored, self.sessions = ignored, sessions
         self._summaries: dict[bytes, tuple[Outcome, Session]] = {}
         self._relays: dict[bytes, _RelayOutcomes] = {}
@@ -52,7 +52,7 @@ class Classifier:
         self.made = 0
         """Outcomes that were made: one for each thing that a line may say of a relay."""
         self.noted: Counter[tuple[int, str]] = Counter()
-        """Hour and name -> how often; 1 for the names in `categories.TELLING`, however often.
+        """Hour and name -> how often; 1 for the names in `categories.VISIBILITY`, however often.
 
         `illegible` are cut summaries, and lines about a recipient with no certain reading: counted
         as unknown or not.
@@ -77,7 +77,7 @@ class Classifier:
                 return outcome
             return self._of_text(service, pid, text, at)
         if tls:
-            self.noted[at - at % HOUR, FIELD] = 1
+            self.noted[at - at % HOUR, HAS_TLS_FIELD] = 1
         if tls and not service.quotes_addresses:
             pass  # the first field `tls` of a service
         elif relay in self._ignored_outcomes:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..categories import CATEGORIES
 from ..log import LONGEST, Clock, forms, heads, repeats
 from ..omissions import NOTHING_OMITTED
-from ..peers import Relays
+from ..peers import PeerSet
 from .classify import Classifier
 from .interruptions import interrupt, interruptions
 from .lines import CLIENT, KINDS, SERVER, ClientLine, Kind, is_puzzling, parse, split_writer
@@ -47,10 +47,10 @@ class Explained(NamedTuple):
 def explain(
     lines: Iterable[bytes],
     clock: Clock,
-    ignored: Relays,
+    ignored: PeerSet,
     latest_plausible: int | None = None,
     hosts: forms.Hosts | None = None,
-    ignored_clients: Relays | None = None,
+    ignored_clients: PeerSet | None = None,
 ) -> Iterator[Explained]:
     """Explain lines of a log, by the functions that count them, and of posttls-finger, in order.
 

@@ -109,7 +109,7 @@ class Judge(Protocol):
     """Outcomes that were made."""
     noted: Counter[tuple[int, str]]
     """Hour and name of what is kept of its lines beside the counts -> how often: omissions, and
-    what `categories.TELLING` names."""
+    what `categories.VISIBILITY` names."""
 
     def service(self, name: bytes) -> Any:
         """Return the service of this name: host and tag."""

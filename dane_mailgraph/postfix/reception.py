@@ -12,9 +12,9 @@ from collections import Counter
 from typing import Any
 
 from .. import peers
-from ..categories import BY_KEY, CATEGORIES, HANDSHAKES_IN, NO_COUNTERS, OLD_PROTOCOLS
+from ..categories import BY_KEY, CATEGORIES, HAS_HANDSHAKES, LACKS_COUNTERS, OLD_PROTOCOLS
 from ..log import forms
-from ..peers import Relay, Relays
+from ..peers import PeerSet, Relay
 from ..refusals import ALERT, LEFT, MEANINGS
 from ..times import HOUR
 from . import handshake
@@ -142,7 +142,7 @@ class Servers:
 class Reception:
     """Says what the lines of servers count as, line by line in the order of the log."""
 
-    def __init__(self, ignored: Relays, servers: Servers) -> None:
+    def __init__(self, ignored: PeerSet, servers: Servers) -> None:
         """Lines about `ignored` clients count nowhere."""
         self._ignored, self.servers = ignored, servers
         self._clients: dict[bytes, bool] = {}
@@ -155,7 +155,7 @@ class Reception:
         self.made = 0
         """Outcomes that were made."""
         self.noted: Counter[tuple[int, str]] = Counter()
-        """Hour and name -> how often; 1 for the names in `categories.TELLING`, however often.
+        """Hour and name -> how often; 1 for the names in `categories.VISIBILITY`, however often.
 
         `illegible` are handshakes that are cut off, and ends of connections that do not say how
         many messages came.
@@ -195,7 +195,7 @@ class Reception:
             server.remember_failed(pid, client)
             return _FAILED
         server.remember_handshake(pid, at)
-        self.noted[at - at % HOUR, HANDSHAKES_IN] = 1
+        self.noted[at - at % HOUR, HAS_HANDSHAKES] = 1
         outcome = self._handshakes.get(said) or self._of_handshake(said)
         if outcome is _TORN:
             self.noted[at - at % HOUR, "illegible"] += 1
@@ -208,7 +208,7 @@ class Reception:
         if outcome is _ILLEGIBLE:
             self.noted[at - at % HOUR, "illegible"] += 1
         elif outcome is _WITHOUT_COUNTERS:
-            self.noted[at - at % HOUR, NO_COUNTERS] = 1
+            self.noted[at - at % HOUR, LACKS_COUNTERS] = 1
         return outcome
 
     def _of_sender(self, outcome: Outcome, client: bytes) -> Outcome:

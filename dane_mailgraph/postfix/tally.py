@@ -17,7 +17,7 @@ from ..categories import CATEGORIES
 from ..counts import Interval, LineAhead
 from ..log import Clock, Parts, forms, heads, repeats
 from ..omissions import NOTHING_OMITTED
-from ..peers import Relays
+from ..peers import PeerSet
 from ..times import HOUR
 from . import delivery, handshake, reception
 from .classify import Classifier
@@ -47,7 +47,7 @@ class _Reader(NamedTuple):
     """Says whether a text counts whose program's name was cut off."""
 
 
-def _readers(relays: Relays, clients: Relays, sessions: Sessions) -> tuple[_Reader, ...]:
+def _readers(relays: PeerSet, clients: PeerSet, sessions: Sessions) -> tuple[_Reader, ...]:
     """Return one reader a kind; lines about these relays and clients count nowhere."""
     judges = Classifier(relays, sessions), Classifier(relays, Sessions())
     of_server = Reception(clients, sessions.servers), Reception(clients, Servers())
@@ -63,11 +63,11 @@ class Tally:
     def __init__(
         self,
         step: int,
-        ignored: Relays,
+        ignored: PeerSet,
         latest_plausible: int,
         sessions: Sessions | None = None,
         hosts: forms.Hosts | None = None,
-        ignored_clients: Relays | None = None,
+        ignored_clients: PeerSet | None = None,
     ) -> None:
         """`step` is the length of an interval in seconds; only lines of `hosts` count, None: all.
 
@@ -118,7 +118,7 @@ class Tally:
     def take_notes(self) -> Counter[tuple[int, str]]:
         """Return and forget what is kept of the log beside the counts: hour and name -> how often.
 
-        They are omissions, Postfix's warnings, and what `categories.TELLING` names.
+        They are omissions, Postfix's warnings, and what `categories.VISIBILITY` names.
         """
         notes = self._notes()
         self._omitted += _omissions(notes)

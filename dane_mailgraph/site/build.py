@@ -19,7 +19,7 @@ from ..answer import (
     last_24_hours,
     silence_accepted,
 )
-from ..categories import TOLD_BY_FIELD
+from ..categories import ONLY_BY_TLS_FIELD
 from ..errors import StoreError, reason
 from ..files import delete_unfinished, no_link, write_anew
 from ..language import ENGLISH, Language
@@ -211,10 +211,10 @@ def _series(rrd: RRD, span: Span, now: int, last: int | None) -> Series:
 
 def _without_field(series: Series) -> Series:
     """Return a series whose log did not tell DANE from other authentication."""
-    if any(series.total(row) for row in TOLD_BY_FIELD):
+    if any(series.total(row) for row in ONLY_BY_TLS_FIELD):
         return series
-    unknown = (None,) * len(series.counts[TOLD_BY_FIELD[0]])
-    return series._replace(counts=series.counts | dict.fromkeys(TOLD_BY_FIELD, unknown))
+    unknown = (None,) * len(series.counts[ONLY_BY_TLS_FIELD[0]])
+    return series._replace(counts=series.counts | dict.fromkeys(ONLY_BY_TLS_FIELD, unknown))
 
 
 def _has_counts(graph: Graph, series: Series) -> bool:

@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
 
-from ..categories import TOLD_BY_FIELD, Category
+from ..categories import ONLY_BY_TLS_FIELD, Category
 from ..language import UNKNOWN, Language
 from ..store import Series, Span
 from ..times import DAY, HOUR, MINUTE, format_time, local
@@ -305,7 +305,7 @@ def events_per_bucket(series: Series, rows: Sequence[Category]) -> float:
 
 def tells_dane(series: Series) -> bool:
     """Return whether the log could tell DANE from other authentication."""
-    return any(n is not None for row in TOLD_BY_FIELD for n in series.counts.get(row, ()))
+    return any(n is not None for row in ONLY_BY_TLS_FIELD for n in series.counts.get(row, ()))
 
 
 def label(row: Category, *, with_dane: bool) -> str:

@@ -26,8 +26,8 @@ from ..categories import (
     INBOUND,
     INBOUND_PROTOCOLS,
     OLD_PROTOCOLS,
+    ONLY_BY_TLS_FIELD,
     REACH,
-    TOLD_BY_FIELD,
     Category,
 )
 from ..language import Language
@@ -266,7 +266,7 @@ class Status(_Given):
         return tuple(
             (row, self.language.say(label(row, with_dane=self.tells_dane)))
             for row in FAMILIES[family]
-            if self.tells_dane or row not in TOLD_BY_FIELD
+            if self.tells_dane or row not in ONLY_BY_TLS_FIELD
         )
 
     @property

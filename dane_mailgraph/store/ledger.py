@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..categories import CATEGORIES, FIELD, Category
+from ..categories import CATEGORIES, HAS_TLS_FIELD, Category
 from ..counts import Interval
 from ..errors import BusyError, ConfigError, NothingCountedError, StoreError, reason
 from ..files import refuse_link
@@ -298,7 +298,7 @@ class Ledger:
 
     def had_field(self, since: int, until: int) -> bool:
         """Return whether deliveries of the hours that touch [since, until) had the field `tls`."""
-        return FIELD in self.hours(since, until)
+        return HAS_TLS_FIELD in self.hours(since, until)
 
     def add_rhythm(self, days: Iterable[tuple[int, int, int]]) -> None:
         """Add days: a number like 20261124, its events, its longest pause in seconds."""
