@@ -21,7 +21,7 @@ from dane_mailgraph.counts import DayCounts, Interval, SinceGood
 from dane_mailgraph.store import RelayTable
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.sync import Store
-from dane_mailgraph.times import day_of
+from dane_mailgraph.times import day_number
 
 ROUNDS = 3
 DAY = 86400
@@ -57,7 +57,7 @@ def fill(folder: Path, now: int) -> None:
             ledger.save(ledger.state._replace(begin=begin, read_until=end))
             relays = RelayTable(ledger)
             relays.add(relay_days(end), RELAYS)
-            relays.prune(day_of(end - RELAY_DAYS * DAY, None))
+            relays.prune(day_number(end - RELAY_DAYS * DAY, None))
         store = Store(str(folder), 60)
         store.reconcile(ledger)
         store.follow(ledger, now + 60, 10)
@@ -76,7 +76,7 @@ def relay_days(end: int) -> Iterator[DayCounts]:
     )
     for ago in range(RELAY_DAYS):
         at = end - ago * DAY
-        day, first, last = day_of(at, None), at - at % 60 - 3600, at - at % 60 - 60
+        day, first, last = day_number(at, None), at - at % 60 - 3600, at - at % 60 - 60
         for relay in range(RELAYS):
             counts = [0] * len(CATEGORIES)
             is_bad, has_failed = relay % 50 == 1 and ago % 3 == 0, relay % 100 == 2

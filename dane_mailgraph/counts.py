@@ -123,7 +123,7 @@ def inbound_events(counts: Sequence[int | None]) -> int:
     return events(counts, _INBOUND)
 
 
-def received(counts: Sequence[int | None]) -> int:
+def messages_received(counts: Sequence[int | None]) -> int:
     """Return how many messages came in."""
     return events(counts, ("inbound",))
 

@@ -58,16 +58,16 @@ class Language(NamedTuple):
 ENGLISH = Language("en")
 
 
-def languages() -> tuple[str, ...]:
+def language_codes() -> tuple[str, ...]:
     """Return the codes of all languages."""
     return ("en", *sorted(name[:-5] for name in os.listdir(_CATALOGUES) if name.endswith(".json")))
 
 
-def language(code: str) -> Language:
+def load_language(code: str) -> Language:
     """Return the language of a code; raises ValueError."""
     if code == "en":
         return ENGLISH
-    if code not in languages():
-        raise ValueError(f"one of {', '.join(languages())} is needed")
+    if code not in language_codes():
+        raise ValueError(f"one of {', '.join(language_codes())} is needed")
     with open(os.path.join(_CATALOGUES, f"{code}.json"), encoding="utf-8") as file:
         return Language(code, json.load(file))

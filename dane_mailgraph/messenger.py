@@ -22,10 +22,10 @@ class Messenger(NamedTuple):
     port: int = 25
 
 
-def messenger(text: str) -> Messenger | None:
+def parse_messenger(text: str) -> Messenger | None:
     """Read the setting `tell`; empty is None. Raises ValueError."""
     if not text or text.startswith("command:"):
-        command = heartbeat(text)
+        command = parse_command(text)
         return Messenger(command) if command else None
     mail = _MAIL.fullmatch(text)
     if not mail or not int(mail["port"] or 25) < 65536:
@@ -34,7 +34,7 @@ def messenger(text: str) -> Messenger | None:
     return Messenger((), tuple(mail["to"].split(",")), server, int(mail["port"] or 25))
 
 
-def heartbeat(text: str) -> tuple[str, ...]:
+def parse_command(text: str) -> tuple[str, ...]:
     """Read the setting `heartbeat` into a command and its arguments. Raises ValueError."""
     if not text:
         return ()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from .language import language, languages
-from .messenger import heartbeat, messenger
+from .language import language_codes, load_language
+from .messenger import parse_command, parse_messenger
 from .peers import PeerSet
 
 PREFIX = "DANE_MAILGRAPH_"
@@ -291,10 +291,10 @@ SETTINGS = (
         "language",
         "en",
         "LANGUAGE",
-        f"language of page, pictures and messages: {' or '.join(languages())}",
-        language,
+        f"language of page, pictures and messages: {' or '.join(language_codes())}",
+        load_language,
         (*PAINTERS, "check", "summary"),
-        languages(),
+        language_codes(),
     ),
     Setting(
         "renderer",
@@ -343,7 +343,7 @@ SETTINGS = (
         "",
         "MESSENGER",
         "whom `check --tell` tells: mail:ADDRESS, or command:/path; empty: nobody",
-        messenger,
+        parse_messenger,
         ("check",),
     ),
     Setting(
@@ -351,7 +351,7 @@ SETTINGS = (
         "",
         "COMMAND",
         "what `check --tell` runs at its end: command:/path; empty: nothing",
-        heartbeat,
+        parse_command,
         ("check",),
     ),
 )

@@ -17,7 +17,7 @@ YEAR_9999 = 253370764800
 """Epoch second; datetime cannot calculate beyond that year."""
 
 
-def moment(text: str, now: int, zone: tzinfo | None) -> int:
+def parse_time(text: str, now: int, zone: tzinfo | None) -> int:
     """Read a time given on the command line; raises UsageError.
 
     `now`, `24h` or `7d` (that long before `now`), `today` or `yesterday` (where that day begins),
@@ -45,14 +45,14 @@ def moment(text: str, now: int, zone: tzinfo | None) -> int:
         ) from error
 
 
-def local(at: int, zone: tzinfo | None) -> datetime:
+def local_time(at: int, zone: tzinfo | None) -> datetime:
     """Return an epoch second as a datetime of this zone; None is the system's zone."""
     return datetime.fromtimestamp(at, timezone.utc).astimezone(zone)
 
 
 def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
     """Return the epoch second in which the local day of `at` begins, or the day `days` after it."""
-    today = local(at, zone)
+    today = local_time(at, zone)
     day = datetime(today.year, today.month, today.day, tzinfo=zone) + timedelta(days=days)
     return int(day.timestamp())
 
@@ -60,7 +60,7 @@ def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
 PERIODS = ("hour", "day", "week", "month")
 
 
-def edges(since: int, until: int, period: str, zone: tzinfo | None) -> list[int]:
+def period_edges(since: int, until: int, period: str, zone: tzinfo | None) -> list[int]:
     """Return `since`, the begins of local hours, days, weeks or months after it, and `until`."""
     found = [since]
     while (at := _next(found[-1], period, zone)) < until:
@@ -70,7 +70,7 @@ def edges(since: int, until: int, period: str, zone: tzinfo | None) -> list[int]
 
 def _next(at: int, period: str, zone: tzinfo | None) -> int:
     """Return when the period after that of `at` begins."""
-    here = local(at, zone)
+    here = local_time(at, zone)
     if period == "hour":
         return at - 60 * here.minute - here.second + HOUR
     if period == "month":
@@ -79,7 +79,7 @@ def _next(at: int, period: str, zone: tzinfo | None) -> int:
     return midnight(at, zone, days=1 if period == "day" else 7 - here.weekday())
 
 
-def day_of(at: int, zone: tzinfo | None) -> int:
+def day_number(at: int, zone: tzinfo | None) -> int:
     """Return the local day of an epoch second as the number 20261124."""
     day = datetime.fromtimestamp(at, zone)
     return day.year * 10000 + day.month * 100 + day.day
@@ -94,12 +94,12 @@ def format_time(
     `2026-11-24 12:00 CET`.
     """
     form = "%Y-%m-%d %H:%M" + ":%S" * seconds + " %Z" * zone_name
-    return local(at, zone).strftime(form).rstrip()
+    return local_time(at, zone).strftime(form).rstrip()
 
 
 def format_day(at: int, zone: tzinfo | None) -> str:
     """Write the local day of an epoch second: `2026-11-24`."""
-    return f"{local(at, zone):%Y-%m-%d}"
+    return f"{local_time(at, zone):%Y-%m-%d}"
 
 
 def format_duration(seconds: int) -> str:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import ENGLISH, load_language
 from dane_mailgraph.site.axis import scale, ticks
 from dane_mailgraph.store.series import SPANS, Span
-from dane_mailgraph.times import DAY, HOUR, format_time, local
+from dane_mailgraph.times import DAY, HOUR, format_time, local_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 1795485600  # 2026-11-24 03:00 CET, on the hour
@@ -197,7 +197,7 @@ def test_an_axis_of_whole_things_has_whole_labels(top: int) -> None:
 
 
 def test_labels_are_written_as_the_language_does() -> None:
-    german = language("de")
+    german = load_language("de")
 
     assert [label for _, label in scale(0.3, german)] == ["0", "0,1", "0,2", "0,3"]
     assert [tick.label for tick in ticks(NOW - 7 * DAY, NOW, BERLIN, german)][:2] == [
@@ -214,4 +214,4 @@ def test_a_time_for_readers_elsewhere_names_its_zone_in_summer_and_in_winter() -
 
 @pytest.mark.usefixtures("new_york")
 def test_the_local_time_of_the_system_is_aware() -> None:
-    assert local(NOW, None).isoformat() == "2026-11-23T21:00:00-05:00"
+    assert local_time(NOW, None).isoformat() == "2026-11-23T21:00:00-05:00"

@@ -20,7 +20,7 @@ from browser import CHROMIUM, Browser
 from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.categories import BY_KEY, CATEGORIES
 from dane_mailgraph.counts import Interval
-from dane_mailgraph.language import language
+from dane_mailgraph.language import load_language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.site import build
 from dane_mailgraph.site.build import Look
@@ -90,7 +90,7 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ),
         ),
     )
-    look = Look(HOST, language=language("de"), names_relays=True)
+    look = Look(HOST, language=load_language("de"), names_relays=True)
     files = build.build(store.rrd, NOW + 60, look, recent).files
     build.publish(files, str(folder / "www"))
     return folder / "www"

@@ -19,7 +19,7 @@ from dane_mailgraph.categories import BY_KEY, CATEGORIES, DELIVERIES
 from dane_mailgraph.cli import command_line
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import StoreError
-from dane_mailgraph.language import language
+from dane_mailgraph.language import load_language
 from dane_mailgraph.site import build
 from dane_mailgraph.site.build import Look
 from dane_mailgraph.site.graphs import GRAPHS
@@ -283,7 +283,7 @@ def test_what_looks_different_is_drawn_again(growing: Growing) -> None:
 
     assert growing.render(look=LOOK._replace(host="other.example")) == everything
     assert (
-        growing.render(look=LOOK._replace(host="other.example", language=language("de")))
+        growing.render(look=LOOK._replace(host="other.example", language=load_language("de")))
         == everything
     )
     assert growing.render(look=LOOK._replace(renderer="rrdtool")) == everything

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.categories import HANDSHAKES
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import ENGLISH, load_language
 from dane_mailgraph.site.drawing import Drawing, Range, fitted, numbers, per_bucket, visible
 from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT
@@ -264,7 +264,7 @@ def test_the_picture_in_words_has_every_number() -> None:
 
 
 def test_a_picture_speaks_the_language() -> None:
-    german = drawing(STACK, [(600, 300, 90, 10)])._replace(language=language("de"))
+    german = drawing(STACK, [(600, 300, 90, 10)])._replace(language=load_language("de"))
 
     assert german.title == "Ausgehende TLS-Verbindungen"
     assert german.legend()[0] == ("Verified", "600", "60,0\N{NO-BREAK SPACE}%", "600", "600")
@@ -375,7 +375,7 @@ def test_whatever_changes_the_picture_changes_its_identity() -> None:
         first._replace(theme=DARK),
         first._replace(host="other.example.org"),
         first._replace(zone=ZoneInfo("Europe/London")),
-        first._replace(language=language("de")),
+        first._replace(language=load_language("de")),
     ]
     identities = [each.identity("matplotlib 1") for each in (first, *others)] + [
         first.identity("rrdtool 1")

@@ -17,7 +17,7 @@ from dane_mailgraph.answer.figures import figures
 from dane_mailgraph.answer.summary import LINES
 from dane_mailgraph.categories import CATEGORIES, REACH
 from dane_mailgraph.dane.causes import CAUSES
-from dane_mailgraph.language import ENGLISH, UNKNOWN, language, languages
+from dane_mailgraph.language import ENGLISH, UNKNOWN, language_codes, load_language
 from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.postfix_warnings import WARNINGS
 from dane_mailgraph.reports import RESULTS
@@ -26,7 +26,7 @@ from dane_mailgraph.site.graphs import GRAPHS
 from dane_mailgraph.store.series import SPANS
 
 PACKAGE = Path(dane_mailgraph.__file__).parent
-GERMAN = language("de")
+GERMAN = load_language("de")
 UNKNOWN_COUNTS = dict.fromkeys(CATEGORIES)
 
 
@@ -80,29 +80,29 @@ def texts_of_the_program() -> Iterator[str]:
     )
 
 
-@pytest.mark.parametrize("code", languages()[1:])
+@pytest.mark.parametrize("code", language_codes()[1:])
 def test_a_catalogue_has_every_text_and_no_unused_one(code: str) -> None:
-    texts, needed = set(language(code).texts), set(texts_of_the_program())
+    texts, needed = set(load_language(code).texts), set(texts_of_the_program())
 
     assert sorted(needed - texts) == []
     assert sorted(texts - needed) == []
 
 
-@pytest.mark.parametrize("code", languages()[1:])
+@pytest.mark.parametrize("code", language_codes()[1:])
 def test_a_translation_names_the_same_values(code: str) -> None:
     def fields(text: str) -> set[str]:
         return {name for _, name, _, _ in Formatter().parse(text) if name}
 
-    for text, translation in language(code).texts.items():
+    for text, translation in load_language(code).texts.items():
         assert fields(text) == fields(translation), text
         assert translation.strip(), text
 
 
 def test_the_languages_are_english_and_what_has_a_catalogue() -> None:
-    assert languages() == ("en", "de")
-    assert language("en") is ENGLISH
+    assert language_codes() == ("en", "de")
+    assert load_language("en") is ENGLISH
     with pytest.raises(ValueError, match="one of en, de is needed"):
-        language("../de")
+        load_language("../de")
 
 
 def test_numbers_are_written_as_the_language_does() -> None:

@@ -23,7 +23,7 @@ from dane_mailgraph.categories import (
     REACH,
     Category,
 )
-from dane_mailgraph.language import ENGLISH, Language, language
+from dane_mailgraph.language import ENGLISH, Language, load_language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.site.drawing import Drawing
 from dane_mailgraph.site.graphs import GRAPHS
@@ -74,7 +74,7 @@ def chapters(speech: Language = ENGLISH) -> tuple[Chapter, ...]:
     return tuple(Chapter(span, SERIES, tuple(pictures(span))) for span in SPANS)
 
 
-CHAPTERS = {code: chapters(language(code)) for code in ("en", "de")}
+CHAPTERS = {code: chapters(load_language(code)) for code in ("en", "de")}
 
 COUNTS = dict.fromkeys(CATEGORIES, 10)
 BEFORE = dict.fromkeys(CATEGORIES, 5)
@@ -383,7 +383,7 @@ def test_what_was_left_out_is_named_before_the_level_of_logging() -> None:
     )
     bare = words(outline(chapters=empty))
     left_out = words(outline(chapters=empty, omitted={"future": 1234, "skipped": 1}))
-    german = words(outline(omitted={"future": 1}, language=language("de")))
+    german = words(outline(omitted={"future": 1}, language=load_language("de")))
 
     assert "smtp_tls_loglevel" in bare
     assert "smtp_tls_loglevel" not in left_out + german
@@ -494,7 +494,7 @@ def test_where_the_log_does_not_tell_dane_the_page_says_why_and_shows_no_row_of_
 
 
 def test_german_is_german() -> None:
-    text = page_of(status(language=language("de"), chapters=CHAPTERS["de"], **EVERYTHING))
+    text = page_of(status(language=load_language("de"), chapters=CHAPTERS["de"], **EVERYTHING))
 
     assert '<html lang="de">' in text
     assert "Letzte 24 Stunden" in text and "unverschlüsselt" in text and "1.234" in text

@@ -19,7 +19,7 @@ from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix import Sessions, Tally
 from dane_mailgraph.postfix.reception import domain_of
 from dane_mailgraph.store import OTHER, RefusalTable, SenderTable
-from dane_mailgraph.times import DAY, HOUR, day_of
+from dane_mailgraph.times import DAY, HOUR, day_number
 
 LATEST = 1795600000
 LOCAL = PeerSet("127.0.0.0/8 ::1 unix")
@@ -277,7 +277,7 @@ def test_who_comes_without_tls_or_with_an_old_one_is_kept_by_day(tmp_path: Path)
         ("203.0.113.7", {"inbound.plaintext": 1}, BEGIN + DAY),
     ]
     with host.ledger.transaction():
-        table.prune(day_of(BEGIN + DAY, host.zone))
+        table.prune(day_number(BEGIN + DAY, host.zone))
     assert [each.domain for each in table.senders(0)] == ["203.0.113.7"]
 
 

@@ -12,7 +12,7 @@ from host import START, Host, rfc3339
 from dane_mailgraph.answer import Evidence, judge_conditions
 from dane_mailgraph.answer.conditions import Condition
 from dane_mailgraph.answer.refusals import refusing
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import ENGLISH, load_language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.times import DAY, HOUR
 
@@ -82,7 +82,7 @@ def log(host: Host, *texts: str) -> None:
 
 
 def conditions(host: Host, code: str = "") -> list[Condition]:
-    said = language(code) if code else ENGLISH
+    said = load_language(code) if code else ENGLISH
     seen = Evidence(host.ledger, host.store.rrd, host.now, host.zone, said)
     return judge_conditions(seen, ("own_mx",))
 

@@ -18,7 +18,7 @@ from dane_mailgraph.peers import PeerSet
 from dane_mailgraph.postfix import Tally
 from dane_mailgraph.relay_events import RELAY_EVENTS
 from dane_mailgraph.store import OTHER, EventTable
-from dane_mailgraph.times import day_of
+from dane_mailgraph.times import day_number
 
 WHOLE = Path(__file__).parent / "lab" / "whole"
 UTC = timezone.utc
@@ -48,7 +48,7 @@ def logged(host: Host, *texts: str) -> None:
 
 
 def happened(host: Host) -> dict[str, list[tuple[str, str, int]]]:
-    day = day_of(START, UTC)
+    day = day_number(START, UTC)
     return {
         relay: [(each.name, each.detail, each.times) for each in events]
         for relay, events in EventTable(host.ledger).by_relay(day, day).items()
@@ -95,7 +95,7 @@ def test_events_of_ignored_relays_are_not_kept(host: Host) -> None:
 
 
 def test_strangers_cannot_fill_the_table(host: Host) -> None:
-    day = day_of(START, UTC)
+    day = day_number(START, UTC)
     with host.ledger.transaction():
         host.ledger.write(
             "INSERT INTO events VALUES (?, ?, 'tlsrpt', '', 1, 1)",

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 from dane_mailgraph.categories import CATEGORIES
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import ENGLISH, load_language
 from dane_mailgraph.site import render_agg
 from dane_mailgraph.site.drawing import PLOT, WIDTH, ZOOM, Drawing
 from dane_mailgraph.site.graphs import GRAPHS, Graph
@@ -144,7 +144,7 @@ def test_a_host_of_any_name_changes_nothing_but_the_upper_right_corner() -> None
 
 
 def test_no_word_touches_the_edge_of_the_picture() -> None:
-    for each in (ENGLISH, language("de")):
+    for each in (ENGLISH, load_language("de")):
         for graph in GRAPHS:
             for span in SPANS:
                 one = drawing(

@@ -16,7 +16,7 @@ from matplotlib.image import imread
 
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, HANDSHAKES
 from dane_mailgraph.counts import Interval
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import ENGLISH, load_language
 from dane_mailgraph.site.drawing import Drawing, fitted
 from dane_mailgraph.site.graphs import GRAPHS, Graph
 from dane_mailgraph.site.palette import DARK, LIGHT
@@ -180,7 +180,7 @@ def test_a_host_of_any_name_is_drawn(host: str, rrd: RRD) -> None:
 def test_every_language_is_drawn(rrd: RRD) -> None:
     span = SPANS[0]
     german = Drawing(
-        SHARES, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, language("de")
+        SHARES, span, rrd.series(span, NOW), LIGHT, "mail.example.org", BERLIN, load_language("de")
     )
 
     assert any("75,0 %" in each for each in arguments(german, rrd.path, rrd.step))
@@ -188,7 +188,7 @@ def test_every_language_is_drawn(rrd: RRD) -> None:
         "\N{REPLACEMENT CHARACTER}" in each for each in arguments(german, rrd.path, rrd.step)
     )
     for span in SPANS:
-        assert drawn(rrd, GRAPHS[4], span, language=language("de")).shape[1] > 1200
+        assert drawn(rrd, GRAPHS[4], span, language=load_language("de")).shape[1] > 1200
 
 
 def test_drawing_in_another_zone_leaves_the_zone_of_the_process_alone(rrd: RRD) -> None:

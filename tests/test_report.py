@@ -29,7 +29,7 @@ from dane_mailgraph.omissions import OMISSIONS
 from dane_mailgraph.store.ledger import Ledger
 from dane_mailgraph.store.rrd import RRD
 from dane_mailgraph.store.sync import Store
-from dane_mailgraph.times import PERIODS, moment
+from dane_mailgraph.times import PERIODS, parse_time
 
 CONTRACT = {
     "connections": ["verified", "trusted", "untrusted", "anonymous", "reused"],
@@ -381,8 +381,8 @@ def test_every_resolution_gives_the_same_sum(long_ago: Host) -> None:
 
 def test_the_whole_of_time_can_be_asked_for(recent: Host) -> None:
     exact(recent, 0, NOW + 1)
-    exact(recent, 0, moment("9998-12-30", NOW, None))
-    exact(recent, NOW - DAY, moment("9998-12-30", NOW, None))
+    exact(recent, 0, parse_time("9998-12-30", NOW, None))
+    exact(recent, NOW - DAY, parse_time("9998-12-30", NOW, None))
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_what_only_a_lost_rrd_knew_is_never_left_out_in_silence(
     assert (out, err.count("\n")) == ("", 1)
     assert "outbound.rrd is gone, and " in err
     (since,) = re.findall(r"keeps nothing from before (\S+);", err)
-    begin = moment(since, NOW, None)
+    begin = parse_time(since, NOW, None)
     assert (
         command_line.main(["report", *forgetful.options, "--since", since, "--format", form]) == 0
     ), "from there on the ledger knows all"
@@ -579,14 +579,14 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_a_time_is_understood(text: str, second: int) -> None:
-    assert moment(text, THEN, BERLIN) == second
+    assert parse_time(text, THEN, BERLIN) == second
 
 
 def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        assert moment("2026-11-23T21:00:00", NOW, None) == 1795485600
+        assert parse_time("2026-11-23T21:00:00", NOW, None) == 1795485600
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -604,5 +604,5 @@ def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None
 )  # fmt: skip
 def test_what_is_no_time_is_reported_in_a_sentence(text: str) -> None:
     with pytest.raises(UsageError, match=r" is not a time; write 2026-11-24, .*\.$") as caught:
-        moment(text, NOW, BERLIN)
+        parse_time(text, NOW, BERLIN)
     assert caught.value.status == 2

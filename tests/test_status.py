@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from dane_mailgraph.answer import Condition, Judgement
 from dane_mailgraph.answer.figures import Today, figures
 from dane_mailgraph.categories import BY_KEY, CATEGORIES, FAMILIES
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import ENGLISH, load_language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.omissions import NOTHING_OMITTED
 from dane_mailgraph.site.status import LISTED_RELAYS, Chapter, Status, counts_in_words
@@ -58,7 +58,8 @@ def test_the_counts_of_a_relay_are_written_in_words_of_the_language() -> None:
 
     assert counts_in_words(one, ENGLISH) == "1 certificate, 1,234 plaintext, 3 Untrusted"
     assert (
-        counts_in_words(one, language("de")) == "1 Zertifikat, 1.234 unverschlüsselt, 3 Untrusted"
+        counts_in_words(one, load_language("de"))
+        == "1 Zertifikat, 1.234 unverschlüsselt, 3 Untrusted"
     )
 
 

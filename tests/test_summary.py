@@ -10,8 +10,8 @@ from host import TEXT, Host, line, rfc3339
 
 from dane_mailgraph.answer import Judgement
 from dane_mailgraph.answer.summary import Summary, as_text, summarize
-from dane_mailgraph.language import ENGLISH, language
-from dane_mailgraph.times import DAY, HOUR, local
+from dane_mailgraph.language import ENGLISH, load_language
+from dane_mailgraph.times import DAY, HOUR, local_time
 
 UTC = timezone.utc
 
@@ -20,7 +20,7 @@ UTC = timezone.utc
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     """Seven weeks: in the last one a server is lost, another gains DANE, and mail doubles."""
     host = Host(tmp_path_factory.mktemp("summary"))
-    host.now -= local(host.now, UTC).weekday() * DAY + host.now % DAY
+    host.now -= local_time(host.now, UTC).weekday() * DAY + host.now % DAY
     for day in range(49):
         is_last = day >= 42
         for number in range(2 if is_last else 1):
@@ -50,7 +50,7 @@ def test_it_is_of_the_last_whole_week_with_four_before(host: Host) -> None:
     found = summary(host)
 
     assert [(each.until - each.since) // DAY for each in found.periods] == [7] * 5
-    assert local(found.periods[-1].since, UTC).weekday() == 0
+    assert local_time(found.periods[-1].since, UTC).weekday() == 0
     assert host.now - 8 * DAY < found.periods[-1].since < found.periods[-1].until <= host.now
     assert [each.relay for each in found.lost] == ["lost.example.org"]
     assert found.came == ("came.example.org",)
@@ -70,7 +70,7 @@ def test_the_text_says_figures_changes_and_names(host: Host) -> None:
 
 
 def test_german_is_german(host: Host) -> None:
-    text = as_text(summary(host), "mail.example.org", UTC, language("de"))
+    text = as_text(summary(host), "mail.example.org", UTC, load_language("de"))
 
     assert "Verbindungen" in text and "+100,0 %" in text
     assert "Server, die erstmals authentifiziert sind: 1" in text

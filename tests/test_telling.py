@@ -26,9 +26,9 @@ from dane_mailgraph.answer import (
     observe,
 )
 from dane_mailgraph.cli import main
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import ENGLISH, load_language
 from dane_mailgraph.levels import Level
-from dane_mailgraph.messenger import Messenger, heartbeat, messenger
+from dane_mailgraph.messenger import Messenger, parse_command, parse_messenger
 from dane_mailgraph.store import KnownCondition
 
 NOW, MINUTE, DAY = 1795485600, 60, 86400
@@ -156,7 +156,7 @@ def test_the_message_speaks_german() -> None:
     told = [
         KnownCondition("store", "", NOW - 7200, NOW, 2, "outbound.rrd fehlt.", 9, 2, NOW - 60, 2)
     ]
-    written = message(news(told, NOW), (), "mail.example.org", language("de"))
+    written = message(news(told, NOW), (), "mail.example.org", load_language("de"))
 
     assert written and written.subject == "mail.example.org: Vorbei: outbound.rrd fehlt."
     assert "Vorbei:\n\n* outbound.rrd fehlt.\n  Dauer: 2 Std." in written.text
@@ -166,11 +166,12 @@ def test_the_message_speaks_german() -> None:
 
 
 def test_a_messenger_is_mail_or_a_command() -> None:
-    assert messenger("") is None
-    assert messenger("mail:a@b.example") == Messenger((), ("a@b.example",), "localhost", 25)
-    assert messenger("mail:a@b,c@d via [::1]:2525") == Messenger((), ("a@b", "c@d"), "::1", 2525)
-    assert messenger("command:/bin/x --to 'a b'") == Messenger(("/bin/x", "--to", "a b"))
-    assert heartbeat("") == () and heartbeat("command:/bin/x y") == ("/bin/x", "y")
+    assert parse_messenger("") is None
+    assert parse_messenger("mail:a@b.example") == Messenger((), ("a@b.example",), "localhost", 25)
+    several = parse_messenger("mail:a@b,c@d via [::1]:2525")
+    assert several == Messenger((), ("a@b", "c@d"), "::1", 2525)
+    assert parse_messenger("command:/bin/x --to 'a b'") == Messenger(("/bin/x", "--to", "a b"))
+    assert parse_command("") == () and parse_command("command:/bin/x y") == ("/bin/x", "y")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_a_messenger_is_mail_or_a_command() -> None:
 )
 def test_what_is_no_messenger_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
-        messenger(text)
+        parse_messenger(text)
 
 
 # ---- from the command line ------------------------------------------------------------------

@@ -20,7 +20,7 @@ from dane_mailgraph.dane.tlsa import Certificate, Chain
 from dane_mailgraph.dane.verdict import judge
 from dane_mailgraph.errors import ConfigError
 from dane_mailgraph.fleet import metrics
-from dane_mailgraph.language import ENGLISH, language
+from dane_mailgraph.language import load_language
 from dane_mailgraph.levels import Level
 from dane_mailgraph.store import (
     RRD,
@@ -63,7 +63,11 @@ def look(path: str, *looks: Server, now: int = NOW) -> None:
 def conditions(path: str, now: int = NOW, code: str = "en") -> list[Condition]:
     with Ledger(path, writable=False) as ledger:
         evidence = Evidence(
-            ledger, RRD(path + ".rrd", 60), now, None, ENGLISH if code == "en" else language(code)
+            ledger,
+            RRD(path + ".rrd", 60),
+            now,
+            None,
+            load_language(code),
         )
         return judge_conditions(evidence, ("own_mx", "certificate"))
 
@@ -129,7 +133,7 @@ def test_what_is_well_is_said_with_its_age(path: str) -> None:
         "2027-01-27. (Looked at 5 h ago.)"
     )
     assert as_plugin(Judgement(()), {}, [sentence]) == f"OK - All is well. {sentence}"
-    assert "Über DANE erreichbar" in described(watched, language("de"), None, NOW)
+    assert "Über DANE erreichbar" in described(watched, load_language("de"), None, NOW)
 
 
 def test_metrics_tell_matches_and_the_end_of_the_certificate(path: str) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..categories import BY_KEY, UNAUTHENTICATED_EVENTS, Authentication, Category
 from ..store import OTHER, RelayDay, RelayTable
-from ..times import DAY, HOUR, day_of
+from ..times import DAY, HOUR, day_number
 
 TOLD_FOR = 30 * DAY
 """Seconds after which a loss is the new normal."""
@@ -105,7 +105,7 @@ def lost_authentication(
     relays: RelayTable, now: int, zone: tzinfo | None
 ) -> tuple[LostAuthentication, ...]:
     """Return the relays that have lost authentication in the last 30 days, the latest first."""
-    since, history = (day_of(now - each, zone) for each in (FORGOTTEN_AFTER, _LOOKED_BACK))
+    since, history = (day_number(now - each, zone) for each in (FORGOTTEN_AFTER, _LOOKED_BACK))
     return find_losses(relays.suspects(since, history), now)
 
 

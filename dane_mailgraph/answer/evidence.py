@@ -19,7 +19,7 @@ from ..store import (
     Watched,
     load_watched,
 )
-from ..times import DAY, day_of, format_time
+from ..times import DAY, day_number, format_time
 from . import refusals
 from .authentication import LostAuthentication, lost_authentication
 from .failing import Failing, failing
@@ -77,14 +77,14 @@ class Evidence:
 
     def _day(self, ago: int) -> int:
         """Return a day as the number 20261124."""
-        today = day_of(self.now, self.zone)
+        today = day_number(self.now, self.zone)
         day = date(today // 10000, today // 100 % 100, today % 100) - timedelta(ago)
         return day.year * 10000 + day.month * 100 + day.day
 
     @cached_property
     def rhythm(self) -> list[tuple[int, int]]:
         """Events and longest pause of each of the last days with any."""
-        since = day_of(self.now - HISTORY * DAY, self.zone)
+        since = day_number(self.now - HISTORY * DAY, self.zone)
         return self.ledger.read("SELECT events, longest_pause FROM rhythm WHERE day >= ?", since)
 
     @property

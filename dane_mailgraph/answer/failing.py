@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..categories import FAILURES, Category
 from ..store import OTHER, RelayDay, RelayTable
-from ..times import DAY, HOUR, MINUTE, day_of
+from ..times import DAY, HOUR, MINUTE, day_number
 
 _LEAST = 3
 """Failures since the last delivery."""
@@ -41,7 +41,7 @@ class Failing(NamedTuple):
 
 def failing(relays: RelayTable, now: int, zone: tzinfo | None) -> tuple[Failing, ...]:
     """Return the relays to which mail fails now, the one that fails longest first."""
-    since = day_of(now - _LOOKED_BACK, zone)
+    since = day_number(now - _LOOKED_BACK, zone)
     return find_failing(relays.failing(since, now - RETRIED_WITHIN), now)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..levels import Level
-from ..times import DAY, day_of, midnight
+from ..times import DAY, day_number, midnight
 from . import shares
 from .authentication import FORGOTTEN_AFTER
 from .evidence import Evidence, Finding
@@ -62,7 +62,7 @@ def _most_are_lost(evidence: Evidence) -> bool:
     if len(lost) < MANY:
         return False
     latest = max(each.since for each in lost)
-    day = day_of(
+    day = day_number(
         max(min(each.since for each in lost), evidence.now - FORGOTTEN_AFTER), evidence.zone
     )
     return len(lost) >= evidence.relays.authenticated_since(day, latest)

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..language import ENGLISH
 from ..relay_events import MEANINGS
 from ..store import KEPT, EventTable, Happened, Ledger, RelayCounts, RelayTable
-from ..times import day_of, format_time, midnight
+from ..times import day_number, format_time, midnight
 from .authentication import is_authenticated
 from .tables import BOLD, RED, Format, coloured, columns, csv_text
 
@@ -37,7 +37,7 @@ class Relays(NamedTuple):
 def find_relays(ledger: Ledger, since: int, until: int, zone: tzinfo | None) -> Relays:
     """Return the relays of the local days that [since, until) touches, by name."""
     last = max(since, until - 1)
-    days = day_of(since, zone), day_of(last, zone)
+    days = day_number(since, zone), day_number(last, zone)
     found = tuple(RelayTable(ledger).totals(*days))
     events = EventTable(ledger).by_relay(*days)
     return Relays(midnight(since, zone), midnight(last, zone, days=1), found, events)

@@ -29,7 +29,7 @@ from ..store import (
     sessions_by_policy,
     together,
 )
-from ..times import DAY, edges, format_duration, format_time, local
+from ..times import DAY, format_duration, format_time, local_time, period_edges
 from .tables import BOLD, FAINT, GREEN, RED, Format, coloured, columns, csv_text
 
 
@@ -85,7 +85,7 @@ def totals_by(
     if until <= since:
         raise UsageError("the range is empty: --until must be later than --since.")
     last = rrd.last
-    start, *ends = edges(since, until, period, zone)
+    start, *ends = period_edges(since, until, period, zone)
     archive = rrd.covering(start)
     start -= start % archive
     reports = []
@@ -137,7 +137,7 @@ def _with_reach(report: Report, ledger: Ledger, since: int, until: int) -> Repor
 
 def _utc_day(at: int, zone: tzinfo | None) -> int:
     """Return when the day begins in UTC that has the local date of an epoch second."""
-    day = local(at, zone)
+    day = local_time(at, zone)
     return int(datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp())
 
 
@@ -216,7 +216,7 @@ def _as_table(reports: Sequence[Report], zone: tzinfo | None, period: str) -> st
     written = {"hour": "%Y-%m-%d %H:%M", "month": "%Y-%m"}.get(period, "%Y-%m-%d")
     cells = [
         [
-            local(each.since, zone).strftime(written),
+            local_time(each.since, zone).strftime(written),
             *("unknown" if (n := each.counts[row]) is None else f"{n:,}" for row in rows),
         ]
         for each in reports

@@ -21,7 +21,7 @@ from ..categories import (
 )
 from ..language import Language
 from ..store import RRD, Ledger, RelayCounts, RelayTable
-from ..times import DAY, day_of, edges, format_day, midnight
+from ..times import DAY, day_number, format_day, midnight, period_edges
 from .authentication import LostAuthentication, is_authenticated, lost_authentication
 from .figures import PLAINTEXT
 from .judgement import Judgement
@@ -51,14 +51,14 @@ def summarize(
 ) -> Summary:
     """Return the summary of the last whole `week` or `month` before now; raises StoreError."""
     longest = 7 * DAY if period == "week" else 31 * DAY
-    begins = edges(midnight(now - (_BEFORE + 3) * longest, zone), now, period, zone)[1:-1]
+    begins = period_edges(midnight(now - (_BEFORE + 3) * longest, zone), now, period, zone)[1:-1]
     begins = begins[-(_BEFORE + 2) :]
     reports = tuple(totals(rrd, ledger, since, until) for since, until in pairwise(begins))
     since, until = begins[-2:]
     relays = RelayTable(ledger)
     lost = (each for each in lost_authentication(relays, now, zone) if since <= each.since < until)
-    before = relays.totals(0, day_of(since - 1, zone))
-    during = relays.totals(day_of(since, zone), day_of(until - 1, zone))
+    before = relays.totals(0, day_number(since - 1, zone))
+    during = relays.totals(day_number(since, zone), day_number(until - 1, zone))
     return Summary(reports, tuple(lost), tuple(_came(before, during)), judgement)
 
 

@@ -12,7 +12,7 @@ from datetime import tzinfo
 
 from ..config import Config, as_file, load
 from ..errors import MailgraphError, SourceError, StoreError, UsageError
-from ..times import format_duration, format_time, moment
+from ..times import format_duration, format_time, parse_time
 from . import app
 from .terminal import is_coloured, printable, tell, width
 
@@ -198,7 +198,7 @@ def relays(settings: Config, options: argparse.Namespace) -> None:
 
 def _range(options: argparse.Namespace, now: int, zone: tzinfo | None) -> tuple[int, int]:
     """Return the epoch seconds of --since and --until."""
-    return moment(options.since, now, zone), moment(options.until, now, zone)
+    return parse_time(options.since, now, zone), parse_time(options.until, now, zone)
 
 
 def metrics(settings: Config, options: argparse.Namespace) -> None:

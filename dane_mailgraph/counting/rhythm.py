@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import tzinfo
 
-from ..times import HOUR, day_of
+from ..times import HOUR, day_number
 
 
 class Rhythm:
@@ -21,7 +21,7 @@ class Rhythm:
 
     def add(self, start: int, events: int) -> None:
         """Add the events of an interval; what is not newer than others makes no pause."""
-        self._events[day_of(start, self._zone)] += events
+        self._events[day_number(start, self._zone)] += events
         previous = self.last_event
         if previous is None or start > previous:
             if previous is not None and start - previous >= HOUR:
@@ -36,7 +36,7 @@ class Rhythm:
         longest: defaultdict[int, int] = defaultdict(int)
         for start, until in self._pauses:
             if was_read(start, until):
-                day = day_of(until, self._zone)
+                day = day_number(until, self._zone)
                 longest[day] = max(longest[day], until - start)
         for day, events in self._events.items():
             yield day, events, longest[day]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from ..counts import Interval, connections, events, inbound_events, received
+from ..counts import Interval, connections, events, inbound_events, messages_received
 from ..log import Clock, Source, WholeLines, forms
 from ..omissions import NOTHING_OMITTED
 from ..peers import PeerSet
@@ -24,7 +24,7 @@ from ..store import (
     load_ahead,
     save_ahead,
 )
-from ..times import DAY, HOUR, day_of
+from ..times import DAY, HOUR, day_number
 from .result import Result
 from .rhythm import Rhythm
 
@@ -291,9 +291,9 @@ class CountingRun:
         self._omitted.update(self._tally.omitted)
         self._relays.add_warnings(self._tally.warnings)
         kept_since = self._now - self._rules.relays_days * DAY
-        self._relays.prune(day_of(kept_since, self._rules.zone))
-        self._events.prune(day_of(kept_since, self._rules.zone))
-        self._senders.prune(day_of(kept_since, self._rules.zone))
+        self._relays.prune(day_number(kept_since, self._rules.zone))
+        self._events.prune(day_number(kept_since, self._rules.zone))
+        self._senders.prune(day_number(kept_since, self._rules.zone))
         self._refusals.prune(kept_since, self._now)
         future = self._omitted["future"] - self._kept + self._given_up
         self._ledger.omit({**self._omitted, "future": future})
@@ -372,7 +372,7 @@ class CountingRun:
             self._rhythm.add(start, lines + inbound)
             self._counted += connections(counts)
             self._recipients += lines - connections(counts)
-            self._received += received(counts)
+            self._received += messages_received(counts)
             self._inbound += inbound
             if start < oldest and self._repeats:
                 self._ledger.mark_changed(start)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..categories import CATEGORIES
 from ..counts import DayCounts, EventCount, Interval, RefusalCount, SenderCount
-from ..times import MINUTE, day_of
+from ..times import MINUTE, day_number
 from .days import KeptAs, OutcomesOfDay
 from .lines import CLIENT, SERVER, Kind
 from .outcome import CountVector, Outcome
@@ -77,7 +77,7 @@ class Pending:
         for minute, outcomes in sorted(self._outcomes.items(), key=itemgetter(0)):
             start = minute - minute % self._step
             vectors[start].update(map(_COUNT_VECTOR, outcomes))
-            days[day_of(minute, zone)].add(minute, outcomes)
+            days[day_number(minute, zone)].add(minute, outcomes)
         intervals = [self._doubted(each) for each in _intervals(vectors)]
         drained = Drained(
             intervals,

@@ -40,7 +40,7 @@ from ..store import (
     load_watched,
     rrdtool_graph,
 )
-from ..times import DAY, day_of
+from ..times import DAY, day_number
 from . import page
 from .drawing import Drawing, fitted
 from .graphs import GRAPHS, Graph
@@ -106,17 +106,17 @@ class Site(NamedTuple):
 def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:
     """Read what the page says beside the counts."""
     relays, since, zone = RelayTable(ledger), now - _RECENT, look.zone
-    first = day_of(since, zone)
+    first = day_number(since, zone)
     reach = load_reach(ledger, now - _REPORTED, now)
     holding = judge_conditions(Evidence(ledger, rrd, now, zone, look.language))
     return Recent(
         newest=ledger.state.newest,
-        relays=tuple(relays.totals(first, day_of(now, zone))),
+        relays=tuple(relays.totals(first, day_number(now, zone))),
         judgement=silence_accepted(holding, look.accepted),
         warnings=tuple(relays.warnings(since)),
         omitted=ledger.hours(since, now + 1),
         reach=reach if reach.reporters else None,
-        senders=tuple(SenderTable(ledger).senders(day_of(now - _REPORTED, zone))),
+        senders=tuple(SenderTable(ledger).senders(day_number(now - _REPORTED, zone))),
         servers=tuple(load_watched(ledger)),
         without_field=frozenset(
             span.name for span in SPANS if not ledger.had_field(now - span.seconds, now)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..categories import ONLY_BY_TLS_FIELD, Category
 from ..language import UNKNOWN, Language
 from ..store import Series, Span
-from ..times import DAY, HOUR, MINUTE, format_time, local
+from ..times import DAY, HOUR, MINUTE, format_time, local_time
 from .graphs import Graph
 from .palette import Theme
 
@@ -265,8 +265,8 @@ class Drawing(_Given):
         counts = [(row, series.counts[row]) for row in self.graph.categories]
         times = (
             str(self.zone),
-            local(since, self.zone).isoformat(),
-            local(until, self.zone).isoformat(),
+            local_time(since, self.zone).isoformat(),
+            local_time(until, self.zone).isoformat(),
             series.reached,
         )
         given = (self.graph, self.span, self.host, self.language.code, times)

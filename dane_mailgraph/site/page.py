@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..answer import Figure, probe_command
 from ..categories import CATEGORIES, REACH, Category
 from ..store import SPANS, Span
-from ..times import DAY, HOUR, format_time, local
+from ..times import DAY, HOUR, format_time, local_time
 from .bars import HEIGHT, STEP, WIDTH
 from .drawing import ZOOM
 from .png import About
@@ -70,7 +70,7 @@ def pages(status: Status, sizes: Mapping[str, About]) -> dict[str, str]:
         "sizes": sizes,
         "say": status.language.say,
         "number": status.language.number,
-        "iso": lambda at: local(at, status.zone).isoformat(),
+        "iso": lambda at: local_time(at, status.zone).isoformat(),
         "format_time": lambda at: format_time(at, status.zone, zone_name=True),
         "value": partial(_value, status),
         "change": partial(_change, status),
