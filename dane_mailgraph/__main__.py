@@ -23,14 +23,14 @@ def main() -> int:
             raise
         print(
             f"dane-mailgraph: {sys.executable} has no Python package {package}; "
-            f"run {_mends(package)}.",
+            f"run {_remedy(package)}.",
             file=sys.stderr,
         )
         return 1
 
 
-def _mends(package: str) -> str:
-    """Return what installs a package where this interpreter looks."""
+def _remedy(package: str) -> str:
+    """Return the command that installs a package where this interpreter looks."""
     debian, pypi = _PACKAGES.get(package, (package, package))
     if "/usr/lib/python3/dist-packages" in sys.path:
         return f"`apt install python3-{debian}`"

@@ -1,4 +1,4 @@
-"""Counts of one interval, and counts of one relay on one day."""
+"""What is counted, as rows: by interval, and by relay, sender, hour or day."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ class Interval(NamedTuple):
 
 
 class SinceGood(NamedTuple):
-    """What came after the last good event of a day; times are epoch seconds of minutes, 0 none."""
+    """The last good event of a day, and the bad ones after it.
+
+    Times are epoch seconds in which a minute begins; 0 where there is no such event.
+    """
 
     last_good: int = 0
     bad: int = 0
-    """How many bad events in later minutes."""
+    """How many bad events came in later minutes than the last good one."""
     first_bad: int = 0
     """The first of those."""
     last_bad: int = 0
@@ -52,12 +55,12 @@ class DayCounts(NamedTuple):
 
 
 class SenderCount(NamedTuple):
-    """What came from one domain on one day without TLS, or with an old one."""
+    """How often one domain sent on one day without TLS, or with an old version of it."""
 
     day: int
     """Of the local calendar: the number 20261124."""
     domain: str
-    """Or the address of a client without a name."""
+    """Of the clients; the address of a client without a name."""
     category: Category
     times: int
     last: int
@@ -76,7 +79,7 @@ class RefusalCount(NamedTuple):
 
 
 class EventCount(NamedTuple):
-    """What happened with a relay on one day and counts nowhere."""
+    """How often an event of `relay_events` came with one relay on one day."""
 
     day: int
     """Of the local calendar: the number 20261124."""
@@ -84,13 +87,14 @@ class EventCount(NamedTuple):
     name: str
     """A key of `relay_events.MEANINGS`."""
     detail: str
+    """What the log line says beyond the kind of event; empty where nothing."""
     times: int
     last: int
     """Epoch second of the minute of the last time."""
 
 
 class LineAhead(NamedTuple):
-    """What a line counts as that is stamped in the future."""
+    """A line that is stamped in the future, and what it will count as."""
 
     at: int
     """The epoch second of its stamp."""
@@ -98,7 +102,7 @@ class LineAhead(NamedTuple):
     line: str
     """Fingerprint that distinguishes it from others of its host and second."""
     keys: tuple[str, ...]
-    """Of its categories."""
+    """Of its categories: `connections.verified`."""
     times: int
     """How many lines it stands for."""
     relay: str
@@ -112,22 +116,22 @@ _INBOUND = ("inbound", "inbound_protocols")
 
 
 def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) -> int:
-    """Return how many events these counts are of: each counts in one of these families only."""
+    """Return how many events were counted: each counts in exactly one of these families."""
     return sum(
         n or 0 for n, each in zip(counts, CATEGORIES, strict=True) if each.family in families
     )
 
 
 def inbound_events(counts: Sequence[int | None]) -> int:
-    """Return how many messages and handshakes of clients these counts are of."""
+    """Return how many messages and handshakes of clients were counted."""
     return events(counts, _INBOUND)
 
 
 def messages_received(counts: Sequence[int | None]) -> int:
-    """Return how many messages came in."""
+    """Return how many messages were counted that came in."""
     return events(counts, ("inbound",))
 
 
 def connections(counts: Sequence[int | None]) -> int:
-    """Return how many connections these counts are of, new and reused."""
+    """Return how many connections were counted, new and reused."""
     return events(counts, ("connections",))

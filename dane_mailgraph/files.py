@@ -1,4 +1,4 @@
-"""Files in folders of other users: opened through no symbolic link, and replaced at once.
+"""Files in folders of other users: opened through no symbolic link, and replaced atomically.
 
 The owner of state_dir or output_dir could lead the hand of root, who runs a verb there, elsewhere.
 """
@@ -30,7 +30,7 @@ def no_link(path: str, flags: int) -> int:
 
 
 def refuse_link(path: str) -> None:
-    """Raise OSError where a symbolic link has this name, for what a library opens by its name."""
+    """Raise OSError where a symbolic link has this name: for files that a library opens."""
     if os.path.islink(path):
         raise OSError(errno.ELOOP, "it is a symbolic link", path)
 
@@ -65,7 +65,7 @@ def delete_unfinished(folder: str) -> None:
 
 
 def empty_folder(path: str) -> None:
-    """Make a folder that is empty; raises OSError for a link in its place."""
+    """Make a folder, or delete all files in it; raises OSError for a link in its place."""
     refuse_link(path)
     with suppress(FileExistsError):
         os.mkdir(path, 0o750)

@@ -1,7 +1,7 @@
-"""Languages of the page and the pictures: one catalogue each, and how it writes numbers.
+"""Languages of page, pictures and messages: the texts of each, and how it writes numbers.
 
-The source texts are English. A catalogue is a file `languages/CODE.json` that maps each of them to
-another language; numbers follow its text for `1,234.5`. A new language is one new file.
+The source texts are English. A file `languages/CODE.json` maps each of them to its translation;
+numbers follow the translation of `1,234.5`. A new language is one new file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CATALOGUES = os.path.join(os.path.dirname(__file__), "languages")
 
 
 class Language(NamedTuple):
-    """A language of the page and the pictures."""
+    """A language of page, pictures and messages."""
 
     code: str
     """BCP 47, as in HTML."""
@@ -28,7 +28,7 @@ class Language(NamedTuple):
     """English text -> translation."""
 
     def say(self, text: str, **values: object) -> str:
-        """Translate an English text and fill in its `{name}`; the untranslated stay English."""
+        """Translate an English text and fill in each `{name}`; without a translation keep it."""
         translation = self.texts.get(text, text)
         return translation.format(**values) if values else translation
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """How bad it is: the exit status of a monitoring plugin."""
+    """How bad something is; the values are the exit statuses of a monitoring plugin."""
 
     OK = 0
     WARNING = 1

@@ -1,7 +1,7 @@
-"""Table 4: what was read and not counted as it should have been. A new omission is one new row.
+"""Table 4: why lines are not counted as they should be. A new omission is one new row.
 
-The ledger keeps how many there were by name. `import`, `collect -v`, `report`, `doctor`, the
-overview, page and status.json show what is not zero.
+The ledger keeps how many there were, by name. `import`, `collect -v`, `report`, `doctor`, the
+overview, the page and status.json show those that are not zero.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from .language import ENGLISH, Language
 
 
 class Omission(NamedTuple):
-    """One reason to leave something out."""
+    """One reason to leave a line out, or to count it elsewhere."""
 
     name: str
-    unit: str
-    """What one of them is: `line`, `connection`."""
     what: str
-    """What is the matter with it, and where it counts, as words that follow the unit."""
+    """What is the matter with it, and where it counts, as words that follow `1 line`."""
     remedy: str
     """What shows more or mends it, as a clause; empty where nothing is wrong."""
     command: str
@@ -27,15 +25,15 @@ class Omission(NamedTuple):
     @property
     def texts(self) -> tuple[str, str]:
         """The text for one, and for `{count}` of them; English."""
-        return f"1 {self.unit} {self.what}", f"{{count}} {self.unit}s {self.what}"
+        return f"1 line {self.what}", f"{{count}} lines {self.what}"
 
     def in_words(self, count: int, language: Language = ENGLISH) -> str:
-        """So many of them: `12 lines stamped in the future, not counted until then`."""
+        """Write how many there are: `12 lines stamped in the future, not counted until then`."""
         one, many = self.texts
         return language.say(one) if count == 1 else language.say(many, count=language.number(count))
 
     def with_remedy(self, count: int) -> str:
-        """Return the same, and what shows more or mends it."""
+        """Write how many there are, and what shows more or mends it."""
         return f"{self.in_words(count)}{'; ' if self.remedy else ''}{self.remedy}"
 
     @property
@@ -54,28 +52,24 @@ _EXPLAIN = "dane-mailgraph explain"
 OMISSIONS = (
     Omission(
         "unreadable",
-        "line",
         "without a readable time, counted nowhere",
         f"`{_EXPLAIN}` shows which",
         _EXPLAIN,
     ),
     Omission(
         "not_understood",
-        "line",
         "of Postfix's by its words, behind a head that is not understood, counted nowhere",
         f"`{_EXPLAIN}` says what a head must look like",
         _EXPLAIN,
     ),
     Omission(
         "nameless",
-        "line",
         "without the program's name, which rsyslog's RFC 5424 format cuts off, counted nowhere",
         "let rsyslog write RSYSLOG_FileFormat",
         _EXPLAIN,
     ),
     Omission(
         "illegible",
-        "line",
         "about a recipient, a client or a handshake, cut off or to be read in two ways, counted "
         "nowhere or as unknown",
         f"`{_EXPLAIN}` shows which",
@@ -83,26 +77,23 @@ OMISSIONS = (
     ),
     Omission(
         "future",
-        "line",
         "stamped in the future, not counted until then",
         "look at the clock and at time_zone",
         "timedatectl",
     ),
     Omission(
         "late",
-        "line",
         "logged after the interval was closed, counted in the oldest open one",
         "a longer grace waits for such lines",
         "",
     ),
     Omission(
         "too_old",
-        "line",
         "older than what is counted, counted nowhere",
         "`dane-mailgraph import --rebuild` with all logs counts them",
         "dane-mailgraph import --rebuild",
     ),
-    Omission("skipped", "line", "skipped, because counted before", "", ""),
+    Omission("skipped", "skipped, because counted before", "", ""),
 )
 
 NOTHING_OMITTED = {each.name: 0 for each in OMISSIONS}

@@ -1,7 +1,7 @@
 """Root acts as the user whose folder it works in, and as root only where it opens a log.
 
-Else what root makes in a service's state_dir is root's, and the service can count no more; and
-the owner of the folder could lead root's hand elsewhere by a symbolic link.
+Else files that root makes in a service's state_dir would belong to root, and the service could
+count no more; and the owner of the folder could make root write elsewhere by a symbolic link.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _root: list[tuple[int, list[int]]] = []
 
 
 def act_as_owner_of(folder: str) -> None:
-    """Act from now on as the folder's owner, with its groups, where root works for another user.
+    """Act as the owner of a folder from now on, with the owner's groups, where root is at work.
 
-    Of a folder that is not there yet, the nearest one above it counts. Raises StoreError where that
-    user cannot read the program itself.
+    Where the folder does not exist yet, that is the owner of the nearest one above it. Raises
+    StoreError where the owner cannot read the program itself.
     """
     if os.geteuid() != 0:
         return
-    status = os.stat(_existing(os.path.abspath(folder)))
+    status = os.stat(_nearest_existing(os.path.abspath(folder)))
     if status.st_uid == 0:
         return
     uid, gid = status.st_uid, status.st_gid
@@ -52,14 +52,14 @@ def act_as_owner_of(folder: str) -> None:
 
 
 def _folders_of_code() -> tuple[str, ...]:
-    """Return where modules are that may be loaded later."""
+    """Return the folders from which modules may be imported later."""
     import sysconfig
 
     return os.path.dirname(__file__), os.path.dirname(os.__file__), sysconfig.get_path("platlib")
 
 
 def act_as_caller() -> None:
-    """Act as the user who called the program again; nothing to do where that never changed."""
+    """Act again as the user who called the program; do nothing where that never changed."""
     if _root:
         gid, groups = _root.pop()
         os.seteuid(0)
@@ -69,7 +69,7 @@ def act_as_caller() -> None:
 
 @contextmanager
 def acting_as_owner_of(folder: str) -> Iterator[None]:
-    """Act as the owner inside, and as the caller again behind it; raises StoreError."""
+    """Act as the owner of a folder inside the `with`, then as the caller; raises StoreError."""
     act_as_owner_of(folder)
     try:
         yield
@@ -79,7 +79,10 @@ def acting_as_owner_of(folder: str) -> Iterator[None]:
 
 @contextmanager
 def as_caller() -> Iterator[None]:
-    """Open a log as the user who called the program; root may open what the owner may not."""
+    """Act as the user who called the program inside the `with`, to open a log.
+
+    Root may open what the owner of the folder may not.
+    """
     acting = os.geteuid()
     if not _root:
         yield
@@ -91,7 +94,7 @@ def as_caller() -> Iterator[None]:
         os.seteuid(acting)
 
 
-def _existing(path: str) -> str:
+def _nearest_existing(path: str) -> str:
     while not os.path.exists(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     return path

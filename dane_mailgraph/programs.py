@@ -10,8 +10,8 @@ from typing import NamedTuple
 _SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 """Where Postfix's commands are; the PATH of most users lacks them."""
 
-_TIMED_OUT = 124
-"""The exit status, as of timeout(1)."""
+_TIMED_OUT, _NOT_EXECUTABLE = 124, 126
+"""Exit statuses, as of timeout(1) and of a shell."""
 
 
 class Output(NamedTuple):
@@ -40,7 +40,7 @@ def ask(
     Args:
         words: The program and its arguments.
         stdin: Its standard input.
-        seconds: After so long it is ended, with status 124.
+        seconds: Time limit; then it is killed, and the status is 124.
         account: The user to run it as, for root only.
     """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN))
@@ -62,6 +62,6 @@ def ask(
     except subprocess.TimeoutExpired:
         return Output(_TIMED_OUT, "", f"no answer within {seconds:g} seconds")
     except OSError as error:
-        return Output(126, "", str(error))
+        return Output(_NOT_EXECUTABLE, "", str(error))
     out, err = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))
     return Output(done.returncode, out, " ".join(err.split()))

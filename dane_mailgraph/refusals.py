@@ -1,4 +1,4 @@
-"""Table: how a client refuses our certificate, which counts nowhere and is kept by sender and hour.
+"""Table: how clients refuse our certificate. It is kept by sender and hour, beside categories.
 
 A new one is one new row, and its pattern in `postfix/reception.py`.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Refusal(NamedTuple):
-    """One way to refuse it."""
+    """One way to refuse our certificate."""
 
     name: str
     meaning: str

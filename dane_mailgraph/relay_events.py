@@ -1,6 +1,6 @@
-"""Table: what Postfix's client says of a relay that counts nowhere, and is kept by relay and day.
+"""Table: what Postfix's client logs of a relay beside categories. It is kept by relay and day.
 
-A new one is one new row, and its pattern in `postfix`.
+A new one is one new row, and its pattern in `postfix/delivery.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class RelayEvent(NamedTuple):
-    """One kind of event."""
+    """One kind of event of a relay."""
 
     name: str
     meaning: str

@@ -1,4 +1,4 @@
-"""Seconds, days and moments; how a time is written for people."""
+"""Times and durations: read from the command line, cut into periods, written for people."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from .errors import UsageError
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
+PERIODS = ("hour", "day", "week", "month")
+
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 YEAR_9999 = 253370764800
-"""Epoch second; datetime cannot calculate beyond that year."""
+"""Epoch second in which the last year begins that datetime knows."""
 
 
 def parse_time(text: str, now: int, zone: tzinfo | None) -> int:
-    """Read a time given on the command line; raises UsageError.
+    """Read a time of the command line as an epoch second; raises UsageError.
 
-    `now`, `24h` or `7d` (that long before `now`), `today` or `yesterday` (where that day begins),
-    `@EPOCH`, or ISO 8601, in `zone` where it names none. Returns an epoch second.
+    It is `now`, `24h` or `7d` (that long before `now`), `today` or `yesterday` (the beginning of
+    that day), `@EPOCH`, or ISO 8601, in `zone` where it names none.
     """
     if text == "now":
         return now
@@ -51,17 +53,14 @@ def local_time(at: int, zone: tzinfo | None) -> datetime:
 
 
 def midnight(at: int, zone: tzinfo | None, *, days: int = 0) -> int:
-    """Return the epoch second in which the local day of `at` begins, or the day `days` after it."""
+    """Return the epoch second in which the local day of `at`, or that `days` later, begins."""
     today = local_time(at, zone)
     day = datetime(today.year, today.month, today.day, tzinfo=zone) + timedelta(days=days)
     return int(day.timestamp())
 
 
-PERIODS = ("hour", "day", "week", "month")
-
-
 def period_edges(since: int, until: int, period: str, zone: tzinfo | None) -> list[int]:
-    """Return `since`, the begins of local hours, days, weeks or months after it, and `until`."""
+    """Return `since`, where local hours, days, weeks or months begin after it, and `until`."""
     found = [since]
     while (at := _next(found[-1], period, zone)) < until:
         found.append(at)

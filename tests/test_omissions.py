@@ -20,7 +20,7 @@ def test_what_is_wrong_is_a_remark_with_its_remedy(omission: Omission) -> None:
 
     said = list(remarks(result, timezone.utc))
 
-    want = f"2 {omission.unit}s {omission.what}; {omission.remedy}."
+    want = f"2 lines {omission.what}; {omission.remedy}."
     assert said == ([want] if omission.is_remarkable else [])
 
 
