@@ -18,7 +18,7 @@ _root: list[tuple[int, list[int]]] = []
 
 
 def act_as_owner_of(folder: str) -> None:
-    """Act as the owner of a folder from now on, with the owner's groups, where root is at work.
+    """Act from now on as the owner of a folder, with the owner's groups; root alone does so.
 
     Where the folder does not exist yet, that is the owner of the nearest one above it. Raises
     StoreError where the owner cannot read the program itself.
