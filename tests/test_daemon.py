@@ -134,6 +134,39 @@ def test_a_tick_that_fails_is_tried_again_at_the_next() -> None:
     ]
 
 
+_WAITS = """
+import os, sys, time
+from dane_mailgraph.cli import daemon
+
+folder = sys.argv[1]
+log = os.path.join(folder, "mail.log")
+
+def seconds(longest):
+    began = time.monotonic()
+    assert wait(longest) is None
+    return time.monotonic() - began
+
+wait, rotations = daemon.block_signals(), daemon.RotationSignal()
+for each in ("/nonexistent", folder):
+    rotations.watch(each)
+with open(log, "a") as file:
+    print("a line", file=file)
+assert seconds(1) >= 0.9, "a line is no rotation"
+os.rename(log, log + ".1")
+assert seconds(60) < 30
+open(log, "w").close()
+assert seconds(60) < 30
+rotations.watch("")
+os.rename(log, log + ".2")
+assert seconds(1) >= 0.9, "it is not watched any more"
+"""
+
+
+def test_a_rotation_ends_the_wait_for_the_next_tick(tmp_path: Path) -> None:
+    (tmp_path / "mail.log").touch()
+    subprocess.run([sys.executable, "-c", _WAITS, str(tmp_path)], check=True, timeout=120)
+
+
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:

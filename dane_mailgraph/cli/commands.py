@@ -59,7 +59,12 @@ def run(settings: Config, options: argparse.Namespace) -> None:
     from . import counter, daemon
 
     wait_for_signal = daemon.block_signals()
-    service = counter.Service(settings, lambda: settings_in_force(options), daemon.notify_alive)
+    service = counter.Service(
+        settings,
+        lambda: settings_in_force(options),
+        daemon.notify_alive,
+        daemon.RotationSignal().watch,
+    )
 
     def report(sentence: str) -> None:
         tell(sentence)

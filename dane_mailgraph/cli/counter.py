@@ -32,9 +32,10 @@ class Counter:
         ledger: Ledger,
         in_place: Callable[[], bool],
         alive: Callable[[], None],
+        watch: Callable[[str], None],
     ) -> None:
         self._settings, self._ledger, self._rules = settings, ledger, rules(settings)
-        self._alive = alive
+        self._alive, self._watch = alive, watch
         self._log: Source | None = None
         self._found = ""
         self._not_found: SourceError | None = None
@@ -68,6 +69,7 @@ class Counter:
                 found = with_log_found(self._settings, now, self._ledger.state)
                 if self._log is None or found.log != self._found:
                     self._found, self._log = found.log, source(found, self._alive)
+                    self._watch(self._log.directory)
             except SourceError as error:
                 self._not_found = error
                 raise
@@ -121,11 +123,18 @@ def publish_metrics(settings: Config, ledger: Ledger, now: int) -> None:
 
 @contextmanager
 def open_counter(
-    settings: Config, *, make: bool = True, alive: Callable[[], None] = lambda: None
+    settings: Config,
+    *,
+    make: bool = True,
+    alive: Callable[[], None] = lambda: None,
+    watch: Callable[[str], None] = lambda directory: None,
 ) -> Iterator[Counter]:
-    """Open all that counting needs, as the only writer; raises BusyError, StoreError."""
+    """Open all that counting needs, as the only writer; raises BusyError, StoreError.
+
+    `alive` is called while work goes on, `watch` with the directory in which the log is rotated.
+    """
     with lock(settings, make=make) as in_place, writing(settings) as ledger:
-        yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive)
+        yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive, watch)
 
 
 _WAIT_FOR_LOG = 3
@@ -142,10 +151,14 @@ class Service:
     """What `run` repeats: a counter that is opened anew when settings or files change."""
 
     def __init__(
-        self, settings: Config, load: Callable[[], Config], alive: Callable[[], None]
+        self,
+        settings: Config,
+        load: Callable[[], Config],
+        alive: Callable[[], None],
+        watch: Callable[[str], None] = lambda directory: None,
     ) -> None:
-        """Count by `settings`; `load` reads them again, `alive` is called while work goes on."""
-        self._settings, self._load, self._alive = settings, load, alive
+        """Count by `settings`; `load` reads them again. `alive` and `watch` as `open_counter`."""
+        self._settings, self._load, self._alive, self._watch = settings, load, alive, watch
         self._open = ExitStack()
         self._counter: Counter | None = None
 
@@ -157,7 +170,7 @@ class Service:
     def open(self, *, make: bool = False) -> Counter:
         """Open the counter, after closing the one that was open; raises BusyError, StoreError."""
         self.close()
-        opening = open_counter(self._settings, make=make, alive=self._alive)
+        opening = open_counter(self._settings, make=make, alive=self._alive, watch=self._watch)
         self._counter = counter = self._open.enter_context(opening)
         return counter
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..errors import MailgraphError, MissingError, reason
+from ..privileges import as_caller
 from .terminal import tell
 
 LONGEST = 5
@@ -23,6 +26,9 @@ PATIENCE = 60
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_STOP, signal.SIGHUP)
+
+_SETTLED = 0.5
+"""Seconds from a rotation to the tick for it: a log is renamed, then made, then others packed."""
 
 
 def notify_systemd(state: str) -> None:
@@ -49,16 +55,51 @@ def _sign_of_life_every() -> float:
     return min(ALIVE, int(microseconds) / 4e6) if microseconds.isdecimal() else ALIVE
 
 
+class RotationSignal:
+    """Has the kernel send SIGIO when a file of a directory is renamed, made or removed.
+
+    By dnotify (F_NOTIFY of fcntl(2)): what it does not see is seen at the next tick.
+    """
+
+    def __init__(self) -> None:
+        self._directory = ""
+        self._descriptor: int | None = None
+
+    def watch(self, directory: str) -> None:
+        """Watch a directory in place of the one before; none if this is empty.
+
+        SIGIO must be blocked.
+        """
+        if directory == self._directory:
+            return
+        self._directory = directory
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        with suppress(OSError), as_caller():
+            if directory:
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+                self._descriptor = os.open(directory, flags)
+                fcntl.fcntl(self._descriptor, fcntl.F_NOTIFY, _ROTATION)
+
+
+_ROTATION = fcntl.DN_RENAME | fcntl.DN_CREATE | fcntl.DN_DELETE | fcntl.DN_MULTISHOT
+
+
 def block_signals() -> Callable[[float], int | None]:
-    """Block SIGTERM, SIGINT and SIGHUP, so that none of them interrupts a tick.
+    """Block SIGTERM, SIGINT, SIGHUP and SIGIO, so that none of them interrupts a tick.
 
     Returns:
-        A function that waits for one of them for so many seconds at most, and returns its number.
+        A function that waits for one of them for so many seconds at most, and returns its number;
+        None for SIGIO.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*_SIGNALS, signal.SIGIO))
 
     def wait_for_signal(seconds: float) -> int | None:
-        received = signal.sigtimedwait(_SIGNALS, seconds)
+        received = signal.sigtimedwait((*_SIGNALS, signal.SIGIO), seconds)
+        if received and received.si_signo == signal.SIGIO:
+            received = signal.sigtimedwait(_SIGNALS, _SETTLED)
+            signal.sigtimedwait((signal.SIGIO,), 0)  # one tick for all that has happened
         return received.si_signo if received else None
 
     return wait_for_signal

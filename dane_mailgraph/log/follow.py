@@ -91,6 +91,8 @@ class FollowedFile:
         self.path = os.path.abspath(path)
         self.bookmark_key = self.path
         """Under which name the ledger keeps the bookmark."""
+        self.directory = os.path.dirname(os.path.realpath(path))
+        """Where a file is renamed or made when the log is rotated."""
         self._offset_file = OffsetFile(self.path, state_dir)
         self._hinted: int | None = None
         """Inode of the log that the offset file names."""

@@ -172,6 +172,9 @@ class Journal:
     bookmark_key = "journal"
     """Under which name the ledger keeps the bookmark."""
 
+    directory = ""
+    """None: where its files are rotated, its entries go on."""
+
     def __init__(
         self, alive: Callable[[], None] = lambda: None, containers: Collection[str] = ()
     ) -> None:

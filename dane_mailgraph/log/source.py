@@ -65,6 +65,10 @@ class Source(Protocol):
     def bookmark_key(self) -> str:
         """Under which name the ledger keeps the bookmark."""
 
+    @property
+    def directory(self) -> str:
+        """Where a file is renamed or made when the log is rotated; empty where none is."""
+
     def load_bookmark(self, stored: Any, /) -> Any:
         """Make the bookmark from what the ledger has stored; None gives one that is false."""
 
