@@ -102,6 +102,19 @@ def test_a_warning_that_is_no_condition_is_reported_too(host: Host) -> None:
     assert lines[1].startswith("- Postfix warned 2 times: DANE TLSA lookup problem. TLSA ")
 
 
+def test_a_command_and_a_record_are_not_broken_into_lines(host: Host) -> None:
+    log(host, TEXT)
+    record = f"_25._tcp.mail.example.org. 3600 IN TLSA 3 1 1 {'0a' * 32}"
+    step = f"Publish `{record}`; caches keep the old records for up to 1 h more, and this is long."
+    wrong = Condition("own_mx", "mail.example.org:25", Level.CRITICAL, 1, "Mail waits.", step)
+
+    lines = as_lines(host.store.rrd, host.ledger, host.now, Judgement((wrong,)))
+
+    assert [each for each in lines if record in each]
+    assert not [each for each in lines if "\N{NO-BREAK SPACE}" in each]
+    assert max(len(each) for each in lines if record not in each) <= 78
+
+
 def test_of_hundreds_of_one_kind_five_are_listed(host: Host) -> None:
     log(host, TEXT)
     lost = [

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import quopri
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from box import Box, CannotBoot, why_not
-from servers import needs
+from servers import MAIN, MASTER, NAME, Authority, call, needs
 
 ROOT = Path(__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
@@ -842,6 +845,170 @@ def test_who_may_not_read_the_journal_ends_with_66_and_a_sentence(journaled: Box
         "No journal files were opened due to insufficient permissions; "
         "run as a user of the group systemd-journal.\n"
     )
+
+
+# ---- our own servers ------------------------------------------------------------------------
+
+SERVE = """
+import sys
+from pathlib import Path
+from servers import nameserver
+with nameserver(Path(sys.argv[1]), sys.argv[2], port=53):
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+LOOKED = """
+import sqlite3, sys
+ledger = sqlite3.connect("/var/lib/dane-mailgraph/ledger.sqlite", isolation_level=None, timeout=10)
+ledger.execute("UPDATE own_mx SET at = at - ?", (int(sys.argv[1]),))
+print(ledger.execute("SELECT max(at) FROM own_mx").fetchone()[0])
+"""
+
+
+class OwnServer:
+    """A Postfix in the box that others may reach by DANE, and the resolver that says so."""
+
+    def __init__(self, box: Box, folder: Path) -> None:
+        self._box, self._folder = box, folder
+        _, chain = Authority(folder).issue("old")
+        public = call("openssl", "x509", "-noout", "-pubkey", "-in", chain)
+        der = subprocess.run(
+            ("openssl", "pkey", "-pubin", "-outform", "DER"),
+            input=public.encode(),
+            capture_output=True,
+            check=True,
+        ).stdout
+        self.right = f"3 1 1 {hashlib.sha256(der).hexdigest()}"
+        self._begin()
+
+    def _begin(self) -> None:
+        box = self._box
+        box.run("ip", "address", "add", "127.0.0.2/8", "dev", "lo", check=False)
+        (box / "/etc/resolv.conf").unlink(missing_ok=True)
+        (box / "/etc/resolv.conf").write_text("nameserver 127.0.0.1\noptions trust-ad\n")
+        main = MAIN.format(folder="/etc/postfix") + (
+            "smtpd_tls_security_level = may\n"
+            "smtpd_tls_cert_file = /etc/postfix/old.pem\n"
+            "smtpd_tls_key_file = /etc/postfix/old.key\n"
+        )
+        (box / "/etc/postfix").mkdir(exist_ok=True)
+        (box / "/etc/postfix/main.cf").write_text(main)
+        (box / "/etc/postfix/master.cf").write_text(
+            MASTER + "127.0.0.2:smtp inet n - n - - smtpd\n"
+        )
+        for each in ("old.pem", "old.key"):
+            box.run("install", "-m", "600", "/dev/null", f"/etc/postfix/{each}")
+            (box / f"/etc/postfix/{each}").write_text((self._folder / each).read_text())
+        box.run("install", "-d", "/etc/postfix/queue")
+        box.run("install", "-d", "-o", "postfix", "/etc/postfix/data")
+        box.run("postfix", "start")
+
+    @contextmanager
+    def published(self, record: str) -> Iterator[None]:
+        """Publish a TLSA record."""
+        zone = f"{NAME}. 60 IN A 127.0.0.2\n_25._tcp.{NAME}. 60 IN TLSA {record}\n"
+        folder = self._folder / f"dns{time.monotonic_ns()}"
+        folder.mkdir()
+        inside = ("nsenter", f"--net=/proc/{self._box.pid}/ns/net")
+        served = subprocess.Popen(
+            (*inside, sys.executable, "-c", SERVE, str(folder), zone),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), str(ROOT)))},
+        )
+        try:
+            assert served.stdout and served.stdout.readline(), "no name server begins"
+            yield
+        finally:
+            served.communicate(timeout=20)
+
+    def looked(self, *, longer_ago: int = 0) -> int:
+        """When the last look was; let it be longer ago."""
+        user = ("runuser", "-u", "dane-mailgraph", "--", "/usr/bin/python3", "-c", LOOKED)
+        return int(self._box.says(*user, str(longer_ago)))
+
+    def stop(self) -> None:
+        """Let the box be as it was."""
+        self._box.run("postfix", "stop")
+        self._box.run("rm", "-rf", "/etc/postfix/main.cf", "/etc/postfix/queue")
+
+
+@pytest.fixture
+def own(running: Box, tmp_path: Path) -> Iterator[OwnServer]:
+    connect(running)
+    until(lambda: verified(running) > 0, "nothing is counted")
+    conf = running / "/etc/dane-mailgraph.conf"
+    kept = conf.read_text()
+    # By itself it takes no server for ours that listens on the loopback interface alone.
+    conf.write_text(f"own_mx = {NAME}\n")
+    own = OwnServer(running, tmp_path)
+    yield own
+    own.stop()
+    conf.write_text(kept)
+
+
+@needs("postfix", "unbound", "ldns-signzone", "nsenter")
+def test_the_timer_looks_each_day_and_each_hour_while_something_is_wrong(
+    own: OwnServer, running: Box
+) -> None:
+    def fires() -> None:
+        """The timer fires once and the look is over, if there is one."""
+        before = running.show(PROBE, "InvocationID")
+        until(lambda: running.show(PROBE, "InvocationID") not in (before, ""), "it does not fire")
+        until(lambda: running.show(PROBE, "ActiveState") == "inactive", "it does not end")
+
+    seconds = ("OnCalendar=", "OnCalendar=*:*:*", "RandomizedDelaySec=0", "AccuracySec=1ms")
+    drop_in(running, *seconds, section="Timer", unit=PROBE_TIMER)
+    drop_in(running, "StartLimitIntervalSec=0", section="Unit", unit=PROBE)
+    hour, day = 3600, 86400
+    with own.published(own.right):
+        running.run("systemctl", "start", PROBE_TIMER)
+        fires()
+        first = own.looked(longer_ago=hour)
+        fires()
+        assert own.looked() == first, "all is well, and it is less than a day ago"
+        own.looked(longer_ago=day - hour)
+        fires()
+        fires()
+        assert own.looked() > first
+    with own.published(f"3 1 1 {'00' * 32}"):
+        own.looked(longer_ago=day)
+        fires()
+        fires()
+        second = own.looked()
+        check = ("dane-mailgraph", "check", "--only", "own_mx,certificate")
+        assert running.run(*check, check=False).stdout.startswith(
+            "CRITICAL - Senders that do DANE "
+        )
+        fires()
+        assert own.looked() == second, "something is wrong, and it is less than an hour ago"
+        third = own.looked(longer_ago=hour)
+        fires()
+        fires()
+        assert own.looked() > third
+    running.run("systemctl", "stop", PROBE_TIMER)
+
+
+@needs("postfix", "unbound", "ldns-signzone", "nsenter")
+def test_a_hook_of_a_renewal_says_at_once_whether_senders_deliver(
+    own: OwnServer, running: Box
+) -> None:
+    hook = running / "/etc/deploy-hook"
+    docs = (running / SOURCE / "docs" / "operations.md").read_text()
+    command = "dane-mailgraph check --probe --only own_mx,certificate"
+    assert command in docs
+    hook.write_text(f"#!/bin/sh\npostfix reload\n{command}\n")
+    hook.chmod(0o755)
+    with own.published(own.right):
+        done = running.run("/etc/deploy-hook")
+        assert done.stdout.startswith("OK - "), done
+    with own.published(f"3 1 1 {'00' * 32}"):
+        done = running.run("/etc/deploy-hook", check=False)
+        assert done.returncode == 2 and done.stdout.startswith("CRITICAL - "), done
+        assert f"IN TLSA {own.right}" in running.says("dane-mailgraph")
+    assert running.says("find", "/var/lib/dane-mailgraph", "!", "-user", "dane-mailgraph") == ""
 
 
 # ---- cron -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
@@ -20,6 +21,9 @@ from .report import Report, totals
 
 _WIDTH = 78
 
+_COMMAND = re.compile("`[^`]*`")
+_UNBROKEN = "\N{NO-BREAK SPACE}"
+
 
 _LISTED = 5
 """Conditions of one name that are listed: hundreds of servers may be lost at once."""
@@ -35,9 +39,7 @@ def as_lines(
     listed = [*_conditions(holding), *_warnings(ledger, now, holding)]
     listed += [f"- accepted (ignore_conditions): {each.text}" for each in found.silenced]
     listed += [described(each, ENGLISH, zone, now) for each in load_watched(ledger) if each.is_well]
-    wrapped = (
-        wrap(each, _WIDTH, subsequent_indent="  ", break_on_hyphens=False) for each in listed
-    )
+    wrapped = (_wrapped(each, indent="  ") for each in listed)
     report = totals(rrd, ledger, now - DAY, now)
     return [verdict, *chain.from_iterable(wrapped), "", *_figures(report)]
 
@@ -81,7 +83,14 @@ def _figures(report: Report) -> list[str]:
         )
         number = f"{whole:,}" if counted else "unknown"
         head = f"{family.replace('_', ' '):<{longest}} {number:>9}  "
-        lines += wrap(
-            head + shares, _WIDTH, subsequent_indent=" " * len(head), break_on_hyphens=False
-        )
+        lines += _wrapped(head + shares, indent=" " * len(head))
     return lines
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Break a text into lines, but no command and no record, which are to be copied."""
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _UNBROKEN), text)
+    lines = wrap(
+        whole, _WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
+    return [each.replace(_UNBROKEN, " ") for each in lines]
