@@ -104,7 +104,7 @@ def test_buckets_widen_until_they_hold_about_twenty_events() -> None:
 
 def test_wide_buckets_lose_no_event_of_their_time_and_end_where_the_series_ended() -> None:
     shown = series([(n, None, 0, 1) for n in range(7)])
-    wide = shown.widened(3)
+    wide = shown.widen(3)
 
     assert (wide.start, wide.until, wide.step) == (NOW - 6 * HOUR, NOW, 3 * HOUR)
     assert wide.counts[HANDSHAKES[0]] == (1 + 2 + 3, 4 + 5 + 6)

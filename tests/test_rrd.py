@@ -15,7 +15,7 @@ import pytest
 import rrdtool
 
 from dane_mailgraph.errors import StoreError
-from dane_mailgraph.store.librrd import gathered, rates
+from dane_mailgraph.store.librrd import rates, unfinished_rows
 from dane_mailgraph.store.rrd import RRD
 
 BEGIN = 1_700_006_400  # a midnight
@@ -54,7 +54,7 @@ def test_a_long_range_is_given_in_rows_of_the_archive_and_never_fewer(path: str)
 
 
 def test_what_an_unfinished_row_has_gathered_is_reported_by_every_binding(path: str) -> None:
-    fine, coarse = gathered(path)
+    fine, coarse = unfinished_rows(path)
 
     assert all(math.isnan(each) or each == 0 for each in fine)
     assert coarse == [9 + 10, pytest.approx(19 / 60 + 1, rel=1e-9)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dane_mailgraph.answer import Evidence, Judgement, described, judge_conditions
+from dane_mailgraph.answer import Evidence, Judgement, describe_server, judge_conditions
 from dane_mailgraph.answer.check import as_plugin, servers
 from dane_mailgraph.answer.conditions import Condition
 from dane_mailgraph.cli import command_line, watch
@@ -133,7 +133,7 @@ def test_what_is_well_is_said_with_its_age(path: str) -> None:
         "2027-01-27. (Looked at 5 h ago.)"
     )
     assert as_plugin(Judgement(()), {}, [sentence]) == f"OK - All is well. {sentence}"
-    assert "Über DANE erreichbar" in described(watched, load_language("de"), None, NOW)
+    assert "Über DANE erreichbar" in describe_server(watched, load_language("de"), None, NOW)
 
 
 def test_metrics_tell_matches_and_the_end_of_the_certificate(path: str) -> None:

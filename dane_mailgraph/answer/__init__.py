@@ -7,7 +7,7 @@ from .figures import Figure, Today, last_24_hours
 from .judge_dane import DANE_IS_OFF
 from .judge_own_mx import refused_by_senders
 from .judgement import ALL_IS_WELL, Judgement, level_in_words, silence_accepted, without_names
-from .own_mx import CONDITIONS_OF_OWN_MX, described
+from .own_mx import CONDITIONS_OF_OWN_MX, describe_server
 from .telling import Message, after_telling, message, news, observe, trial_message
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Unprotected",
     "after_telling",
     "check",
-    "described",
+    "describe_server",
     "judge_conditions",
     "last_24_hours",
     "level_in_words",

@@ -10,8 +10,8 @@ from ..categories import FAMILIES, HANDSHAKES
 from ..language import ENGLISH
 from ..store import Ledger, load_watched
 from ..times import DAY
-from .judgement import Judgement, condensed
-from .own_mx import described
+from .judgement import Judgement, condense
+from .own_mx import describe_server
 
 _TEXTS = 3
 """Conditions whose sentences stand in the one line."""
@@ -40,7 +40,7 @@ def figures(ledger: Ledger, found: Judgement, now: int) -> dict[str, int]:
 
 def servers(ledger: Ledger, now: int, zone: tzinfo | None) -> list[str]:
     """Return a sentence on each of our own servers, as the last look found it."""
-    return [described(each, ENGLISH, zone, now) for each in load_watched(ledger)]
+    return [describe_server(each, ENGLISH, zone, now) for each in load_watched(ledger)]
 
 
 def as_plugin(found: Judgement, figures: Mapping[str, int], servers: Sequence[str] = ()) -> str:
@@ -61,7 +61,7 @@ def as_json(found: Judgement, figures: Mapping[str, int], servers: Sequence[str]
 def _text(found: Judgement, servers: Sequence[str]) -> str:
     """Write what holds in one line, and how many more conditions hold."""
     if found.conditions:
-        conditions = condensed(found.conditions, _TEXTS)
+        conditions = condense(found.conditions, _TEXTS)
         texts = [each.text for each in conditions[:_TEXTS]]
         more = len(conditions) - _TEXTS
         texts += [f"{more} more: see `dane-mailgraph`."] if more > 0 else []

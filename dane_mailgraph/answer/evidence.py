@@ -59,7 +59,7 @@ class Evidence:
         return self.ledger.state
 
     @cached_property
-    def lost(self) -> tuple[LostAuthentication, ...]:
+    def losses(self) -> tuple[LostAuthentication, ...]:
         """The relays that lost authentication."""
         return lost_authentication(self.relays, self.now, self.zone)
 

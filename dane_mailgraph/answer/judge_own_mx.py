@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ..dane import SMTP, causes
 from ..levels import Level
 from .evidence import Evidence, Finding
-from .own_mx import described, trouble
+from .own_mx import describe_server, trouble
 
 
 def own_servers(condition: str) -> Callable[[Evidence], Iterator[Finding]]:
@@ -26,7 +26,9 @@ def own_servers(condition: str) -> Callable[[Evidence], Iterator[Finding]]:
             # Which of several servers they came to, the log does not say.
             on_smtp = [each for each in evidence.watched if each.target.port == SMTP]
             (one,) = on_smtp if len(on_smtp) == 1 else (None,)
-            looked = described(one, evidence.language, evidence.zone, evidence.now) if one else ""
+            looked = (
+                describe_server(one, evidence.language, evidence.zone, evidence.now) if one else ""
+            )
             subject, text = str(one.target) if one else "", f"{refused} {looked}".rstrip()
             yield Finding(Level.WARNING, evidence.refusing.since, text, subject)
 

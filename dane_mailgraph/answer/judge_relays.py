@@ -17,7 +17,7 @@ MANY = 5
 def lost_authentication(evidence: Evidence) -> Iterator[Finding]:
     """Find the relays that were authenticated and are not any more."""
     failed, is_ours = {each.relay for each in evidence.failing}, _most_are_lost(evidence)
-    for each in evidence.lost:
+    for each in evidence.losses:
         is_critical = is_ours or each.relay in failed or each.is_plaintext
         values = {
             "relay": each.relay,
@@ -58,7 +58,7 @@ def _look_here_first(evidence: Evidence) -> str:
 
 def _most_are_lost(evidence: Evidence) -> bool:
     """Return whether so many relays are lost that the cause is more likely here than there."""
-    lost = evidence.lost
+    lost = evidence.losses
     if len(lost) < MANY:
         return False
     latest = max(each.since for each in lost)

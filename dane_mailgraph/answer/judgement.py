@@ -32,7 +32,7 @@ class Judgement(NamedTuple):
 ALL_IS_WELL = Judgement(())
 
 
-def condensed(conditions: Iterable[Condition], most: int) -> list[Condition]:
+def condense(conditions: Iterable[Condition], most: int) -> list[Condition]:
     """Merge conditions of one name into one that counts them, if there are more than `most`.
 
     Where all of them have one next step, it is in the text.

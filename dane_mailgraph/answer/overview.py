@@ -16,7 +16,7 @@ from ..times import DAY
 from .conditions import Condition
 from .judge_dane import DANE_IS_OFF
 from .judgement import Judgement
-from .own_mx import described
+from .own_mx import describe_server
 from .report import Report, totals
 
 _WIDTH = 78
@@ -38,7 +38,9 @@ def as_lines(
     verdict = f"{many} attention:" if holding else "All is well."
     listed = [*_conditions(holding), *_warnings(ledger, now, holding)]
     listed += [f"- accepted (ignore_conditions): {each.text}" for each in found.silenced]
-    listed += [described(each, ENGLISH, zone, now) for each in load_watched(ledger) if each.is_well]
+    listed += [
+        describe_server(each, ENGLISH, zone, now) for each in load_watched(ledger) if each.is_well
+    ]
     wrapped = (_wrapped(each, indent="  ") for each in listed)
     report = totals(rrd, ledger, now - DAY, now)
     return [verdict, *chain.from_iterable(wrapped), "", *_figures(report)]

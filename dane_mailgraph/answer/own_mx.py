@@ -50,7 +50,7 @@ def trouble(
     )
 
 
-def described(watched: Watched, language: Language, zone: tzinfo | None, now: int) -> str:
+def describe_server(watched: Watched, language: Language, zone: tzinfo | None, now: int) -> str:
     """Write in a sentence how a server is reached, with the age of the look."""
     values = {"mx": watched.target, "count": language.number(watched.records)}
     names = {finding.cause for finding, _ in watched.findings}

@@ -105,7 +105,7 @@ class Import:
 
     def _count_parts(self, parts: list[Part]) -> Result:
         run = CountingRun(self._ledger, self._rules, self._now)
-        with self._ledger.understood():
+        with self._ledger.refusing_nonsense():
             self._counted = Counted(marks_of(self._ledger.state.hosts))
         live_newest = self._ledger.state.newest
         logs = [part.log for part in parts]
@@ -115,7 +115,7 @@ class Import:
             before, later = parts[:number], parts[number + 1 :]
             if not run.continues(part.first):
                 run.forget_sessions()
-            known = part.known(before, later)
+            known = part.bytes_known(before, later)
             part.is_of_postfix = known > 0
             for block, end, begin in self._blocks(part, known, run):
                 part.is_of_postfix = part.is_of_postfix or looks.holds_postfix(block, end)
@@ -170,7 +170,7 @@ class Import:
         live = self._live
         if not isinstance(live, FollowedFile):
             return ()
-        with self._ledger.understood():
+        with self._ledger.refusing_nonsense():
             return live.load_bookmark(self._ledger.bookmark(live.bookmark_key))
 
     def _is_followed(self, log: LogFile) -> bool:

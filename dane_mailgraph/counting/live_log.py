@@ -54,7 +54,7 @@ def collect(
 
 
 def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> Result:
-    with ledger.understood():
+    with ledger.refusing_nonsense():
         positions, state = log.load_bookmark(ledger.bookmark(log.bookmark_key)), ledger.state
         Sessions.load(state.sessions)
         marks_of(state.hosts)

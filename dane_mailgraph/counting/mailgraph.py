@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..categories import BY_KEY, CATEGORIES
 from ..errors import SourceError, StoreError
-from ..store import Gap, Ledger, described, gathered, rates
+from ..store import Gap, Ledger, describe, rates, unfinished_rows
 from ..times import HOUR, MINUTE
 
 SOURCES = {
@@ -94,7 +94,7 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
             "name another state_dir, or run `dane-mailgraph import --rebuild` with it "
             "and all the logs you have."
         )
-    rows = _known(path, now)
+    rows = _known_rows(path, now)
     counted = list(_whole(rows))
     ledger.add(_intervals(counted, step))
     gaps = [
@@ -118,10 +118,10 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
     )
 
 
-def _known(path: str, now: int) -> list[_Row]:
+def _known_rows(path: str, now: int) -> list[_Row]:
     """Yield the known rows, each time from the finest archive that reaches back to it."""
     try:
-        info = described(path)
+        info = describe(path)
         archives = _archives(path, info)
         last = info["last_update"] - info["last_update"] % info["step"]
         rows = [
@@ -129,7 +129,7 @@ def _known(path: str, now: int) -> list[_Row]:
             for row in _rows(path, info, archives, last)
             if any(rate is not None for rate in row.rates)
         ]
-        written = described(path)["last_update"] != info["last_update"]
+        written = describe(path)["last_update"] != info["last_update"]
     except StoreError as error:
         raise SourceError(
             f"{path} cannot be read as an RRD: {error.__cause__ or error}; name the unpacked file, "
@@ -203,7 +203,7 @@ def _rows(path: str, info: dict[str, Any], archives: list[_Archive], last: int) 
             yield _Row(at, at + archive.row, archive.row, tuple(map(_believed, value)))
     steps = (last - unfinished) // info["step"]
     if steps:
-        sums = gathered(path)[finest.number]
+        sums = unfinished_rows(path)[finest.number]
         yield _Row(
             unfinished,
             last,

@@ -74,7 +74,7 @@ class Part:
                 return
             at = block.find(self._line, at + 1, end)
 
-    def known(self, before: list[Part], later: list[Part]) -> int:
+    def bytes_known(self, before: list[Part], later: list[Part]) -> int:
         """Return how many bytes at its beginning the logs before it have brought.
 
         These bytes are not read again, so where a later log begins in them is noted here.

@@ -330,9 +330,9 @@ class CountingRun:
         state = self._ledger.state
         if self.first is not None and state.begin is None:
             self._ledger.save(state._replace(begin=self.first - self.first % self._rules.step))
-        drained = self._tally.drain(self._rules.zone, self._kept_as)
+        drained = self._tally.drain(self._rules.zone, self._kept_name)
         self._ledger.add(self._due(drained.intervals))
-        self._mark_lost(drained.lost)
+        self._mark_lost(drained.lost_starts)
         self._note_hours()
         self._relays.add(drained.relays, self._rules.relays_per_day)
         self._events.add(drained.events)
@@ -340,8 +340,8 @@ class CountingRun:
         self._refusals.know(self._tally.take_known(), self._now)
         self._refusals.add(drained.refusals, self._rules.relays_per_day)
 
-    def _kept_as(self, day: int, relay: str) -> str:
-        return self._relays.kept_as(day, relay, self._rules.relays_per_day)
+    def _kept_name(self, day: int, relay: str) -> str:
+        return self._relays.kept_name(day, relay, self._rules.relays_per_day)
 
     def _mark_lost(self, starts: set[int]) -> None:
         """Mark as lost the intervals with lines of unknown heads in which nothing counted."""

@@ -25,7 +25,7 @@ _AUTHENTICATION = _indexes(AUTHENTICATED_EVENTS), _indexes(UNAUTHENTICATED_EVENT
 _HANDOVER = _indexes(DELIVERIES), _indexes(FAILURES)
 
 
-KeptAs = Callable[[int, str], str]
+KeptName = Callable[[int, str], str]
 """Day and relay -> under which name the relay is kept."""
 
 
@@ -85,7 +85,7 @@ class OutcomesOfDay:
                 name, hour = outcome.refusal
                 yield RefusalCount(hour, outcome.sender, name, times)
 
-    def relays(self, day: int, kept_as: KeptAs | None = None) -> Iterator[DayCounts]:
+    def relays(self, day: int, kept_name: KeptName | None = None) -> Iterator[DayCounts]:
         """Iterate over what was counted of each relay; `day` is a number like 20261124.
 
         Relays that are kept as one are counted as one: there may be hundreds of thousands.
@@ -93,7 +93,7 @@ class OutcomesOfDay:
         by_relay: defaultdict[str, list[Outcome]] = defaultdict(list)
         for outcome in self._times:
             if relay := outcome.relay:
-                by_relay[kept_as(day, relay) if kept_as else relay].append(outcome)
+                by_relay[kept_name(day, relay) if kept_name else relay].append(outcome)
         since_good = (
             self._since_good(by_relay.values(), *indexes)
             for indexes in (_AUTHENTICATION, _HANDOVER)

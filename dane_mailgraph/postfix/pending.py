@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..categories import CATEGORIES
 from ..counts import DayCounts, EventCount, Interval, RefusalCount, SenderCount
 from ..times import MINUTE, day_number
-from .days import KeptAs, OutcomesOfDay
+from .days import KeptName, OutcomesOfDay
 from .lines import CLIENT, SERVER, Kind
 from .outcome import CountVector, Outcome
 
@@ -28,7 +28,7 @@ class Drained(NamedTuple):
 
     intervals: list[Interval]
     """In order of time."""
-    lost: set[int]
+    lost_starts: set[int]
     """Starts of intervals with lines of unknown heads in which nothing counted."""
     relays: list[DayCounts]
     events: list[EventCount]
@@ -70,7 +70,7 @@ class Pending:
         """Whether they take so much memory that it is time to drain them."""
         return len(self._outcomes) >= MOST_INTERVALS or self._lines >= _MOST_LINES
 
-    def drain(self, zone: tzinfo | None, kept_as: KeptAs | None) -> Drained:
+    def drain(self, zone: tzinfo | None, kept_name: KeptName | None) -> Drained:
         """Return and forget all: intervals, and the rest by the days of a zone."""
         vectors: defaultdict[int, Counter[CountVector]] = defaultdict(Counter)
         days: defaultdict[int, OutcomesOfDay] = defaultdict(OutcomesOfDay)
@@ -82,7 +82,7 @@ class Pending:
         drained = Drained(
             intervals,
             {start for start, _ in self._doubts} - {each.start for each in intervals},
-            [each for day, of_day in days.items() for each in of_day.relays(day, kept_as)],
+            [each for day, of_day in days.items() for each in of_day.relays(day, kept_name)],
             [each for day, of_day in days.items() for each in of_day.events(day)],
             [each for day, of_day in days.items() for each in of_day.senders(day)],
             [each for of_day in days.values() for each in of_day.refusals()],

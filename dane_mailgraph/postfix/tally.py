@@ -21,7 +21,7 @@ from ..peers import PeerSet
 from ..times import HOUR
 from . import delivery, handshake, reception
 from .classify import Classifier
-from .days import KeptAs
+from .days import KeptName
 from .interruptions import CUT_TAG, interrupt, interruptions, writers
 from .lines import CLIENT, SERVER, Fields, Kind, Lines, host_of, split_writer
 from .marks import Marks, fingerprint
@@ -353,9 +353,9 @@ class Tally:
         """Whether so much has been counted that it is time to drain it."""
         return self._pending.is_full or self._made - self._made_before >= _MOST_DIFFERENT
 
-    def drain(self, zone: tzinfo | None, kept_as: KeptAs | None = None) -> Drained:
+    def drain(self, zone: tzinfo | None, kept_name: KeptName | None = None) -> Drained:
         """Return and forget the counts: those of relays and the like by the days of a zone."""
-        drained = self._pending.drain(zone, kept_as)
+        drained = self._pending.drain(zone, kept_name)
         self._made_before = self._made
         for name, times, last in drained.warnings:
             before, latest = self.warnings.get(name, (0, last))

@@ -293,7 +293,7 @@ def fitted(series: Series, rows: Sequence[Category], span: Span) -> Series:
     for width in wider:
         if events_per_bucket(found, rows) >= ENOUGH:
             break
-        found = series.widened(width // series.step)
+        found = series.widen(width // series.step)
     return found
 
 

@@ -14,7 +14,7 @@ from ..answer import (
     Judgement,
     Today,
     Unprotected,
-    described,
+    describe_server,
     level_in_words,
     unprotected,
     without_names,
@@ -203,7 +203,7 @@ class Status(_Given):
     def reachable(self) -> tuple[str, ...]:
         """A sentence on each of our own servers that is well."""
         return tuple(
-            described(each, self.language, self.zone, self.now)
+            describe_server(each, self.language, self.zone, self.now)
             for each in self.servers
             if each.is_well
         )

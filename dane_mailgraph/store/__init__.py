@@ -5,7 +5,7 @@ from .durable import replace, unused
 from .events import EventTable, Happened
 from .known_conditions import KnownCondition, load_known_conditions, save_known_conditions
 from .ledger import Gap, Ledger, ledger_path
-from .librrd import described, gathered, rates, rrdtool_graph
+from .librrd import describe, rates, rrdtool_graph, unfinished_rows
 from .own_mx import Watched, copy_watched, load_history, load_watched, save_look
 from .reach import (
     COPY,
@@ -60,8 +60,7 @@ __all__ = [
     "add_reports",
     "copy_reports",
     "copy_watched",
-    "described",
-    "gathered",
+    "describe",
     "holds_reports",
     "ledger_path",
     "load_ahead",
@@ -80,5 +79,6 @@ __all__ = [
     "sessions_by_policy",
     "together",
     "totals",
+    "unfinished_rows",
     "unused",
 ]

@@ -47,7 +47,7 @@ class Ledger:
         """As loaded or saved last, of a writer only: no other program changes it meanwhile."""
         self._stored: State | None = None
         """As it stands in the file, where `_state` may be newer until the next transaction ends."""
-        with _translated(path):
+        with _translating_errors(path):
             if not writable:
                 _must_be_there(path)
             _must_be_no_link(path)
@@ -146,7 +146,7 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all that is written inside durably at the end, or none of it."""
-        with _translated(self.path):
+        with _translating_errors(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             before: State | None = self._state
             try:
@@ -178,7 +178,7 @@ class Ledger:
 
     def intervals(self, start: int, until: int) -> Iterator[tuple[int, tuple[int | None, ...]]]:
         """Yield the intervals in [start, until) in which something was counted, in order."""
-        with _translated(self.path):
+        with _translating_errors(self.path):
             for row in self._db.execute(
                 f"SELECT start, {self._select} FROM intervals "
                 "WHERE start >= ? AND start < ? ORDER BY start",
@@ -205,7 +205,7 @@ class Ledger:
     @property
     def newest(self) -> int | None:
         """Start of the newest interval in which something was counted."""
-        with _translated(self.path):
+        with _translating_errors(self.path):
             newest: int | None = self._db.execute("SELECT max(start) FROM intervals").fetchone()[0]
             return newest
 
@@ -247,7 +247,7 @@ class Ledger:
 
     def gaps(self, start: int, until: int) -> list[Gap]:
         """Return the gaps that touch [start, until)."""
-        with _translated(self.path):
+        with _translating_errors(self.path):
             rows = self._db.execute(
                 "SELECT start, until FROM gaps WHERE until > ? AND start < ? ORDER BY start",
                 (start, until),
@@ -269,7 +269,7 @@ class Ledger:
 
         With `for_good`, without lines whose time may yet come: that number never falls.
         """
-        with _translated(self.path):
+        with _translating_errors(self.path):
             rows = self._db.execute("SELECT name, count FROM omissions").fetchall()
             ahead = self._db.execute("SELECT coalesce(sum(times), 0) FROM ahead").fetchone()[0]
         counts = NOTHING_OMITTED | dict(rows)
@@ -335,7 +335,7 @@ class Ledger:
 
     def read(self, query: str, *parameters: int | str | bytes) -> list[Any]:
         """Return the rows of a query, for the modules that own a table."""
-        with _translated(self.path):
+        with _translating_errors(self.path):
             return self._db.execute(query, parameters).fetchall()
 
     def write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -349,7 +349,7 @@ class Ledger:
         """How far everything is, by the last commit or this transaction; raises StoreError."""
         if self._state is not None:
             return self._state
-        with _translated(self.path):
+        with _translating_errors(self.path):
             rows = self._db.execute("SELECT name, value FROM state").fetchall()
         try:
             state = State.parsed(rows)
@@ -378,7 +378,7 @@ class Ledger:
         self._stored = self._state
 
     @contextmanager
-    def understood(self) -> Iterator[None]:
+    def refusing_nonsense(self) -> Iterator[None]:
         """Read a value of the state or a bookmark inside; raises StoreError for nonsense."""
         try:
             yield
@@ -390,9 +390,9 @@ class Ledger:
 
     def bookmark(self, log: str) -> Any:
         """Return how far this log has been read, as its `Source` keeps it; None if it never was."""
-        with _translated(self.path):
+        with _translating_errors(self.path):
             row = self._db.execute("SELECT value FROM bookmarks WHERE log = ?", (log,)).fetchone()
-        with self.understood():
+        with self.refusing_nonsense():
             return json.loads(row[0]) if row else None
 
     def set_bookmark(self, log: str, value: Any) -> None:
@@ -405,7 +405,7 @@ class Ledger:
 
 
 @contextmanager
-def _translated(path: str) -> Iterator[None]:
+def _translating_errors(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:

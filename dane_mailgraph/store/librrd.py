@@ -16,7 +16,7 @@ _PATIENCE = 5.0
 """Seconds to wait for a lock: rrdtool's readers lock too, for milliseconds."""
 
 
-def described(path: str) -> dict[str, Any]:
+def describe(path: str) -> dict[str, Any]:
     """Return what any RRD says of itself, by the names of `rrdtool info`; raises StoreError.
 
     Debian's binding leaves out every number that is not an integer.
@@ -33,7 +33,7 @@ def described(path: str) -> dict[str, Any]:
 _GATHERED = re.compile(r"<value>\s*(\S+?)\s*</value>")
 
 
-def gathered(path: str) -> list[list[float]]:
+def unfinished_rows(path: str) -> list[list[float]]:
     """Return the sum of rates, or NaN, of each source in each archive's unfinished row.
 
     Read from `rrdtool dump`, which has ten digits with every binding. Raises StoreError.

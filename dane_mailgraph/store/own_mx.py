@@ -46,7 +46,7 @@ def load_watched(ledger: Ledger) -> list[Watched]:
     rows = ledger.read(
         "SELECT mx, port, at, findings, records, matches, ends, ttl FROM own_mx ORDER BY mx, port"
     )
-    with ledger.understood():
+    with ledger.refusing_nonsense():
         return [
             Watched(
                 Target(mx, port),

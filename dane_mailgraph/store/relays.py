@@ -88,7 +88,7 @@ _HANDOVER = ("last_ok", "fail_after", "fail_first", "last_fail")
 _SINCE_GOOD = ", ".join((*_AUTHENTICATION, *_HANDOVER))
 
 
-def _merged(last_good: str, bad: str, first: str, last: str) -> str:
+def _merge(last_good: str, bad: str, first: str, last: str) -> str:
     """Write the right sides that join two `SinceGood`s: what came before the later good is over."""
     good = f"max({last_good}, excluded.{last_good})"
     ours, theirs = f"{first} > {good}", f"excluded.{first} > {good}"
@@ -110,8 +110,8 @@ _ADD = f"""
         last = max(last, excluded.last),
         protocol = iif({_NEWER}, excluded.protocol, protocol),
         key_exchange = iif({_NEWER}, excluded.key_exchange, key_exchange),
-        {_merged(*_AUTHENTICATION)},
-        {_merged(*_HANDOVER)},
+        {_merge(*_AUTHENTICATION)},
+        {_merge(*_HANDOVER)},
         {", ".join(f"{column} = {column} + excluded.{column}" for column in _COLUMNS)}
 """
 
@@ -142,7 +142,7 @@ class RelayTable:
             rows = [
                 (
                     each.day,
-                    self.kept_as(each.day, each.relay, most),
+                    self.kept_name(each.day, each.relay, most),
                     *(each.first, each.last, each.protocol, each.key_exchange),
                     *(*each.authentication, *each.handover),
                     *(each.counts[index] for index in _INDEXES),
@@ -152,7 +152,7 @@ class RelayTable:
             self._ledger.write(_ADD, rows)
             forget_months(self._ledger, self._known)
 
-    def kept_as(self, day: int, relay: str, most: int) -> str:
+    def kept_name(self, day: int, relay: str, most: int) -> str:
         """Return the name under which a relay of a day is kept, and keep it from now on."""
         known = self._known.get(day)
         if known is None:
@@ -229,7 +229,7 @@ class RelayTable:
         names = self._ledger.read(
             f"SELECT DISTINCT relay FROM {kept} WHERE {_NAMED} AND good > 0",
             *days,
-            _listed(found),
+            _as_list(found),
         )
         return self._days_of(names, history)
 
@@ -260,7 +260,7 @@ class RelayTable:
             days.append(day)
         return self._days(
             f"day IN (SELECT value FROM json_each(?)) AND {_NAMED}",
-            *(json.dumps(days), _listed(names)),
+            *(json.dumps(days), _as_list(names)),
         )
 
     def _days(self, where: str, *parameters: int | str) -> Iterator[RelayDay]:
@@ -304,7 +304,7 @@ class RelayTable:
         ]
 
 
-def _listed(names: Iterable[tuple[str]]) -> str:
+def _as_list(names: Iterable[tuple[str]]) -> str:
     """Write names for `_NAMED`: any number of them is one parameter."""
     return json.dumps([name for (name,) in names])
 

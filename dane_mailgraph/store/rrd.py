@@ -76,7 +76,7 @@ class RRD:
         try:
             # Debian's binding leaves a kilobyte behind at each `info`, so a file is described once.
             if not self._ours or self._ours[0] != identity:
-                self._ours = identity, self._checked(librrd.described(self.path))
+                self._ours = identity, self._check(librrd.describe(self.path))
             return Facts(int(librrd.call("last", self.path)), self._ours[1])
         except StoreError as error:
             if error.__cause__ is None or "could not lock" in str(error):
@@ -84,7 +84,7 @@ class RRD:
             said = str(error.__cause__).replace(f"'{self.path}'", "it").rstrip(".")
             raise DamagedError(self.path, f"is damaged ({said})") from error
 
-    def _checked(self, info: dict[str, Any]) -> tuple[str, ...]:
+    def _check(self, info: dict[str, Any]) -> tuple[str, ...]:
         """Return the data sources of an RRD of ours; raises StoreError for another."""
         step = int(info["step"])
         if step != self.step:
@@ -314,7 +314,7 @@ class RRD:
             return before
         rows = []
         for value in self._values_of("AVERAGE", archive, begin, until):
-            *counts, observed = _rounded(value, archive)
+            *counts, observed = _round(value, archive)
             rows.append(Row(observed * self.step, tuple(counts)) if observed else UNKNOWN)
         return before + rows
 
@@ -333,7 +333,7 @@ class RRD:
         ]
 
 
-def _rounded(rates: tuple[float | None, ...], seconds: int) -> list[int | None]:
+def _round(rates: tuple[float | None, ...], seconds: int) -> list[int | None]:
     try:
         # As with `_largest`.
         return list(map(round, [rate * seconds for rate in rates]))  # type: ignore[operator]

@@ -47,7 +47,7 @@ def is_whole(path: str) -> bool:
     return wanted in (None, checksum)
 
 
-def copied(path: str) -> Iterator[bytes]:
+def without_seal(path: str) -> Iterator[bytes]:
     """Yield the file without its seal; raises OSError."""
     with open(path, "rb", opener=no_link) as file:
         yield from _blocks(file, _end(file)[0])

@@ -114,11 +114,11 @@ class Series(NamedTuple):
             reached,
         )
 
-    def widened(self, times: int) -> Series:
+    def widen(self, times: int) -> Series:
         """Return it in buckets so many times as long; the last one ends where it ended."""
         first = len(next(iter(self.counts.values()), ())) % times
 
-        def merged(column: Sequence[int | None]) -> tuple[int | None, ...]:
+        def merge(column: Sequence[int | None]) -> tuple[int | None, ...]:
             parts = (column[n : n + times] for n in range(first, len(column), times))
             return tuple(
                 sum(n or 0 for n in part) if any(n is not None for n in part) else None
@@ -128,8 +128,8 @@ class Series(NamedTuple):
         return self._replace(
             start=self.start + first * self.step,
             step=self.step * times,
-            counts={row: merged(column) for row, column in self.counts.items()},
-            observed=tuple(n or 0 for n in merged(self.observed)),
+            counts={row: merge(column) for row, column in self.counts.items()},
+            observed=tuple(n or 0 for n in merge(self.observed)),
         )
 
     @property

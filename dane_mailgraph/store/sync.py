@@ -20,11 +20,11 @@ from ..times import DAY
 from .durable import put_aside, replace, sync
 from .ledger import Gap, Ledger
 from .rrd import RRD, SOURCES, DamagedError, Facts, ForeignError
-from .seal import copied, is_whole, seal
+from .seal import is_whole, seal, without_seal
 from .series import together
 from .state import State
 from .steps import write_intervals
-from .totals import add_to_totals, closed, greater, replace_totals, totals
+from .totals import add_to_totals, greater, replace_totals, sum_of_closed, totals
 
 _RETAINED = 8 * DAY
 """Seconds of intervals that the ledger keeps beyond its snapshot: for an older snapshot or RRD."""
@@ -64,7 +64,7 @@ class Store:
         self._making = os.path.join(state_dir, "making")
         self._announced: Gap | None = None
         """What the ledger says is in the RRD, and `follow` is to write."""
-        self._kept: tuple[int, int] | None = None
+        self._snapshot_seen: tuple[int, int] | None = None
         """When the snapshot was changed last, and up to when it was found to be written."""
 
     def reconcile(self, ledger: Ledger, now: int | None = None) -> list[str]:
@@ -81,11 +81,11 @@ class Store:
             case Situation.LEDGER_IS_NEW:
                 self._restart_from_new_ledger(ledger)
             case Situation.TOUCHED:
-                return self._healed(ledger, _OTHER)
+                return self._heal(ledger, _OTHER)
             case Situation.RRD_IS_AHEAD:
                 return [self._trust_rrd(ledger)]
             case Situation.UPDATE_WAS_CUT_OFF:
-                return self._healed(ledger, why)
+                return self._heal(ledger, why)
             case Situation.RRD_IS_LOST:
                 return [self._remake_lost(ledger, why)]
             case Situation.RRD_LACKS_SOURCES:
@@ -110,7 +110,7 @@ class Store:
             return Situation.RRD_IS_LOST, "ends in the future"
         if last % self.rrd.step and until is not None:
             return Situation.RRD_IS_LOST, _OTHER
-        if max(self._kept_until(), last) > (until or 0):
+        if max(self._snapshot_until(), last) > (until or 0):
             return Situation.RRD_IS_AHEAD, ""
         if until is None:
             return Situation.NOTHING_WRITTEN, ""
@@ -120,7 +120,7 @@ class Store:
 
     def _was_there(self, state: State) -> bool:
         """Return whether there is a sign that the RRD had been made."""
-        return bool(state.pruned_before or self._kept_until() or os.path.lexists(self.rrd.path))
+        return bool(state.pruned_before or self._snapshot_until() or os.path.lexists(self.rrd.path))
 
     def _facts(self, state: State) -> tuple[Facts | None, str]:
         """Return what the RRD says of itself, and what is wrong if it is not up to date."""
@@ -146,12 +146,12 @@ class Store:
 
     def _announce(self, ledger: Ledger, now: int, grace: int) -> None:
         state = ledger.state
-        if stretch := self._closed(state, now, grace):
+        if stretch := self._closed_stretch(state, now, grace):
             self._announced = stretch
             ledger.save(state._replace(rrd_until=stretch.until, rrd_mtime_ns=None))
-            add_to_totals(ledger, closed(ledger, *stretch, self.rrd.step))
+            add_to_totals(ledger, sum_of_closed(ledger, *stretch, self.rrd.step))
 
-    def _closed(self, state: State, now: int, grace: int) -> Gap | None:
+    def _closed_stretch(self, state: State, now: int, grace: int) -> Gap | None:
         """Return the stretch of closed intervals that are not in the RRD."""
         if state.read_until is None or state.begin is None:
             return None
@@ -165,9 +165,9 @@ class Store:
         That they are written stands in the ledger with its next commit.
         """
         first: RRD | None = None
-        if closed := self._closed(ledger.state, now, grace):
+        if closed := self._closed_stretch(ledger.state, now, grace):
             if ledger.state.rrd_until is None:  # no reader may miss it when it is announced
-                first = self._created(closed.start)
+                first = self._create(closed.start)
                 write_intervals(first, ledger, *closed)
                 sync(first.path, whole=True)
             with ledger.transaction():
@@ -188,7 +188,7 @@ class Store:
 
     def _write(self, ledger: Ledger, announced: Gap) -> None:
         pruned = ledger.state.pruned_before
-        if pruned is not None and not pruned <= self._kept_until() <= announced.start:
+        if pruned is not None and not pruned <= self._snapshot_until() <= announced.start:
             self._renew_snapshot()  # without one an update that is cut off could not be mended
         write_intervals(self.rrd, ledger, *announced)
         sync(self.rrd.path)
@@ -196,7 +196,7 @@ class Store:
     def _follow_changes(self, ledger: Ledger, changed: int) -> None:
         """Make the RRD anew where intervals have changed that it had been given."""
         self._remake(ledger, "lacks what an older log has brought")
-        if self._kept_until() > changed:
+        if self._snapshot_until() > changed:
             self._renew_snapshot()
         before, after = totals(ledger), together(row for _, row in self.rrd.finest(0))
         with ledger.transaction():
@@ -217,13 +217,13 @@ class Store:
         if taken is None and state.begin is not None and until - state.begin < every:
             return []  # the ledger still holds everything
         said = []
-        if (state.pruned_before or 0) <= self._kept_until() <= until and self._kept_until():
-            fresh = self._remade(ledger, _OTHER)
+        if (state.pruned_before or 0) <= self._snapshot_until() <= until and self._snapshot_until():
+            fresh = self._make_anew(ledger, _OTHER)
             if fresh.checksum() != self.rrd.checksum():
                 said = [self._put_into_place(ledger, fresh, _OTHER)]
-                fresh = self._copied(self.rrd)
+                fresh = self._copy(self.rrd)
         else:  # the first one: years may have been imported
-            fresh = self._copied(self.rrd)
+            fresh = self._copy(self.rrd)
         self._keep(fresh)
         with ledger.transaction():
             ledger.save(ledger.state._replace(snapshot_until=until, snapshot_at=now))
@@ -232,25 +232,25 @@ class Store:
         return said
 
     def _renew_snapshot(self) -> None:
-        self._keep(self._copied(self.rrd))
+        self._keep(self._copy(self.rrd))
 
     def _keep(self, fresh: RRD) -> None:
         """Let this be the snapshot."""
-        if not self._kept_until():
+        if not self._snapshot_until():
             put_aside(self.snapshot.path)
         seal(fresh.path)
         replace(fresh.path, self.snapshot.path)
 
-    def _kept_until(self) -> int:
+    def _snapshot_until(self) -> int:
         """Return up to when the snapshot is written; 0 if it is missing or damaged."""
         try:
             changed_at = os.lstat(self.snapshot.path).st_ctime_ns
         except OSError:
             return 0
-        if self._kept is None or self._kept[0] != changed_at:
+        if self._snapshot_seen is None or self._snapshot_seen[0] != changed_at:
             whole = is_whole(self.snapshot.path)
-            self._kept = changed_at, self.snapshot.whole_until() if whole else 0
-        return self._kept[1]
+            self._snapshot_seen = changed_at, self.snapshot.whole_until() if whole else 0
+        return self._snapshot_seen[1]
 
     def _mtime_ns(self) -> int | None:
         """Return when the RRD was changed last, in nanoseconds; no program can set that back."""
@@ -262,7 +262,7 @@ class Store:
     def _complete(self, ledger: Ledger) -> None:
         """Add the data sources of this version to an older one's RRD."""
         in_step = self.rrd.whole_until() == ledger.state.rrd_until
-        replace(self._copied(self.rrd).path, self.rrd.path)
+        replace(self._copy(self.rrd).path, self.rrd.path)
         if in_step and ledger.state.rrd_mtime_ns is not None:
             self._renew_snapshot()  # an older one would make zeros of what was not looked for
             self._note_place(ledger)
@@ -274,14 +274,14 @@ class Store:
 
     # ---- making it anew ----
 
-    def _healed(self, ledger: Ledger, why: str) -> list[str]:
+    def _heal(self, ledger: Ledger, why: str) -> list[str]:
         """Compare the RRD with what snapshot and ledger make, and replace it if it differs.
 
         Returns a sentence then, where `why` says of what.
         """
         state = ledger.state
         try:
-            fresh = self._remade(ledger, why or _OTHER)
+            fresh = self._make_anew(ledger, why or _OTHER)
         except StoreError:
             if state.rrd_mtime_ns is None:
                 raise
@@ -297,7 +297,7 @@ class Store:
         self._note_place(ledger)
         return []
 
-    def _remade(self, ledger: Ledger, why: str) -> RRD:
+    def _make_anew(self, ledger: Ledger, why: str) -> RRD:
         """Return a correct RRD: an older copy or a new one, brought up to date."""
         fresh, start = self._base(ledger, why)
         write_intervals(fresh, ledger, start, ledger.state.rrd_until or start)
@@ -305,12 +305,12 @@ class Store:
 
     def _remake(self, ledger: Ledger, why: str) -> None:
         """Put a correct RRD into place."""
-        replace(self._remade(ledger, why).path, self.rrd.path)
+        replace(self._make_anew(ledger, why).path, self.rrd.path)
         self._note_place(ledger)
 
     def _remake_lost(self, ledger: Ledger, why: str) -> str:
         """Make the RRD anew, keep the one that was there, and return a sentence of it."""
-        return self._put_into_place(ledger, self._remade(ledger, why), why)
+        return self._put_into_place(ledger, self._make_anew(ledger, why), why)
 
     def _put_into_place(self, ledger: Ledger, fresh: RRD, why: str) -> str:
         aside = put_aside(self.rrd.path)
@@ -324,7 +324,7 @@ class Store:
 
     def _is_as_long_as_ours(self, state: State) -> bool:
         """Return whether the RRD has the length of ours; else it may be somebody's."""
-        ours = self._created(state.begin or 0)
+        ours = self._create(state.begin or 0)
         same = os.path.getsize(ours.path) == os.path.getsize(self.rrd.path)
         os.unlink(ours.path)
         return same
@@ -336,13 +336,13 @@ class Store:
         if state.rrd_stale_from is not None:
             until = min(until, state.rrd_stale_from)
         since = begin if pruned is None else pruned
-        if since <= (kept := self._kept_until()) <= until:
-            return self._copied(self.snapshot), kept
+        if since <= (kept := self._snapshot_until()) <= until:
+            return self._copy(self.snapshot), kept
         if pruned is None:
-            return self._created(begin), begin
+            return self._create(begin), begin
         # An update never moves the time of the last one back: an older RRD was restored, whole.
         if since <= (last := self.rrd.whole_until()) < until:
-            return self._copied(self.rrd), last
+            return self._copy(self.rrd), last
         raise StoreError(
             f"{self.rrd.path} {why} and {self.snapshot.path} cannot replace it; "
             "restore one of them from a backup, "
@@ -351,10 +351,10 @@ class Store:
 
     def _trust_rrd(self, ledger: Ledger) -> str:
         """Take what RRD or snapshot hold beyond the ledger as counted; return a sentence."""
-        last, kept = self.rrd.whole_until(), self._kept_until()
+        last, kept = self.rrd.whole_until(), self._snapshot_until()
         if kept > last:
             put_aside(self.rrd.path)
-            replace(self._copied(self.snapshot).path, self.rrd.path)
+            replace(self._copy(self.snapshot).path, self.rrd.path)
         else:  # first, because without it an RRD that is torn later could not be mended
             self._renew_snapshot()
         newest = max(last, kept)
@@ -396,17 +396,17 @@ class Store:
             ) from error
         return RRD(os.path.join(self._making, "outbound.rrd"), self.rrd.step)
 
-    def _created(self, begin: int) -> RRD:
+    def _create(self, begin: int) -> RRD:
         fresh = self._fresh()
         fresh.create(begin)
         return fresh
 
-    def _copied(self, rrd: RRD) -> RRD:
+    def _copy(self, rrd: RRD) -> RRD:
         """Return a copy, with the data sources of this version."""
         fresh = self._fresh()
         try:
             with open(fresh.path, "wb", opener=no_link) as file:
-                file.writelines(copied(rrd.path))
+                file.writelines(without_seal(rrd.path))
         except OSError as error:
             with suppress(OSError):
                 os.unlink(fresh.path)

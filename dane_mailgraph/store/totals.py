@@ -50,7 +50,7 @@ def replace_totals(ledger: Ledger, row: Row) -> None:
     add_to_totals(ledger, row)
 
 
-def closed(ledger: Ledger, start: int, until: int, step: int) -> Row:
+def sum_of_closed(ledger: Ledger, start: int, until: int, step: int) -> Row:
     """Add up the intervals of [start, until), quiet ones as zeros, as the RRD gets them."""
     sums = ", ".join(f"sum({each.data_source})" for each in CATEGORIES)
     ((counted, *counts),) = ledger.read(
