@@ -13,27 +13,36 @@ from typing import BinaryIO, NamedTuple
 from ..errors import SourceError, reason
 from ..privileges import as_caller
 from .mail import MOST_MAIL_BYTES, begins_like_mail, domain_in_name, read_mail
-from .report import Origin, Reading, TlsReport, UnusableError, is_packed, read_report, unpacked
+from .report import (
+    Origin,
+    Reading,
+    TlsReport,
+    UnusableError,
+    is_packed,
+    read_report,
+    refusal,
+    unpack,
+)
 
 _BLOCK = 256 << 10
 """Bytes of an mbox that are read at once."""
 
 
 class Found(NamedTuple):
-    """A report, or what cannot be used, and where it is."""
+    """Reports and where they are, or why what is there cannot be used."""
 
     where: str
     """The file, and the message of an mbox: `reports.mbox, message 3`."""
     reports: tuple[TlsReport, ...]
     unusable: str = ""
-    """Why it cannot be used: a sentence without its subject."""
+    """A sentence without its subject."""
 
 
 def read_files(path: str, now: int, host: str) -> Iterator[Found]:
-    """Yield what a file, a Maildir or `-`, standard input, holds.
+    """Yield what a file, a Maildir or standard input holds.
 
     Args:
-        path: As the operator names it.
+        path: As the operator names it; `-` is standard input.
         now: Epoch second.
         host: Our own server, as its `Authentication-Results` name it.
 
@@ -44,11 +53,11 @@ def read_files(path: str, now: int, host: str) -> Iterator[Found]:
         if path == "-":
             with open(sys.stdin.fileno(), "rb", closefd=False) as file:
                 yield from _read(file, "standard input", now, host)
-        elif _is_folder(path):
+        elif _is_directory(path):
             for name in _mails(path):
                 yield from _read_mail_of_maildir(name, now, host)
         else:
-            with _opened(path) as file:
+            with _open(path) as file:
                 yield from _read(file, path, now, host)
     except OSError as error:
         raise SourceError(
@@ -56,20 +65,20 @@ def read_files(path: str, now: int, host: str) -> Iterator[Found]:
         ) from error
 
 
-def _is_folder(path: str) -> bool:
+def _is_directory(path: str) -> bool:
     with as_caller():
         return os.path.isdir(path)
 
 
-def _opened(path: str, flags: int = 0) -> BinaryIO:
+def _open(path: str, flags: int = 0) -> BinaryIO:
     with as_caller():
         return open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags), "rb")
 
 
 def _mails(path: str) -> Iterator[str]:
-    """Yield the paths of a Maildir's mails, the new ones first: a reader moves them to the old."""
+    """Yield the paths of a Maildir's mails, new ones first: a mail reader moves those to `cur`."""
     folders = [os.path.join(path, name) for name in ("new", "cur")]
-    if not all(map(_is_folder, folders)):
+    if not all(map(_is_directory, folders)):
         raise SourceError(
             f"{path} is a folder, but no Maildir; name the reports in it, or a folder that holds "
             "`new` and `cur`."
@@ -82,7 +91,7 @@ def _mails(path: str) -> Iterator[str]:
 
 def _read_mail_of_maildir(path: str, now: int, host: str) -> Iterator[Found]:
     try:
-        file = _opened(path, os.O_NONBLOCK | os.O_NOFOLLOW)  # a pipe would wait for its writer
+        file = _open(path, os.O_NONBLOCK | os.O_NOFOLLOW)  # a pipe would wait for its writer
     except FileNotFoundError:  # moved by a reader of mail, or deleted
         return
     except OSError as error:
@@ -105,32 +114,30 @@ def _read(file: BinaryIO, where: str, now: int, host: str) -> Iterator[Found]:
         return
     try:
         if is_packed(data):
-            data = unpacked(data)
+            data = unpack(data)
         if data.startswith(b"From "):
             yield from _read_mbox(io.BytesIO(data[5:]), where, now, host)
             return
         readings = _readings(data, where, now, host)
     except UnusableError as error:
-        readings = [error]
+        readings = [refusal(error)]
     yield from _found(where, readings)
 
 
-def _readings(data: bytes, where: str, now: int, host: str) -> list[Reading | UnusableError]:
+def _readings(data: bytes, where: str, now: int, host: str) -> list[Reading]:
     """Read a report or a mail; raises UnusableError."""
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        return [read_report(unpacked(data), now, Origin(domain_in_name(where)))]
+        return [read_report(unpack(data), now, Origin(domain_in_name(where)))]
     if begins_like_mail(data):
         return read_mail(data, now, host, where)
     raise UnusableError("it is no TLS report" if data else "it is empty")
 
 
-def _found(where: str, readings: list[Reading | UnusableError]) -> Iterator[Found]:
+def _found(where: str, readings: list[Reading]) -> Iterator[Found]:
     for reading in readings:
-        if isinstance(reading, UnusableError):
-            yield Found(where, (), str(reading))
-        else:
+        if reading.reports:
             yield Found(where, reading.reports)
-            yield from (Found(where, (), why) for why in reading.unusable)
+        yield from (Found(where, (), why) for why in reading.unusable)
 
 
 # ---- mbox -----------------------------------------------------------------------------------
@@ -147,7 +154,7 @@ def _read_mbox(file: BinaryIO, where: str, now: int, host: str) -> Iterator[Foun
                 raise UnusableError(f"it has more than {MOST_MAIL_BYTES >> 20} MiB")
             readings = read_mail(mail, now, host, where)
         except UnusableError as error:
-            readings = [error]
+            readings = [refusal(error)]
         yield from _found(place, readings)
 
 

@@ -8,13 +8,22 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from .report import MOST_BYTES, Origin, Reading, UnusableError, is_packed, read_report, unpacked
+from .report import (
+    MOST_BYTES,
+    Origin,
+    Reading,
+    UnusableError,
+    is_packed,
+    read_report,
+    refusal,
+    unpack,
+)
 
 MOST_MAIL_BYTES = 5 << 20
 """Of a mail: base64 makes `MOST_BYTES` a third longer."""
 
 _DEEPEST = 8
-"""Parts within parts."""
+"""Levels of parts within parts."""
 
 _MOST_PARTS = 100
 
@@ -27,47 +36,59 @@ _MOST_REPORTS = 10
 
 
 class _Part(NamedTuple):
-    """A part of a mail that holds no other parts, by its place in the mail."""
+    """A part of a mail that holds no other parts."""
 
     headers: Mapping[str, str]
-    enclosing: Mapping[str, str]
-    """The headers of the mail that it is in, which may be attached to another."""
+    mail_headers: Mapping[str, str]
+    """Those of the mail that it is in, which may itself be attached to the mail."""
     is_attached: bool
     """It is in a mail that is attached to the mail."""
     begin: int
     end: int
+    """Its body is `mail[begin:end]`."""
 
 
-def read_mail(mail: bytes, now: int, host: str, name: str = "") -> list[Reading | UnusableError]:
-    """Read the reports that a mail brings; what cannot be used has its reason.
+class _Waiting(NamedTuple):
+    """A part whose own parts are still to be found."""
+
+    begin: int
+    end: int
+    mail_headers: Mapping[str, str] | None = None
+    """As in `_Part`; None for a mail, whose headers are its own."""
+    is_attached: bool = False
+    depth: int = 0
+
+
+def read_mail(mail: bytes, now: int, host: str, name: str = "") -> list[Reading]:
+    """Read the reports that a mail brings.
 
     Args:
         mail: At most `MOST_MAIL_BYTES`.
         now: Epoch second.
         host: Our own server; only its `Authentication-Results` say who signed a report.
-        name: Name of the file that the mail is in, which may tell the policy domain.
+        name: Name of the file that the mail is in; it may name the policy domain.
 
     Raises:
         UnusableError: The mail brings no report.
     """
     signer = verified_signer(_headers(mail, 0, len(mail))[0], host)
-    room, found = MOST_BYTES, list[Reading | UnusableError]()
+    room, found = MOST_BYTES, list[Reading]()
     for part in _parts(mail):
         if not _may_be_report(part.headers):
             continue
-        content = _decoded(mail[part.begin : part.end], part.headers)
+        content = _decode(mail[part.begin : part.end], part.headers)
         if not (is_packed(content) or content.lstrip()[:1] == b"{"):
-            if _kind(part.headers).startswith("application/tlsrpt"):
-                found.append(UnusableError("its part of the type tlsrpt is neither gzip nor JSON"))
+            if _media_type(part.headers).startswith("application/tlsrpt"):
+                found.append(refusal("its part of the type tlsrpt is neither gzip nor JSON"))
             continue
         if len(found) == _MOST_REPORTS:
             raise UnusableError(f"it brings more than {_MOST_REPORTS} reports")
         try:
-            content = unpacked(content, room)
+            content = unpack(content, room)
             room -= len(content)
             found.append(read_report(content, now, _origin(part, signer, name)))
         except UnusableError as error:
-            found.append(UnusableError(str(error)))  # the raised one holds all that was unpacked
+            found.append(refusal(error))
     if not found:
         raise UnusableError("it is a mail without a TLS report")
     return found
@@ -75,7 +96,7 @@ def read_mail(mail: bytes, now: int, host: str, name: str = "") -> list[Reading 
 
 def _origin(part: _Part, signer: str, name: str) -> Origin:
     domain = (
-        part.enclosing.get("tls-report-domain", "")
+        part.mail_headers.get("tls-report-domain", "")
         or domain_in_name(_file_name(part.headers))
         or domain_in_name(name)
     )
@@ -135,7 +156,7 @@ def _parameter(header: str, wanted: str) -> str:
     return unquote(value.rpartition("''")[2]) if "''" in value else value
 
 
-def _kind(headers: Mapping[str, str]) -> str:
+def _media_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -152,10 +173,10 @@ _SIGNER = re.compile(
 
 
 def verified_signer(headers: Mapping[str, str], host: str) -> str:
-    """Return the domain whose DKIM signature our own server verified; empty where it says of none.
+    """Return the domain whose DKIM signature our own server verified; empty where there is none.
 
-    The topmost `Authentication-Results` is our own server's where it bears its name. A server that
-    verifies signatures takes such a header of a stranger away (RFC 8601, section 5).
+    The topmost `Authentication-Results` is ours if it names our server: a server that verifies
+    signatures removes such headers of strangers (RFC 8601, section 5).
     """
     header = headers.get("authentication-results", "")
     for _ in range(3):
@@ -175,29 +196,30 @@ def verified_signer(headers: Mapping[str, str], host: str) -> str:
 
 def _parts(mail: bytes) -> Iterator[_Part]:
     """Yield the parts that hold no others, in order; raises UnusableError for too many."""
-    # Headers of the mail around, whether that is attached, depth, begin, end; the next one last.
-    waiting: list[tuple[Mapping[str, str] | None, bool, int, int, int]]
-    waiting = [(None, False, 0, 0, len(mail))]
-    many = 0
+    waiting = [_Waiting(0, len(mail))]  # the next one last
+    count = 0
     while waiting:
-        enclosing, is_attached, depth, begin, end = waiting.pop()
+        begin, end, mail_headers, is_attached, depth = waiting.pop()
         headers, body = _headers(mail, begin, end)
-        around = headers if enclosing is None else enclosing
-        kind = _kind(headers)
+        if mail_headers is None:
+            mail_headers = headers
+        media_type = _media_type(headers)
         boundary = _parameter(headers.get("content-type", ""), "boundary")
-        if kind.startswith("multipart/") and boundary:
-            inside = _between(mail, boundary.encode("latin-1"), body, end)
-            waiting += [(around, is_attached, depth + 1, *place) for place in reversed(inside)]
-        elif kind == "message/rfc822":
-            waiting.append((None, True, depth + 1, body, end))
+        if media_type.startswith("multipart/") and boundary:
+            inside = _split(mail, boundary.encode("latin-1"), body, end)
+            waiting += [
+                _Waiting(*place, mail_headers, is_attached, depth + 1) for place in reversed(inside)
+            ]
+        elif media_type == "message/rfc822":
+            waiting.append(_Waiting(body, end, None, True, depth + 1))
         else:
-            yield _Part(headers, around, is_attached, body, end)
-        many += 1
-        if many + len(waiting) > _MOST_PARTS or depth > _DEEPEST:
+            yield _Part(headers, mail_headers, is_attached, body, end)
+        count += 1
+        if count + len(waiting) > _MOST_PARTS or depth > _DEEPEST:
             raise UnusableError("it has too many parts")
 
 
-def _between(mail: bytes, boundary: bytes, begin: int, end: int) -> list[tuple[int, int]]:
+def _split(mail: bytes, boundary: bytes, begin: int, end: int) -> list[tuple[int, int]]:
     """Return begin and end of the parts of a multipart; raises UnusableError for too many."""
     found: list[tuple[int, int]] = []
     start: int | None = None
@@ -219,24 +241,24 @@ def _between(mail: bytes, boundary: bytes, begin: int, end: int) -> list[tuple[i
         at = line_end
     else:
         raise UnusableError("it has too many parts")
-    if start is not None and start < end:  # its end was cut off
+    if start is not None and start < end:  # the mail is cut off
         found.append((start, end))
     return found
 
 
 def _may_be_report(headers: Mapping[str, str]) -> bool:
-    kind = _kind(headers)
-    return kind.startswith("application/") or _file_name(headers).lower().endswith((".json", ".gz"))
+    is_application = _media_type(headers).startswith("application/")
+    return is_application or _file_name(headers).lower().endswith((".json", ".gz"))
 
 
-def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return the content of a part as it was before it was made fit for mail."""
+def _decode(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Undo the Content-Transfer-Encoding of a part."""
     encoding = headers.get("content-transfer-encoding", "").strip().lower()
     if encoding == "quoted-printable":
         return binascii.a2b_qp(body)
     if encoding != "base64":
         return body
-    # A gateway has written lines of its own behind it, or its end was cut off.
+    # A gateway may have added lines of its own, or the end may be cut off.
     lines = _DIGITS.match(body)
     digits = b"".join(lines[0].split()).partition(b"=")[0] if lines else b""
     whole = digits[: -1 if len(digits) % 4 == 1 else None]
@@ -244,4 +266,4 @@ def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 _DIGITS = re.compile(rb"(?:[A-Za-z0-9+/=]*[ \t\r]*\n)*(?:[A-Za-z0-9+/=]*[ \t\r]*\Z)?")
-"""The lines of base64 that a body begins with: no other holds a blank or a point."""
+"""The lines of base64 at the beginning of a body; a line of text has a blank or a full stop."""

@@ -1,4 +1,4 @@
-"""The JSON of a TLS report (RFC 8460): read within bounds, because anybody can mail anything."""
+"""The JSON of a TLS report (RFC 8460), read within bounds: strangers can mail anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_POLICIES = 1000
 
 _MOST_SESSIONS = 10**12
 
-_LONGEST = 253
+_LONGEST_DOMAIN = 253
 """Characters of a domain (RFC 1035)."""
 
 _LONGEST_REPORTER = 64
@@ -31,7 +31,7 @@ _LONGEST_REPORTER = 64
 _GZIP = b"\x1f\x8b"
 
 _MOST_MEMBERS = 16
-"""This many gzip members in a row are too many: one fewer is still unpacked."""
+"""This many gzip members in a row are too many; one fewer is still unpacked."""
 
 _FIRST_DAY = int(datetime(2016, 1, 1, tzinfo=timezone.utc).timestamp())
 """No TLS report is older than this epoch second."""
@@ -68,15 +68,15 @@ class UnusableError(Exception):
 
 
 class Origin(NamedTuple):
-    """What the mail or the file around a report says of it."""
+    """What the mail or the file that brings a report says of it."""
 
     domain: str = ""
     """The policy domain, where the report itself does not name it."""
     signer: str = ""
-    """The domain whose DKIM signature our own server verified; empty where it says of none."""
+    """The domain whose DKIM signature our own server verified; empty where it verified none."""
 
 
-NOWHERE = Origin()
+UNKNOWN_ORIGIN = Origin()
 
 
 class Failures(NamedTuple):
@@ -97,9 +97,11 @@ class TlsReport(NamedTuple):
     reporter: str
     """Organization that reports, in printable characters."""
     signer: str
+    """As in `Origin`."""
     domain: str
     day: int
     """Epoch second in which the day begins, UTC."""
+    # Sessions by category of `REACH`:
     dane: int
     mta_sts: int
     no_policy: int
@@ -113,9 +115,18 @@ class Reading(NamedTuple):
 
     reports: tuple[TlsReport, ...]
     unusable: tuple[str, ...] = ()
+    """A sentence without its subject for each part."""
 
 
-def unpacked(data: bytes, room: int = MOST_BYTES) -> bytes:
+def refusal(why: object) -> Reading:
+    """Return the reading of a report that cannot be used.
+
+    It keeps the words of an error alone: the error itself would keep all that was unpacked.
+    """
+    return Reading((), (str(why),))
+
+
+def unpack(data: bytes, room: int = MOST_BYTES) -> bytes:
     """Return a report as JSON, out of gzip where it is packed; raises UnusableError.
 
     Args:
@@ -154,21 +165,21 @@ def is_packed(data: bytes) -> bool:
     return data.startswith(_GZIP)
 
 
-def read_report(data: bytes, now: int, origin: Origin = NOWHERE) -> Reading:
+def read_report(data: bytes, now: int, origin: Origin = UNKNOWN_ORIGIN) -> Reading:
     """Read the JSON of a report.
 
     Args:
         data: At most `MOST_BYTES`, unpacked.
-        now: Epoch second; a report of a later day is believed up to two days ahead.
-        origin: What is known from around it.
+        now: Epoch second; a report may be of a day up to two days later.
+        origin: What the mail or the file says of it.
 
     Raises:
         UnusableError: It is no report, or nothing of it can be counted.
     """
-    document = _parsed(data)
-    day = _day(document.get("date-range"), now)
-    reporter = _text(document.get("organization-name"))
-    report_id = _text(document.get("report-id"))
+    document = _parse_json(data)
+    day = _day_of(document.get("date-range"), now)
+    reporter = _as_text(document.get("organization-name"))
+    report_id = _as_text(document.get("report-id"))
     if not report_id:
         raise UnusableError("it has no report-id to know its copies by")
     policies = document.get("policies")
@@ -180,16 +191,22 @@ def read_report(data: bytes, now: int, origin: Origin = NOWHERE) -> Reading:
     reports = []
     for domain, some in parts.items():
         try:
-            counts, failures = _added(some)
+            counts, failures = _add_up(some)
         except UnusableError as error:
             unusable.append(f"{error} ({domain})")
             continue
-        identity = _identity(reporter, report_id, domain)
         reports.append(
             TlsReport(
-                *(identity, _shown(reporter), origin.signer, domain, day),
-                *(counts["dane"], counts["mta_sts"], counts["no_policy"], counts["failed"]),
-                failures,
+                identity=_identity(reporter, report_id, domain),
+                reporter=_printable(reporter),
+                signer=origin.signer,
+                domain=domain,
+                day=day,
+                dane=counts["dane"],
+                mta_sts=counts["mta_sts"],
+                no_policy=counts["no_policy"],
+                failed=counts["failed"],
+                failures=failures,
             )
         )
     if not reports:
@@ -200,7 +217,7 @@ def read_report(data: bytes, now: int, origin: Origin = NOWHERE) -> Reading:
 # ---- JSON -----------------------------------------------------------------------------------
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
+def _parse_json(data: bytes) -> dict[str, Any]:
     # Before parsing, because an empty list of two bytes takes 64.
     if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
         raise UnusableError("it has too many values")
@@ -209,7 +226,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UnusableError("it is not UTF-8") from error
     try:
-        document = json.loads(text, parse_int=_whole, parse_constant=_no_number)
+        document = json.loads(text, parse_int=_bounded_int, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise UnusableError("its JSON is nested too deeply") from error
     except ValueError as error:
@@ -219,25 +236,25 @@ def _parsed(data: bytes) -> dict[str, Any]:
     return document
 
 
-def _whole(digits: str) -> int:
-    """Read a whole number; all those beyond what is counted are the same."""
+def _bounded_int(digits: str) -> int:
+    """Read a whole number; those far beyond what is counted become one and the same."""
     return int(digits) if len(digits) < 20 else (-1 if digits.startswith("-") else 10**20)
 
 
-def _no_number(name: str) -> float:
+def _refuse_constant(name: str) -> float:
     raise ValueError(name)
 
 
-def _object(value: object) -> Mapping[str, Any]:
+def _as_object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: object) -> str:
+def _as_text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _shown(text: str) -> str:
-    """Return a stranger's text in printable characters, and not more than are kept."""
+def _printable(text: str) -> str:
+    """Return the beginning of a stranger's text in printable characters, as much as is kept."""
     return "".join(each if each.isprintable() else " " for each in text[:_LONGEST_REPORTER]).strip()
 
 
@@ -257,7 +274,7 @@ _TIME = re.compile(
 )
 
 
-def _time(text: str) -> int:
+def _parse_time(text: str) -> int:
     """Read an ISO 8601 time, UTC where it names no zone; raises UnusableError."""
     found = _TIME.fullmatch(text) if len(text) < 64 else None
     if not found:
@@ -276,12 +293,12 @@ def _time(text: str) -> int:
         raise UnusableError("it has no readable date-range") from error
 
 
-def _day(value: object, now: int) -> int:
-    """Return the day, UTC, that a report is about: that of the middle of its range."""
-    span = _object(value)
-    begin = _time(_text(span.get("start-datetime")))
-    end_text = _text(span.get("end-datetime"))
-    end = _time(end_text) if end_text else begin
+def _day_of(value: object, now: int) -> int:
+    """Return the UTC day that a report is about, which is that of the middle of its range."""
+    span = _as_object(value)
+    begin = _parse_time(_as_text(span.get("start-datetime")))
+    end_text = _as_text(span.get("end-datetime"))
+    end = _parse_time(end_text) if end_text else begin
     if begin < _FIRST_DAY:
         raise UnusableError("it is about a day before 2016")
     if max(begin, end - 1) // DAY > now // DAY + _DAYS_AHEAD:
@@ -297,7 +314,7 @@ def _day(value: object, now: int) -> int:
 
 def domain_name(text: str) -> str:
     """Return a domain in lower case and as DNS has it (`xn--...`); empty where it is none."""
-    name = text.strip().rstrip(".").casefold()[: _LONGEST + 1]
+    name = text.strip().rstrip(".").casefold()[: _LONGEST_DOMAIN + 1]
     if not name.isascii():
         try:
             name = name.encode("idna").decode("ascii")
@@ -311,8 +328,8 @@ def _by_domain(
 ) -> tuple[dict[str, list[Mapping[str, Any]]], list[str]]:
     """Return policy domain -> its policies, and why others cannot be used."""
     named = [
-        (each, _text(_object(each.get("policy")).get("policy-domain")))
-        for each in map(_object, policies)
+        (each, _as_text(_as_object(each.get("policy")).get("policy-domain")))
+        for each in map(_as_object, policies)
     ]
     known = {domain_name(name) for _, name in named if name} - {""}
     default = known.pop() if len(known) == 1 else domain_name(origin.domain)
@@ -327,38 +344,38 @@ def _by_domain(
     return found, unusable
 
 
-def _added(policies: Iterable[Mapping[str, Any]]) -> tuple[Counter[str], tuple[Failures, ...]]:
+def _add_up(policies: Iterable[Mapping[str, Any]]) -> tuple[Counter[str], tuple[Failures, ...]]:
     """Add up the sessions of a domain's policies by category, and its failures by reason."""
     counts: Counter[str] = Counter()
     by_reason: Counter[tuple[str, str]] = Counter()
     for policy in policies:
-        kind = _text(_object(policy.get("policy")).get("policy-type")).lower()
+        kind = _as_text(_as_object(policy.get("policy")).get("policy-type")).lower()
         if kind not in _SUCCESSES:
             raise UnusableError("a policy-type is none of tlsa, sts, no-policy-found")
         summary = policy.get("summary")
         if not isinstance(summary, dict):
             raise UnusableError("a policy has no summary")
-        counts[_SUCCESSES[kind]] += _sessions(summary.get("total-successful-session-count"))
-        counts["failed"] += _sessions(summary.get("total-failure-session-count"))
+        counts[_SUCCESSES[kind]] += _parse_count(summary.get("total-successful-session-count"))
+        counts["failed"] += _parse_count(summary.get("total-failure-session-count"))
         for result, mx, sessions in _failures(policy.get("failure-details")):
             by_reason[result, mx] += sessions
     if max((*counts.values(), *by_reason.values()), default=0) > _MOST_SESSIONS:
-        raise _impossible()
+        raise _impossible_count()
     failures = (Failures(*names, sessions) for names, sessions in by_reason.most_common())
     return counts, tuple(failures)
 
 
 def _failures(details: object) -> Iterator[Failures]:
     for detail in details if isinstance(details, list) else ():
-        failed = _object(detail)
-        if sessions := _sessions(failed.get("failed-session-count")):
-            result = _text(failed.get("result-type")).lower()
-            mx = _text(failed.get("receiving-mx-hostname"))
+        failed = _as_object(detail)
+        if sessions := _parse_count(failed.get("failed-session-count")):
+            result = _as_text(failed.get("result-type")).lower()
+            mx = _as_text(failed.get("receiving-mx-hostname"))
             yield Failures(result if result in RESULTS else OTHER_RESULT, domain_name(mx), sessions)
 
 
-def _sessions(value: object) -> int:
-    """Read a count; what is left out is none. Raises UnusableError."""
+def _parse_count(value: object) -> int:
+    """Read a count of sessions, 0 where it is left out; raises UnusableError."""
     if value is None or value == "":
         return 0
     if isinstance(value, str):
@@ -368,9 +385,9 @@ def _sessions(value: object) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int or not 0 <= value <= _MOST_SESSIONS:
-        raise _impossible()
+        raise _impossible_count()
     return value
 
 
-def _impossible() -> UnusableError:
-    return UnusableError("a count of sessions is none from 0 to 10^12")
+def _impossible_count() -> UnusableError:
+    return UnusableError("a count of sessions is not from 0 to 10^12")
