@@ -15,11 +15,12 @@ OWN_MX, CERTIFICATE = "own_mx", "certificate"
 
 
 class Cause(NamedTuple):
-    """One thing that may be found."""
+    """One thing that can be wrong."""
 
     level: Level
+    """OK: no condition of `check`, but worth knowing."""
     text: str
-    """What senders see, in English."""
+    """What senders see: an English template."""
     next_step: str = ""
     condition: str = OWN_MX
 
@@ -29,7 +30,7 @@ class Finding(NamedTuple):
 
     cause: str
     values: Mapping[str, str | int]
-    """For the texts; `time` is an epoch second, `duration` are seconds."""
+    """What the templates name; `time` is an epoch second, `duration` is in seconds."""
 
     @property
     def level(self) -> Level:
@@ -39,7 +40,6 @@ class Finding(NamedTuple):
 
 _DEFER = "Senders that do DANE defer their mail to {mx}: "
 _PUBLISH = "Publish `{line}`; caches keep the old records for up to {duration} more."
-_LOOK = "See `delv {name} TLSA`."
 _NOT_USED = "DANE is off for {mx}, though records are published: "
 
 CAUSES: Mapping[str, Cause] = {

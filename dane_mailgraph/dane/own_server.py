@@ -22,15 +22,15 @@ class Published(NamedTuple):
     ttl: int = 0
     """Seconds for which caches may keep them: the longest that was ever seen."""
     code: str = "NOERROR"
-    """`SERVFAIL`..., empty where no resolver answers."""
+    """Of the answer: `NOERROR`, `SERVFAIL`...; empty where no resolver answers."""
     trouble: str = ""
-    """Why it does not answer."""
+    """Why no resolver answers."""
     validates: bool = True
     """The resolver validates."""
     host_is_signed: bool = True
-    """The addresses are signed, or the name is a signed alias of what is not."""
+    """The addresses are signed; or the host is an alias, and the alias is signed."""
     is_signed: bool = True
-    """The TLSA records are."""
+    """The TLSA records are signed."""
     has_address: bool = True
 
 
@@ -44,7 +44,7 @@ class Handshake(NamedTuple):
     trouble: str = ""
     """UNREACHABLE, NO_STARTTLS or NO_HANDSHAKE where there is no chain."""
     words: str = ""
-    """What the server or the system said of it."""
+    """What the server or the system said of the trouble."""
 
     @property
     def place(self) -> str:
@@ -60,26 +60,26 @@ class Service(NamedTuple):
     """What its next process serves to senders with DANE."""
     reload: str = "postfix reload"
     renewed: tuple[Chain, ...] = ()
-    """What is in the files from which the table of SNI is yet to be made again."""
+    """What it serves once the table of SNI is made again from its files, if that is something else.
+    """
     remake: str = ""
-    """The command that makes that table again."""
+    """The command that makes the table of SNI again."""
     troubles: tuple[str, ...] = ()
     """Why its next process can offer no TLS: a file is gone, or key and certificate do not fit."""
     unread: tuple[str, ...] = ()
-    """A sentence, without its point, on each file that could not be read."""
+    """A sentence, without its full stop, on each file that could not be read."""
 
 
 class History(NamedTuple):
-    """What is known of a record that is or was published. Times are epoch seconds."""
+    """What earlier looks saw of a record. Times are epoch seconds."""
 
-    first: int
-    """When it was first seen."""
-    matched: int | None = None
+    first_seen: int
+    last_matched: int | None = None
     """When it last matched a certificate that was served; None where it never did."""
 
 
 class Server(NamedTuple):
-    """All that is known of one of our servers."""
+    """Everything that a look at one of our servers shows, and what earlier looks saw."""
 
     target: Target
     published: Published
@@ -88,4 +88,4 @@ class Server(NamedTuple):
     next_chain: Chain | None = None
     """The chain that will be served after a planned change."""
     history: Mapping[str, History] = {}
-    """Record -> what is known of it."""
+    """Record, as zone files spell it -> what earlier looks saw of it."""

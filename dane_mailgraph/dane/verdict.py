@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
 
 
 def judge(server: Server, now: int) -> Verdict:
-    """Return what senders make of one of our servers."""
+    """Return what senders with DANE make of one of our servers, at epoch second `now`."""
     return _Judge(server, now).verdict()
 
 
@@ -48,24 +48,25 @@ _ACME = (
     "SSL Corp",
     "Actalis",
 )
-"""In the names of authorities whose certificates are renewed by program, every few weeks."""
+"""Parts of the names of authorities whose certificates programs renew every few weeks."""
 
 _SOON = 14 * DAY
-"""Seconds before its end in which a certificate should have been renewed."""
+"""A certificate should be renewed this many seconds before it ends."""
 
 _QUARTERS = 4
-"""One of a life shorter than 56 days should have been renewed before the last quarter of it."""
+"""A certificate valid for less than 56 days should be renewed before its last quarter begins."""
 
 
 class _Judge:
-    """The facts about one server, parted as senders part them."""
+    """Judges one server; the findings gather in `findings`."""
 
     def __init__(self, server: Server, now: int) -> None:
         self.server, self.published, self.now = server, server.published, now
         read = [(text, tlsa.parse(text)) for text in server.published.records]
         self.records = [each for _, each in read if each]
-        self.counting = tlsa.strongest(self.records)
-        self.aside = [
+        self.effective = tlsa.strongest(self.records)
+        """The records that count for every sender."""
+        self.useless = [
             str(each) if each else text for text, each in read if not each or not each.is_usable
         ]
         self.chains = [each.chain for each in server.handshakes if each.chain]
@@ -77,7 +78,7 @@ class _Judge:
         self.judge_dates()
         matching = {
             each.in_full
-            for each in self.counting
+            for each in self.effective
             if any(tlsa.matches(each, chain) for chain in self.chains)
         }
         is_known = self.published.code and any(
@@ -135,9 +136,9 @@ class _Judge:
             self.add("host_unsigned")
         elif not published.is_signed:
             self.add("records_unsigned")
-        elif not self.counting:
+        elif not self.effective:
             line = self.line(self.served[0] if self.served else None)
-            self.add("unusable", record="; ".join(self.aside), line=line)
+            self.add("unusable", record="; ".join(self.useless), line=line)
         else:
             self.judge_answers()
             self.judge_files()
@@ -146,7 +147,7 @@ class _Judge:
 
     def accepts(self, chain: Chain) -> bool:
         """Return whether every sender that does DANE accepts a chain."""
-        return any(tlsa.matches(each, chain) for each in self.counting)
+        return any(tlsa.matches(each, chain) for each in self.effective)
 
     def judge_answers(self) -> None:
         """Judge what each address serves to each type of sender."""
@@ -205,23 +206,23 @@ class _Judge:
             if any(map(self.accepts, service.renewed)):
                 self.add("old_table", places=places, others=others, command=service.remake)
                 return
-        cause, record = self.why(chain)
+        cause, record = self.cause_of_refusal(chain)
         values = {"record": str(record or ""), "places": places, "line": self.line(chain)}
         values["others"] = others if cause != "hidden" else ""
         if cause == "hidden" and record:
-            hiding = [each for each in self.counting if each[:2] == record[:2] and each.matching]
+            hiding = [each for each in self.effective if each[:2] == record[:2] and each.matching]
             values["other"] = hiding[0].in_full
         self.add(cause, **values)
 
-    def why(self, chain: Chain) -> tuple[str, Tlsa | None]:
+    def cause_of_refusal(self, chain: Chain) -> tuple[str, Tlsa | None]:
         """Return the cause for which no record accepts a chain, and the record nearest to it."""
         for each in self.records:
             if tlsa.matches(each, chain):
                 return "hidden", each
-        for each in self.counting:
+        for each in self.effective:
             if each.usage == 2 and each == tlsa.record_of(chain.leaf, *each[:3]):
                 return "anchor_at_leaf", each
-        for each in self.counting:
+        for each in self.effective:
             if each.usage == 2 and (
                 each.data in chain.unsent_anchors
                 or any(each == tlsa.record_of(one, *each[:3]) for one in chain.certificates[1:])
@@ -231,7 +232,7 @@ class _Judge:
                 if not chain.names_server and not chain.domains:
                     return "anchor_name", each
                 return "anchor_unproven", each
-        nothing = [each for each in self.counting if each.is_of_empty_file]
+        nothing = [each for each in self.effective if each.is_of_empty_file]
         return ("nothing_hashed", nothing[0]) if nothing else ("no_match", None)
 
     def judge_files(self) -> None:
@@ -262,14 +263,14 @@ class _Judge:
         """Judge the next certificate, and records that no renewal survives."""
         following = self.server.next_chain
         if following:
-            fitting = [each for each in self.counting if tlsa.matches(each, following)]
+            fitting = [each for each in self.effective if tlsa.matches(each, following)]
             ready = min((self.known_everywhere(each) for each in fitting), default=None)
             if ready is None:
                 self.add("next_no_match", file=following.path, line=self.line(following))
             elif ready > self.now:
                 self.add("next_too_early", file=following.path, time=ready)
         for chain in _unique(self.chains):
-            fitting = [each for each in self.counting if tlsa.matches(each, chain)]
+            fitting = [each for each in self.effective if tlsa.matches(each, chain)]
             is_short = any(name in chain.leaf.issuer for name in _ACME)
             if fitting and is_short and all(each[:2] == (3, 0) for each in fitting):
                 self.add("whole_certificate", record=str(fitting[0]), line=self.line(chain))
@@ -279,23 +280,23 @@ class _Judge:
         if any(tlsa.matches(record, chain) for chain in self.chains):
             return 0
         history = self.server.history.get(record.in_full)
-        return (history.first if history else self.now) + self.published.ttl
+        return (history.first_seen if history else self.now) + self.published.ttl
 
     def judge_beside(self) -> None:
         """Note the records that match nothing and do no harm."""
-        if self.aside:
-            self.add("set_aside", record="; ".join(self.aside))
+        if self.useless:
+            self.add("set_aside", record="; ".join(self.useless))
         if not self.chains or any(each.level is Level.CRITICAL for each in self.findings):
             return
         chains = [*self.chains, *([self.server.next_chain] if self.server.next_chain else [])]
-        for each in self.counting:
+        for each in self.effective:
             if any(tlsa.matches(each, chain) for chain in chains):
                 continue
             history = self.server.history.get(each.in_full)
             if each.is_of_empty_file:
                 self.add("nothing_hashed_beside", record=str(each))
-            elif history and history.matched is not None:
-                self.add("left_over", record=str(each), time=history.matched)
+            elif history and history.last_matched is not None:
+                self.add("left_over", record=str(each), time=history.last_matched)
             else:
                 self.add("announced", record=str(each))
 
@@ -309,7 +310,7 @@ class _Judge:
         left, life = chain.leaf.ends - self.now, chain.leaf.ends - chain.leaf.begins
         if left < 0:
             by_key = self.published.is_signed and any(
-                each.usage == 3 and tlsa.matches(each, chain) for each in self.counting
+                each.usage == 3 and tlsa.matches(each, chain) for each in self.effective
             )
             self.add("expired_by_key" if by_key else "expired", time=chain.leaf.ends)
         elif left < min(_SOON, life // _QUARTERS):
