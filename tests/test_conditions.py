@@ -298,6 +298,18 @@ def test_many_that_are_lost_at_once_are_each_named_and_point_at_our_own_resolver
     )
 
 
+def test_many_servers_of_our_own_are_not_made_one() -> None:
+    wrong = [
+        Condition("own_mx", f"mx{n}:25", Level.CRITICAL, 1, f"Mail to mx{n} waits.", "Look.")
+        for n in range(5)
+    ]
+
+    assert as_plugin(Judgement(tuple(wrong)), {}) == (
+        "CRITICAL - Mail to mx0 waits. Mail to mx1 waits. Mail to mx2 waits. "
+        "2 more: see `dane-mailgraph`."
+    )
+
+
 def test_an_rrd_that_is_gone_is_found(host: Host) -> None:
     log(host, TEXT)
     (host.state / "outbound.rrd").unlink()

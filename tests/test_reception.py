@@ -338,10 +338,21 @@ def refused(host: Host, *texts: str) -> list[tuple[str, int, int]]:
 def test_who_refuses_our_certificate_is_kept_by_hour(
     tmp_path: Path, texts: list[str], times: int
 ) -> None:
+    kept = [("example.net", BEGIN - BEGIN % HOUR, times)] if times else []
     host = Host(tmp_path)
-    assert refused(host, OVER_TLS, *texts) == (
-        [("example.net", BEGIN - BEGIN % HOUR, times)] if times else []
-    )
+    assert refused(host, OVER_TLS, *texts) == kept
+    # Each line is found by another reading of the log, and the counter begins anew between two.
+    other = Host(tmp_path / "one by one")
+    for each in (OVER_TLS, *texts):
+        found = refused(other, each)
+    assert found == kept
+
+
+def test_what_failed_in_a_connection_is_over_with_it(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+
+    assert refused(host, OVER_TLS, ACCEPT, CLEAR, ALERT) == []
+    assert refused(host, ACCEPT, CONNECT, ALERT) == []
 
 
 def test_a_domain_that_has_sent_no_mail_is_a_scanner(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from host import START, Host, rfc3339
 
-from dane_mailgraph.answer import Evidence, judge_conditions
+from dane_mailgraph.answer import Evidence, judge_conditions, without_names
 from dane_mailgraph.answer.conditions import Condition
 from dane_mailgraph.answer.refusals import refusing
 from dane_mailgraph.language import ENGLISH, load_language
@@ -101,7 +101,9 @@ def test_with_five_mails_a_day_a_refusing_sender_is_found_in_the_third_hour(host
     (one,) = conditions(host)
     assert (one.name, one.level, one.since) == ("own_mx", Level.WARNING, begin - begin % HOUR)
     assert "again and again: 1 since" in one.text and "in 9 connections" in one.text
-    assert "in the 16 days before, 0." in one.text
+    assert "in the 16 days before, 0. They are example.net." in one.text
+    assert without_names([one], ENGLISH)[0].text == one.text.replace(" They are example.net.", "")
+    assert "nameless" not in one.for_json()
     assert "check --probe" in one.next_step
     (german,) = conditions(host, "de")
     assert "in 9 Verbindungen" in german.text
@@ -127,7 +129,17 @@ def test_the_probe_s_verdict_stays_and_gains_the_number(host: Host) -> None:
     look(host, [["lookup_fails", {"mx": "x", "name": "n", "words": "SERVFAIL"}, host.now]])
     (one,) = conditions(host)
     assert (one.level, one.subject) == (Level.CRITICAL, "mail.example.org:25")
-    assert "SERVFAIL" in one.text and one.text.endswith("in the 16 days before, 0.")
+    assert "SERVFAIL" in one.text and one.text.endswith("before, 0. They are example.net.")
+    assert without_names([one], ENGLISH)[0].text.endswith("in the 16 days before, 0.")
+
+
+def test_the_senders_with_most_refusals_are_named_first_and_the_others_counted() -> None:
+    rows = [hours(f"{n}.example", 1, 2, 3, times=1 + n) for n in range(7)]
+    result = refusing(sorted(chain.from_iterable(rows)), START, NOW)
+
+    assert result is not None
+    assert result.domains[:2] == ("6.example", "5.example")
+    assert (result.senders, len(result.domains)) == (7, 7)
 
 
 def look(host: Host, findings: list[object]) -> None:

@@ -127,7 +127,7 @@ def test_relays_are_named_only_where_the_setting_says_so() -> None:
         "counts": {"deliveries.plaintext": 3},
         "check": "posttls-finger -t30 -c -l dane '[private.example]'",
     }
-    assert open_["conditions"][0] == LOSS._asdict() | {"level": "warning"}
+    assert open_["conditions"][0] == LOSS.for_json()
     assert open_["postfix_warnings"][0]["text"] == WARNING.text
 
 

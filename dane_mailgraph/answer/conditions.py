@@ -27,10 +27,14 @@ class Condition(NamedTuple):
     """What is wrong, in a sentence."""
     next_step: str
     """What to do, in a sentence with a command."""
+    nameless: str = ""
+    """The text where no domain may be named, if it is another one."""
 
     def for_json(self) -> dict[str, object]:
         """Return it as JSON has it, with the level as a word."""
-        return self._asdict() | {"level": self.level.word}
+        fields = self._asdict() | {"level": self.level.word}
+        del fields["nameless"]
+        return fields
 
 
 class Rule(NamedTuple):
@@ -129,6 +133,7 @@ def judge_conditions(evidence: Evidence, only: Collection[str] = NAMES) -> list[
             each.since,
             each.text,
             _next_step(rule, each, evidence),
+            each.nameless,
         )
         for rule in CONDITIONS
         if rule.name in only

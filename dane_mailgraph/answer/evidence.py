@@ -35,6 +35,8 @@ class Finding(NamedTuple):
     subject: str = ""
     next_step: str | None = None
     """In place of the one in the table."""
+    nameless: str = ""
+    """The text where no domain may be named, if it is another one."""
 
 
 class Evidence:

@@ -15,13 +15,17 @@ def own_servers(condition: str) -> Callable[[Evidence], Iterator[Finding]]:
 
     def judge(evidence: Evidence) -> Iterator[Finding]:
         refused = refused_by_senders(evidence) if condition == causes.OWN_MX else ""
+        names = _names(evidence) if refused else ""
         for each in evidence.watched:
             found = trouble(each, condition, evidence.language, evidence.zone, evidence.now)
             if found:
-                text = found.text
+                text, nameless = found.text, ""
                 if refused and each.target.port == SMTP:
-                    text, refused = f"{text} {refused}", ""
-                yield Finding(found.level, found.since, text, str(each.target), found.next_step)
+                    nameless, refused = f"{text} {refused}", ""
+                    text = f"{nameless} {names}"
+                yield Finding(
+                    found.level, found.since, text, str(each.target), found.next_step, nameless
+                )
         if refused and evidence.refusing:
             # Which of several servers they came to, the log does not say.
             on_smtp = [each for each in evidence.watched if each.target.port == SMTP]
@@ -29,10 +33,25 @@ def own_servers(condition: str) -> Callable[[Evidence], Iterator[Finding]]:
             looked = (
                 describe_server(one, evidence.language, evidence.zone, evidence.now) if one else ""
             )
-            subject, text = str(one.target) if one else "", f"{refused} {looked}".rstrip()
-            yield Finding(Level.WARNING, evidence.refusing.since, text, subject)
+            subject, nameless = str(one.target) if one else "", f"{refused} {looked}".rstrip()
+            text = f"{refused} {names} {looked}".rstrip()
+            yield Finding(Level.WARNING, evidence.refusing.since, text, subject, nameless=nameless)
 
     return judge
+
+
+_NAMED = 5
+"""Domains of senders that are named."""
+
+
+def _names(evidence: Evidence) -> str:
+    found = evidence.refusing
+    domains = found.domains if found else ()
+    shown = ", ".join(domains[:_NAMED])
+    more = len(domains) - _NAMED
+    if more > 0:
+        return evidence.say("They are {names} and {count} more.", names=shown, count=more)
+    return evidence.say("They are {names}.", names=shown)
 
 
 def refused_by_senders(evidence: Evidence) -> str:

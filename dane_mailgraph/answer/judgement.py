@@ -42,8 +42,8 @@ def condense(conditions: Iterable[Condition], most: int) -> list[Condition]:
         by_name.setdefault(each.name, []).append(each)
     result = []
     for some in by_name.values():
-        if len(some) > most:
-            (one,) = without_names(some, ENGLISH)
+        one, *others = without_names(some, ENGLISH)
+        if len(some) > most and not others:
             steps = {each.next_step for each in some}
             result.append(
                 one._replace(text=" ".join([one.text, *(steps if len(steps) == 1 else ())]))
@@ -54,7 +54,10 @@ def condense(conditions: Iterable[Condition], most: int) -> list[Condition]:
 
 
 def without_names(conditions: Iterable[Condition], language: Language) -> tuple[Condition, ...]:
-    """Return conditions that name no relay: those of one name become one, with their number."""
+    """Return conditions that name no relay and no sender: those of one name become one.
+
+    Its text says how many they are.
+    """
     rules = {rule.name: rule for rule in CONDITIONS if rule.summary}
     by_name: dict[str, list[Condition]] = {}
     for each in conditions:
@@ -68,7 +71,7 @@ def without_names(conditions: Iterable[Condition], language: Language) -> tuple[
             next_step=language.say("`dane-mailgraph` names them."),
         )
         if name in rules
-        else each
+        else each._replace(text=each.nameless or each.text)
         for name, some in by_name.items()
         for each in (some[:1] if name in rules else some)
     )

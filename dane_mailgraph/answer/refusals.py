@@ -9,6 +9,7 @@ weeks before, too.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -57,6 +58,8 @@ class Refusing(NamedTuple):
     """How many senders did so in the weeks before."""
     days: int
     """How many days these weeks are."""
+    domains: tuple[str, ...] = ()
+    """Those of the senders, the most frequent first."""
 
 
 def refusing(rows: Iterable[tuple[str, int, int]], begin: int, now: int) -> Refusing | None:
@@ -80,7 +83,9 @@ def refusing(rows: Iterable[tuple[str, int, int]], begin: int, now: int) -> Refu
         is_first = not before or _chance((before + 0.5) / max(1, days), of_day) <= _CHANCE
         if days >= _LEAST_HISTORY and is_first:
             ours = [each for each in holding if each.since >= since]
-            return Refusing(since, len(ours), sum(each.times for each in ours), before, days)
+            times = Counter({each.domain: each.times for each in ours})
+            domains = tuple(domain for domain, _ in times.most_common())
+            return Refusing(since, len(ours), times.total(), before, days, domains)
     return None
 
 

@@ -109,9 +109,12 @@ class Servers:
     def __init__(self, saved: Any = None) -> None:
         """Read what `dump` gave, as it is or as JSON gives it back; None is nothing."""
         self._by_name: dict[bytes, Server] = {}
-        for name, handshakes in (saved or {}).items():
+        for name, (handshakes, failed) in (saved or {}).items():
             known = self.service(name.encode("latin-1"))
             known.handshakes = {pid.encode("latin-1"): at for pid, at in handshakes.items()}
+            known.failed = {
+                pid.encode("latin-1"): client.encode("latin-1") for pid, client in failed.items()
+            }
 
     def service(self, name: bytes) -> Server:
         """Return the service of this name: host and tag."""
@@ -127,15 +130,20 @@ class Servers:
         for each, server in self._by_name.items():
             if each.startswith(name):
                 server.handshakes.clear()
+                server.failed.clear()
 
     def dump(self) -> Any:
         """Return all that still matters, for JSON."""
         return {
-            name.decode("latin-1"): {
-                pid.decode("latin-1"): at for pid, at in server.handshakes.items()
-            }
+            name.decode("latin-1"): (
+                {pid.decode("latin-1"): at for pid, at in server.handshakes.items()},
+                {
+                    pid.decode("latin-1"): each.decode("latin-1")
+                    for pid, each in server.failed.items()
+                },
+            )
             for name, server in self._by_name.items()
-            if server.handshakes
+            if server.handshakes or server.failed
         }
 
 
@@ -172,6 +180,7 @@ class Reception:
             return _OF_USERS_ALONE
         if verb == CONNECT:
             server.handshakes.pop(pid, None)
+            server.failed.pop(pid, None)
             return CONNECTED
         if verb == LIBRARY:
             return self._of_library(said, server.failed.pop(pid, b""), at)
@@ -182,6 +191,7 @@ class Reception:
             return _IGNORED
         if verb == DISCONNECT:
             over_tls = server.handshakes.pop(pid, None) is not None
+            server.failed.pop(pid, None)
             outcome = self._ended.get((said, over_tls)) or self._of_end(said, over_tls)
             if outcome.sender:
                 return self._of_sender(outcome, client)
