@@ -199,6 +199,27 @@ def test_chain_files_hold_several_keys_with_their_chains(authority: Authority) -
     assert [len(chain.certificates) for chain in chains] == [2, 2]
 
 
+def test_a_key_may_be_in_the_chain_file_before_that_of_its_certificates(
+    authority: Authority,
+) -> None:
+    (key, one), (other, two) = authority.issue("split1"), authority.issue("split2")
+    service = files(receiver(smtpd_tls_chain_files=f"{key}, {one} {other} {two}")).service
+
+    assert [each.path for each in service.chains] == [str(one), str(two)]
+    assert (service.troubles, service.unread) == ((), ())
+
+
+def test_a_key_in_a_chain_file_that_is_of_another_certificate_is_named(
+    authority: Authority,
+) -> None:
+    (_, one), (other, _) = authority.issue("fit1"), authority.issue("fit2")
+    path = authority.folder / "misfit.pem"
+    path.write_text(other.read_text() + one.read_text())
+    service = files(receiver(smtpd_tls_chain_files=str(path))).service
+
+    assert service.troubles == (f"the key before the certificate in {path} is another",)
+
+
 def test_rsa_and_ecdsa_have_files_of_their_own_and_services_may_have_others(
     authority: Authority,
 ) -> None:

@@ -8,6 +8,7 @@ import re
 import ssl
 import tempfile
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ..errors import SourceError, reason
 from ..programs import ask
@@ -15,6 +16,10 @@ from .tlsa import Certificate, Chain
 
 PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s[^-]*-----END CERTIFICATE-----")
 _BLOCK = re.compile(rf"-----BEGIN [A-Z ]*(PRIVATE KEY)-----|({PEM_CERTIFICATE.pattern})")
+
+_KEY_OR_CERTIFICATE = re.compile(
+    rf"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----|{PEM_CERTIFICATE.pattern}", re.DOTALL
+)
 
 _SUBJECT_FORMAT = "oneline,-esc_msb"
 """For `-nameopt`: `CN = x` from every version; the default is `CN=x` from OpenSSL 3.2 on."""
@@ -32,6 +37,35 @@ def pem_groups(text: str, *, with_keys: bool) -> list[list[str]]:
         elif with_keys:
             groups.append([])
     return [group for group in groups if group]
+
+
+class KeyedGroup(NamedTuple):
+    """A private key and the certificates behind it, the leaf first."""
+
+    key: str
+    """As PEM; empty where none stands before them."""
+    path: str
+    """The file that holds the leaf."""
+    certificates: list[str]
+
+
+def keyed_groups(texts: Iterable[tuple[str, str]]) -> list[KeyedGroup]:
+    """Return the keys with their certificates of smtpd_tls_chain_files: files, path and text.
+
+    They are read as one: a key may be in the file before that of its certificates.
+    """
+    groups: list[KeyedGroup] = []
+    key, begins = "", True
+    for path, text in texts:
+        for block in _KEY_OR_CERTIFICATE.finditer(text):
+            if block[1]:
+                key, begins = block[0], True
+            elif begins:
+                groups.append(KeyedGroup(key, path, [block[0]]))
+                begins = False
+            else:
+                groups[-1].certificates.append(block[0])
+    return groups
 
 
 def read_chains(path: str, name: str) -> list[Chain]:
@@ -132,7 +166,16 @@ def read_public_key(path: str) -> bytes:
 
     A key with a passphrase is unreadable: smtpd, too, has no one to ask for it.
     """
-    answer = ask("openssl", "pkey", "-in", path, "-pubout", "-passin", "pass:")
+    return _public_key_of("-in", path)
+
+
+def public_key_of(pem: str) -> bytes:
+    """Return the SubjectPublicKeyInfo of a private key, as `read_public_key` does."""
+    return _public_key_of(stdin=pem)
+
+
+def _public_key_of(*words: str, stdin: str = "") -> bytes:
+    answer = ask("openssl", "pkey", *words, "-pubout", "-passin", "pass:", stdin=stdin)
     return _public_key(answer.out) if answer and not answer.status else b""
 
 

@@ -156,13 +156,13 @@ class _Files:
         """Read what is served to those who ask for no name that has a table's entry."""
         files = self.value("smtpd_tls_chain_files").replace(",", " ").split()
         if files:
-            return [chain for path in files for chain in self._chains(path, with_keys=True)]
+            return self._keyed(files)
         chains: list[Chain] = []
         for kind in ("", "ec", "d"):
             path = self.value(f"smtpd_tls_{kind}cert_file")
             if path in ("", "none"):
                 continue
-            found = self._chains(path, with_keys=False)
+            found = self._chains(path)
             key = self.value(f"smtpd_tls_{kind}key_file") or path
             key = path if key.startswith("$") else key
             if found and (misfit := _misfit(key, found[0])):
@@ -170,20 +170,42 @@ class _Files:
             chains += found
         return chains
 
-    def _chains(self, path: str, *, with_keys: bool) -> list[Chain]:
-        try:
-            with open(path, encoding="ascii", errors="replace") as file:
-                groups = certificates.pem_groups(file.read(), with_keys=with_keys)
-        except FileNotFoundError:
-            self.unfit.append(f"{path} is gone")
+    def _keyed(self, files: list[str]) -> list[Chain]:
+        """Read smtpd_tls_chain_files."""
+        texts = [(path, text) for path in files if (text := self._text(path)) is not None]
+        chains: list[Chain] = []
+        for group in certificates.keyed_groups(texts):
+            if chain := self._read(group.path, group.certificates):
+                chains.append(chain)
+                public = certificates.public_key_of(group.key) if group.key else chain.leaf.spki
+                if public and public != chain.leaf.spki:
+                    self.unfit.append(f"the key before the certificate in {group.path} is another")
+        of_use = {chain.path for chain in chains}
+        for path, text in texts:
+            if path not in of_use and "PRIVATE KEY-----" not in text:
+                self.unreadable.append(f"{path} holds no certificate that openssl can read")
+        return chains
+
+    def _chains(self, path: str) -> list[Chain]:
+        text = self._text(path)
+        if text is None:
             return []
-        except OSError as error:
-            self.unreadable.append(f"{path} cannot be read: {reason(error)}")
-            return []
+        groups = certificates.pem_groups(text, with_keys=False)
         found = [each for each in (self._read(path, group) for group in groups) if each]
         if not found:
             self.unreadable.append(f"{path} holds no certificate that openssl can read")
         return found
+
+    def _text(self, path: str) -> str | None:
+        """Read a file, or note why that cannot be done."""
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            self.unfit.append(f"{path} is gone")
+        except OSError as error:
+            self.unreadable.append(f"{path} cannot be read: {reason(error)}")
+        return None
 
     # ---- SNI ----
 
