@@ -115,7 +115,8 @@ class Blocks:
             self._in_zeros = begin == end
         elif begin and not block[begin - 1]:
             begin -= 1
-        if block.find(_ZEROS, begin, end) < 0:
+        # A single byte is found ten times as fast as two, and nearly no log holds this one.
+        if block.find(0, begin, end) < 0 or block.find(_ZEROS, begin, end) < 0:
             return
         for run in list(_RUN_OF_ZEROS.finditer(block, begin, end)):
             self.zeros += 1

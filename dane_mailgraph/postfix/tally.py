@@ -6,10 +6,10 @@ This is where the time of an import goes: `Lines.lines` finds the lines of clien
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timezone, tzinfo
-from itertools import groupby, product
+from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -55,6 +55,19 @@ def _readers(relays: PeerSet, clients: PeerSet, sessions: Sessions) -> tuple[_Re
         _Reader(CLIENT, Lines(CLIENT), *judges, _counts),
         _Reader(SERVER, Lines(SERVER), *of_server, reception.counts),
     )
+
+
+class _Writer:
+    """A service whose lines stand in a block."""
+
+    __slots__ = ("host", "name", "offset", "service", "times")
+
+    def __init__(self, reader: _Reader, writer: bytes) -> None:
+        self.offset, self.name = split_writer(writer, reader.kind.rest)
+        self.host = host_of(self.name)
+        self.service = reader.judge.service(self.name)
+        self.times: dict[bytes, int] = {}
+        """Stamps of lines that are counted, and their epoch seconds."""
 
 
 class Tally:
@@ -239,59 +252,60 @@ class Tally:
         """Add the lines of a kind; return how many would count, had they a readable time."""
         lost = 0
         at: int | None = None
-        moment: tuple[bytes, bytes] | None = None
-        times: dict[tuple[bytes, bytes], int | None] = {}
+        writers: dict[bytes, _Writer] = {}
         overlap, sifted = self._overlap, list[Fields]()
-        service_of, outcome_of, rest = reader.judge.service, reader.judge.outcome, reader.kind.rest
-        outcomes_at = self._pending.at
+        outcomes_at, outcome_of = self._pending.at, reader.judge.outcome
         for (stamp, writer), run in groupby(lines, _STAMP_AND_WRITER):
-            offset, name = split_writer(writer, rest)
-            if moment != (stamp, offset):
-                moment = stamp, offset
-                at = times[moment] = clock.read(stamp, offset)
+            wrote = writers.get(writer)
+            if wrote is None:
+                wrote = writers[writer] = _Writer(reader, writer)
+            at = wrote.times.get(stamp)
+            if at is None:
+                at = clock.read(stamp, wrote.offset)
                 self._advance(at, clock)
-            if at is None or at > self.latest_plausible:
-                lost += self._put_aside(reader, name, run, at)
-                continue
-            service = service_of(name)
-            outcomes = outcomes_at(at)
-            new = self._sift(reader, name, run, at) if overlap else run  # noqa: B031 - only one of them
+                if at is None or at > self.latest_plausible:
+                    lost += self._put_aside(reader, wrote.name, run, at)
+                    continue
+            new = self._sift(reader, wrote.name, run, at) if overlap else run  # noqa: B031 - only one of them
             if overlap:
+                if not new:
+                    continue
                 sifted += new
+            wrote.times[stamp] = at
+            service, outcomes = wrote.service, outcomes_at(at)
             for line in new:
                 outcomes.append(outcome_of(service, line, at))
-        self._mark(sifted if overlap else lines, times)
+        self._mark(sifted if overlap else lines, writers)
         self._pending.add_lines(len(lines))
         if at is not None:
             self._sessions.prune(at)
         return lost
 
-    def _mark(self, lines: list[Fields], times: dict[tuple[bytes, bytes], int | None]) -> None:
-        """Note that these lines are counted; `times` are those of their stamps and offsets.
+    def _mark(self, lines: list[Fields], writers: Mapping[bytes, _Writer]) -> None:
+        """Note that these lines are counted, which these writers wrote.
 
         It is done once a block, because doing it for each second costs 7 % of an import.
         """
-        hosts = {writer: host_of(split_writer(writer)[1]) for writer in set(map(_WRITER, lines))}
-        by_host: defaultdict[bytes, list[Fields]] = defaultdict(list)
-        if len(set(hosts.values())) == 1:
-            by_host[hosts[lines[0][1]]] = lines
-        else:
-            for line in lines:
-                by_host[hosts[line[1]]].append(line)
-        for host, ours in by_host.items():
-            offsets = {split_writer(each)[0] for each, its in hosts.items() if its == host}
-            read = {each: times.get(each) for each in product(set(map(_STAMP, ours)), offsets)}
-            plausible = [at for at in read.values() if at and at <= self.latest_plausible]
-            if plausible:
-                first, newest = min(plausible), max(plausible)
-                stamps = {stamp for (stamp, _), at in read.items() if at == newest}
-                latest = [line for line in ours if line[0] in stamps]
-                if len(offsets) > 1:
-                    latest = [
-                        each for each in latest if read[each[0], split_writer(each[1])[0]] == newest
-                    ]
-                self.marks.add(host, first, newest, latest)
-                self.first_new = first if self.first_new is None else self.first_new
+        first: dict[bytes, int] = {}
+        newest: dict[bytes, int] = {}
+        for each in writers.values():
+            if times := list(each.times.values()):
+                first[each.host] = min(first.get(each.host, times[0]), *times)
+                newest[each.host] = max(newest.get(each.host, 0), *times)
+        latest: dict[bytes, list[Fields]] = {host: [] for host in newest}
+        stamps = {
+            stamp
+            for each in writers.values()
+            for stamp, at in each.times.items()
+            if at == newest[each.host]
+        }
+        for line in [line for line in lines if line[0] in stamps]:
+            wrote = writers[line[1]]
+            if wrote.times.get(line[0]) == newest[wrote.host]:
+                latest[wrote.host].append(line)
+        for host, its_lines in latest.items():
+            self.marks.add(host, first[host], newest[host], its_lines)
+            self.first_new = first[host] if self.first_new is None else self.first_new
 
     def _sift(self, reader: _Reader, name: bytes, run: Iterable[Fields], at: int) -> list[Fields]:
         """Return the new lines; judge the others for the sessions, note them as omitted."""
@@ -383,7 +397,6 @@ def _omissions(notes: Counter[tuple[int, str]]) -> Counter[str]:
 
 
 _STAMP_AND_WRITER = itemgetter(0, 1)
-_STAMP, _WRITER = itemgetter(0), itemgetter(1)
 
 
 def _first_and_last(block: bytearray, end: int, clock: Clock) -> tuple[int | None, int | None]:
