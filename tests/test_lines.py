@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -744,6 +745,43 @@ def test_a_log_of_very_many_hosts_is_read_line_by_line() -> None:
 
     assert [len(clients.lines(block, len(block))[0]) for _ in range(2)] == [2000, 2000]
     assert clients._search is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"smtp=" * 390,
+        b"smtp=" + b"a" * 1900,
+        b"smtpd= disconnect from " + b"[" * 1900,
+        b"smtpd=" + b" disconnect from [ " * 100,
+        b"smtp= TLS connection established to " + b"xNov 24 00:06:58 m p/smtp[1]: " * 60,
+    ],
+    ids=lambda words: words[:24].decode(),
+)
+def test_words_that_a_stranger_chooses_cost_no_more_than_others(words: bytes) -> None:
+    line = b"Nov 24 00:06:58 mx1 postfix/cleanup[101]: 9E995BCB59: message-id=<%s>\n" % words
+    block = bytearray(OF_CLIENT + line * 400 + b"x" * MANY + b"\n")
+    searches = [Lines(kind) for kind in KINDS]
+    began = time.process_time()
+    for search in searches * 2:
+        search.lines(block, len(block))
+
+    assert time.process_time() - began < 1
+
+
+def test_a_doubtful_name_hides_no_line_behind_it() -> None:
+    head = b"Nov 24 00:06:58 mx1 postfix/smtp[101]: "
+    told = b"Verified TLS connection established to mx.example.org[192.0.2.1]:25: TLSv1.3"
+    block = bytearray(head + told + b"\n" + b"x" * MANY + b"\n")
+    clients = Lines(CLIENT)
+    clients.lines(block, len(block))
+    other = head + told + b"\n" + b"Nov 24 00:06:58 mx1 smtp/out/smtp[102]: " + told + b"\n"
+    harmless = head + told + b"\nNov 24 00:06:58 mx1 x[1]: proto=smtp, <smtp> smtp=1 smtp\n"
+
+    assert [len(clients.lines(bytearray(each), len(each)).lines) for each in (other, harmless)] == [
+        2,
+        1,
+    ]
 
 
 # ---- what interrupts sessions ---------------------------------------------------------------

@@ -93,15 +93,15 @@ class Kind(NamedTuple):
 
 def _client_fields(found: Iterable[tuple[bytes, ...]]) -> list[Fields]:
     return [
-        (t or u or v or w, a or b or c or d, pid, queue_id, relay, delays, tls, status, text)
-        for t, a, u, b, v, c, w, d, pid, queue_id, relay, delays, tls, status, text in found
+        (t or u or v or w, a or b or c or d, pid, queue_id, relay, delays, tls, status, text or odd)
+        for t, a, u, b, v, c, w, d, pid, queue_id, relay, delays, tls, status, text, odd in found
     ]
 
 
 def _server_fields(found: Iterable[tuple[bytes, ...]]) -> list[Fields]:
     return [
-        (t or u or v or w, a or b or c or d, pid, verb, client, said)
-        for t, a, u, b, v, c, w, d, pid, verb, client, said in found
+        (t or u or v or w, a or b or c or d, pid, verb, client, said or odd)
+        for t, a, u, b, v, c, w, d, pid, verb, client, said, odd in found
         if client or not pid
     ]
 
@@ -110,7 +110,7 @@ CLIENT = Kind(
     "[sl]",
     b"mtp",
     delivery.TEXT,
-    r"(?:TLS\ connection\ (?:established|reused)\ to\ |[0-9A-Za-z]{5,}:\ to=<)",
+    r"(?:TLS\ connection\ (?:established|reused)\ to\ |[0-9A-Za-z]{5}:\ to=<)",
     "",
     _client_fields,
 )
@@ -156,6 +156,8 @@ class Lines:
             found = self._search.lines(block, end)
             if all(map(_PID, found)):
                 return Found(found, [], [])
+            if not any(_may_count(line[-1], self._kind) for line in found if not _PID(line)):
+                return Found([line for line in found if _PID(line)], [], [])
         sign = heads.ANY_LINE if whole else self._kind.sign
         lines = [forms.usual(bytes(line)) for line in heads.lines_with(sign, block, end)]
         if end >= MANY:
@@ -195,11 +197,14 @@ class _Search:
         # A line that is of this kind by its words, but has another head, is found without a PID.
         rest = kind.rest.decode()
         self._pattern = heads.compiled(
-            rf"{rest}{kind.unless}(?:{head}(?:{kind.text}$|.*)|{_other(kind)})"
+            rf"{rest}{kind.unless}(?:{head}(?:{kind.text}$|.*)|{_OTHER}|{_DOUBTFUL})"
         )
 
     def lines(self, block: bytearray, end: int) -> list[Fields]:
-        """Return the lines of `block[:end]`; empty fields where a line has another head."""
+        """Return the lines of `block[:end]`; one with another head has no PID.
+
+        The last field of such a line is what follows its doubtful name, or empty.
+        """
         # Each head has a stamp and a writer of its own, and those of one head hold something.
         return self._fields(self._pattern.findall(block, 0, end))
 
@@ -221,19 +226,29 @@ _NAMELESS = heads.compiled(
 _CUT = heads.compiled(rf"^{heads.STAMP}\ {heads.HOST}\ postfix[^/\s\[]*\[\d+\]:\ (.*)$")
 
 
-def _other(kind: Kind) -> str:
-    """Return what follows the name in a line with any head; a space does so in RFC 5424.
+_OTHER = r"""\[.* | :\ .* | ".* | \ (?:\S+\ \S+\ [-[]|\[\d+\]:\ ).*"""
+"""What follows the name in a line with any head; a space does so in RFC 5424.
 
-    Each alternative begins with characters of its own, so that re skips it without a try; those of
-    the last are none that a host's name holds.
-    """
-    spaced = r"\ (?:\S+\ \S+\ [-[]|\[\d+\]:\ )"
-    return rf"""\[.* | :\ .* | ".* | {spaced}.* | [/<>=|'\]](?=.*{kind.says}).*"""
+Each alternative begins with characters of its own, so that re skips it without a try.
+"""
+
+_DOUBTFUL = r"[/<>=|'\]](.*)"
+"""What follows it where only the words behind it tell whether it is a name: `smtp=`.
+
+The characters are none that a host's name holds. The words are looked for in the rest of the line
+by `_may_count`, once: a stranger may write the name a hundred times into one line.
+"""
 
 
 @cache
 def _sign(kind: Kind) -> re.Pattern[bytes]:
-    return heads.compiled(rf"{kind.rest.decode()}{kind.unless}(?:{_other(kind)})")
+    return heads.compiled(rf"{kind.rest.decode()}{kind.unless}(?:{_OTHER}|{_DOUBTFUL})")
+
+
+def _may_count(rest: bytes, kind: Kind) -> bool:
+    """Return whether the rest of a line, empty where it is not known, may be of a kind."""
+    patterns = _patterns(kind)
+    return not rest or bool(patterns.words.search(rest) or patterns.other.search(rest))
 
 
 class _Patterns(NamedTuple):
@@ -244,7 +259,12 @@ class _Patterns(NamedTuple):
     rfc5424: re.Pattern[bytes]
     others: re.Pattern[bytes]
     """The head of a line that another program wrote, and not one that it relays."""
+    name: re.Pattern[bytes]
+    """The end of a program's name."""
+    other: re.Pattern[bytes]
+    """The same with what follows it in a line with any head."""
     words: re.Pattern[bytes]
+    """Words that only such a program writes."""
     glued: re.Pattern[bytes]
     """The head of a line in another one that a crash has torn; who quotes a line puts a space."""
 
@@ -267,11 +287,12 @@ def _patterns(kind: Kind) -> _Patterns:
                | <\d{{1,3}}>1\ {heads.STAMP}\ \S+\ (?!\S*{name}\ )\S+\ \S+\ \S+\ [-[] )
             """
         ),
-        heads.compiled(rf"{rest}\b.*{kind.says}"),
+        heads.compiled(rf"{rest}\b"),
+        heads.compiled(rf"{rest}{kind.unless}(?:{_OTHER})"),
+        heads.compiled(kind.says),
         heads.compiled(
             rf"""
-            [^\s"'(\[<=:] (?:{heads.TIME})(?:{heads.FRACTION})?{_ZONE_HOST_NAME}{name}\[\d+\]:\ 
-            [^\n]*?{kind.says}
+            [^\s"'(\[<=:] (?:{heads.TIME})(?:{heads.FRACTION})?{_ZONE_HOST_NAME}{name}\[\d+\]:[ ]
             """
         ),
     )
@@ -296,9 +317,15 @@ def is_puzzling(line: bytes, kind: Kind) -> bool:
     A line that another program wrote is none, whatever it quotes; but one may be glued to it.
     """
     patterns = _patterns(kind)
+
+    def holds_words_behind(begin: re.Pattern[bytes]) -> bool:
+        # What is not behind the first place is behind no other.
+        found = begin.search(line)
+        return found is not None and patterns.words.search(line, found.end()) is not None
+
     return bool(
-        patterns.words.search(line)
-        and (not patterns.others.match(line) or patterns.glued.search(line))
+        holds_words_behind(patterns.name)
+        and (not patterns.others.match(line) or holds_words_behind(patterns.glued))
         and not patterns.line.match(line)
         and not patterns.rfc5424.match(line)
     )

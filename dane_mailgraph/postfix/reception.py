@@ -41,7 +41,7 @@ _ALERT = re.compile(rb".*:SSL alert number (?:4[2-6]|48):?\r?", re.DOTALL)
 _LEFT = re.compile(rb"(?::\d{1,5})? ehlo=1 starttls=1(?: quit=1)? commands=[23]\r?")
 """What the end of a connection says whose client was silent behind the handshake."""
 
-SAYS = r"(?:disconnect\ from\ \S*\[\S*\ .*=\d|TLS\ connection\ established\ from\ )"
+SAYS = r"(?:disconnect\ from\ [^\s[]*\[\S*\ .*=\d|TLS\ connection\ established\ from\ )"
 """The pattern of words that only a server's text says."""
 
 UNLESS = r"(?<!/submission/smtpd)(?<!/submissions/smtpd)(?<!/smtps/smtpd)"
