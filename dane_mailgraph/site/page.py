@@ -127,6 +127,7 @@ def _environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        optimized=False,  # to optimize a template takes longer than to fill it in once
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

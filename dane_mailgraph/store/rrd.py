@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..categories import CATEGORIES
 from ..errors import StoreError, reason
@@ -24,6 +24,8 @@ _AT_ONCE = 500
 
 _ALIGNED = DAY
 """Seconds. An RRD begins where a coarsest row begins, else the first one is unknown."""
+
+_Number = TypeVar("_Number", int, float)
 
 _AWAY = "move it away, then it is made anew from what is kept beside it"
 
@@ -341,7 +343,7 @@ def _round(rates: tuple[float | None, ...], seconds: int) -> list[int | None]:
         return [None if rate is None else round(rate * seconds) for rate in rates]
 
 
-def _largest(column: tuple[float | None, ...]) -> float | None:
+def _largest(column: tuple[_Number | None, ...]) -> _Number | None:
     try:
         # Unknown rates are rare, and looking for them takes as long as all the rest.
         return max(column)  # type: ignore[type-var]
@@ -351,5 +353,4 @@ def _largest(column: tuple[float | None, ...]) -> float | None:
 
 def _most(rows: Iterable[Sequence[int | None]]) -> list[int | None]:
     """Return the largest of each column."""
-    columns = zip((None,) * len(CATEGORIES), *rows, strict=True)
-    return [max((n for n in column if n is not None), default=None) for column in columns]
+    return [_largest(column) for column in zip(*rows, strict=True)] or [None] * len(CATEGORIES)
