@@ -113,6 +113,11 @@ _FORMS: tuple[tuple[str, str, _Change], ...] = (
         rb"\1",
     ),
     ("a level and no host", rf"^({_STAMP}\ )\[?(?i:{_LEVEL})\]?:?\ +(?={heads.NAME})", rb"\1- "),
+    (
+        "columns: tabs, or more than one space before the tag",
+        rf"^({_STAMP})(?:\ +|\t)([^\s:]+)(?:\ \ +|\t)(?={_TAG})",
+        rb"\1 \2 ",
+    ),
     ("no host", rf"^({_STAMP}\ )(?={_TAG})", rb"\1- "),
     ("no process ID", rf"^({_STAMP}\ {heads.HOST}\ )(?={_WITHOUT_PID})(\S+):\ ", rb"\1\2[0]: "),
 )
