@@ -60,15 +60,15 @@ def _family(family: str, *rows: _Row) -> tuple[Category, ...]:
 # all pictures. Green is authenticated, red is in plaintext. A category may be absent, so any two
 # can touch: by CIE76 they are at least 18 apart for every reader, in lightness (L*, grey paper) at
 # least 6, those in sequence 12.5; each has 3:1 to its ground. tests/test_palette.py holds it.
-DANE = "#003D30", "#BDFFEF"
-AUTHENTICATED = "#2B8241", "#6EB99C"
-HALF_DANE = "#042F00", "#78E807"
-TRUSTED = "#094EB0", "#186EFF"
-UNTRUSTED = "#CA850D", "#FCDE7C"
-ANONYMOUS = "#603071", "#C57CE6"
-ENCRYPTED = "#0C1939", "#8FC5D3"
-PLAINTEXT = "#C80003", "#F54752"
-GREY = "#818386", "#606870"
+DANE = "#003D30", "#49E9AA"
+AUTHENTICATED = "#2B8241", "#61BF6F"
+HALF_DANE = "#042F00", "#FCFFAB"
+TRUSTED = "#094EB0", "#2C72F7"
+UNTRUSTED = "#CA850D", "#FFE070"
+ANONYMOUS = "#603071", "#BD80EE"
+ENCRYPTED = "#0C1939", "#8AC5E9"
+PLAINTEXT = "#C80003", "#FB4549"
+GREY = "#818386", "#606971"
 
 CONNECTIONS = _family(
     "connections",

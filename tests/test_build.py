@@ -32,7 +32,8 @@ from dane_mailgraph.times import DAY, HOUR
 
 pytestmark = pytest.mark.slow
 
-NOW = int(time.time())
+NOW = int(time.time()) // 3600 * 3600
+"""Where hours begin decides how many events each has, and so which pictures there are."""
 TLS = (
     "TLS connection established to mx.example.org[192.0.2.1]:25: "
     "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"

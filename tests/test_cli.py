@@ -466,7 +466,7 @@ def test_without_a_verb_it_says_that_all_is_well_and_the_figures_of_24_hours(hom
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0] == "All is well."
+    assert lines[0] == "All is well. Nothing to do."
     assert "connections                  5  Verified 100%" in lines
     assert len(lines) < 24 and max(map(len, lines)) < 80
 

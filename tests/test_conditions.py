@@ -11,7 +11,13 @@ from host import START, TEXT, Host, line, rfc3339
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dane_mailgraph.answer import Evidence, Judgement, judge_conditions, silence_accepted
+from dane_mailgraph.answer import (
+    Evidence,
+    Judgement,
+    by_subject,
+    judge_conditions,
+    silence_accepted,
+)
 from dane_mailgraph.answer.check import as_json, as_plugin, figures
 from dane_mailgraph.answer.conditions import CONDITIONS, NAMES, Condition
 from dane_mailgraph.answer.failing import find_failing
@@ -69,7 +75,11 @@ def test_mail_fails_after_an_hour_of_failures_and_no_longer_when_one_gets_throug
 
     (one,) = found(host)
     assert (one.name, one.subject, one.level) == ("failing", "mx.example.org", Level.WARNING)
-    assert one.since == START and "4 attempts, none got through" in one.text
+    assert one.since == START
+    assert one.text == (
+        "Mail to mx.example.org is not delivered: the lookup of TLSA records failed; 4 attempts "
+        "since 2026-11-24 02:00, the last at 2026-11-24 03:06."
+    )
     assert "posttls-finger" in one.next_step
 
     log(
@@ -364,8 +374,36 @@ def test_mail_that_goes_unencrypted_now_is_reported_to(host: Host) -> None:
 
     (one,) = found(host, "lost_authentication")
     assert one.level is Level.CRITICAL
-    assert one.text.startswith("Mail to mx.example.org has gone unencrypted since ")
-    assert "0 of 4 times it was authenticated; before, 12 of 12 on 3 days." in one.text
+    assert one.text.startswith("Mail to mx.example.org is still delivered, but unencrypted since ")
+    assert "0 of 4 times the server was authenticated; before, 12 of 12 on 3 days." in one.text
+
+
+def test_mail_to_a_lost_server_that_does_not_leave_is_critical_and_stands_first(host: Host) -> None:
+    to = "2CE5121E153: to=<s@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, "
+    to += "delays=0/0/1/0, "
+    sent = to + "tls=may, dsn=2.0.0, status=sent (250 ok)"
+    refused = to + "dsn=4.7.5, status=deferred (Server certificate not verified)"
+    for _ in range(3):
+        log(host, *[TEXT] * 4)
+        host.now += DAY
+    for _ in range(4):
+        log(host, UNTRUSTED, sent)
+        host.now += HOUR
+    (lost,) = found(host, "lost_authentication", "failing")
+    assert (lost.name, lost.level) == ("lost_authentication", Level.WARNING)
+    assert lost.text.startswith(
+        "Mail to mx.example.org is still delivered, but without authentication of the server since "
+    )
+
+    for _ in range(4):
+        log(host, UNTRUSTED, refused)
+        host.now += HOUR // 2
+    fails, lost = found(host, "lost_authentication", "failing")
+    assert (fails.name, fails.level) == ("failing", Level.CRITICAL)
+    assert (lost.name, lost.level) == ("lost_authentication", Level.CRITICAL)
+    assert lost.text.startswith("Connections to mx.example.org have been without authentication of")
+    (matter,) = by_subject((fails, lost))
+    assert matter.next_step == fails.next_step and matter.since == lost.since
 
 
 LOST = Condition("failing", "a|b", Level.WARNING, START, "Mail to a|b\nfails.", "Look.")

@@ -12,6 +12,7 @@ from dane_mailgraph.answer.overview import as_lines
 from dane_mailgraph.levels import Level
 
 DAY = 86400
+WELL = "All is well. Nothing to do."
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_the_verdict_is_the_first_line_and_the_figures_are_the_last(host: Host) 
     log(host, TEXT, TEXT, TEXT.replace("Verified", "Untrusted"))
     lines = screen(host)
 
-    assert lines[:3] == ["All is well.", "", "Last 24 hours (`dane-mailgraph report` prints all):"]
+    assert lines[:3] == [WELL, "", "Last 24 hours (`dane-mailgraph report` prints all):"]
     assert lines[3] == "connections                  3  Verified 66.7%, Untrusted 33.3%"
     assert max(map(len, lines)) < 80
 
@@ -81,7 +82,9 @@ def test_a_relay_that_lost_authentication_is_reported(host: Host) -> None:
     host.now -= DAY // 2 - 4 * 3600
     log(host, *[TEXT.replace("Verified", "Untrusted")] * 2)
 
-    assert "- WARNING: mx.example.org has not been authenticated since" in complaints(host)
+    said = complaints(host)
+    assert "- WARNING: Mail to mx.example.org is still delivered" not in said  # none was tried
+    assert "- WARNING: Connections to mx.example.org have been without authentication of" in said
 
 
 def test_a_warning_of_postfix_is_reported_for_a_day(host: Host) -> None:
@@ -91,7 +94,7 @@ def test_a_warning_of_postfix_is_reported_for_a_day(host: Host) -> None:
     assert "Postfix cannot use DANE" in complaints(host)
     host.now += 2 * DAY
     log(host, TEXT)
-    assert screen(host)[0] == "All is well."
+    assert screen(host)[0] == WELL
 
 
 def test_a_warning_that_is_no_condition_is_reported_too(host: Host) -> None:
@@ -130,11 +133,32 @@ def test_of_hundreds_of_one_kind_five_are_listed(host: Host) -> None:
     )
 
 
+def test_what_is_wrong_with_one_server_is_one_thing(host: Host) -> None:
+    log(host, TEXT)
+    step = "Ask."
+    found = (
+        Condition("failing", "mx", Level.CRITICAL, 9, "Mail to mx fails.", f"{step} See."),
+        Condition("failing", "mx2", Level.CRITICAL, 9, "Mail to mx2 fails.", step),
+        Condition("lost_authentication", "mx", Level.CRITICAL, 5, "mx is lost.", step),
+        Condition("share_fell", "", Level.WARNING, 5, "Less.", step),
+        Condition("plaintext", "", Level.WARNING, 5, "More.", step),
+    )
+    lines = as_lines(host.store.rrd, host.ledger, host.now, Judgement(found))
+
+    assert lines[:5] == [
+        "4 things need attention:",
+        "- CRITICAL: Mail to mx fails. mx is lost. Ask. See.",
+        "- CRITICAL: Mail to mx2 fails. Ask.",
+        "- WARNING: Less. Ask.",
+        "- WARNING: More. Ask.",
+    ]
+
+
 def test_lines_that_could_not_be_counted_are_reported_and_late_ones_are_not(host: Host) -> None:
     log(host, TEXT)
     host.write(line(rfc3339(host.now - 600)))
     log(host, TEXT)
-    assert screen(host)[0] == "All is well."
+    assert screen(host)[0] == WELL
 
     host.write("no time in this line\n" * 5)
     log(host, "warning: DNSSEC validation may be unavailable")

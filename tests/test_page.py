@@ -200,7 +200,7 @@ def test_the_page_is_html5_and_its_title_names_the_host() -> None:
     text = page_of(status())
 
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
-    assert "<title>All is well: Mail TLS of mail.example.org</title>" in text
+    assert "<title>All is well. Nothing to do: Mail TLS of mail.example.org</title>" in text
 
 
 def test_what_others_report_is_told_by_policy_and_reason() -> None:
@@ -307,7 +307,7 @@ def test_every_page_leads_to_every_span_and_section() -> None:
 def test_the_navigation_counts() -> None:
     for text in site_of(status(**EVERYTHING)).values():
         assert "Needs attention (1)" in Outline(text).text
-        assert "Servers without protection (2)" in Outline(text).text
+        assert "How others protect their mail" in Outline(text).text
 
 
 def test_the_stylesheet_has_the_colour_of_every_category_in_both_themes() -> None:
@@ -349,9 +349,12 @@ def words(found: Outline) -> str:
 def test_the_figures_come_first_and_say_what_they_were_in_the_weeks_before() -> None:
     text = words(outline())
 
-    assert "Last 24 hours until 2026-11-24 03:00 CET Verified connections 25.0% of 40; " in text
+    assert (
+        "Last 24 hours until 03:00 Verified connections the server proved who it is, by DANE or as "
+        "your policy requires 25.0% of 40; " in text
+    )
     assert "of 40; in the weeks before 25.0% 4 weeks: 25.0% to 25.0%" in text
-    assert "Failed for TLS or DANE 70 worse than in the weeks before (35)" in text
+    assert "deferred or returned for it 70 worse than in the weeks before (35)" in text
     assert text.index("Verified connections") < text.index("Last 24 hours: pictures")
 
 
@@ -359,20 +362,20 @@ def test_a_share_of_few_is_no_percentage() -> None:
     few = dict.fromkeys(CATEGORIES, 0) | {BY_KEY["connections.verified"]: 2}
     today = Today(NOW, DAY, figures(few | {BY_KEY["connections.trusted"]: 1}, [COUNTS] * 4))
 
-    assert "Verified connections 2 of 3 in the weeks before 25.0%" in words(outline(today=today))
+    assert "as your policy requires 2 of 3 in the weeks before 25.0%" in words(outline(today=today))
 
 
 def test_the_page_says_how_much_is_known() -> None:
     today = status().today._replace(observed=16 * HOUR + 48 * 60)
 
-    assert "2026-11-24 03:00 CET; 16.8 of 24 h known" in words(outline(today=today))
+    assert "until 03:00; 16.8 of 24 h known" in words(outline(today=today))
     assert "h known" not in words(outline())
 
 
 def test_where_there_are_no_weeks_to_compare_with_it_says_so() -> None:
     today = Today(NOW, DAY, figures(COUNTS, ()))
 
-    assert "03:00 CET; no weeks before to compare with Verified" in words(outline(today=today))
+    assert "until 03:00; no weeks before to compare with Verified" in words(outline(today=today))
     assert "<svg" not in page_of(status(today=today))
 
 
@@ -397,29 +400,71 @@ def test_what_was_left_out_is_named_before_the_level_of_logging() -> None:
 def test_an_unknown_figure_is_a_dash() -> None:
     nothing = Today(NOW, 0, figures(UNKNOWN, ()))
 
-    assert "Plaintext deliveries \N{EN DASH} unknown" in words(outline(today=nothing))
+    assert "read and change them \N{EN DASH} unknown" in words(outline(today=nothing))
 
 
 def test_the_page_says_how_fresh_it_is() -> None:
-    text = re.sub(r"\s+", " ", outline().text)
+    text = words(outline())
 
-    assert (
-        "Counted up to 2026-11-24 02:58 CET; newest line of the log 2026-11-24 02:59 CET." in text
-    )
-    assert "drawn by dane-mailgraph 1.2.3, 2026-11-24 03:00 CET." in text
-    assert "Warning" not in text
+    assert "Judged at 2026-11-24 03:00 CET; valid until 03:15. If it is later now, drawing" in text
+    assert "drawn by dane-mailgraph 1.2.3." in text
+    assert "Warning" not in text and "Counted up to" not in text
+    old = words(outline(last_update=NOW - HOUR, newest=NOW - HOUR + 60))
+    assert "Counted up to 2026-11-24 02:00; newest line of the log 2026-11-24 02:01." in old
+    silent = words(outline(newest=NOW - 2 * HOUR))
+    assert "Counted up to 2026-11-24 02:58; newest line of the log 2026-11-24 01:00." in silent
+
+
+def test_a_page_that_is_drawn_before_midnight_names_the_next_day() -> None:
+    late = NOW + 21 * HOUR - 60
+    text = words(outline(now=late, today=Today(late - 120, DAY, figures(COUNTS, ()))))
+
+    assert "Judged at 2026-11-24 23:59 CET; valid until 2026-11-25 00:14." in text
+    assert "Last 24 hours until 23:57;" in text
+
+
+def test_the_verdict_says_trends_as_of_weeks() -> None:
+    def verdict(*shares: int) -> str:
+        weeks = [
+            dict.fromkeys(CATEGORIES, 0)
+            | {BY_KEY["deliveries.dane"]: n, BY_KEY["deliveries.plaintext"]: 100 - n}
+            for n in shares
+        ]
+        text = words(outline(today=Today(NOW, DAY, figures(COUNTS, [BEFORE] * 4, weeks))))
+        return text[text.index("Authenticated deliveries: ") : text.index(" Judged at")]
+
+    better = "Authenticated deliveries: 33.3%; in the long run better: 20.0% to 31.0% in 9 weeks."
+    assert verdict(20, 21, 22, 24, 25, 27, 28, 30, 31) == better
+    assert "in the long run worse: 31.0% to 20.0%" in verdict(31, 30, 28, 27, 25, 24, 22, 21, 20)
+    assert "in the long run no clear change: 2" in verdict(20, 26, 21, 25, 20, 27, 22, 26, 21)
+    assert verdict(20, 40) == "Authenticated deliveries: 33.3%; 2 weeks: 20.0% to 40.0%."
 
 
 def test_what_needs_attention_comes_before_everything_else() -> None:
     text = re.sub(r"\s+", " ", outline(**EVERYTHING).text)
 
     assert "Needs attention (1)" in text
-    assert "Judged at 2026-11-24 03:00 CET; valid until 2026-11-24 03:15 CET." in text
     assert text.index("1 thing needs attention. Auth") < text.index("Warning since 2026")
     assert text.index("was-good.example has not been") < text.index("Last 24 hours")
     assert "Nothing has been counted yet." in outline(last_update=None).text
     two = Judgement((LOSS, LOSS._replace(subject="b.example", level=Level.CRITICAL)))
     assert "2 things need attention." in outline(judgement=two, names_relays=True).text
+
+
+def test_one_server_has_one_card() -> None:
+    step = LOSS.next_step
+    fails = LOSS._replace(
+        name="failing",
+        level=Level.CRITICAL,
+        text="Mail to was-good.example is not delivered: 9 attempts since 2026-11-24 01:00.",
+        since=NOW - 2 * HOUR,
+        next_step=f"{step} What waits is in `postqueue -p`.",
+    )
+    text = words(outline(judgement=Judgement((fails, LOSS)), names_relays=True))
+
+    assert "Critical: 1 thing needs attention." in text and "Needs attention (1)" in text
+    assert f"{fails.text} {LOSS.text} " in text
+    assert text.count("posttls-finger") == 1 and "Warning" not in text
 
 
 def test_servers_that_cannot_be_watched_are_reported() -> None:
@@ -430,7 +475,7 @@ def test_servers_that_cannot_be_watched_are_reported() -> None:
 
 
 def test_the_first_second_of_all_is_a_time() -> None:
-    assert "Counted up to 1970-01-01 01:00 CET" in outline(last_update=0, newest=0).text
+    assert "Counted up to 1970-01-01 01:00" in outline(last_update=0, newest=0).text
 
 
 def test_relays_are_named_with_the_meaning_and_the_command_that_probes_them() -> None:
@@ -459,12 +504,18 @@ def test_relays_are_named_only_where_the_setting_says_so() -> None:
         assert private not in text
     assert "Mail goes unencrypted: 1" in text and "show_destinations = yes" in text
     assert "Servers that are not authenticated any more: 1." in text
+    fails = LOSS._replace(name="failing", text="Mail to was-good.example is not delivered.")
+    quiet = words(outline(judgement=Judgement((fails, LOSS)), names_relays=False))
+    assert "Warning: 1 thing needs attention." in quiet
+    assert "mail is not delivered: 1. Servers that are not authenticated any more: 1." in quiet
+    named = words(outline(judgement=Judgement((), (LOSS,)), names_relays=True))
+    assert f"Accepted (ignore_conditions): 1. {LOSS.text}" in named
 
 
 def test_a_page_without_anything_to_check_says_so() -> None:
     assert (
-        "All is well. Authenticated deliveries: 33.3%; 4 weeks: 33.3% to 33.3%. Judged at 2026"
-        in re.sub(r"\s+", " ", outline().text)
+        "All is well. Nothing to do. Authenticated deliveries: 33.3%; 4 weeks: 33.3% to 33.3%. "
+        "Judged at 2026" in re.sub(r"\s+", " ", outline().text)
     )
 
 

@@ -133,6 +133,9 @@ def test_text_is_easy_to_read_and_every_area_stands_out_from_the_ground(theme: T
     assert contrast(theme.muted, theme.background) >= 4.5
     assert min(contrast(theme.colour(row), theme.background) for row in CATEGORIES) >= 3
     assert contrast(theme.hatch, theme.gap) >= 1.4
+    assert contrast(theme.hatch, theme.no_traffic) >= 1.4
+    assert contrast(theme.muted, theme.gap) >= 4.5
+    assert contrast(theme.muted, theme.no_traffic) >= 4.5
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)

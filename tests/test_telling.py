@@ -152,6 +152,20 @@ def test_one_message_says_all_that_is_new_with_the_next_step_and_of_hundreds_fiv
     assert len(json.loads(written.data)["new"]) == 300
 
 
+def test_what_is_told_of_one_server_is_one_thing() -> None:
+    fails = LOST._replace(name="failing", text="Mail to mx fails.", next_step="Ask. See the queue.")
+    both = [fails, LOST._replace(subject=fails.subject)]
+    operator = Operator()
+    operator.check(*both)
+    operator.now += 300
+    told = observe(operator.told, Judgement(tuple(both)), NAMES, operator.now)
+    written = message(news(told, operator.now), both, "mail.example.org", ENGLISH)
+
+    assert written and written.subject == "mail.example.org: Warning: Mail to mx fails."
+    assert f"New:\n\n* Warning: Mail to mx fails. {LOST.text}\n  Ask. See" in written.text
+    assert len(json.loads(written.data)["new"]) == 2
+
+
 def test_the_message_speaks_german() -> None:
     told = [
         KnownCondition("store", "", NOW - 7200, NOW, 2, "outbound.rrd fehlt.", 9, 2, NOW - 60, 2)

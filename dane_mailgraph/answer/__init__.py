@@ -6,7 +6,15 @@ from .evidence import Evidence
 from .figures import Figure, Today, last_24_hours
 from .judge_dane import DANE_IS_OFF
 from .judge_own_mx import refused_by_senders
-from .judgement import ALL_IS_WELL, Judgement, level_in_words, silence_accepted, without_names
+from .judgement import (
+    ALL_IS_WELL,
+    Judgement,
+    Matter,
+    by_subject,
+    level_in_words,
+    silence_accepted,
+    without_names,
+)
 from .own_mx import CONDITIONS_OF_OWN_MX, describe_server
 from .telling import Message, after_telling, message, news, observe, trial_message
 
@@ -20,10 +28,12 @@ __all__ = [
     "Evidence",
     "Figure",
     "Judgement",
+    "Matter",
     "Message",
     "Today",
     "Unprotected",
     "after_telling",
+    "by_subject",
     "check",
     "describe_server",
     "judge_conditions",

@@ -75,6 +75,11 @@ class LostAuthentication(NamedTuple):
         """Whether most of it goes unencrypted now."""
         return 2 * self.counts.get(_PLAINTEXT, 0) > self.of - self.good
 
+    @property
+    def is_delivered(self) -> bool:
+        """Whether mail got through since."""
+        return any(each.family == "deliveries" for each in self.counts)
+
 
 class _DayOfRelay(NamedTuple):
     """A day on which a relay was seen, and its authenticated and other events."""

@@ -87,14 +87,14 @@ CONDITIONS = (
         "failing",
         "relay",
         judge_relays.failing,
-        "Ask the server with `{command}`; what waits is in `postqueue -p`.",
-        "Servers to which mail fails: {count}.",
+        "Tell its postmaster what this says: `{command}`. What waits is in `postqueue -p`.",
+        "Servers to which mail is not delivered: {count}.",
     ),
     Rule(
         "lost_authentication",
         "relay",
         judge_relays.lost_authentication,
-        "Ask the server with `{command}`, and tell its postmaster.",
+        "Tell its postmaster what this says: `{command}`.",
         "Servers that are not authenticated any more: {count}.",
     ),
     Rule(

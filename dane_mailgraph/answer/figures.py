@@ -45,6 +45,9 @@ _DEVIATIONS = 4
 _LEAST_CHANGE, _LEAST_COUNT = 0.01, 5
 """The smallest change of a share and of a count that matters."""
 
+_LEAST_WEEKS = 6
+"""Known weeks below which nothing is said of the long run."""
+
 _LEAST_SHARED = 10
 """Events from which on their share says something about a trend."""
 
@@ -54,6 +57,8 @@ class Figure(NamedTuple):
 
     name: str
     title: str
+    meaning: str
+    """What it says, in a few words."""
     now: float | None
     before: float | None
     """The same of these 24 hours in the weeks before; None where too few of them are known."""
@@ -67,12 +72,22 @@ class Figure(NamedTuple):
     more_is_better: bool = True
 
     @property
+    def known_weeks(self) -> list[float]:
+        """Its values in the weeks of which it is known."""
+        return [value for value in self.weeks if value is not None]
+
+    @property
+    def has_course(self) -> bool:
+        """Whether enough weeks are known to say how it goes in the long run."""
+        return len(self.known_weeks) >= _LEAST_WEEKS
+
+    @property
     def course(self) -> str:
         """`better` or `worse` where the last weeks differ from the first by more than they move."""
-        known = [value for value in self.weeks if value is not None]
-        third = len(known) // 3
-        if third < 2:
+        if not self.has_course:
             return ""
+        known = self.known_weeks
+        third = len(known) // 3
         change = mean(known[-third:]) - mean(known[:third])
         moves = stdev(after - before for before, after in pairwise(known)) / sqrt(third)
         least = _LEAST_CHANGE if self.is_share else _LEAST_COUNT
@@ -98,9 +113,9 @@ def last_24_hours(rrd: RRD, until: int) -> Today:
         together(rrd.rows(HOUR, full - n * WEEK - DAY, full - n * WEEK))
         for n in range(1, _BEFORE + 1)
     ]
-    end = until - until % DAY
-    days = rrd.rows(DAY, end - _WEEKS * WEEK, end)
-    weeks = [together(days[n : n + 7]) for n in range(0, len(days), 7)]
+    hours, week = rrd.rows(HOUR, full - _WEEKS * WEEK, full - WEEK), WEEK // HOUR
+    weeks = [together(hours[n : n + week]) for n in range(0, len(hours), week)]
+    weeks.append(together(_rows(rrd, until - WEEK, until)))
     known = [_counts(row) for row in before if row.observed >= _KNOWN * DAY]
     found = figures(
         _counts(now),
@@ -119,15 +134,18 @@ def figures(
     """
 
     def share(
-        name: str, title: str, part: Iterable[Category], whole: Iterable[Category], *, good: bool
+        words: tuple[str, str, str],
+        part: Iterable[Category],
+        whole: Iterable[Category],
+        *,
+        good: bool,
     ) -> Figure:
         pairs = [_pair(counts, part, whole) for counts in before]
         compared = [(n, of) for n, of in pairs if of]
         today = _pair(now, part, whole)
         earlier = _mean_share(compared)
         return Figure(
-            name,
-            title,
+            *words,
             now=_share(*today),
             before=earlier,
             whole=_sum(now, whole),
@@ -145,18 +163,40 @@ def figures(
     failed = _sum(now, FAILURES)
     counted = [n for counts in before if (n := _sum(counts, FAILURES)) is not None]
     return (
-        share("verified_connections", "Verified connections", VERIFIED, HANDSHAKES, good=True),
         share(
-            "authenticated_deliveries",
-            "Authenticated deliveries",
+            (
+                "verified_connections",
+                "Verified connections",
+                "the server proved who it is, by DANE or as your policy requires",
+            ),
+            VERIFIED,
+            HANDSHAKES,
+            good=True,
+        ),
+        share(
+            (
+                "authenticated_deliveries",
+                "Authenticated deliveries",
+                "recipients whose mail went to such a server",
+            ),
             AUTHENTICATED_DELIVERIES,
             DELIVERIES,
             good=True,
         ),
-        share("plaintext_deliveries", "Plaintext deliveries", PLAINTEXT, DELIVERIES, good=False),
+        share(
+            (
+                "plaintext_deliveries",
+                "Plaintext deliveries",
+                "not encrypted: anybody on the way can read and change them",
+            ),
+            PLAINTEXT,
+            DELIVERIES,
+            good=False,
+        ),
         Figure(
             "failures",
             "Failed for TLS or DANE",
+            "recipients whose mail was deferred or returned for it",
             now=failed,
             before=sum(counted) / len(counted) if len(counted) >= _LEAST_BEFORE else None,
             whole=None,

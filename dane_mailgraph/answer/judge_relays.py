@@ -28,16 +28,25 @@ def lost_authentication(evidence: Evidence) -> Iterator[Finding]:
             "of_before": evidence.number(each.of_before),
             "days": evidence.number(each.days),
         }
-        if each.is_plaintext:
+        if each.relay in failed or not each.is_delivered:
             text = evidence.say(
-                "Mail to {relay} has gone unencrypted since {time}: {good} of {of} times it was "
-                "authenticated; before, {good_before} of {of_before} on {days} days.",
+                "Connections to {relay} have been without authentication of the server since "
+                "{time}: {good} of {of} had it; before, {good_before} of {of_before} on {days} "
+                "days.",
+                **values,
+            )
+        elif each.is_plaintext:
+            text = evidence.say(
+                "Mail to {relay} is still delivered, but unencrypted since {time}: {good} of {of} "
+                "times the server was authenticated; before, {good_before} of {of_before} on "
+                "{days} days.",
                 **values,
             )
         else:
             text = evidence.say(
-                "{relay} has not been authenticated since {time}: {good} of {of} connections; "
-                "before, {good_before} of {of_before} on {days} days.",
+                "Mail to {relay} is still delivered, but without authentication of the server "
+                "since {time}: {good} of {of} connections had it; before, {good_before} of "
+                "{of_before} on {days} days.",
                 **values,
             )
         yield Finding(
@@ -71,13 +80,16 @@ def _most_are_lost(evidence: Evidence) -> bool:
 def failing(evidence: Evidence) -> Iterator[Finding]:
     """Find the relays that no mail reaches."""
     many = len(evidence.failing) >= MANY
+    lost, is_ours = {each.relay for each in evidence.losses}, _most_are_lost(evidence)
     for each in evidence.failing:
+        is_lost = each.relay in lost
+        is_critical = many or is_lost or evidence.now - each.since >= DAY
         yield Finding(
-            Level.CRITICAL if many or evidence.now - each.since >= DAY else Level.WARNING,
+            Level.CRITICAL if is_critical else Level.WARNING,
             each.since,
             evidence.say(
-                "Mail to {relay} has failed since {time}: {count} attempts, none got through; the "
-                "last at {last}: {reason}.",
+                "Mail to {relay} is not delivered: {reason}; {count} attempts since {time}, the "
+                "last at {last}.",
                 relay=each.relay.removeprefix("@"),
                 time=evidence.time(each.since),
                 count=evidence.number(each.attempts),
@@ -85,6 +97,7 @@ def failing(evidence: Evidence) -> Iterator[Finding]:
                 reason=evidence.say(each.reason.meaning),
             ),
             each.relay,
+            _look_here_first(evidence) if is_ours and is_lost else None,
         )
 
 

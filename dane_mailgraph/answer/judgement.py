@@ -32,6 +32,54 @@ class Judgement(NamedTuple):
 ALL_IS_WELL = Judgement(())
 
 
+class Matter(NamedTuple):
+    """What people read as one: the conditions of one subject."""
+
+    conditions: tuple[Condition, ...]
+    """The gravest first."""
+
+    @property
+    def name(self) -> str:
+        """Name of the gravest condition."""
+        return self.conditions[0].name
+
+    @property
+    def level(self) -> Level:
+        """The gravest level."""
+        return self.conditions[0].level
+
+    @property
+    def since(self) -> int:
+        """Epoch second in which the first of them began."""
+        return min(each.since for each in self.conditions)
+
+    @property
+    def text(self) -> str:
+        """What is wrong, the gravest first."""
+        return " ".join(each.text for each in self.conditions)
+
+    @property
+    def next_step(self) -> str:
+        """What to do; what several conditions say stands once."""
+        steps: list[str] = []
+        for each in self.conditions:
+            if not any(each.next_step in step for step in steps):
+                steps.append(each.next_step)
+        return " ".join(steps)
+
+
+def by_subject(conditions: Iterable[Condition]) -> tuple[Matter, ...]:
+    """Put the conditions of each subject together, in the order of the gravest of them.
+
+    Those of relays that are not named are one: which of them are the same is not to be seen.
+    """
+    kinds = {rule.name: rule.subject for rule in CONDITIONS if rule.summary}
+    found: dict[object, list[Condition]] = {}
+    for number, each in enumerate(conditions):
+        found.setdefault(each.subject or kinds.get(each.name, number), []).append(each)
+    return tuple(Matter(tuple(some)) for some in found.values())
+
+
 def condense(conditions: Iterable[Condition], most: int) -> list[Condition]:
     """Merge conditions of one name into one that counts them, if there are more than `most`.
 

@@ -15,7 +15,7 @@ from ..store import RRD, Ledger, RelayTable, load_watched
 from ..times import DAY
 from .conditions import Condition
 from .judge_dane import DANE_IS_OFF
-from .judgement import Judgement
+from .judgement import Judgement, Matter, by_subject
 from .own_mx import describe_server
 from .report import Report, totals
 
@@ -34,9 +34,11 @@ def as_lines(
 ) -> list[str]:
     """Return the lines of the screen: the verdict, what needs attention, the figures."""
     holding = found.conditions
-    many = f"{len(holding)} things need" if len(holding) > 1 else "1 thing needs"
-    verdict = f"{many} attention:" if holding else "All is well."
-    listed = [*_conditions(holding), *_warnings(ledger, now, holding)]
+    matters = by_subject(holding)
+    many = f"{len(matters)} things need" if len(matters) > 1 else "1 thing needs"
+    listed = [*_matters(matters), *_warnings(ledger, now, holding)]
+    well = "All is well." if listed else "All is well. Nothing to do."
+    verdict = f"{many} attention:" if holding else well
     listed += [f"- accepted (ignore_conditions): {each.text}" for each in found.silenced]
     listed += [
         describe_server(each, ENGLISH, zone, now) for each in load_watched(ledger) if each.is_well
@@ -46,10 +48,10 @@ def as_lines(
     return [verdict, *chain.from_iterable(wrapped), "", *_figures(report)]
 
 
-def _conditions(holding: Iterable[Condition]) -> Iterator[str]:
-    """Write each condition, and of those with one name how many more there are."""
-    by_name: defaultdict[str, list[Condition]] = defaultdict(list)
-    for each in holding:
+def _matters(matters: Iterable[Matter]) -> Iterator[str]:
+    """Write what is wrong, and of what has one name how many more there are."""
+    by_name: defaultdict[str, list[Matter]] = defaultdict(list)
+    for each in matters:
         by_name[each.name].append(each)
     for name, some in by_name.items():
         shown = some if len(some) == _LISTED + 1 else some[:_LISTED]

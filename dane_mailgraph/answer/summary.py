@@ -24,7 +24,7 @@ from ..store import RRD, Ledger, RelayCounts, RelayTable
 from ..times import DAY, day_number, format_day, midnight, period_edges
 from .authentication import LostAuthentication, is_authenticated, lost_authentication
 from .figures import PLAINTEXT
-from .judgement import Judgement
+from .judgement import Judgement, by_subject
 from .report import Report, totals
 
 _BEFORE = 4
@@ -132,10 +132,10 @@ def as_text(summary: Summary, host: str, zone: tzinfo | None, language: Language
             ("Servers that are authenticated now and never were before", summary.came),
         )
     ]
-    holding = summary.judgement.conditions
-    texts = [each.text for each in holding]
+    holding = by_subject(summary.judgement.conditions)
     blocks.append(
-        [f"{say('Needs attention')}: {language.number(len(holding))}", *_few(texts, language)]
+        [f"{say('Needs attention')}: {language.number(len(holding))}"]
+        + (_few([each.text for each in holding], language) or [say("Nothing to do.")])
     )
     # Mail and terminals break no lines here.
     return "\n\n".join("\n".join(block) for block in blocks).replace("\xa0", " ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..language import Language
@@ -12,7 +13,7 @@ from ..levels import Level
 from ..store import KnownCondition
 from ..times import DAY
 from .conditions import Condition
-from .judgement import Judgement, level_in_words
+from .judgement import Judgement, Matter, by_subject, level_in_words
 
 _IN_A_ROW = 2
 """Checks in a row that must find a condition before a message, and miss it before it is over."""
@@ -131,7 +132,7 @@ def message(
     blocks.append(say("All there is to say: `dane-mailgraph`"))
     first = (*sent.new, *sent.still, *sent.over)[0]
     head = level_in_words(first.level, language) if first not in sent.over else say("Over")
-    more = sum(map(len, sent)) - 1
+    more = sum(len(_matters(some)) for some in sent) - 1
     return Message(
         f"{host}: {head}: {first.text}" + (f" (+{more})" if more else ""),
         "\n\n".join(blocks) + "\n",
@@ -154,26 +155,47 @@ def trial_message(host: str, language: Language) -> Message:
 
 
 def _listed(
-    some: Iterable[KnownCondition], steps: Mapping[tuple[str, str], str] | None, language: Language
+    some: Collection[KnownCondition],
+    steps: Mapping[tuple[str, str], str] | None,
+    language: Language,
 ) -> list[str]:
     """Write the first of each name, and how many more there are; without steps they are over."""
-    by_name: defaultdict[str, list[KnownCondition]] = defaultdict(list)
-    for each in some:
-        by_name[each.name].append(each)
+    ends = {(each.name, each.subject): each.last for each in some}
+    by_name: defaultdict[str, list[Matter]] = defaultdict(list)
+    for matter in _matters(some, steps or {}):
+        by_name[matter.name].append(matter)
     lines = []
-    for name, told in by_name.items():
-        for each in told[:_LISTED]:
+    for name, matters in by_name.items():
+        for each in matters[:_LISTED]:
             if steps is None:
-                lasted = language.duration(each.last - each.since)
+                last = max(ends[one.name, one.subject] for one in each.conditions)
+                lasted = language.duration(last - each.since)
                 end = language.say("It lasted {duration}.", duration=lasted)
                 lines.append(f"* {each.text}\n  {end}")
             else:
-                step = steps.get((each.name, each.subject), "")
-                lines.append(f"* {level_in_words(each.level, language)}: {each.text}\n  {step}")
-        if len(told) > _LISTED:
-            count = language.number(len(told) - _LISTED)
+                level = level_in_words(each.level, language)
+                lines.append(f"* {level}: {each.text}\n  {each.next_step}")
+        if len(matters) > _LISTED:
+            count = language.number(len(matters) - _LISTED)
             lines.append(f"* {language.say('and {count} more', count=count)}: {name}")
     return lines
+
+
+def _matters(
+    some: Iterable[KnownCondition], steps: Mapping[tuple[str, str], str] = MappingProxyType({})
+) -> tuple[Matter, ...]:
+    """Put together what is of one subject, with the next step of each."""
+    return by_subject(
+        Condition(
+            each.name,
+            each.subject,
+            Level(each.level),
+            each.since,
+            each.text,
+            steps.get((each.name, each.subject), ""),
+        )
+        for each in some
+    )
 
 
 def _urgency(level: int) -> int:

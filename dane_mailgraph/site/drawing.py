@@ -154,6 +154,10 @@ class Drawing(_Given):
         """Return the name of a category in the language of the picture."""
         return self.language.say(label(row, with_dane=tells_dane(self.series)))
 
+    def meanings(self) -> list[tuple[Category, str]]:
+        """Return its categories with their names, in the order of the legend."""
+        return [(row, self.label(row)) for row in self.rows]
+
     def tops(self) -> tuple[tuple[float, ...], ...]:
         """Return the upper edges of the areas: for each category one value a bucket.
 

@@ -29,7 +29,7 @@ class Graph(NamedTuple):
     """Whether the page shows it even if nothing was ever counted for it; the file is there."""
 
 
-_GOOD_TO_BAD = (
+SCALE = (
     "dane",
     "verified",
     "half_dane",
@@ -40,9 +40,9 @@ _GOOD_TO_BAD = (
     "plaintext",
     "unknown",
 )
-"""The scale of protection, by the names of deliveries."""
+"""Of protection, good to bad, by the names of deliveries."""
 
-_BY_PROTECTION = tuple(sorted(DELIVERIES, key=lambda row: _GOOD_TO_BAD.index(row.name)))
+_BY_PROTECTION = tuple(sorted(DELIVERIES, key=lambda row: SCALE.index(row.name)))
 
 
 GRAPHS = (

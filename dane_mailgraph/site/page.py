@@ -5,6 +5,7 @@ Everything in it is escaped, because names come from strangers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timezone
 from functools import cache, partial
@@ -19,14 +20,15 @@ from ..store import SPANS, Span
 from ..times import DAY, HOUR, format_time, local_time
 from .bars import HEIGHT, STEP, WIDTH
 from .drawing import ZOOM
+from .graphs import SCALE
 from .png import About
 from .sparkline import sparkline
-from .status import LISTED_RELAYS, Status, counts_in_words
+from .status import LISTED_RELAYS, VALID_FOR, Chapter, Status, counts_in_words
 
 PAGE = "index.html"
 
 AT_ONCE = 5
-"""Conditions above the figures; the others are a click away."""
+"""Matters above the figures; the others are a click away."""
 
 FEW = 10
 """Events below which a share is written as `2 of 3`."""
@@ -44,7 +46,17 @@ FAMILY_TITLES = {
 BAR = {"step": STEP, "width": WIDTH, "height": HEIGHT}
 """Of the bars of a day."""
 
+LONG_RUN = {
+    "better": "in the long run better: {old} to {new} in {count} weeks",
+    "worse": "in the long run worse: {old} to {new} in {count} weeks",
+    "": "in the long run no clear change: {old} to {new} in {count} weeks",
+}
+"""Course of a figure -> how the verdict says it."""
+
 REACH_TITLE = "What others report"
+
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d)?)")
+"""A time in a sentence, which is not to be broken."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -71,15 +83,22 @@ def pages(status: Status, sizes: Mapping[str, About]) -> dict[str, str]:
         "say": status.language.say,
         "number": status.language.number,
         "iso": lambda at: local_time(at, status.zone).isoformat(),
-        "format_time": lambda at: format_time(at, status.zone, zone_name=True),
+        "format_time": lambda at: format_time(at, status.zone),
+        "clock": partial(_clock, status),
+        "is_late": status.last_update is None or status.now - status.last_update > VALID_FOR,
+        "is_silent": status.newest is not None and status.now - status.newest > HOUR,
+        "scale": _scale,
         "value": partial(_value, status),
         "change": partial(_change, status),
         "course": partial(_course, status),
+        "long_run": partial(_long_run, status),
         "sparkline": lambda figure: sparkline(figure.weeks, 0.02 if figure.is_share else 10),
         "coverage": _coverage(status),
         "comparable": any(figure.before is not None for figure in status.today.figures),
         "counts": lambda relay: counts_in_words(relay, status.language),
-        "command": probe_command,
+        "stamp": lambda at: format_time(at, status.zone, zone_name=True),
+        "dated": _DATE.split,
+        "probe": probe_command,
         "listed": LISTED_RELAYS,
         "at_once": AT_ONCE,
         "glossary": _glossary(status),
@@ -179,18 +198,53 @@ def _change(status: Status, figure: Figure) -> str:
 
 def _course(status: Status, figure: Figure) -> str:
     """Write the trend over weeks: its first and its last one; empty where there are too few."""
-    known = [(n, value) for n, value in enumerate(figure.weeks) if value is not None]
-    if len(known) < 2:
+    if len(figure.known_weeks) < 2:
         return ""
     say = status.language.say
-    (first, old), (_, new) = known[0], known[-1]
-    text = say(
-        "{count} weeks: {old} to {new}",
-        count=status.language.number(len(figure.weeks) - first),
-        old=_number(status, figure, old),
-        new=_number(status, figure, new),
+    values = _weeks(status, figure)
+    text = (
+        say("{count} weeks: {old} to {new}", **values)
+        if figure.is_share
+        else say("{count} weeks: {old} to {new} a week", **values)
     )
     return f"{text} ({say(figure.course)})" if figure.course else text
+
+
+def _long_run(status: Status, figure: Figure) -> str:
+    """Write for the verdict where it goes; the level beside it is of now."""
+    if not figure.has_course:
+        return _course(status, figure)
+    return status.language.say(LONG_RUN[figure.course], **_weeks(status, figure))
+
+
+def _weeks(status: Status, figure: Figure) -> dict[str, str]:
+    """Write how many weeks it is since the first known one, its value and the newest one."""
+    first = next(n for n, value in enumerate(figure.weeks) if value is not None)
+    return {
+        "count": status.language.number(len(figure.weeks) - first),
+        "old": _number(status, figure, figure.known_weeks[0]),
+        "new": _number(status, figure, figure.known_weeks[-1]),
+    }
+
+
+def _clock(status: Status, at: int) -> str:
+    """Write a time of the day on which the page is drawn without its date."""
+    written, today = (format_time(each, status.zone) for each in (at, status.now))
+    return written[11:] if written[:10] == today[:10] else written
+
+
+def _scale(chapter: Chapter) -> list[tuple[Category, str]]:
+    """Return the categories of protection that occur in the pictures, with their names."""
+    found: dict[str, Category] = {}
+    for picture in chapter.pictures:
+        drawing = picture.light.drawing
+        if drawing.graph.slug in ("connections", "deliveries"):
+            for row in drawing.rows:
+                if chapter.series.total(row):
+                    found.setdefault(drawing.label(row), row)
+    return sorted(
+        ((row, name) for name, row in found.items()), key=lambda pair: SCALE.index(pair[0].name)
+    )
 
 
 def _coverage(status: Status) -> str:

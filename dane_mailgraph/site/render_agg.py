@@ -131,8 +131,11 @@ class Canvas:
         path = Path([(x * ZOOM, (self._height - y) * ZOOM) for x, y in corners])
         self._renderer.draw_path(context, path, self._identity, to_rgba(colour, alpha))
 
-    def hatch(self, box: Box, background: str, stripes: str) -> None:
-        """Fill a rectangle with stripes that continue from one rectangle to the next."""
+    def hatch(self, box: Box, background: str, stripes: str, *, falling: bool = False) -> None:
+        """Fill a rectangle with stripes that continue from one rectangle to the next.
+
+        They rise to the right; falling ones are half as many.
+        """
         self.rectangle(box, background)
         context = self._renderer.new_gc()
         context.set_foreground(stripes)
@@ -140,8 +143,9 @@ class Canvas:
         left, right = box.left * ZOOM, box.right * ZOOM
         low, high = (self._height - box.bottom) * ZOOM, (self._height - box.top) * ZOOM
         context.set_clip_rectangle(Bbox([[left, low], [right, high]]))
-        distance, rise = _HATCH_DISTANCE * ZOOM, high - low
+        distance, rise = _HATCH_DISTANCE * ZOOM * (2 if falling else 1), high - low
         first = math.floor((left - rise) / distance)
+        low, high = (high, low) if falling else (low, high)
         for x in range(first * distance, math.ceil(right), distance):
             self._renderer.draw_path(context, Path([(x, low), (x + rise, high)]), self._identity)
 
@@ -263,7 +267,7 @@ def _draw_counts(canvas: Canvas, drawing: Drawing) -> None:
     theme, areas = drawing.theme, drawing.tops()
     is_share = drawing.style == "share"
     for part in drawing.no_traffic() if is_share else ():
-        canvas.rectangle(_box(part, drawing.window), theme.no_traffic)
+        canvas.hatch(_box(part, drawing.window), theme.no_traffic, theme.hatch, falling=True)
     top = _draw_scale(canvas, drawing, areas)
     _draw_areas(canvas, drawing, areas, top)
     if is_share:  # areas hide the lines of the scale nearly everywhere
@@ -272,6 +276,19 @@ def _draw_counts(canvas: Canvas, drawing: Drawing) -> None:
             canvas.rectangle(Box(LEFT, y, RIGHT, y + _GRID_LINE), theme.background, 0.55)
     for gap in drawing.gaps():
         canvas.hatch(_box(gap, drawing.window), theme.gap, theme.hatch)
+        _name_band(canvas, drawing, gap, drawing.language.say("unknown"), theme.gap)
+    for part in drawing.no_traffic() if is_share else ():
+        text = drawing.language.say("too little traffic")
+        _name_band(canvas, drawing, part, text, theme.no_traffic)
+
+
+def _name_band(canvas: Canvas, drawing: Drawing, part: Range, text: str, ground: str) -> None:
+    """Write into a band of the plot what it is, where there is room: it is no outage."""
+    box, width = _box(part, drawing.window), canvas.width(text)
+    middle, y = (box.left + box.right) / 2, (TOP + BOTTOM) / 2
+    if box.right - box.left > width + 12:
+        canvas.rectangle(Box(middle - width / 2 - 4, y - 14, middle + width / 2 + 4, y + 5), ground)
+        canvas.write(Anchor(middle, y, align=0.5), text, drawing.theme.muted)
 
 
 def _draw_time_axis(canvas: Canvas, drawing: Drawing) -> None:
@@ -378,7 +395,7 @@ def _draw_background_legend(canvas: Canvas, drawing: Drawing) -> None:
         canvas.hatch(_swatch(x, TABLE), theme.gap, theme.hatch)
         x = LABEL + canvas.write(Anchor(LABEL, TABLE), say("unknown"), theme.muted) + 16
     if drawing.style == "share" and drawing.no_traffic():
-        canvas.rectangle(_swatch(x, TABLE), theme.no_traffic)
+        canvas.hatch(_swatch(x, TABLE), theme.no_traffic, theme.hatch, falling=True)
         canvas.write(Anchor(x + 16, TABLE), say("too little traffic"), theme.muted)
 
 

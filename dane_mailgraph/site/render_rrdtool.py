@@ -90,7 +90,7 @@ def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
         "CDEF:gap=observed,0,GT,UNKN,INF,IF",
     ]
     if _is_wide(drawing, step):
-        return [*found, *_heights(drawing), f"AREA:gap{drawing.theme.hatch}80"]
+        return [*found, *_heights(drawing), *_bands(drawing)]
     for source in (row.data_source for row in rows if _is_known(drawing, row)):
         found.append(f"DEF:{source}={file}:{source}:AVERAGE:step={archive}")
     # An RRD of an earlier version lacks some data sources.
@@ -112,7 +112,19 @@ def _definitions(drawing: Drawing, path: str, step: int) -> list[str]:
             f"CDEF:{row.data_source}_={too_little},UNKN,{rate},{whole},/,100,*,IF"
             for row, rate in zip(rows, rates, strict=True)
         ]
-    return [*found, f"AREA:gap{drawing.theme.hatch}80"]
+    return [*found, *_bands(drawing)]
+
+
+def _bands(drawing: Drawing) -> Iterator[str]:
+    """Yield the bands of the plot without areas, each with its name where it occurs."""
+    say, theme = drawing.language.say, drawing.theme
+    name = f":{_escaped(say('unknown'))}\\l" if drawing.gaps() else ""
+    yield f"AREA:gap{theme.hatch}80{name}"
+    parts = drawing.no_traffic() if drawing.style == "share" else ()
+    if parts:
+        inside = (f"TIME,{part.start},GT,TIME,{part.until},LE,*,+" for part in parts)
+        yield f"CDEF:few=observed,POP,0,{','.join(inside)},0,GT,INF,UNKN,IF"
+        yield f"AREA:few{theme.no_traffic}:{_escaped(say('too little traffic'))}\\l"
 
 
 def _row(drawing: Drawing, step: int) -> int:

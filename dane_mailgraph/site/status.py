@@ -12,8 +12,10 @@ from ..answer import (
     ALL_IS_WELL,
     Condition,
     Judgement,
+    Matter,
     Today,
     Unprotected,
+    by_subject,
     describe_server,
     level_in_words,
     unprotected,
@@ -190,11 +192,12 @@ class Status(_Given):
     @property
     def verdict(self) -> str:
         """The answer in a sentence, with its level: not all see colours."""
-        count, say = len(self.conditions), self.language.say
+        count, say = len(self.matters), self.language.say
         if self.last_update is None and not count:
             return say("Nothing has been counted yet.")
         if not count:
-            return say("All is well.")
+            is_quiet = not self.warnings and not self.omissions and not self.lacks_handshakes
+            return " ".join([say("All is well."), *([say("Nothing to do.")] if is_quiet else [])])
         many = say("{count} things need attention.", count=self.language.number(count))
         things = say("1 thing needs attention.") if count == 1 else many
         return f"{level_in_words(self.judgement.level, self.language)}: {things}"
@@ -241,6 +244,11 @@ class Status(_Given):
         """What holds, the worst first; relays are numbers where the page does not name them."""
         return self._shown(self.judgement.conditions)
 
+    @cached_property
+    def matters(self) -> tuple[Matter, ...]:
+        """The same as people read it: one for each subject."""
+        return by_subject(self.conditions)
+
     @property
     def accepted(self) -> tuple[Condition, ...]:
         """What holds and is accepted by the operator."""
@@ -284,11 +292,6 @@ class Status(_Given):
         return Received(
             over_tls + plaintext, plaintext, None if untold else handshakes, old, self.senders
         )
-
-    @property
-    def unprotected_count(self) -> int:
-        """How many relays are not protected."""
-        return sum(len(group.relays) for group in self.unprotected)
 
     def reported(self) -> tuple[tuple[Category, str, int, float | None], ...]:
         """Return what others report by policy: category, its name, sessions, share."""
