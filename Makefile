@@ -18,12 +18,13 @@ FAST = -m 'not slow'
 
 .NOTPARALLEL:
 
-.PHONY: help demo check test nightly ready test-systemd test-browser browser install uninstall lint bench bench-daemon torture fuzz \
+.PHONY: help demo check fast test nightly ready test-systemd test-browser browser install uninstall lint bench bench-daemon torture fuzz \
     tox deb sdist release clean
 
 help:
 	@echo 'make demo          count and draw the sample logs into build/demo'
 	@echo 'make check         lint, types and the fast tests: before each commit'
+	@echo 'make fast          the fast tests only'
 	@echo 'make test          lint, types and all tests'
 	@echo 'make install       as root: install it on this machine, in PREFIX (/opt/dane-mailgraph)'
 	@echo 'make uninstall     remove it again, and leave the data'
@@ -49,7 +50,9 @@ help:
 demo: $(READY)/demo
 	@$(BIN)/dane-mailgraph demo build/demo $(ARGS)
 
-check: lint
+check: lint fast
+
+fast: $(READY)/test
 	@echo pytest, the fast tests
 	@$(PYTEST) $(SPREAD) $(FAST) $(ARGS)
 
@@ -58,7 +61,7 @@ test: lint
 	@$(PYTEST) $(SPREAD) -rs $(ARGS)
 
 nightly: $(READY)/test
-	@$(PYTEST) $(SPREAD) --hypothesis-profile=nightly $(ARGS)
+	@EVERY=3 $(PYTEST) $(SPREAD) --hypothesis-profile=nightly $(ARGS)
 
 test-browser: $(READY)/test browser
 	@echo pytest in a browser

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -40,6 +41,7 @@ TREES = {
 """`store.rrd`, `errors`, `store.__init__` -> its syntax tree."""
 
 
+@cache
 def packages() -> list[str]:
     """The packages as the first table of docs/house.md lists them, lowest first; `` is the root."""
     table = re.findall(r"^\| package \|.*\n\|[-| ]+\n((?:\|.*\n)+)", HOUSE, re.MULTILINE)[0]
@@ -54,8 +56,13 @@ def home(module: str) -> str:
     return module.rpartition(".")[0]
 
 
-def imports(module: str) -> Iterator[tuple[str, str, str]]:
+@cache
+def imports(module: str) -> tuple[tuple[str, str, str], ...]:
     """Each import in a module: our package (`-` for others), module in it, and name."""
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[tuple[str, str, str]]:
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             yield from (("-", alias.name.partition(".")[0], "") for alias in node.names)

@@ -205,6 +205,7 @@ def test_whether_the_store_is_held_is_seen_without_holding_it(folder: Path) -> N
     assert unit.is_locked(str(folder / "www")) is False
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("what", ["state", "ledger", "log"])
 def test_run_goes_on_by_itself_when_a_permission_is_mended(what: str, folder: Path) -> None:
     state, log, said = folder / "state", folder / "mail.log", folder / "said"

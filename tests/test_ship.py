@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from servers import VictoriaMetrics, free_port, needs
 from test_metrics import Kept
+from torture import small_archives
 
 from dane_mailgraph.answer import report
 from dane_mailgraph.categories import CATEGORIES
@@ -111,6 +112,16 @@ def database(tmp_path: Path) -> Iterator[VictoriaMetrics]:
     started.kill()
 
 
+@pytest.fixture
+def short_archives() -> Iterator[None]:
+    """Two days of minutes and forty of hours are kept, so that less is sent than by an operator.
+
+    `test_two_hosts_are_exact_after_kills_of_both_sides` sends all that an operator's RRD keeps.
+    """
+    with small_archives():
+        yield
+
+
 def wrong(database: VictoriaMetrics, host: Host, ranges: int, since: int = 0) -> tuple[int, int]:
     """How many figures of random ranges differ from those of `report`, and of how many."""
     rrd, ledger = host.store.rrd, host.ledger
@@ -159,7 +170,7 @@ def test_two_hosts_are_exact_after_kills_of_both_sides(
         Host(tmp_path / "b", 'mx"2\\', days=20),
     ]
     kills = random.Random(18)
-    for turn in range(10):
+    for turn in range(6):
         for host in hosts:
             host.count_on(kills.randrange(1, 40))
         at_work = [host.start(database.url) for host in hosts]
@@ -186,6 +197,7 @@ def test_two_hosts_are_exact_after_kills_of_both_sides(
         assert wrong(database, host, 3)[0] == 0
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_what_is_new_is_sent_with_the_last_hour_and_delivered_a_minute_later(
@@ -203,6 +215,7 @@ def test_what_is_new_is_sent_with_the_last_hour_and_delivered_a_minute_later(
     assert (database.value(asked, host.until) or 0) > 100, "the last hour is there twice"
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_a_database_that_was_emptied_gets_all_again_and_it_is_said_once(
@@ -226,6 +239,7 @@ def test_a_database_that_was_emptied_gets_all_again_and_it_is_said_once(
     assert host.ship(database.url).notices == ()
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_a_retention_that_is_too_short_is_said_once_and_history_comes_when_it_is_longer(
@@ -249,6 +263,7 @@ def test_a_retention_that_is_too_short_is_said_once_and_history_comes_when_it_is
     assert wrong(database, host, 5)[0] == 0
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_counts_of_the_past_that_change_replace_what_was_sent(
@@ -269,6 +284,7 @@ def test_counts_of_the_past_that_change_replace_what_was_sent(
     assert wrong(database, other, 3)[0] == 0
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_a_rebuilt_store_replaces_what_the_one_before_has_sent(
@@ -282,6 +298,7 @@ def test_a_rebuilt_store_replaces_what_the_one_before_has_sent(
     assert wrong(database, again, 5)[0] == 0
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_a_first_time_that_was_killed_goes_on_without_deleting(
@@ -299,6 +316,7 @@ def test_a_first_time_that_was_killed_goes_on_without_deleting(
     assert wrong(database, host, 5)[0] == 0
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_two_machines_of_one_name_are_told_and_again_puts_it_right(
@@ -328,6 +346,7 @@ def test_two_machines_of_one_name_are_told_and_again_puts_it_right(
 # ---- what keeps it from being there ---------------------------------------------------------
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_a_clock_that_is_days_behind_is_named(database: VictoriaMetrics, tmp_path: Path) -> None:
@@ -337,6 +356,7 @@ def test_a_clock_that_is_days_behind_is_named(database: VictoriaMetrics, tmp_pat
         host.ship(database.url)
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_a_disk_without_room_is_named_and_all_comes_when_there_is_some(
@@ -479,6 +499,7 @@ class Passing(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
 def test_a_cluster_has_a_path_for_each_kind_of_request_and_its_restarts_are_not_seen(

@@ -32,6 +32,7 @@ SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER, PROBE, PROBE_TIMER = (
 SHIP, SHIP_TIMER = "dane-mailgraph-ship.service", "dane-mailgraph-ship.timer"
 UNITS = (SERVICE, RENDER, TIMER, CHECK, CHECK_TIMER, PROBE, PROBE_TIMER, SHIP, SHIP_TIMER)
 COMMAND = "/opt/dane-mailgraph/bin/dane-mailgraph"
+CONF, SHORT = "/etc/dane-mailgraph.conf", "step = 20\ngrace = 0\n"
 LOG = "/var/log/mail.log"
 NODE_EXPORTER = "/var/lib/prometheus/node-exporter"
 TEXT = (
@@ -119,9 +120,19 @@ def installed(box: Box) -> str:
     return make(box, "install").stdout
 
 
+@pytest.fixture(scope="module")
+def configured(box: Box, installed: str) -> Box:
+    """The box with intervals so short that a test need not wait a minute for each count."""
+    box.run("systemctl", "stop", SERVICE)
+    with open(box / CONF, "a", encoding="ascii") as conf:
+        conf.write(SHORT)
+    return box
+
+
 @pytest.fixture
-def running(box: Box, installed: str) -> Iterator[Box]:
+def running(configured: Box) -> Iterator[Box]:
     """The service, started and stopped."""
+    box = configured
     box.run("systemctl", "reset-failed", SERVICE, check=False)
     box.run("systemctl", "start", SERVICE)
     yield box
@@ -129,11 +140,23 @@ def running(box: Box, installed: str) -> Iterator[Box]:
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = 90) -> None:
-    """Wait until something is true: a count is committed once a minute."""
+    """Wait until something is true: a count is committed once in each interval."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, what
-        time.sleep(0.1)
+        time.sleep(0.2)
+
+
+@contextmanager
+def settings(box: Box, *lines: str) -> Iterator[None]:
+    """Let the configuration have these lines and no others but those of short intervals."""
+    conf = box / CONF
+    kept = conf.read_text()
+    conf.write_text("".join(f"{line}\n" for line in lines) + SHORT)
+    try:
+        yield
+    finally:
+        conf.write_text(kept)
 
 
 def connect(box: Box, times: int = 1) -> None:
@@ -198,7 +221,7 @@ def test_what_is_installed_belongs_to_whom_it_should(box: Box, installed: str) -
         "%U:%G %a %n",
         "/var/lib/dane-mailgraph",
         "/var/cache/dane-mailgraph",
-        "/etc/dane-mailgraph.conf",
+        CONF,
     )
 
     assert said.splitlines() == [
@@ -216,7 +239,7 @@ def test_what_is_installed_belongs_to_whom_it_should(box: Box, installed: str) -
 def test_the_file_is_what_config_prints_with_every_default_commented_out(
     box: Box, installed: str
 ) -> None:
-    written = (box / "/etc/dane-mailgraph.conf").read_text()
+    written = (box / CONF).read_text()
 
     assert box.says("dane-mailgraph", "config") == written.strip()
     assert not [line for line in written.splitlines() if line and not line.startswith("#")]
@@ -259,7 +282,7 @@ def test_a_new_shell_of_fish_completes_it(box: Box, installed: str) -> None:
 def test_installing_again_keeps_the_configuration_and_takes_the_new_program(
     box: Box, installed: str
 ) -> None:
-    conf, version = box / "/etc/dane-mailgraph.conf", box / f"{SOURCE}/dane_mailgraph/__init__.py"
+    conf, version = box / CONF, box / f"{SOURCE}/dane_mailgraph/__init__.py"
     kept, before = conf.read_text(), version.read_text()
     conf.write_text("grace = 1\n")
     version.write_text("__version__ = '99'\n")
@@ -280,7 +303,7 @@ def test_installing_again_keeps_the_configuration_and_takes_the_new_program(
 
 
 def test_a_wrong_configuration_is_no_success(box: Box, installed: str) -> None:
-    conf = box / "/etc/dane-mailgraph.conf"
+    conf = box / CONF
     kept = conf.read_text()
     conf.write_text("step = many\n")
     try:
@@ -293,7 +316,7 @@ def test_a_wrong_configuration_is_no_success(box: Box, installed: str) -> None:
     assert "/etc/dane-mailgraph.conf, line 1 is wrong" in wrong
     assert what_to_do == (
         "It is installed in /opt/dane-mailgraph but would not start: "
-        "mend what is said above, then run make install again."
+        "mend what the lines above say, then run make install again."
     )
 
 
@@ -353,21 +376,17 @@ def test_a_log_that_is_rotated_is_followed(running: Box) -> None:
 
 
 def test_a_reload_reads_the_configuration_again(running: Box) -> None:
-    conf = running / "/etc/dane-mailgraph.conf"
-    kept, pid = conf.read_text(), running.show(SERVICE, "MainPID")
-    try:
-        conf.write_text("grase = 5\n")
+    pid = running.show(SERVICE, "MainPID")
+    with settings(running, "grase = 5"):
         running.run("systemctl", "reload", SERVICE)
         wrong = "/etc/dane-mailgraph.conf, line 1: there is no setting grase; did you mean grace? "
         until(lambda: wrong in running.journal(SERVICE), "the wrong configuration is not said")
-        conf.write_text("grace = 5\n")
+    with settings(running, "relays_days = 5"):
         running.run("systemctl", "reload", SERVICE)
         until(
             lambda: "Read the configuration again" in running.journal(SERVICE),
             "the right configuration is not said",
         )
-    finally:
-        conf.write_text(kept)
     assert (running.show(SERVICE, "ActiveState"), running.show(SERVICE, "MainPID")) == (
         "active",
         pid,
@@ -379,7 +398,7 @@ def test_metrics_reach_the_folder_of_node_exporter_by_the_commands_of_the_docs(
 ) -> None:
     docs = (running / SOURCE / "docs" / "fleet.md").read_text()
     commands = docs.partition("```sh\n")[2].partition("```")[0].splitlines()
-    folder, conf = running / NODE_EXPORTER, running / "/etc/dane-mailgraph.conf"
+    folder, conf = running / NODE_EXPORTER, running / CONF
     folder.mkdir(parents=True, exist_ok=True)
     kept = conf.read_text()
     try:
@@ -405,7 +424,7 @@ print(urllib.request.urlopen(asked).read().decode())
 @needs("victoria-metrics")
 def test_a_host_sends_its_counts_by_the_commands_of_the_docs(running: Box) -> None:
     docs = (running / SOURCE / "docs" / "fleet.md").read_text().partition("## Many hosts")[2]
-    conf = running / "/etc/dane-mailgraph.conf"
+    conf = running / CONF
     kept = conf.read_text()
     database, host = [
         [line for line in each.partition("```")[0].splitlines() if not line.startswith("apt-get")]
@@ -416,6 +435,14 @@ def test_a_host_sends_its_counts_by_the_commands_of_the_docs(running: Box) -> No
         fetched = running.run("/usr/bin/python3", "-c", FETCH, check=False).stdout
         return "dane_mailgraph_connections_total" in fetched
 
+    drop_in(
+        running,
+        "OnCalendar=*:*:0/2",
+        "RandomizedDelaySec=0",
+        "AccuracySec=100ms",
+        section="Timer",
+        unit=SHIP_TIMER,
+    )
     try:
         for command in database + host:
             running.run("sh", "-e", "-c", command.replace("vm.example.org", "127.0.0.1"))
@@ -428,8 +455,7 @@ def test_a_host_sends_its_counts_by_the_commands_of_the_docs(running: Box) -> No
 
 @needs("victoria-metrics")
 def test_the_unit_sends_with_a_secret_from_a_file(running: Box) -> None:
-    conf, secret = running / "/etc/dane-mailgraph.conf", "/etc/dane-mailgraph/vm-password"
-    kept = conf.read_text()
+    secret = "/etc/dane-mailgraph/vm-password"
     database = ("systemd-run", "--unit=vm", "/usr/bin/victoria-metrics", "-retentionPeriod=20y")
     access = ("-httpAuth.username=mx", "-httpAuth.password=secret")
     place = ("-storageDataPath=/var/tmp/vm", "-httpListenAddr=127.0.0.1:8428")
@@ -437,7 +463,6 @@ def test_the_unit_sends_with_a_secret_from_a_file(running: Box) -> None:
     running.run("install", "-m", "640", "-g", "dane-mailgraph", "/dev/null", secret)
     (running / secret).write_text("mx:secret\n")
     connect(running)
-    conf.write_text(f"ship_url = http://127.0.0.1:8428\nship_password_file = {secret}\n")
 
     def there() -> bool:
         running.run("systemctl", "start", SHIP, check=False)
@@ -447,11 +472,12 @@ def test_the_unit_sends_with_a_secret_from_a_file(running: Box) -> None:
             and "dane_mailgraph_connections_total" in fetched
         )
 
+    lines = "ship_url = http://127.0.0.1:8428", f"ship_password_file = {secret}"
     try:
-        until(there, "nothing arrives", seconds=120)
+        with settings(running, *lines):
+            until(there, "nothing arrives", seconds=120)
         assert "secret" not in running.journal(SHIP)
     finally:
-        conf.write_text(kept)
         running.run("systemctl", "stop", "vm.service", check=False)
 
 
@@ -488,7 +514,7 @@ def test_a_service_that_hangs_is_found_by_the_watchdog(running: Box) -> None:
 
 
 def test_a_wrong_configuration_is_not_tried_again(box: Box, installed: str) -> None:
-    conf = box / "/etc/dane-mailgraph.conf"
+    conf = box / CONF
     kept = conf.read_text()
     drop_in(box, "RestartSec=100ms")
     try:
@@ -504,7 +530,7 @@ def test_a_wrong_configuration_is_not_tried_again(box: Box, installed: str) -> N
 
 
 def test_a_step_that_does_not_fit_the_store_is_not_tried_again(running: Box) -> None:
-    conf = running / "/etc/dane-mailgraph.conf"
+    conf = running / CONF
     kept, before = conf.read_text(), max(verified(running), 0)
     connect(running)
     counted(running, before + 1)
@@ -519,7 +545,7 @@ def test_a_step_that_does_not_fit_the_store_is_not_tried_again(running: Box) -> 
             "0",
         )
         assert (
-            "counts in steps of 60 seconds, the setting step says 300; set it back"
+            "counts in steps of 20 seconds, the setting step says 300; set it back"
             in running.journal(SERVICE)
         )
     finally:
@@ -528,9 +554,10 @@ def test_a_step_that_does_not_fit_the_store_is_not_tried_again(running: Box) -> 
 
 
 def test_status_tells_what_keeps_a_service_from_counting(running: Box) -> None:
+    # While it runs, a rotation may be under way: the log must be missing for a minute.
     running.run("mv", LOG, f"{LOG}.away")
-    # A rotation may be under way: only a log that is missing for a minute is worth a word.
-    until(lambda: LOG in running.show(SERVICE, "StatusText"), "it is not told", seconds=120)
+    running.run("systemctl", "restart", SERVICE)
+    until(lambda: LOG in running.show(SERVICE, "StatusText"), "it is not told")
     assert running.show(SERVICE, "ActiveState") == "active"
     running.run("mv", f"{LOG}.away", LOG)
     until(
@@ -585,9 +612,7 @@ socketserver.TCPServer(("127.0.0.1", 2525), Session).serve_forever()
 
 
 def test_the_check_hands_its_mail_to_this_machine_and_reaches_no_log(running: Box) -> None:
-    conf, mail = running / "/etc/dane-mailgraph.conf", running / "/run/mail"
-    kept = conf.read_text()
-    conf.write_text("tell = mail:postmaster@example.org via 127.0.0.1:2525\n")
+    mail = running / "/run/mail"
     (running / "/usr/local/bin/mailbox.py").write_text(MAILBOX)
     listener = "mailbox.service"
     running.run(
@@ -600,14 +625,14 @@ def test_the_check_hands_its_mail_to_this_machine_and_reaches_no_log(running: Bo
     counted(running, before + 1)
     drop_in(running, f"ExecStartPre=/bin/sh -xc 'cat {LOG}; echo $$?'", unit=CHECK)
     try:
-        for _ in range(2):
-            running.run("systemctl", "start", CHECK, check=False)
-            said = running.journal(CHECK)
-            assert running.show(CHECK, "Result") == "success", said
-        until(mail.exists, f"no mail comes: {said}")
+        with settings(running, "tell = mail:postmaster@example.org via 127.0.0.1:2525"):
+            for _ in range(2):
+                running.run("systemctl", "start", CHECK, check=False)
+                said = running.journal(CHECK)
+                assert running.show(CHECK, "Result") == "success", said
+            until(mail.exists, f"no mail comes: {said}")
         assert re.findall(r"^\d$", said, re.MULTILINE)[-1:] == ["1"], said
     finally:
-        conf.write_text(kept)
         running.run("systemctl", "stop", listener, check=False)
     assert (
         "lines of the last 24 hours were not counted"
@@ -700,7 +725,7 @@ def test_hosts_of_a_central_log_are_counted_and_drawn_apart_beside_each_other(
     services = [of_host(SERVICE, name) for name in names]
     for name in names:
         (folder / f"{name}.conf").write_text(
-            f"log = /var/log/central.log\nonly_hosts = {name}\ntell = command:/bin/true\n"
+            f"log = /var/log/central.log\nonly_hosts = {name}\ntell = command:/bin/true\n{SHORT}"
         )
     box.run("systemctl", "enable", "--now", *services)
     try:
@@ -746,11 +771,9 @@ def say(box: Box, times: int, text: str = f"Verified {TEXT}", user: str = "postf
 
 
 @pytest.fixture
-def journaled(box: Box, installed: str) -> Iterator[Box]:
+def journaled(configured: Box) -> Iterator[Box]:
     """The service, following the journal from now on."""
-    conf = box / "/etc/dane-mailgraph.conf"
-    kept = conf.read_text()
-    conf.write_text("log = journal\nstate_dir = /var/lib/dane-mailgraph/journal\n")
+    box = configured
     box.run("rm", "-rf", "/var/lib/dane-mailgraph/journal")
     box.run("useradd", "--system", "postfix", check=False)
     limits = box / "/run/systemd/journald.conf.d/limits.conf"
@@ -761,10 +784,10 @@ def journaled(box: Box, installed: str) -> Iterator[Box]:
     box.run("journalctl", "--rotate", "--vacuum-time=1us")
     drop_in(box, "RestartSec=100ms")
     box.run("systemctl", "reset-failed", SERVICE, check=False)
-    box.run("systemctl", "start", SERVICE)
-    yield box
-    box.run("systemctl", "stop", SERVICE)
-    conf.write_text(kept)
+    with settings(box, "log = journal", "state_dir = /var/lib/dane-mailgraph/journal"):
+        box.run("systemctl", "start", SERVICE)
+        yield box
+        box.run("systemctl", "stop", SERVICE)
 
 
 def test_the_journal_is_counted_and_only_what_postfix_has_logged(journaled: Box) -> None:
@@ -1048,7 +1071,7 @@ def test_the_lines_of_cron_do_the_same_where_no_systemd_runs(box: Box, installed
 
 def test_uninstall_takes_all_away_but_the_data(box: Box, installed: str) -> None:
     drop_in(box, "ExecStart=", "ExecStart=/bin/false", unit=RENDER)
-    (box / "/etc/dane-mailgraph/mx1.conf").write_text("log = /var/log/central.log\n")
+    (box / "/etc/dane-mailgraph/mx1.conf").write_text(f"log = /var/log/central.log\n{SHORT}")
     box.run("systemctl", "enable", "--now", SERVICE, TIMER, of_host(SERVICE, "mx1"))
     box.run("systemctl", "start", RENDER, check=False)
     until(lambda: box.show(RENDER, "ActiveState") == "failed", "it does not fail")
