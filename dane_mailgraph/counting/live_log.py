@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from ..log import Clock, Piece, Source, forms, heads
+from ..log import Bookmark, Clock, Piece, Source, forms, heads
 from ..postfix import Counted, Sessions, marks_of
 from ..store import Ledger, State
 from ..times import MINUTE
@@ -59,61 +59,82 @@ def _collect(log: Source, ledger: Ledger, rules: Rules, now: int, how: How) -> R
         Sessions.load(state.sessions)
         marks_of(state.hosts)
         marks_of(state.counted_elsewhere)
-    read_at = now if state.read_at is None else state.read_at
     is_due = _is_due(state, rules.step, now)
     if not is_due and log.is_unchanged(positions, now):
         return Result()
     with ledger.transaction():
         # Without a bookmark nothing is known of the sessions before the first line.
         sessions = Sessions.load(state.sessions if positions else None)
-        run = CountingRun(
-            ledger,
-            rules,
-            now,
-            sessions=sessions,
-            count_lines=how.count_lines,
-        )
-        changed = not positions or state.source != log.bookmark_key
-        elsewhere = marks_of(ledger.state.hosts if changed else state.counted_elsewhere)
-        counted = Counted(elsewhere) if changed or elsewhere else None
-        pieces: list[Piece] = []
-        newest_read = 0
-        lost_since: int | None = None
-        for piece in log.pieces(positions, now, read_at):
-            pieces.append(piece)
-            # A new line is not older than the last reading: this distinguishes the two passes of
-            # the hour that autumn repeats.
-            newest = ledger.state.newest
-            newest = read_at if newest is None else newest
-            known = max(newest, known_until(newest, read_at)) if positions else None
-            clock = Clock(rules.zone, piece.latest, previous=None if changed else known)
-            again = counted
-            if piece.is_cut and not piece.go_on(partial(_time_of, clock), newest):
-                again = counted or Counted(marks_of(ledger.state.hosts))
-            for _ in run.count_blocks(piece.blocks, clock, counted=again):
-                pass
-            newest_read = max(newest_read, run.newest or 0)
-            first = run.first_new if again else run.first
-            if piece.lines_lost and lost_since is None:
-                lost_since = known
-            if lost_since is not None and first is not None:
-                run.mark_gap(lost_since, min(first, now) + 1)
-                lost_since = None
-            elif not positions and run.first is not None:
-                run.mark_gap_before(run.first)
-        if lost_since is not None:
-            run.mark_gap(lost_since, now + 1)
-        if ledger.state.newest is not None:
-            run.mark_read_until(known_until(ledger.state.newest, now))
+        run = CountingRun(ledger, rules, now, sessions=sessions, count_lines=how.count_lines)
+        reading = _Reading(log, ledger, run, now, positions)
+        reading.count()
         if how.patient and positions and not is_due and run.counted_nothing:
             raise _NothingCounts
-        left = counted.ahead_of(newest_read - JOINT) if counted else None
-        run.mark_read(log, log.bookmark_after(positions, pieces, now), left)
+        reading.set_bookmark()
         result = run.close()
         how.at_commit()
-    log.after_commit(pieces[-1].position)
-    notices = (each for piece in pieces for each in piece.notices)
+    log.after_commit(reading.pieces[-1].position)
+    notices = (each for piece in reading.pieces for each in piece.notices)
     return result._replace(notices=(*notices, *result.notices))
+
+
+class _Reading:
+    """A log read on from its bookmark, inside the transaction of its counts."""
+
+    def __init__(
+        self, log: Source, ledger: Ledger, run: CountingRun, now: int, positions: Bookmark
+    ) -> None:
+        self._log, self._ledger, self._run, self._now = log, ledger, run, now
+        self._positions = positions
+        state = ledger.state
+        self._read_at = now if state.read_at is None else state.read_at
+        self._is_another = not positions or state.source != log.bookmark_key
+        """Another log was read before this one, or none."""
+        marks = marks_of(state.hosts if self._is_another else state.counted_elsewhere)
+        self._counted = Counted(marks) if self._is_another or marks else None
+        """What this log may say again; None where it is the only one."""
+        self._newest_read = 0
+        self._lost_since: int | None = None
+        """From when on lines are lost; they are until the next line that counts."""
+        self.pieces: list[Piece] = []
+
+    def count(self) -> None:
+        """Count its new lines, and mark what is lost and up to when it is read."""
+        for piece in self._log.pieces(self._positions, self._now, self._read_at):
+            self.pieces.append(piece)
+            self._count_piece(piece)
+        if self._lost_since is not None:
+            self._run.mark_gap(self._lost_since, self._now + 1)
+        if (newest := self._ledger.state.newest) is not None:
+            self._run.mark_read_until(known_until(newest, self._now))
+
+    def _count_piece(self, piece: Piece) -> None:
+        newest = self._ledger.state.newest
+        newest = self._read_at if newest is None else newest
+        known = max(newest, known_until(newest, self._read_at)) if self._positions else None
+        # A new line is not older than the last reading: this distinguishes the two passes of the
+        # hour that autumn repeats.
+        clock = Clock(self._run.zone, piece.latest, previous=None if self._is_another else known)
+        counted = self._counted
+        if piece.is_cut and not piece.go_on(partial(_time_of, clock), newest):
+            counted = counted or Counted(marks_of(self._ledger.state.hosts))
+        for _ in self._run.count_blocks(piece.blocks, clock, counted=counted):
+            pass
+        self._newest_read = max(self._newest_read, self._run.newest or 0)
+        if piece.lines_lost and self._lost_since is None:
+            self._lost_since = known
+        first = self._run.first_new if counted else self._run.first
+        if self._lost_since is not None and first is not None:
+            self._run.mark_gap(self._lost_since, min(first, self._now) + 1)
+            self._lost_since = None
+        elif not self._positions and self._run.first is not None:
+            self._run.mark_gap_before(self._run.first)
+
+    def set_bookmark(self) -> None:
+        """Remember how far it is read, and what it may still say again."""
+        left = self._counted.ahead_of(self._newest_read - JOINT) if self._counted else None
+        bookmark = self._log.bookmark_after(self._positions, self.pieces, self._now)
+        self._run.mark_read(self._log, bookmark, left)
 
 
 def _time_of(clock: Clock, line: bytes) -> int | None:

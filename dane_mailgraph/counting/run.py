@@ -110,6 +110,11 @@ class CountingRun:
             rules.step, rules.ignored, horizon, sessions, rules.hosts, rules.ignored_clients
         )
 
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone of stamps that name none."""
+        return self._rules.zone
+
     # ---- one log after the other ----
 
     @property
