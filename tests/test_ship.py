@@ -388,7 +388,7 @@ def test_without_a_url_or_a_server_one_sentence_says_so(
 ) -> None:
     assert ship(small, "") == 78
     assert capsys.readouterr().err == (
-        "dane-mailgraph: Nothing is to be sent: set `ship_url` to that of a VictoriaMetrics.\n"
+        "dane-mailgraph: Nothing can be sent: set `ship_url` to that of a VictoriaMetrics.\n"
     )
     url = f"http://127.0.0.1:{free_port()}"
     assert ship(small, url) == 74

@@ -37,7 +37,7 @@ _LEAST_BAD = 3
 _UNBROKEN = 3 * HOUR
 """Seconds from the first to the last of at least three events since the last good one."""
 _BROKEN, _STRAY_SHARE = 12 * HOUR, 0.2
-"""The same where some were good in between, and how many those may be."""
+"""The same with some good ones among them, and how many those may be."""
 
 _LEAST_GOOD, _GOOD_AND_QUIET = 3, 24 * HOUR
 """Good events in a row that end a loss; of fewer, the seconds without a bad one after them."""
@@ -162,7 +162,7 @@ def _broken(days: Sequence[_DayOfRelay]) -> Iterator[LostAuthentication]:
     """Iterate over the loss of a relay that has a stray good event since, from its first day on."""
     mostly_bad = [n for n, each in enumerate(days) if each.bad > each.good]
     end = days[mostly_bad[-1]].row.authentication.last_bad if mostly_bad else 0
-    # From each day on; to add them up for each one anew takes the square of the days.
+    # From each day on; adding them up again for each day would take the square of the days.
     good_from = [*accumulate(each.good for each in reversed(days))][::-1]
     bad_from = [*accumulate(each.bad for each in reversed(days))][::-1]
     for first in mostly_bad:

@@ -14,7 +14,7 @@ from .judgement import Judgement, condense
 from .own_mx import describe_server
 
 _TEXTS = 3
-"""Conditions whose sentences stand in the one line."""
+"""Conditions that the one line names in sentences."""
 
 
 def figures(ledger: Ledger, found: Judgement, now: int) -> dict[str, int]:

@@ -97,7 +97,7 @@ def totals_by(
             days = _utc_day(start, zone), _utc_day(rounded, zone)
             reports.append(_with_reach(found, ledger, *days))
             start = rounded
-    if rrd.last != last:  # a writer was at work in between
+    if rrd.last != last:  # a writer was at work meanwhile
         return totals_by(rrd, ledger, since, until, period, zone)
     return reports
 
@@ -109,7 +109,7 @@ def _totals(rrd: RRD, ledger: Ledger, since: int, until: int, archive: int) -> R
     # Rows after the newest one are unknown, and there may be millions of them.
     rows = _read(rrd, archive, since, min(until, written + -written % archive))
     rows.append(_open(ledger, state, written, until, rrd.step))
-    if rrd.last != last:  # a writer was at work in between
+    if rrd.last != last:  # a writer was at work meanwhile
         return _totals(rrd, ledger, since, until, archive)
     pruned = state.pruned_before or 0
     if max(since, (state.begin or 0) if last is None else last) < min(until, pruned):

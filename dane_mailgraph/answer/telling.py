@@ -40,7 +40,7 @@ class News(NamedTuple):
 def observe(
     told: Iterable[KnownCondition], found: Judgement, judged: Collection[str], now: int
 ) -> list[KnownCondition]:
-    """Return what is to be remembered after a check that judged these names.
+    """Return what to remember after a check that judged these names.
 
     What the operator has accepted is forgotten.
     """
@@ -89,7 +89,7 @@ def news(told: Iterable[KnownCondition], now: int) -> News:
 
 
 def after_telling(told: Iterable[KnownCondition], sent: News, now: int) -> list[KnownCondition]:
-    """Return what is to be remembered after the messenger has succeeded."""
+    """Return what to remember after the messenger has succeeded."""
     told_now, over = {*sent.new, *sent.still}, set(sent.over)
     return [
         each._replace(told_at=now, told_level=each.level)

@@ -40,7 +40,7 @@ class Counter:
         self._found = ""
         self._not_found: SourceError | None = None
         self._look_again = 0
-        """Epoch second from which on the log is looked for again, where its path is to be found."""
+        """Epoch second from which on to look for the log again, where `log` names no path."""
         self._store = Store(settings.state_dir, settings.step)
         self._metrics_are_due = True
         self._pace = Pace(settings.step, settings.grace)
@@ -141,14 +141,14 @@ _WAIT_FOR_LOG = 3
 """Seconds between two looks for a log where none has been found yet."""
 
 _LOOK_FOR_LOG = 60
-"""Seconds between two looks for a log whose path is to be found."""
+"""Seconds between two looks for a log where `log` names no path."""
 
 _LOOK_AT_FILES = 10
 """Seconds between two looks whether ledger and lock are still the files of their names."""
 
 
 class Service:
-    """What `run` repeats: a counter that is opened anew when settings or files change."""
+    """What `run` repeats: a counter that is opened again when settings or files change."""
 
     def __init__(
         self,

@@ -106,7 +106,7 @@ def block_signals() -> Callable[[float], int | None]:
 
 
 def seconds_to_tick(now: float, step: int, grace: int) -> float:
-    """Return the seconds to the next tick, so that one comes as each interval is to be closed."""
+    """Return the seconds to the next tick, so that one comes as each interval closes."""
     every = next(each for each in range(LONGEST, 0, -1) if step % each == 0)
     return every - (now - grace) % every
 

@@ -14,7 +14,7 @@ from ..times import HOUR
 
 
 def with_log_found(settings: Config, now: int, kept: State | None = None) -> Config:
-    """Return the settings with the path of a log that is to be found; raises SourceError.
+    """Return the settings with the path of the log, which we may have to find; raises SourceError.
 
     With `log = auto` the source of the ledger's state (`kept`) is taken again, without a look at
     the others, while its newest line is less than an hour old.

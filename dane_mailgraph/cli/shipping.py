@@ -21,7 +21,9 @@ _LONGEST = 10_000
 def send_counts(settings: Config, *, again: bool = False) -> None:
     """Send to ship_url what it may not keep yet; raises MailgraphError."""
     if not settings.ship_url:
-        raise ConfigError("Nothing is to be sent: set `ship_url` to that of a VictoriaMetrics.")
+        raise ConfigError(
+            "Nothing can be sent: set `ship_url` to that of a VictoriaMetrics."
+        )
     way, host = access(settings), settings.host or hostname()
     with open_ledger(settings) as ledger, lock(settings, "ship.lock"):
         rrd, path = open_rrd(settings, ledger), ledger_path(settings.state_dir)

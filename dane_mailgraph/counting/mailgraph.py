@@ -47,7 +47,7 @@ class Carried(NamedTuple):
     stretches: tuple[Stretch, ...]
     """Oldest, that is coarsest, first."""
     unknown: int
-    """Seconds in between that are unknown."""
+    """Seconds among them that are unknown."""
 
     def in_words(self, zone: tzinfo | None) -> str:
         """Say in a sentence what came and at which resolution."""

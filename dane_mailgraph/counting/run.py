@@ -279,7 +279,7 @@ class CountingRun:
 
     @property
     def counted_nothing(self) -> bool:
-        """Whether nothing in what was read so far is to be kept."""
+        """Whether there is nothing to keep in what was read so far."""
         omitted = self._omitted.total() + self._tally.omitted.total()
         return not (
             self._counted
@@ -369,7 +369,7 @@ class CountingRun:
     def _due(self, intervals: Iterable[Interval]) -> Iterator[Interval]:
         """Add up the intervals, and move those that are in the RRD to the oldest that is not.
 
-        Intervals of a log that repeats another stay where they are, and the RRD is made anew.
+        Intervals of a log that repeats another stay where they are, and the RRD is rebuilt.
         """
         oldest = self._ledger.state.rrd_until or self._ledger.state.begin or 0
         for start, counts in intervals:

@@ -67,9 +67,9 @@ class History(NamedTuple):
 
 
 def read_history(rrd: RRD, ledger: Ledger, since: int | None, host: str) -> History | None:
-    """Return the running totals from `since` on, or all; None before anything stands in the RRD.
+    """Return the running totals from `since` on, or all; None while the RRD holds nothing.
 
-    Raises BusyError where the counter makes the RRD anew meanwhile.
+    Raises BusyError where the counter rebuilds the RRD meanwhile.
     """
     for _ in range(_TRIES):
         state = ledger.state

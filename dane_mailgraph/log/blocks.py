@@ -21,7 +21,7 @@ _RUN_OF_ZEROS = re.compile(rb"\0{2,}")
 class WholeLines(Protocol):
     """Blocks of whole lines: iterating gives `(buffer, end)`, and the lines are `buffer[:end]`.
 
-    The buffer is filled anew for the next block.
+    The next block reuses the buffer.
     """
 
     @property

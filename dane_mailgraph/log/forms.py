@@ -247,7 +247,7 @@ class Hosts:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """`names` are what stands in the log, in either case."""
+        """`names` are hosts as the log names them, in either case."""
         words = [
             re.escape(name) + ("" if "." in name else r"(?:\.[^\s]*)?") for name in sorted(names)
         ]

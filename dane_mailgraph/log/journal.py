@@ -104,7 +104,7 @@ class JournalPiece:
     """The entries after a position."""
 
     is_cut = False
-    """A journal begins anew where it was damaged."""
+    """A damaged journal begins again."""
 
     def go_on(self, time_of: Callable[[bytes], int | None], newest: int) -> bool:
         """Return True: nothing of it is read again."""
@@ -116,7 +116,7 @@ class JournalPiece:
         self.lines_lost = False
         """Entries after the position have been vacuumed; known when it has been read."""
         self.notices: list[str] = []
-        """What the operator is to know of the reading; known when it has been read."""
+        """What the operator should know of the reading; known when it has been read."""
         self._journal, self._after, self._now = journal, after, now
         self._cursor = after.cursor if after else ""
         self.blocks = _Blocks(self._lines(), journal.alive)
@@ -243,7 +243,7 @@ class Journal:
         return read[-1].position
 
     def after_commit(self, position: Position) -> None:
-        """Remember that nothing is to be read until the files change."""
+        """Remember that there is nothing to read until the files change."""
         self._read = self._reading
 
     @contextmanager

@@ -115,7 +115,7 @@ def reading_order(
     since = min(read_at, ours.content.written) if ours and clock_was_set_back else read_at
     known = [live, *(turn.candidate for turn in order if turn.candidate)]
     new = _new(files, bookmark, known, (since - TIME_LAG) * 10**9)
-    # The log was empty and is another file now: what that one held in between may be gone.
+    # The log was empty and is another file now: what the old one got later may be gone.
     if not (last.length or new or is_at(live.content, last) or any(map(_is_empty, files))):
         new = [Turn(None)]
     return [*order, *new, Turn(live)]

@@ -39,7 +39,7 @@ class Parts:
 
     @property
     def waits(self) -> bool:
-        """Whether the beginning of a line is held, whose next part is to come."""
+        """Whether it holds the beginning of a line and waits for the next part."""
         return self._held is not None
 
     def whole(self, lines: Iterable[bytes]) -> Iterator[bytes]:

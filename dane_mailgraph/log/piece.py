@@ -19,7 +19,7 @@ class FilePiece:
     """A file of the log, open to be read on from its position."""
 
     notices: Sequence[str] = ()
-    """What the operator is to know of the reading, in sentences."""
+    """What the operator should know of the reading, in sentences."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Logs whose path is to be found: `auto`, a container's by its name, the newest of a pattern."""
+"""Logs whose path we must find: `auto`, a container's by its name, the newest of a pattern."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_sought(log: str) -> bool:
 def find(log: str, zone: tzinfo | None, now: int) -> str:
     """Return the path of a log, or `journal`; raises SourceError.
 
-    A container that is made anew has another path, and so may have what a pattern names.
+    A container that is made again has another path, and so may have what a pattern names.
     """
     if log == auto.AUTO:
         return auto.find(zone, now)

@@ -39,7 +39,7 @@ class Piece(Protocol):
 
     @property
     def notices(self) -> Sequence[str]:
-        """What the operator is to know, in sentences; known when it has been read."""
+        """What the operator should know, in sentences; known when it has been read."""
 
     @property
     def position(self) -> Any:

@@ -48,7 +48,7 @@ class OutcomesOfDay:
         self._minutes.append((minute, outcomes))
 
     def warnings(self) -> Iterator[tuple[str, int, int]]:
-        """Iterate over Postfix's warnings: name, how often, and in which minute last."""
+        """Iterate over Postfix's warnings: name, number, and minute of the last one."""
         for outcome, times in self._times.items():
             if outcome.warning:
                 yield outcome.warning, times * outcome.times, self._last[outcome]

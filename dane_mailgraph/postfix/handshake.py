@@ -1,6 +1,6 @@
 """Reads the summary line of a TLS handshake.
 
-Nothing that a remote side chooses stands at the start of a client's text: each format of smtp(8)
+Nothing that a remote side chooses comes at the start of a client's text: each format of smtp(8)
 begins with a literal, a queue ID, a host name or `warning: `. So a pattern that must match the
 whole text from its start cannot be fooled by a reply, an address, a certificate or a header that
 quotes a summary line.

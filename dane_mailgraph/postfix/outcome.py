@@ -94,7 +94,7 @@ class Outcome:
 
     @classmethod
     def of(cls, line: LineAhead) -> Outcome:
-        """Make it anew from what was kept of a line; a category that is gone counts nothing."""
+        """Make it from what was kept of a line; a category that is gone counts nothing."""
         keys = [BY_KEY[each] for each in line.keys if each in BY_KEY]
         indexes = tuple(map(CATEGORIES.index, keys))
         outcome = cls(indexes, line.relay, "", line.times, warning=line.warning)

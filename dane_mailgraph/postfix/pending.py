@@ -38,7 +38,7 @@ class Drained(NamedTuple):
     refusals: list[RefusalCount]
     """Who refused our certificate."""
     warnings: list[tuple[str, int, int]]
-    """Postfix's, of each day: name, how often, and in which minute last."""
+    """Postfix's, of each day: name, number, and minute of the last one."""
 
 
 class Pending:

@@ -2,7 +2,7 @@
 
 posttls-finger probes as Postfix's client does at one level, `dane` where no other is asked for.
 Without TLSA records it checks the certificate against the CAs, which Postfix at `dane` does not.
-The formats are those of Postfix 2.11 to 3.12. A server chooses what stands behind `< `, in the
+The formats are those of Postfix 2.11 to 3.12. A server chooses what follows `< `, in the
 names of its certificate, and in its replies, so patterns match a text from its first character.
 """
 

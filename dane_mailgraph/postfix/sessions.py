@@ -3,8 +3,8 @@
 A process of Postfix's client serves one delivery request at a time. For one request it may connect
 to several servers, one after the other. Each TLS handshake, and each further use of a connection,
 has a line of its own before the lines of the recipients. So a delivery went over the last session
-that its process announced, if that is to the same relay and of the same request. A delivery without
-a session was plaintext, if a handshake would have been logged and read.
+that its process announced, if that one is to the same relay and of the same request. A delivery
+without a session was plaintext, if a handshake would have been logged and read.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class Tally:
         self._last_line = b""
         """The line before the next block of this log."""
         self.warnings: dict[str, tuple[int, int]] = {}
-        """Postfix's warnings by name: how often, and in which minute last."""
+        """Postfix's warnings by name: their number, and the minute of the last one."""
         self.first: int | None = None
         """When the first line of this log was written."""
         self.newest: int | None = None

@@ -100,7 +100,7 @@ class Site(NamedTuple):
     files: Mapping[str, bytes]
     """Name -> content, the page last."""
     kept: frozenset[str] = frozenset()
-    """Names of pictures in the output directory that already show what is to be shown."""
+    """Names of pictures in the output directory that are up to date."""
 
 
 def recent(ledger: Ledger, rrd: RRD, now: int, look: Look) -> Recent:

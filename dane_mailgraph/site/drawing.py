@@ -127,7 +127,7 @@ class Drawing(_Given):
 
     @cached_property
     def note(self) -> str:
-        """What stands in place of a plot; empty where there is one."""
+        """The text in place of a plot; empty where there is one."""
         if not self.has_data:
             return self.language.say("no data yet")
         if self.graph.style == "share" and 0 < self._events < _LEAST_IN_PERCENT:

@@ -46,7 +46,7 @@ class Ledger:
         self._state: State | None = None
         """As loaded or saved last, of a writer only: no other program changes it meanwhile."""
         self._stored: State | None = None
-        """As it stands in the file, where `_state` may be newer until the next transaction ends."""
+        """As the file has it; `_state` may be newer until the next transaction ends."""
         with _translating_errors(path):
             if not writable:
                 _must_be_there(path)
@@ -220,7 +220,7 @@ class Ledger:
 
     @property
     def changeable_from(self) -> int:
-        """From when on intervals can still change: the RRD can be made anew from what is kept."""
+        """From when on intervals can still change, because the RRD can be rebuilt from there."""
         state = self.state
         if state.pruned_before is None:
             return 0

@@ -166,7 +166,7 @@ class RelayTable:
         return relay
 
     def add_warnings(self, warnings: Mapping[str, tuple[int, int]]) -> None:
-        """Add warnings: name -> how often, and when last."""
+        """Add warnings: name -> their number, and the time of the last one."""
         self._ledger.write(
             "INSERT INTO warnings VALUES (?, ?, ?) "
             "ON CONFLICT (name) DO UPDATE SET "

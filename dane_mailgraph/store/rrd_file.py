@@ -24,9 +24,9 @@ _HEAD, _SOURCE, _ARCHIVE = map(struct.Struct, ("@4s5sd3L10d", "@20s20s10d", "@20
 def lengthen(path: str, sources: int, archives: Sequence[tuple[str, int, int]]) -> bool:
     """Give each archive all of its rows, in place of one; False where the file is unlike ours.
 
-    `sources` is how many data sources each row has; of an archive kind, steps in a row and rows are
-    given. The numbers of rows stand in the definitions of the archives, behind those of the
-    sources. Raises StoreError where the file cannot be written.
+    `sources` is how many data sources each row has; an archive is its kind, its steps in a row, and
+    its rows. The definitions of the archives, behind those of the sources, have the numbers of
+    rows. Raises StoreError where the file cannot be written.
     """
     try:
         with open(path, "r+b", opener=no_link) as file:

@@ -18,7 +18,7 @@ class Span(NamedTuple):
     bucket: int
     """Seconds that one drawn point stands for."""
     every: int
-    """Seconds after which it is drawn anew."""
+    """Seconds after which it is drawn again."""
 
 
 SPANS = (

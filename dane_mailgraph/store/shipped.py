@@ -13,7 +13,7 @@ class Shipped(NamedTuple):
     url: str
     host: str
     past_revision: int
-    """`State.past_revision` when sending began: where it is another now, all is to be replaced."""
+    """`State.past_revision` when sending began: if it is another now, all must be replaced."""
     series: int = 0
     """How many series were sent."""
     first: int | None = None

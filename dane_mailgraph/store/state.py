@@ -33,9 +33,9 @@ class State(NamedTuple):
     counted_elsewhere: Any = None
     """What of `hosts` stood in other logs, and may still come in this one; None where nothing."""
     rrd_until: int | None = None
-    """Up to when the intervals stand in the RRD, or the update that follows a commit puts them."""
+    """Up to when the RRD holds the intervals, or will after the update that was announced."""
     rrd_stale_from: int | None = None
-    """Intervals from here on have changed since the RRD got them: it must be made anew."""
+    """Intervals from here on have changed since the RRD got them: it must be rebuilt."""
     rrd_mtime_ns: int | None = None
     """When its file was changed last, by us; None where an update may be under way
     or was cut off."""
@@ -50,7 +50,7 @@ class State(NamedTuple):
     past_revision: int = 0
     """Goes up whenever counts change that stood in the RRD."""
     rebuilt: bool = False
-    """The ledger was made anew from the logs; the RRD of the one before it must go."""
+    """The ledger was rebuilt from the logs; the RRD of the old ledger must go."""
 
     def nonsense(self, now: int) -> str:
         """Return a value that cannot be, with its name; empty if all of them can."""

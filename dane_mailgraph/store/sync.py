@@ -1,11 +1,11 @@
 """The RRD follows the ledger, whatever happens to either.
 
 `rrdtool.update` is not atomic: a writer that is killed can leave an RRD that opens fine and is
-silently wrong. So the commit before each update says what it will write, and a later one, which
-need not be made for that alone, that it was written. An RRD found in between is compared with what
-its snapshot and the ledger make, and replaced where it differs.
+silently wrong. So the commit before each update announces what it will write, and the next commit
+says that it was written. If only the announcement is there, the RRD is compared with one that is
+made of its snapshot and the ledger, and replaced if they differ.
 
-So is an RRD that somebody else has touched, and every RRD once a day.
+The same is done with an RRD that another program has touched, and with every RRD once a day.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Situation(Enum):
     IN_STEP = auto()
     """Both end at the same time."""
     TOUCHED = auto()
-    """They do, and somebody else has written to the RRD, or put another file in its place."""
+    """They do, but another program has written to the RRD or replaced the file."""
     LEDGER_IS_NEW = auto()
-    """The ledger was made anew from the logs, and the RRD is that of the one before it."""
+    """The ledger was rebuilt from the logs, and the RRD is that of the old ledger."""
     RRD_IS_AHEAD = auto()
     """The RRD or its snapshot holds more: the ledger was lost, or is an old copy."""
     UPDATE_WAS_CUT_OFF = auto()
@@ -63,14 +63,14 @@ class Store:
         self.snapshot = RRD(self.rrd.path + ".snapshot", step)
         self._making = os.path.join(state_dir, "making")
         self._announced: Gap | None = None
-        """What the ledger says is in the RRD, and `follow` is to write."""
+        """What the ledger has announced, and `follow` will write."""
         self._snapshot_seen: tuple[int, int] | None = None
         """When the snapshot was changed last, and up to when it was found to be written."""
 
     def reconcile(self, ledger: Ledger, now: int | None = None) -> list[str]:
         """Make RRD and ledger agree, whatever happened to either.
 
-        An RRD that ends a day after `now` was written by somebody else: it is made anew.
+        An RRD that ends a day after `now` was written by another program: it is rebuilt.
 
         Returns a sentence for each thing out of the ordinary. Raises StoreError where no repair is
         sure to be right.
@@ -137,9 +137,9 @@ class Store:
         return facts, "was older than the ledger" if facts else "was gone"
 
     def announce(self, ledger: Ledger, now: int, grace: int) -> None:
-        """Note in the ledger that `follow` is to write the closed intervals; inside a transaction.
+        """Announce in the ledger that `follow` will write the closed intervals; in a transaction.
 
-        `follow` then writes them. It also makes the first RRD, and announces that itself.
+        The first RRD is made by `follow`, which announces it itself.
         """
         if ledger.state.rrd_until is not None:
             self._announce(ledger, now, grace)
@@ -162,7 +162,7 @@ class Store:
     def follow(self, ledger: Ledger, now: int, grace: int) -> int:
         """Write the closed intervals into the RRD, quiet ones as zeros; return how many.
 
-        That they are written stands in the ledger with its next commit.
+        The next commit of the ledger says that they are written.
         """
         first: RRD | None = None
         if closed := self._closed_stretch(ledger.state, now, grace):
@@ -194,7 +194,7 @@ class Store:
         sync(self.rrd.path)
 
     def _follow_changes(self, ledger: Ledger, changed: int) -> None:
-        """Make the RRD anew where intervals have changed that it had been given."""
+        """Rebuild the RRD because intervals that it holds have changed."""
         self._remake(ledger, "lacks what an older log has brought")
         if self._snapshot_until() > changed:
             self._renew_snapshot()
@@ -272,7 +272,7 @@ class Store:
         with ledger.transaction():
             ledger.save(ledger.state._replace(rrd_mtime_ns=self._mtime_ns()))
 
-    # ---- making it anew ----
+    # ---- rebuilding it ----
 
     def _heal(self, ledger: Ledger, why: str) -> list[str]:
         """Compare the RRD with what snapshot and ledger make, and replace it if it differs.
@@ -309,7 +309,7 @@ class Store:
         self._note_place(ledger)
 
     def _remake_lost(self, ledger: Ledger, why: str) -> str:
-        """Make the RRD anew, keep the one that was there, and return a sentence of it."""
+        """Rebuild the RRD, put the old one aside, and say so in a sentence."""
         return self._put_into_place(ledger, self._make_anew(ledger, why), why)
 
     def _put_into_place(self, ledger: Ledger, fresh: RRD, why: str) -> str:
@@ -323,7 +323,7 @@ class Store:
         )
 
     def _is_as_long_as_ours(self, state: State) -> bool:
-        """Return whether the RRD has the length of ours; else it may be somebody's."""
+        """Return whether the RRD has the length of ours; else it may be another program's."""
         ours = self._create(state.begin or 0)
         same = os.path.getsize(ours.path) == os.path.getsize(self.rrd.path)
         os.unlink(ours.path)

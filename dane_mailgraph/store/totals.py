@@ -1,4 +1,4 @@
-"""Running totals in a ledger: all that stands in the RRD. They never go back.
+"""Running totals in a ledger: all that the RRD holds. They never go back.
 
 They grow in the transaction that notes an interval as written, so they are those of the moment
 `rrd_until` of the state, whatever is pruned later.
