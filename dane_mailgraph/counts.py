@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from .categories import CATEGORIES, Category
@@ -117,9 +118,12 @@ _INBOUND = ("inbound", "inbound_protocols")
 
 def events(counts: Sequence[int | None], families: Sequence[str] = _FAMILIES) -> int:
     """Return how many events were counted: each counts in exactly one of these families."""
-    return sum(
-        n or 0 for n, each in zip(counts, CATEGORIES, strict=True) if each.family in families
-    )
+    return sum(filter(None, map(counts.__getitem__, _indexes(tuple(families)))))
+
+
+@cache
+def _indexes(families: tuple[str, ...]) -> list[int]:
+    return [index for index, each in enumerate(CATEGORIES) if each.family in families]
 
 
 def inbound_events(counts: Sequence[int | None]) -> int:

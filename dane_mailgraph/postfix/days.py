@@ -43,8 +43,9 @@ class OutcomesOfDay:
         self._times.update(outcomes)
         of_minute = dict.fromkeys(outcomes, minute)
         self._last.update(of_minute)
-        new = of_minute.keys() - self._first.keys()
-        self._first.update(dict.fromkeys(new, minute))
+        # `keys() - keys()` would walk through all that was ever seen, each minute.
+        new = {each: minute for each in of_minute if each not in self._first}
+        self._first.update(new)
         self._minutes.append((minute, outcomes))
 
     def warnings(self) -> Iterator[tuple[str, int, int]]:

@@ -361,8 +361,9 @@ class Sessions:
 
     def prune(self, now: int) -> None:
         """Forget what is too old to matter, where there is much; all, where there is very much."""
-        while len(self._services) > _SERVICES:
-            del self._services[next(iter(self._services))]
+        if len(self._services) > _SERVICES:
+            for name in list(self._services)[:-_SERVICES]:
+                del self._services[name]
             self._forget(now)
         if self._count() <= self._most:
             return

@@ -250,6 +250,8 @@ class Tally:
 
     def _count(self, reader: _Reader, lines: list[Fields], clock: Clock) -> int:
         """Add the lines of a kind; return how many would count, had they a readable time."""
+        if not lines:
+            return 0
         lost = 0
         at: int | None = None
         writers: dict[bytes, _Writer] = {}

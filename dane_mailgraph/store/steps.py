@@ -57,7 +57,7 @@ def _values(ledger: Ledger, start: int, until: int, step: int) -> Iterator[str]:
             yield f"{quiet + step}:{zeros}:{_observed(gaps, quiet)}"
         if counts:
             # It was observed: counts in it were read, even where the rest of it is lost.
-            yield f"{begin + step}:{':'.join('U' if n is None else str(n) for n in counts)}:1"
+            yield f"{begin + step}:{':'.join(map(str, counts)).replace('None', 'U')}:1"
         at = begin + step
 
 
