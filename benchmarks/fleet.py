@@ -101,7 +101,7 @@ def states(state: Path) -> list[str]:
     until = ledger.state.rrd_until or 0
     return [
         _line({"__name__": metrics.PREFIX + name, "host": NAME, **labels}, [value], [until])
-        for name, labels, value in metrics.current(ledger, Judgement(()))
+        for name, labels, value in metrics.state_samples(ledger, Judgement(()))
     ]
 
 

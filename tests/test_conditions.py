@@ -346,7 +346,7 @@ def test_metrics_say_the_level_of_each_condition_and_name_no_relay(host: Host) -
     log(host, TEXT)
     log(host, OUR_OWN)
     judgement = Judgement(tuple(found(host)), (LOST,))
-    text = metrics.text(host.ledger, host.now, judgement)
+    text = metrics.as_text(host.ledger, host.now, judgement)
 
     assert 'dane_mailgraph_condition{name="own_tls"} 2\n' in text
     assert 'dane_mailgraph_condition{name="failing"} 0\n' in text

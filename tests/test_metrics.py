@@ -102,11 +102,13 @@ def test_a_lost_ledger_takes_its_totals_from_the_rrd(kept: Kept, tmp_path: Path)
 
 
 def test_a_category_that_was_never_known_is_absent_until_it_is(kept: Kept) -> None:
-    assert [each.name for each in metrics.counters(totals(kept.ledger))] == [metrics.OBSERVED]
+    assert [each.name for each in metrics.counter_samples(totals(kept.ledger))] == [
+        metrics.OBSERVED
+    ]
 
     kept.count(BEGIN + 60)
 
-    assert {each.value for each in metrics.counters(totals(kept.ledger))} == {0, 60}
+    assert {each.value for each in metrics.counter_samples(totals(kept.ledger))} == {0, 60}
 
 
 # ---- the text -------------------------------------------------------------------------------

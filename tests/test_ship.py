@@ -29,7 +29,7 @@ from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import ShipError
 from dane_mailgraph.fleet import metrics
 from dane_mailgraph.fleet.history import read_history
-from dane_mailgraph.fleet.ship import Outcome, Shipment
+from dane_mailgraph.fleet.ship import CountedHost, Shipment
 from dane_mailgraph.fleet.victoriametrics import Access, Database
 from dane_mailgraph.store import Gap, Ledger, load_shipped, replace_shipped
 from dane_mailgraph.times import DAY, HOUR, MINUTE
@@ -78,14 +78,13 @@ class Host(Kept):
             self.ledger.save(state)
         self.store.follow(self.ledger, self.until, 0)
 
-    def ship(self, url: str, *, again: bool = False) -> Outcome:
+    def ship(self, url: str, *, again: bool = False) -> Shipment:
         """Send, as the verb does."""
         with Ledger(self.ledger.path, writable=False) as ledger:
-            before = load_shipped(self.ledger, url, self.name)
-            shipment = Shipment(Database(Access(url)), url, self.name, lambda: self.clock)
-            outcome = shipment.ship(self.store.rrd, ledger, before, self.save, again=again)
-            assert outcome
-            return outcome
+            origin = CountedHost(self.store.rrd, ledger, self.name)
+            shipment = Shipment(origin, Database(Access(url)), self.save, lambda: self.clock)
+            assert shipment.ship(load_shipped(self.ledger, url, self.name), again=again)
+            return shipment
 
     def save(self, mark: object) -> None:
         with self.ledger.transaction():
@@ -204,11 +203,15 @@ def test_what_is_new_is_sent_with_the_last_hour_and_delivered_a_minute_later(
     database: VictoriaMetrics, tmp_path: Path
 ) -> None:
     host = Host(tmp_path / "a", "mx1", days=30)
-    first = host.ship(database.url).shipped
+    host.ship(database.url)
+    first = load_shipped(host.ledger, database.url, host.name)
+    assert first
     assert (first.durable_until, first.accepted_until) == (None, host.until)
     assert min(stamps(database, "mx1")) == first.first == host.begin
     host.count_on(3)
-    second = host.ship(database.url).shipped
+    host.ship(database.url)
+    second = load_shipped(host.ledger, database.url, host.name)
+    assert second
     assert (second.durable_until, second.accepted_until) == (NOW, host.until)
     assert wrong(database, host, 4)[0] == 0
     asked = f'count_over_time({metrics.PREFIX}{metrics.OBSERVED}{{host="mx1"}}[1h])'
@@ -236,7 +239,7 @@ def test_a_database_that_was_emptied_gets_all_again_and_it_is_said_once(
     )
     assert wrong(database, host, 5)[0] == 0
     host.count_on(2)
-    assert host.ship(database.url).notices == ()
+    assert host.ship(database.url).notices == []
 
 
 @pytest.mark.usefixtures("short_archives")
@@ -254,12 +257,12 @@ def test_a_retention_that_is_too_short_is_said_once_and_history_comes_when_it_is
     assert "keeps 28 days" in notice or "keeps 27 days" in notice
     for _ in range(3):
         host.count_on(2)
-        assert host.ship(database.url).notices == ()
+        assert host.ship(database.url).notices == []
     assert wrong(database, host, 5, since=host.until - 25 * DAY)[0] == 0
     database.stop()
     database.start(FOREVER)
     host.count_on(2)
-    assert host.ship(database.url).notices == ()
+    assert host.ship(database.url).notices == []
     assert wrong(database, host, 5)[0] == 0
 
 

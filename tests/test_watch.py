@@ -139,9 +139,9 @@ def test_what_is_well_is_said_with_its_age(path: str) -> None:
 def test_metrics_tell_matches_and_the_end_of_the_certificate(path: str) -> None:
     look(path, seen(OLD, OLD))
     with Ledger(path, writable=True) as ledger:
-        text = metrics.text(ledger, NOW, Judgement(()))
+        text = metrics.as_text(ledger, NOW, Judgement(()))
         unknown = Condition("own_mx", "x", Level.UNKNOWN, NOW, "", "")
-        without = metrics.text(ledger, NOW, Judgement((unknown,)))
+        without = metrics.as_text(ledger, NOW, Judgement((unknown,)))
 
     labels = '{mx="mail.example.org",port="25"}'
     assert f"dane_mailgraph_own_mx_tlsa_matches{labels} 1\n" in text

@@ -121,4 +121,4 @@ def metrics(settings: Config, ledger: Ledger, now: int) -> str:
     """Return counts and states in the Prometheus text format."""
     from ..fleet import metrics
 
-    return metrics.text(ledger, now, judge(settings, ledger, now))
+    return metrics.as_text(ledger, now, judge(settings, ledger, now))

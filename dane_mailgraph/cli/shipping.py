@@ -21,28 +21,25 @@ _LONGEST = 10_000
 def send_counts(settings: Config, *, again: bool = False) -> None:
     """Send to ship_url what it may not keep yet; raises MailgraphError."""
     if not settings.ship_url:
-        raise ConfigError(
-            "Nothing can be sent: set `ship_url` to that of a VictoriaMetrics."
-        )
-    way, host = access(settings), settings.host or hostname()
+        raise ConfigError("Nothing can be sent: set `ship_url` to that of a VictoriaMetrics.")
+    database = victoriametrics.Database(access(settings))
     with open_ledger(settings) as ledger, lock(settings, "ship.lock"):
-        rrd, path = open_rrd(settings, ledger), ledger_path(settings.state_dir)
-        database = victoriametrics.Database(way)
-        shipment = ship.Shipment(database, way.url, host, lambda: int(time.time()))
+        path = ledger_path(settings.state_dir)
+        host = ship.CountedHost(open_rrd(settings, ledger), ledger, settings.host or hostname())
 
         def save(mark: Shipped) -> None:
             with Ledger(path, writable=True) as writer, writer.transaction():
                 replace_shipped(writer, mark)
 
         with Ledger(path, writable=True) as writer:
-            before = load_shipped(writer, way.url, host)
-        outcome = shipment.ship(rrd, ledger, before, save, again=again)
-        if outcome is None:
-            return
-        for notice in outcome.notices:
+            before = load_shipped(writer, database.url, host.name)
+        shipment = ship.Shipment(host, database, save, lambda: int(time.time()))
+        mark = shipment.ship(before, again=again)
+        for notice in shipment.notices:
             tell(notice)
-        samples = metrics.current(ledger, judge(settings, ledger, int(time.time())))
-        shipment.send_states(samples, outcome.shipped, save)
+        if mark is not None:
+            states = metrics.state_samples(ledger, judge(settings, ledger, int(time.time())))
+            shipment.send_states(states, mark)
 
 
 def access(settings: Config) -> victoriametrics.Access:

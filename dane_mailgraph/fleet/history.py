@@ -1,4 +1,4 @@
-"""Counts become running totals, with the ends of their intervals as times."""
+"""Running totals out of the counts, with the ends of their intervals as times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..categories import CATEGORIES
 from ..errors import BusyError
 from ..store import RRD, Ledger, Row
-from .metrics import FAMILY_METRICS, PREFIX, counters, known_totals
+from .metrics import FAMILY_METRICS, counter_samples, known_totals
 
 _TRIES = 20
 
@@ -17,7 +17,7 @@ _PAUSE = 0.25
 """Seconds between two tries: the counter writes for a moment."""
 
 _AT_ONCE = 2000
-"""Stamps in one message: with all series some 100,000 samples."""
+"""Stamps in one request: with all series some 100,000 samples."""
 
 
 class Samples(NamedTuple):
@@ -30,16 +30,16 @@ class Samples(NamedTuple):
 
 
 class History(NamedTuple):
-    """Running totals from a moment on, as finely as they are kept."""
+    """Running totals from a stamp on, as finely as the RRD keeps them."""
 
     past_revision: int
-    """That of the ledger: another one when counts of the past have changed."""
+    """`State.past_revision` of the ledger: it is another one when counts of the past change."""
     begin: int
     """The first stamp."""
     before: tuple[int, ...]
-    """The totals at it, in the order of `names`."""
+    """The totals at the first stamp, in the order of `names`."""
     rows: list[tuple[int, tuple[int, ...]]]
-    """A stamp, and what was counted from the one before until then."""
+    """Stamps after the first, and what was counted between the stamp before and each."""
     names: list[dict[str, str]]
     """The labels of each series, with `__name__`."""
 
@@ -49,7 +49,7 @@ class History(NamedTuple):
         return self.rows[-1][0] if self.rows else self.begin
 
     def samples(self, after: int | None) -> Iterator[Samples]:
-        """Yield the totals behind a moment in pieces; all for None."""
+        """Yield the totals after a stamp, in pieces; None: all of them."""
         totals, stamps, columns = list(self.before), list[int](), [list[int]() for _ in self.names]
         nothing = (0,) * len(totals)
         for stamp, added in ((self.begin, nothing), *self.rows):
@@ -67,9 +67,9 @@ class History(NamedTuple):
 
 
 def read_history(rrd: RRD, ledger: Ledger, since: int | None, host: str) -> History | None:
-    """Return the running totals from `since` on, or all; None while the RRD holds nothing.
+    """Return the running totals from `since` on, None: all; None while the RRD is empty.
 
-    Raises BusyError where the counter rebuilds the RRD meanwhile.
+    Raises BusyError where the counter is rebuilding the RRD.
     """
     for _ in range(_TRIES):
         state = ledger.state
@@ -104,7 +104,5 @@ def _history(
     whole_values = values(whole)
     columns = zip(*(each for _, each in added), strict=True) if added else ((),) * len(whole_values)
     before = (a - sum(column) for a, column in zip(whole_values, columns, strict=True))
-    names = [
-        {"__name__": PREFIX + each.name, "host": host, **each.labels} for each in counters(whole)
-    ]
+    names = [each.series(host) for each in counter_samples(whole)]
     return History(past_revision, begin, tuple(before), added, names)

@@ -1,6 +1,6 @@
-"""Table 6: counters and gauges, and how Prometheus reads them.
+"""Table 6: counters and gauges, in the text format of Prometheus.
 
-A label never holds a relay, a domain or an address: only the names of our tables.
+No label holds a relay, a domain or an address: the values are names of our tables.
 """
 
 from __future__ import annotations
@@ -67,6 +67,10 @@ class Sample(NamedTuple):
     labels: Mapping[str, str]
     value: int
 
+    def series(self, host: str) -> dict[str, str]:
+        """Return the labels of its series at a database, with `__name__` and `host`."""
+        return {"__name__": PREFIX + self.name, "host": host, **self.labels}
+
 
 def metric_of(category: Category) -> tuple[str, dict[str, str]]:
     """Return the name and the labels of a category's counter."""
@@ -77,18 +81,18 @@ def metric_of(category: Category) -> tuple[str, dict[str, str]]:
 
 
 def known_totals(ledger: Ledger, until: int) -> Row:
-    """Return the running totals of the ledger, without those that the log could never tell."""
+    """Return the running totals of the ledger; None for categories that the log never showed."""
     row = totals(ledger)
-    never = _never_known(ledger, row, until)
+    never_known = _never_known(ledger, row, until)
     return row._replace(
         counts=tuple(
-            None if category in never else count
+            None if category in never_known else count
             for category, count in zip(CATEGORIES, row.counts, strict=True)
         )
     )
 
 
-def counters(row: Row) -> Iterator[Sample]:
+def counter_samples(row: Row) -> Iterator[Sample]:
     """Yield the running totals that grow by intervals; those never known are left out."""
     yield Sample(OBSERVED, {}, row.observed)
     for category, count in zip(CATEGORIES, row.counts, strict=True):
@@ -96,8 +100,8 @@ def counters(row: Row) -> Iterator[Sample]:
             yield Sample(*metric_of(category), count)
 
 
-def current(ledger: Ledger, found: Judgement) -> Iterator[Sample]:
-    """Yield what is known only as it is now: gauges, and counters that have no intervals."""
+def state_samples(ledger: Ledger, found: Judgement) -> Iterator[Sample]:
+    """Yield the samples without a history: gauges, and counters that have no intervals."""
     table, state = RelayTable(ledger), ledger.state
     warned = {each.name: each.times for each in table.warnings(0)}
     for name in BY_NAME:
@@ -124,10 +128,10 @@ def current(ledger: Ledger, found: Judgement) -> Iterator[Sample]:
     yield Sample("build_info", {"version": __version__}, 1)
 
 
-def text(ledger: Ledger, now: int, found: Judgement) -> str:
+def as_text(ledger: Ledger, now: int, found: Judgement) -> str:
     """Write all metrics in the Prometheus text format."""
     groups: dict[str, list[Sample]] = {}
-    for sample in (*counters(known_totals(ledger, now + 1)), *current(ledger, found)):
+    for sample in (*counter_samples(known_totals(ledger, now + 1)), *state_samples(ledger, found)):
         groups.setdefault(sample.name, []).append(sample)
     lines = []
     for name, samples in groups.items():
@@ -138,7 +142,7 @@ def text(ledger: Ledger, now: int, found: Judgement) -> str:
 
 
 def _never_known(ledger: Ledger, row: Row, until: int) -> set[Category]:
-    """Return the categories that no line of the log has told."""
+    """Return the categories that no line of the log has ever shown."""
     hours, counts = ledger.hours(0, until), dict(zip(CATEGORIES, row.counts, strict=True))
     needs_field = () if HAS_TLS_FIELD in hours else ONLY_BY_TLS_FIELD
     return unknown_categories(hours, counts) | {each for each in needs_field if not counts[each]}
@@ -150,9 +154,9 @@ def _braces(labels: Mapping[str, str]) -> str:
 
 
 def write(path: str, content: str) -> None:
-    """Replace a file at once by one that all may read; a symbolic link there is replaced too.
+    """Replace metrics_file atomically by one that all may read; raises StoreError.
 
-    Raises StoreError.
+    A symbolic link in its place is replaced, too.
     """
     try:
         write_anew(path, content.encode())

@@ -2,8 +2,8 @@
 
 An answer of 204 proves nothing: samples beyond the retention or too far ahead vanish after it, and
 a database that is killed loses what it took in the last seconds. So what was accepted is read back
-each time, and counts as delivered when it is there a minute later and the server has run since.
-What was delivered is looked for each time, by its first and its last stamp.
+each time, and is durable if it is there a minute later and the server has not been started since.
+What is durable is looked for each time, by its first and its last stamp.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .history import History, Samples, read_history
 from .metrics import FAMILY_METRICS, OBSERVED, PREFIX, Sample
 from .victoriametrics import Database
 
-_SETTLED = MINUTE
+_ON_DISK = MINUTE
 """Seconds after which what was accepted is on the database's disk: it writes every few seconds."""
 
 _PATIENCE = 20
@@ -29,91 +29,96 @@ _AHEAD = 2 * DAY
 """Seconds that a stamp may be ahead of the database's clock."""
 
 _SLACK = 2 * DAY
-"""Seconds between two stamps, and more: the oldest that is kept lies within these."""
+"""Seconds: longer than any two stamps are apart, so that a search this long finds one."""
 
-_EVER = 1 << 33
+_FOREVER = 1 << 33
+"""An epoch second that is later than all stamps."""
 
 _LABELS = {"__name__", "host", *(label for _, label in FAMILY_METRICS.values())}
 
-_Key = frozenset[tuple[str, str]]
+_Series = frozenset[tuple[str, str]]
+"""What identifies a series: names and values of its labels."""
 
-_There = dict[_Key, dict[int, set[float]]]
-"""Series -> stamp -> its values: there should be one."""
+_Totals = dict[_Series, dict[int, set[float]]]
+"""Series -> stamp -> the values there: it should be one."""
 
 Save = Callable[[Shipped], None]
 """Remembers durably how far everything is."""
 
 
-class Outcome(NamedTuple):
-    """What was done."""
+class CountedHost(NamedTuple):
+    """Where the totals of a host come from, and the name by which they are sent."""
 
-    shipped: Shipped
-    notices: tuple[str, ...]
-    """Sentences for the operator."""
+    rrd: RRD
+    ledger: Ledger
+    name: str
 
 
 class Shipment:
     """One host's series at one database."""
 
-    def __init__(self, database: Database, url: str, host: str, now: Callable[[], int]) -> None:
-        """`now` says what time it is."""
-        self._database, self._url, self._host, self._now = database, url, host, now
-        quoted = host.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    def __init__(
+        self, host: CountedHost, database: Database, save: Save, now: Callable[[], int]
+    ) -> None:
+        """Prepare to send; `save` is called after each step, `now` returns the time."""
+        self._rrd, self._ledger, self._host = host
+        self._database, self._url = database, database.url
+        self._save, self._now = save, now
+        self.notices: list[str] = []
+        """Sentences for the operator."""
+        quoted = self._host.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         self._all = f'{{__name__=~"{PREFIX}.*",host="{quoted}"}}'
         self._counters = f'{{__name__=~"{PREFIX}.*_total",host="{quoted}"}}'
         self._sentinel = f'{PREFIX}{OBSERVED}{{host="{quoted}"}}'
-        """Every host has it, with all stamps."""
+        """The selector of a series that every host has, with all stamps."""
 
-    def ship(
-        self, rrd: RRD, ledger: Ledger, before: Shipped | None, save: Save, *, again: bool = False
-    ) -> Outcome | None:
-        """Send what the database may not keep yet; None where nothing has been counted yet.
+    def ship(self, before: Shipped | None, *, again: bool = False) -> Shipped | None:
+        """Send what the database may not keep yet; return how far that is.
 
-        `before` is what `save` was given last. With `again` all that the database holds of this
-        host is replaced. Raises ShipError, StoreError.
+        None where nothing has been counted yet. `before` is what `save` was given last. With
+        `again` all that the database holds of this host is replaced. Raises ShipError, StoreError.
         """
-        server, notices = self._database.running_since(), list[str]()
-        state = ledger.state
+        server, state = self._database.running_since(), self._ledger.state
         if before is None or again or before.past_revision != state.past_revision:
-            self._look_once()
-            history = read_history(rrd, ledger, None, self._host)
+            self._require_readable()
+            history = self._history(None)
             if history is None:
                 return None
             mark = Shipped(self._url, self._host, history.past_revision)
             if again or before is not None or self._holds_other(history):
-                self._forget()
-            save(mark)
+                self._delete_all()
+            self._save(mark)
         else:
-            mark = self._settled(rrd, ledger, before, server, notices)
-            history = read_history(rrd, ledger, self._lower(mark, state.rrd_until), self._host)
+            mark = self._verified(before, server)
+            history = self._history(self._send_after(mark, state.rrd_until))
             if history is None:
                 return None
             if history.past_revision != mark.past_revision:
-                return self.ship(rrd, ledger, mark, save)
+                return self.ship(mark)
             if len(history.names) != mark.series:
                 # A series is new: it begins where all do.
                 mark = mark._replace(durable_until=None, accepted_until=None)
-                history = read_history(rrd, ledger, None, self._host) or history
-        mark = self._send(history, mark, server, notices)
-        save(mark)
-        return Outcome(mark, tuple(notices))
+                history = self._history(None) or history
+        mark = self._send(history, mark, server)
+        self._save(mark)
+        return mark
 
-    def send_states(self, samples: Iterable[Sample], mark: Shipped, save: Save) -> None:
+    def _history(self, since: int | None) -> History | None:
+        return read_history(self._rrd, self._ledger, since, self._host)
+
+    def send_states(self, samples: Iterable[Sample], mark: Shipped) -> None:
         """Send what is known only as it is now, at most once a minute, however long a step is."""
         at = self._now() // MINUTE * MINUTE
         if mark.states_at is not None and at <= mark.states_at:
             return
-        series = [
-            ({"__name__": PREFIX + each.name, "host": self._host, **each.labels}, [each.value])
-            for each in samples
-        ]
+        series = [(each.series(self._host), [each.value]) for each in samples]
         self._database.send(Samples([at], series))
-        save(mark._replace(states_at=at))
+        self._save(mark._replace(states_at=at))
 
-    # ---- what is there ----
+    # ---- what the database holds ----
 
-    def _look_once(self) -> None:
-        """Find out that what is there can be read, before anything is sent."""
+    def _require_readable(self) -> None:
+        """Raise ShipError where samples cannot be read, before any is sent."""
         for _ in self._database.stored(self._sentinel, 0, 1):
             pass
 
@@ -131,36 +136,36 @@ class Shipment:
         for piece in history.samples(after):
             if piece.stamps[0] > until:
                 break
-            found = self._found(piece.stamps[0], min(until, piece.stamps[-1]))
+            found = self._totals(piece.stamps[0], min(until, piece.stamps[-1]))
             for labels, values in piece.series:
-                there = found.get(_key(labels), {})
+                there = found.get(_identity(labels), {})
                 for at, value in zip(piece.stamps, values, strict=True):
                     if at <= until:
                         missing |= at not in there
                         other |= at in there and there[at] != {value}
         return missing, other
 
-    def _found(self, start: int, until: int) -> _There:
-        found: _There = {}
+    def _totals(self, start: int, until: int) -> _Totals:
+        found: _Totals = {}
         for each in self._database.stored(self._counters, start, until):
-            there = found.setdefault(_key(each.labels), {})
+            there = found.setdefault(_identity(each.labels), {})
             for at, value in each.samples:
                 there.setdefault(at, set()).add(value)
         return found
 
     def _holds_other(self, history: History) -> bool:
         """Return whether it holds totals of this host that are not these."""
-        if not self._stamps(0, _EVER):
+        if not self._stamps(0, _FOREVER):
             return False
-        if self._stamps(0, history.begin - 1) or self._stamps(history.until + 1, _EVER):
+        if self._stamps(0, history.begin - 1) or self._stamps(history.until + 1, _FOREVER):
             return True
         start = history.begin
         for piece in history.samples(None):
             ours = {
-                _key(labels): dict(zip(piece.stamps, values, strict=True))
+                _identity(labels): dict(zip(piece.stamps, values, strict=True))
                 for labels, values in piece.series
             }
-            for key, there in self._found(start, piece.stamps[-1]).items():
+            for key, there in self._totals(start, piece.stamps[-1]).items():
                 if key in ours and any(
                     values != {ours[key].get(at)} for at, values in there.items()
                 ):
@@ -168,9 +173,9 @@ class Shipment:
             start = piece.stamps[-1] + 1
         return False
 
-    def _forget(self) -> None:
+    def _delete_all(self) -> None:
         self._database.delete(self._all)
-        self._wait(lambda: not self._stamps(0, _EVER), "does not delete the series of this host")
+        self._wait(lambda: not self._stamps(0, _FOREVER), "does not delete the series of this host")
 
     def _wait(self, true: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + _PATIENCE
@@ -181,24 +186,22 @@ class Shipment:
 
     # ---- what is known to be kept ----
 
-    def _settled(
-        self, rrd: RRD, ledger: Ledger, mark: Shipped, server: str, notices: list[str]
-    ) -> Shipped:
-        """Return the mark as far as it holds now."""
+    def _verified(self, mark: Shipped, server: str) -> Shipped:
+        """Return the mark without what the database does not hold, and more of it as durable."""
         if mark.retention is not None and mark.server != server:
-            # It may have been given more room.
+            # The server may have been given more room.
             mark = mark._replace(retention=None, durable_until=None, accepted_until=None)
         if mark.accepted_until is not None and mark.server != server:
             mark = mark._replace(accepted_until=None)
         if mark.durable_until is not None and not self._still_there(mark):
-            notices.append(
+            self.notices.append(
                 f"{self._url} does not hold what {self._host} has sent any more: "
                 "all of it is sent again."
             )
             mark = mark._replace(durable_until=None, accepted_until=None, retention=None)
         if mark.accepted_until is None:
             return mark
-        history = read_history(rrd, ledger, mark.durable_until, self._host)
+        history = self._history(mark.durable_until)
         if history is None or history.past_revision != mark.past_revision:
             return mark
         after = mark.durable_until
@@ -212,36 +215,36 @@ class Shipment:
                 "on both."
             )
         if other:
-            self._forget()
+            self._delete_all()
         if missing or other:
             return mark._replace(accepted_until=None)
-        if self._now() - (mark.accepted_at or 0) < _SETTLED:
+        if self._now() - (mark.accepted_at or 0) < _ON_DISK:
             return mark
         return mark._replace(durable_until=mark.accepted_until, accepted_until=None)
 
     def _still_there(self, mark: Shipped) -> bool:
-        """Return whether its first and last stamps are, and none that we have not sent."""
+        """Return whether the database holds the first and the last stamp of what is durable."""
         first, last = mark.first or 0, mark.durable_until or 0
         if mark.retention is not None:
             first = max(first, self._now() - mark.retention)
         return bool(self._stamps(first, min(first + _SLACK, last)) and self._stamps(last, last))
 
-    def _lower(self, mark: Shipped, until: int | None) -> int | None:
+    def _send_after(self, mark: Shipped, until: int | None) -> int | None:
         """Behind which stamp all is sent: always the last hour, None for everything."""
         there = mark.durable_until if mark.accepted_until is None else mark.accepted_until
         return None if there is None or until is None else min(there, until - HOUR)
 
     # ---- sending ----
 
-    def _send(self, history: History, mark: Shipped, server: str, notices: list[str]) -> Shipped:
+    def _send(self, history: History, mark: Shipped, server: str) -> Shipped:
         """Send what the mark does not cover, and see that it has arrived."""
-        after = self._lower(mark, history.until)
+        after = self._send_after(mark, history.until)
         for piece in history.samples(after):
             self._database.send(piece)
         self._wait_for(history.until)
         if after is None:
             mark = mark._replace(first=history.begin, series=len(history.names))
-            mark = mark._replace(retention=self._kept(history, notices))
+            mark = mark._replace(retention=self._retention(history))
         if mark.accepted_until is None:
             mark = mark._replace(accepted_until=history.until, accepted_at=self._now())
         return mark._replace(server=server)
@@ -263,7 +266,7 @@ class Shipment:
                 "its free space, and at its -retentionPeriod."
             ) from error
 
-    def _kept(self, history: History, notices: list[str]) -> int | None:
+    def _retention(self, history: History) -> int | None:
         """Return how many seconds of history it keeps, None for all; and tell of what it lacks."""
         end = time.monotonic() + 3
         while not self._stamps(history.begin, history.begin):
@@ -273,7 +276,7 @@ class Shipment:
         else:
             return None
         oldest = self._stamps(0, history.until)[0]
-        notices.append(
+        self.notices.append(
             f"{self._url} keeps {format_duration(self._now() - oldest)}, and this host has counted "
             f"for {format_duration(self._now() - history.begin)}: what is older is only in "
             "`dane-mailgraph report`; start it with -retentionPeriod=20y."
@@ -281,6 +284,6 @@ class Shipment:
         return self._now() - oldest
 
 
-def _key(labels: Mapping[str, str]) -> _Key:
+def _identity(labels: Mapping[str, str]) -> _Series:
     """Return what we call a series; on its way it may have been given more labels."""
     return frozenset(each for each in labels.items() if each[0] in _LABELS)

@@ -1,4 +1,4 @@
-"""A VictoriaMetrics on the network: what it is sent, and what it says that it holds."""
+"""A VictoriaMetrics on the network: sends samples to it, and reads back what it holds."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .history import Samples
 _TIMEOUT = 60
 """Seconds."""
 
-_SAID = 200
-"""Characters of an answer that are worth repeating."""
+_LONGEST_ANSWER = 200
+"""Characters of an answer that an error repeats."""
 
 _STARTED = re.compile(rb"^vm_app_start_timestamp (\d+)", re.MULTILINE)
 
@@ -52,20 +52,21 @@ class Database:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._place = urlsplit(access.url)
+        self.url = access.url
         self.clock: int | None = None
-        """What time it was there at the last answer; None where it does not say."""
+        """The epoch second there at the last answer; None where it does not say."""
 
     def running_since(self) -> str:
         """Return since when it runs, in its own words; empty where it does not say."""
-        with self._asked("GET", "/metrics", missing=True) as answer:
+        with self._request("GET", "/metrics", missing=True) as answer:
             found = _STARTED.search(answer.read()) if answer.status == 200 else None
         return found[1].decode() if found else ""
 
     def stored(self, selector: str, start: int, until: int) -> Iterator[Stored]:
         """Yield what it holds of these series from `start` to `until`, both included."""
-        asked = {"match[]": selector, "start": start, "end": until, "max_rows_per_line": 10000}
-        path = f"/api/v1/export?{urlencode(asked)}"
-        with self._asked("GET", path, kind="select") as answer:
+        query = {"match[]": selector, "start": start, "end": until, "max_rows_per_line": 10000}
+        path = f"/api/v1/export?{urlencode(query)}"
+        with self._request("GET", path, kind="select") as answer:
             try:
                 for line in answer:
                     found = json.loads(line)
@@ -74,29 +75,29 @@ class Database:
                     yield Stored(found["metric"], samples)
             except (ValueError, KeyError, TypeError) as error:
                 raise ShipError(
-                    f"{self._access.url} answers {path.partition('?')[0]} with something else than "
+                    f"{self.url} answers {path.partition('?')[0]} with something else than "
                     "samples; let ship_url be that of a VictoriaMetrics."
                 ) from error
 
     def send(self, samples: Samples) -> None:
-        """Hand samples over; that they were accepted does not say that they are kept."""
+        """Hand samples over; the database may accept them and keep none."""
         stamps = [1000 * each for each in samples.stamps]
         lines = (
             json.dumps({"metric": labels, "values": values, "timestamps": stamps})
             for labels, values in samples.series
         )
         body = gzip.compress("\n".join(lines).encode(), 1)
-        with self._asked("POST", "/api/v1/import", body):
+        with self._request("POST", "/api/v1/import", body):
             pass
 
     def delete(self, selector: str) -> None:
-        """Let it forget series."""
+        """Delete the series of a selector."""
         path = f"/api/v1/admin/tsdb/delete_series?{urlencode({'match[]': selector})}"
-        with self._asked("POST", path, b"", kind="delete"):
+        with self._request("POST", path, b"", kind="delete"):
             pass
 
     @contextmanager
-    def _asked(
+    def _request(
         self,
         method: str,
         path: str,
@@ -105,8 +106,11 @@ class Database:
         kind: str = "insert",
         missing: bool = False,
     ) -> Iterator[HTTPResponse]:
-        """Yield the answer to a request; one of failure only with `missing`, where it is 4xx."""
-        where = f"{self._access.url}{path.partition('?')[0]}"
+        """Send a request and yield the answer; raises ShipError for a failure.
+
+        `kind` is the part of a cluster that serves it. With `missing` a 4xx is an answer, too.
+        """
+        where = f"{self.url}{path.partition('?')[0]}"
         headers = {"Accept-Encoding": "identity"}
         if body:
             headers["Content-Encoding"] = "gzip"
@@ -143,8 +147,8 @@ class Database:
             self.clock = None
 
     def _refusal(self, where: str, answer: HTTPResponse) -> str:
-        said = " ".join(answer.read(10 * _SAID).decode(errors="replace").split())
-        said = "" if said.startswith("<") else _REQUEST.sub("", said)[:_SAID]
+        said = " ".join(answer.read(10 * _LONGEST_ANSWER).decode(errors="replace").split())
+        said = "" if said.startswith("<") else _REQUEST.sub("", said)[:_LONGEST_ANSWER]
         said = f"{answer.status} {answer.reason}" + (f" ({said.rstrip('.')})" if said else "")
         if answer.status in (401, 403):
             return f"{where} refuses us: {said}; look at ship_token_file and ship_password_file."
