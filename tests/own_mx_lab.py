@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from servers import NAME, Authority, call, nameserver, nameserver_with_knot, running
 
-from dane_mailgraph.cli import watch
+from dane_mailgraph.cli import probing
 from dane_mailgraph.cli.judgement import judging
 from dane_mailgraph.config import load
 
@@ -163,7 +163,7 @@ def ours(lab: Lab, postfix: Path, **settings: str) -> dict[str, object]:
     os.environ["MAIL_CONFIG"] = str(postfix)
     config = load(os.devnull, {}, {"state_dir": str(lab.state), "own_mx": NAME, **settings})
     now = int(time.time())
-    watch.probe(config, now)
+    probing.probe(config, now)
     with judging(config, now, ("own_mx", "certificate")) as (_, found):
         return {
             "level": found.level.word,

@@ -21,8 +21,8 @@ from tls_reports import samples
 from torture import ended, fork
 
 from dane_mailgraph.cli import command_line
-from dane_mailgraph.cli.app import lock
 from dane_mailgraph.cli.demo import prepare
+from dane_mailgraph.cli.stores import lock
 from dane_mailgraph.config import load
 from dane_mailgraph.doctor import own_state, unit
 from dane_mailgraph.errors import StoreError

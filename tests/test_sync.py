@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dane_mailgraph.categories import CATEGORIES
-from dane_mailgraph.cli.app import lock
+from dane_mailgraph.cli.stores import lock
 from dane_mailgraph.config import load
 from dane_mailgraph.counts import Interval
 from dane_mailgraph.errors import BusyError, StoreError

@@ -25,21 +25,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o022)  # a store and a page have the same modes, whichever user made them
     open_streams()
     given = sys.argv[1:] if arguments is None else arguments
-    asked = next((VERBS[word] for word in given if word in VERBS), NONE)
+    verb = next((VERBS[word] for word in given if word in VERBS), NONE)
     try:
         try:
-            name, rest = _arranged(given)
+            name, rest = _arrange(given)
             options = (verb_parser(name) if name else parser()).parse_args(rest)
-            asked = VERBS.get(name, NONE)
-            status = asked.command(settings_in_force(options), options) or 0
+            verb = VERBS.get(name, NONE)
+            status = verb.command(settings_in_force(options), options) or 0
         except SystemExit:  # --help and --version print, too
             sys.stdout.flush()
             raise
         sys.stdout.flush()
     except MailgraphError as error:
-        status = _report(error, asked, given)
+        status = _report(error, verb, given)
     except OSError as error:
-        status = _report(output_error(error), asked, given)
+        status = _report(output_error(error), verb, given)
     finally:
         discard_unwritten()
     return status
@@ -72,8 +72,8 @@ _SHARED = {
 """Long option that every verb has -> whether the next argument is its value."""
 
 
-def _arranged(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the verb, empty for none, and the other arguments.
+def _arrange(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the verb, wherever it stands, and the other arguments; the verb may be empty.
 
     Raises:
         UsageError: There is no such verb, or the verb has no such option.
@@ -87,9 +87,9 @@ def _arranged(arguments: Sequence[str]) -> tuple[str, list[str]]:
         raise UsageError(f"there is no verb {name}{_near(name, VERBS)}; see `{_NAME} --help`.")
     verb = VERBS.get(name, NONE)
     _check_options((word for _, word in words), _options_of(verb), f"{_NAME} {name}".rstrip())
-    # What stands before a verb as `-- report` belongs to the verb, not to its files.
-    taken = [place, place - 1] if place and arguments[place - 1] == "--" else [place]
-    return name, [word for n, word in enumerate(arguments) if n not in taken]
+    # A `--` right before the verb belongs to the verb, and does not begin its operands.
+    left_out = [place, place - 1] if place and arguments[place - 1] == "--" else [place]
+    return name, [word for n, word in enumerate(arguments) if n not in left_out]
 
 
 def _check_options(words: Iterable[str], known: Iterable[str], command: str) -> None:
@@ -113,7 +113,7 @@ def _options_of(*verbs: Verb) -> Mapping[str, bool]:
 
 
 def _words(arguments: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[tuple[int, str]]:
-    """Yield place and name of each option, and of each other argument that is no option's value."""
+    """Yield place and word of each argument that is not an option's value; of options the name."""
     bare = {f"--{verb.bare}" for verb in VERBS.values() if verb.bare}
     rest = iter(enumerate(arguments))
     for place, word in rest:
@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = command.add_subparsers(title="verbs", metavar="VERB")
     for name, verb in VERBS.items():
-        _fill(verbs.add_parser(name, help=verb.help, **_how(verb)), name)
+        _fill(verbs.add_parser(name, help=verb.help, **_parser_options(verb)), name)
     _fill(command, "")
     command.add_argument("--version", action="version", version=f"{_NAME} {__version__}")
     return command
@@ -167,17 +167,17 @@ def parser() -> argparse.ArgumentParser:
 
 def verb_parser(name: str) -> argparse.ArgumentParser:
     """Return the parser of one verb."""
-    return _fill(_Parser(prog=f"{_NAME} {name}", **_how(VERBS[name])), name)
+    return _fill(_Parser(prog=f"{_NAME} {name}", **_parser_options(VERBS[name])), name)
 
 
-def _how(verb: Verb) -> dict[str, Any]:
+def _parser_options(verb: Verb) -> dict[str, Any]:
     description = f"{verb.help[0].upper()}{verb.help[1:]}."
     return {"description": description, "allow_abbrev": False, "add_help": False}
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
     """Add the options of a verb, then the settings: those that it uses are in its help."""
-    parser.set_defaults(asked=False)
+    parser.set_defaults(has_bare=False)
     for option in VERBS.get(name, NONE).options:
         text = option.help if isinstance(option.help, str) else option.help()
         parser.add_argument(*option.names, help=text, **option.rest)
@@ -192,18 +192,18 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser
             dest=setting.name,
             metavar=setting.takes,
             help=setting.description if used else argparse.SUPPRESS,
-            action=_Ask if is_bare else "store",
+            action=_Bare if is_bare else "store",
             nargs="?" if is_bare else None,
         )
     return parser
 
 
-class _Ask(argparse.Action):
-    """Notes that an option was given, with or without a value."""
+class _Bare(argparse.Action):
+    """Notes that an option which may stand bare was given, with or without a value."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
     ) -> None:
-        namespace.asked = True
+        namespace.has_bare = True
         if values is not None:
             setattr(namespace, self.dest, values)

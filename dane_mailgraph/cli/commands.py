@@ -7,13 +7,15 @@ import io
 import os
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from datetime import tzinfo
 
 from ..config import Config, as_file, load
 from ..errors import MailgraphError, SourceError, StoreError, UsageError
 from ..times import format_duration, format_time, parse_time
-from . import app
+from . import rendering, stores
+from .host import host_name
 from .terminal import is_coloured, printable, tell, width
 
 
@@ -39,19 +41,20 @@ def _check_conditions(text: str) -> None:
             raise ValueError(f"{name} has no subjects; write {name} alone")
 
 
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print lines that may hold text of strangers."""
+    print("\n".join(map(printable, lines)))
+
+
 def overview(settings: Config, options: argparse.Namespace) -> None:
     """Print what needs attention, and the figures of the last 24 hours."""
     from ..answer import overview
     from . import judgement
 
     now = int(time.time())
-    with app.open_ledger(settings) as ledger:
-        rrd, found = app.open_rrd(settings, ledger), judgement.judge(settings, ledger, now)
-        print(
-            "\n".join(
-                map(printable, overview.as_lines(rrd, ledger, now, found, settings.time_zone))
-            )
-        )
+    with stores.open_ledger(settings) as ledger:
+        rrd, found = stores.open_rrd(settings, ledger), judgement.judge(settings, ledger, now)
+        _print_lines(overview.as_lines(rrd, ledger, now, found, settings.time_zone))
 
 
 def run(settings: Config, options: argparse.Namespace) -> None:
@@ -109,7 +112,7 @@ def import_(settings: Config, options: argparse.Namespace) -> int:
     from ..counting import in_words, remarks
     from . import imports
 
-    with app.lock(settings):
+    with stores.lock(settings):
         count = imports.rebuild if options.rebuild else imports.import_logs
         result = count(settings, options.files, options.year)
     for sentence in remarks(result, settings.time_zone):
@@ -122,7 +125,7 @@ def import_(settings: Config, options: argparse.Namespace) -> int:
 
 def render(settings: Config, options: argparse.Namespace) -> None:
     """Write the pictures and index.html into output_dir."""
-    app.draw(settings, int(time.time()))
+    rendering.draw(settings, int(time.time()))
 
 
 def report(settings: Config, options: argparse.Namespace) -> None:
@@ -132,8 +135,8 @@ def report(settings: Config, options: argparse.Namespace) -> None:
 
     now, zone = int(time.time()), settings.time_zone
     since, until = _range(options, now, zone)
-    with app.open_ledger(settings, with_counts=False) as ledger:
-        rrd = app.open_rrd(settings, ledger)
+    with stores.open_ledger(settings, with_counts=False) as ledger:
+        rrd = stores.open_rrd(settings, ledger)
         if options.by != "total":
             rows = report.totals_by(rrd, ledger, since, until, options.by, zone)
             print(report.format_rows(rows, options.format, zone, options.by))
@@ -151,18 +154,18 @@ def check(settings: Config, options: argparse.Namespace) -> int:
     from . import judgement
 
     now = int(time.time())
-    if options.test and not options.asked:
+    if options.test and not options.has_bare:
         raise UsageError("--test sends a message, so it needs --tell.")
     if options.due and not options.probe:
         raise UsageError("--due says when to look, so it needs --probe.")
     if options.test:
         judgement.send_test(settings, now)
-    elif options.asked:
+    elif options.has_bare:
         judgement.require_messenger(settings)
     if options.probe:
-        from . import watch
+        from . import probing
 
-        watch.probe(settings, now, only_if_due=options.due)
+        probing.probe(settings, now, only_if_due=options.due)
         now = int(time.time())
     with judgement.judging(settings, now, options.only) as (ledger, found):
         figures = check.figures(ledger, found, now) if ledger else {}
@@ -170,7 +173,7 @@ def check(settings: Config, options: argparse.Namespace) -> int:
     if found.level or not options.quiet:
         show = check.as_json if options.format == "json" else check.as_plugin
         print(printable(show(found, figures, servers)), flush=True)
-    if options.asked and not options.test and ledger:
+    if options.has_bare and not options.test and ledger:
         judgement.tell_operator(settings, now, options.only)
     return found.level
 
@@ -181,12 +184,12 @@ def summary(settings: Config, options: argparse.Namespace) -> None:
     from . import judgement
 
     now, zone, language = int(time.time()), settings.time_zone, settings.language
-    with app.open_ledger(settings) as ledger:
+    with stores.open_ledger(settings) as ledger:
         found = judgement.judge(settings, ledger, now, language=language)
-        rrd = app.open_rrd(settings, ledger)
+        rrd = stores.open_rrd(settings, ledger)
         written = summary.summarize(rrd, ledger, now, options.period, zone, found)
-    text = summary.as_text(written, settings.host or app.hostname(), zone, language)
-    print("\n".join(map(printable, text.split("\n"))))
+    text = summary.as_text(written, host_name(settings), zone, language)
+    _print_lines(text.split("\n"))
 
 
 def relays(settings: Config, options: argparse.Namespace) -> None:
@@ -195,7 +198,7 @@ def relays(settings: Config, options: argparse.Namespace) -> None:
 
     zone = settings.time_zone
     since, until = _range(options, int(time.time()), zone)
-    with app.open_ledger(settings) as ledger:
+    with stores.open_ledger(settings) as ledger:
         found = relays.find_relays(ledger, since, until, zone)
     found = relays.choose(found, only=options.only, sort=options.sort, limit=options.limit)
     print(relays.format_relays(found, options.format, zone, width(), is_coloured=is_coloured()))
@@ -210,7 +213,7 @@ def metrics(settings: Config, options: argparse.Namespace) -> None:
     """Print running totals and states in the Prometheus text format."""
     from . import judgement
 
-    with app.open_ledger(settings) as ledger:
+    with stores.open_ledger(settings) as ledger:
         print(judgement.metrics(settings, ledger, int(time.time())), end="")
 
 
@@ -218,12 +221,12 @@ def tlsrpt(settings: Config, options: argparse.Namespace) -> int:
     """Count TLS reports of others about us; what cannot be used is named, the others count."""
     from . import reports
 
-    taking = reports.Taking(settings)
-    taking.take(options.files, int(time.time()))
-    for sentence in taking.unusable():
+    intake = reports.Intake(settings)
+    intake.count_files(options.files, int(time.time()))
+    for sentence in intake.unusable():
         tell(sentence)
-    print(taking.in_words())
-    return taking.status
+    print(intake.in_words())
+    return intake.status
 
 
 def ship(settings: Config, options: argparse.Namespace) -> None:
@@ -244,13 +247,13 @@ def doctor(settings: Config, options: argparse.Namespace) -> int:
     """Print what keeps the numbers from being right; 1 if something must be mended."""
     from ..dane import servers
     from ..doctor import diagnose, facts, findings
-    from . import logs, watch
+    from . import logs, probing
 
     now = int(time.time())
-    targets = [servers.parse_target(text) for text in options.mx] or watch.targets(settings)
+    targets = [servers.parse_target(text) for text in options.mx] or probing.targets(settings)
     found = diagnose(facts.gather(logs.with_likely_log(settings, now), targets, now))
     show = findings.as_json if options.format == "json" else findings.as_text
-    print("\n".join(map(printable, show(found).split("\n"))))
+    _print_lines(show(found).split("\n"))
     return int(any(each.grade is findings.Grade.FAIL for each in found))
 
 
@@ -260,10 +263,8 @@ def tlsa(settings: Config, options: argparse.Namespace) -> None:
 
     name = servers.parse_host(options.name)
     targets = [servers.Target(name, port) for port in dict.fromkeys(options.port or [servers.SMTP])]
-    lines = zone_file.zone_lines(
-        certificates.read_chains(options.file, name), targets, int(time.time())
-    )
-    print("\n".join(map(printable, lines)))
+    chains = certificates.read_chains(options.file, name)
+    _print_lines(zone_file.zone_lines(chains, targets, int(time.time())))
 
 
 def config(settings: Config, options: argparse.Namespace) -> None:
@@ -294,10 +295,10 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
         raise UsageError(
             f"{others[0]} already exists and was not made by `demo`; name an empty folder."
         )
-    with app.lock(here):
+    with stores.lock(here):
         demo.prepare(here.state_dir, here.log, now)
         result = imports.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
-        with app.open_ledger_to_add(here) as ledger:
+        with stores.open_ledger_to_add(here) as ledger:
             add_reports(ledger, demo.reported(now))
     print(in_words(result))
-    print(app.draw(here, now))
+    print(rendering.draw(here, now))

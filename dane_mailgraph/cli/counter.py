@@ -1,4 +1,4 @@
-"""What is new in the log is counted: one step, and the service that repeats it."""
+"""Counts what is new in the log: one step, and the service that repeats it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from functools import partial
 
 from ..config import Config
 from ..counting import How, Pace, Result, collect, remarks
-from ..errors import (
-    MailgraphError,
-    SourceError,
-    StoreError,
-)
+from ..errors import MailgraphError, SourceError, StoreError
 from ..log import Source, sought
-from ..store import (
-    Ledger,
-    Store,
-)
-from .app import lock, reconcile, writing
+from ..store import Ledger, Store
 from .logs import rules, source, with_log_found
+from .stores import lock, reconcile, writing
 from .terminal import tell
 
 
@@ -37,10 +30,10 @@ class Counter:
         self._settings, self._ledger, self._rules = settings, ledger, rules(settings)
         self._alive, self._watch = alive, watch
         self._log: Source | None = None
-        self._found = ""
-        self._not_found: SourceError | None = None
-        self._look_again = 0
-        """Epoch second from which on to look for the log again, where `log` names no path."""
+        self._log_path = ""
+        self._search_error: SourceError | None = None
+        self._search_at = 0
+        """Epoch second of the next search, where the settings do not name the path of the log."""
         self._store = Store(settings.state_dir, settings.step)
         self._metrics_are_due = True
         self._pace = Pace(settings.step, settings.grace)
@@ -55,23 +48,23 @@ class Counter:
     def is_due(self, now: int) -> bool:
         """Return whether it is time for a step; raises SourceError."""
         if self._log is None:
-            if self._not_found and now < self._look_again:
-                raise self._not_found.with_traceback(None)  # it is not over until it is found
+            if self._search_error and now < self._search_at:
+                raise self._search_error.with_traceback(None)  # it is not over until it is found
             return True
         return self._pace.is_due(now, self._log.look())
 
     def _source(self, now: int) -> Source:
-        """Return the log to read, whose path may be to be found; raises SourceError."""
+        """Return the log to read, which may have to be searched for; raises SourceError."""
         is_sought = sought.is_sought(self._settings.log)
-        if self._log is None or (is_sought and now >= self._look_again):
-            self._look_again = now + (_WAIT_FOR_LOG if self._log is None else _LOOK_FOR_LOG)
+        if self._log is None or (is_sought and now >= self._search_at):
+            self._search_at = now + (_SEARCH_EVERY if self._log is None else _SEARCH_AGAIN)
             try:
                 found = with_log_found(self._settings, now, self._ledger.state)
-                if self._log is None or found.log != self._found:
-                    self._found, self._log = found.log, source(found, self._alive)
+                if self._log is None or found.log != self._log_path:
+                    self._log_path, self._log = found.log, source(found, self._alive)
                     self._watch(self._log.directory)
             except SourceError as error:
-                self._not_found = error
+                self._search_error = error
                 raise
         return self._log
 
@@ -137,11 +130,11 @@ def open_counter(
         yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive, watch)
 
 
-_WAIT_FOR_LOG = 3
-"""Seconds between two looks for a log where none has been found yet."""
+_SEARCH_EVERY = 3
+"""Seconds between two searches while no log is found."""
 
-_LOOK_FOR_LOG = 60
-"""Seconds between two looks for a log where `log` names no path."""
+_SEARCH_AGAIN = 60
+"""Seconds between two searches once a log is found: another may have become the newest."""
 
 _LOOK_AT_FILES = 10
 """Seconds between two looks whether ledger and lock are still the files of their names."""

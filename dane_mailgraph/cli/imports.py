@@ -1,4 +1,4 @@
-"""Whole logs are counted: into the store that is there, or into a fresh one."""
+"""Counts whole logs, into the existing store or into a fresh one."""
 
 from __future__ import annotations
 
@@ -10,22 +10,12 @@ from contextlib import suppress
 
 from ..config import Config
 from ..counting import Import, Result
-from ..errors import (
-    StoreError,
-)
+from ..errors import StoreError
 from ..log import LogFile
-from ..store import (
-    Ledger,
-    Store,
-    copy_reports,
-    copy_watched,
-    ledger_path,
-    replace,
-    unused,
-)
-from .app import open_ledger, reconcile, writing
+from ..store import Ledger, Store, copy_reports, copy_watched, ledger_path, replace, unused
 from .counter import publish_metrics
 from .logs import rules, source, with_likely_log
+from .stores import open_ledger, reconcile, writing
 from .terminal import tell
 
 

@@ -1,4 +1,4 @@
-"""Conditions reach those who ask: a verb, the operator by a messenger, a collector of metrics."""
+"""Judges the store for those who ask: verbs, the messenger to the operator, `metrics`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,12 @@ from ..answer import (
     trial_message,
 )
 from ..config import Config
-from ..errors import (
-    ConfigError,
-    NothingCountedError,
-    StoreError,
-)
+from ..errors import ConfigError, NothingCountedError, StoreError
 from ..language import ENGLISH, Language
 from ..levels import Level
-from ..store import (
-    Ledger,
-    ledger_path,
-    load_known_conditions,
-    save_known_conditions,
-)
-from .app import hostname, open_ledger, open_rrd
+from ..store import Ledger, ledger_path, load_known_conditions, save_known_conditions
+from .host import host_name
+from .stores import open_ledger, open_rrd
 
 
 @contextmanager
@@ -73,9 +65,9 @@ def judge(
 
 
 def tell_operator(settings: Config, now: int, only: Collection[str] | None = None) -> None:
-    """Tell what is new, still so or over, and remember it once the messenger has succeeded.
+    """Tell the operator what is new, still so or over, and remember what was told.
 
-    Raises MailgraphError; then the next check tries again.
+    Raises MailgraphError where the messenger fails; then the next check tries again.
     """
     from . import messengers
 
@@ -83,14 +75,14 @@ def tell_operator(settings: Config, now: int, only: Collection[str] | None = Non
         found = judge(settings, ledger, now, only, settings.language)
         # A store that cannot be written is found out before anything is sent.
         with ledger.transaction():
-            told = observe(load_known_conditions(ledger), found, only or NAMES, now)
-            save_known_conditions(ledger, told)
-        sent, host = news(told, now), settings.host or hostname()
-        written = message(sent, found.conditions, host, settings.language)
-        if settings.tell and written:
-            messengers.send(settings.tell, written, host, now)
+            known = observe(load_known_conditions(ledger), found, only or NAMES, now)
+            save_known_conditions(ledger, known)
+        new, host = news(known, now), host_name(settings)
+        text = message(new, found.conditions, host, settings.language)
+        if settings.tell and text:
+            messengers.send(settings.tell, text, host, now)
             with ledger.transaction():
-                save_known_conditions(ledger, after_telling(told, sent, now))
+                save_known_conditions(ledger, after_telling(known, new, now))
     if settings.heartbeat:
         messengers.run(settings.heartbeat)
 
@@ -113,7 +105,7 @@ def send_test(settings: Config, now: int) -> None:
 
     if not settings.tell:
         raise _no_messenger()
-    host = settings.host or hostname()
+    host = host_name(settings)
     messengers.send(settings.tell, trial_message(host, settings.language), host, now)
 
 

@@ -1,4 +1,4 @@
-"""What brings a message to the operator: SMTP to this machine, or a command."""
+"""Brings a message to the operator, by SMTP or by a command."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .terminal import printable, tell
 _TIMEOUT = 60
 """Seconds."""
 
-_SUBJECT = 150
-"""Characters: what a list of mails shows, and more."""
+_LONGEST_SUBJECT = 150
+"""Characters: more than a list of mails shows."""
 
 
 def send(to: Messenger, message: Message, host: str, now: int) -> None:
-    """Bring a message to where the setting `tell` says; raises TellError."""
+    """Send a message to where the setting `tell` says; raises TellError."""
     if to.command:
         run(to.command, message.text, DANE_MAILGRAPH_MESSAGE=message.data)
     else:
@@ -60,7 +60,7 @@ def _mail(to: Messenger, message: Message, host: str, now: int) -> None:
         mail = EmailMessage(policy=SMTP)
         sender = Address("dane-mailgraph", "dane-mailgraph", domain)
         mail["From"], mail["To"] = sender, ", ".join(to.to)
-        mail["Subject"] = printable(message.subject)[:_SUBJECT]
+        mail["Subject"] = printable(message.subject)[:_LONGEST_SUBJECT]
         mail["Date"], mail["Message-ID"] = formatdate(now), make_msgid(domain=domain)
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text, cte="quoted-printable")

@@ -7,33 +7,37 @@ from ..errors import ReportError, SourceError
 from ..privileges import act_as_owner_of
 from ..reports import TlsReport, files
 from ..store import COPY, add_reports
-from . import app
+from . import stores
+from .host import host_name
 
-_MOST_NAMED = 20
-"""Sentences about what cannot be used; of the others the number."""
+_MOST_SENTENCES = 20
+"""Of what cannot be used more is only counted."""
 
 _AT_ONCE = 1000
 """Reports that are written in one transaction."""
 
 
-class Taking:
-    """What becomes of the reports in some files."""
+class Intake:
+    """Counts the reports in files, and says what became of them."""
 
     def __init__(self, settings: Config) -> None:
         self._settings = settings
         self._waiting: list[tuple[str, TlsReport]] = []
-        self._named: list[str] = []
+        """Reports that are not written yet, and where they are."""
+        self._sentences: list[str] = []
+        """What cannot be used."""
         self._unusable = self._copies = self._reports = 0
         self._reporters = set[str]()
         self._sessions = [0, 0, 0, 0]
+        """By DANE, by MTA-STS, without a policy, failed."""
         self.status = 0
         """Exit status: 65 where something cannot be used or read."""
 
-    def take(self, paths: list[str], now: int) -> None:
+    def count_files(self, paths: list[str], now: int) -> None:
         """Count what files hold; raises StoreError, BusyError."""
         # Root opens files, but reads what strangers wrote as the owner of the store.
         act_as_owner_of(self._settings.state_dir)
-        host = self._settings.host or app.hostname()
+        host = host_name(self._settings)
         for path in paths:
             try:
                 for found in files.read_files(path, now, host):
@@ -49,15 +53,15 @@ class Taking:
 
     def _refuse(self, sentence: str) -> None:
         self._unusable += 1
-        if len(self._named) < _MOST_NAMED:
-            self._named.append(sentence)
+        if len(self._sentences) < _MOST_SENTENCES:
+            self._sentences.append(sentence)
         self.status = ReportError.status
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
         reports = [report for _, report in waiting]
         while True:
-            with app.open_ledger_to_add(self._settings) as ledger:
+            with stores.open_ledger_to_add(self._settings) as ledger:
                 refusals = add_reports(ledger, reports)
                 # Where it was rebuilt meanwhile, they may have come too late for the new one.
                 if ledger.in_place:
@@ -75,8 +79,8 @@ class Taking:
 
     def unusable(self) -> list[str]:
         """Return a sentence about each that cannot be used, or how many more there are."""
-        more = self._unusable - len(self._named)
-        return self._named + ([f"{more:,} more cannot be used."] if more else [])
+        more = self._unusable - len(self._sentences)
+        return self._sentences + ([f"{more:,} more cannot be used."] if more else [])
 
     def in_words(self) -> str:
         """Return what was counted, a sentence without its full stop."""

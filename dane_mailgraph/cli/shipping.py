@@ -10,8 +10,9 @@ from ..config import Config
 from ..errors import ConfigError, reason
 from ..fleet import metrics, ship, victoriametrics
 from ..store import Ledger, Shipped, ledger_path, load_shipped, replace_shipped
-from .app import hostname, lock, open_ledger, open_rrd
+from .host import host_name
 from .judgement import judge
+from .stores import lock, open_ledger, open_rrd
 from .terminal import tell
 
 _LONGEST = 10_000
@@ -25,7 +26,7 @@ def send_counts(settings: Config, *, again: bool = False) -> None:
     database = victoriametrics.Database(access(settings))
     with open_ledger(settings) as ledger, lock(settings, "ship.lock"):
         path = ledger_path(settings.state_dir)
-        host = ship.CountedHost(open_rrd(settings, ledger), ledger, settings.host or hostname())
+        host = ship.CountedHost(open_rrd(settings, ledger), ledger, host_name(settings))
 
         def save(mark: Shipped) -> None:
             with Ledger(path, writable=True) as writer, writer.transaction():

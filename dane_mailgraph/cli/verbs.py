@@ -40,7 +40,10 @@ class Verb(NamedTuple):
     error_status: int | None = None
     """Exit status of all errors; None is that of each error."""
     bare: str = ""
-    """A setting whose option may stand without a value: it asks for what the setting says."""
+    """A setting whose option may stand without a value, and then asks for what the setting says.
+
+    `options.has_bare` says whether it was given.
+    """
 
 
 def _option(*names: str, help: str | Callable[[], str], **rest: Any) -> Option:

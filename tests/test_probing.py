@@ -11,7 +11,7 @@ import pytest
 from dane_mailgraph.answer import Evidence, Judgement, describe_server, judge_conditions
 from dane_mailgraph.answer.check import as_plugin, servers
 from dane_mailgraph.answer.conditions import Condition
-from dane_mailgraph.cli import command_line, watch
+from dane_mailgraph.cli import command_line, probing
 from dane_mailgraph.config import Config, load
 from dane_mailgraph.dane import tlsa
 from dane_mailgraph.dane.own_server import Handshake, Published, Server
@@ -176,9 +176,9 @@ def test_what_names_no_server_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_servers_are_named_or_postfixs_or_none(tmp_path: Path) -> None:
-    assert watch.targets(settings(tmp_path)) == []
-    assert watch.targets(settings(tmp_path, own_mx="")) is None
-    assert watch.targets(settings(tmp_path, own_mx="MX.example.org, mx.example.org:465")) == [
+    assert probing.targets(settings(tmp_path)) == []
+    assert probing.targets(settings(tmp_path, own_mx="")) is None
+    assert probing.targets(settings(tmp_path, own_mx="MX.example.org, mx.example.org:465")) == [
         ("mx.example.org", 25),
         ("mx.example.org", 465),
     ]
@@ -197,7 +197,7 @@ def test_a_look_is_due_each_day_and_each_hour_while_something_is_wrong(
     tmp_path: Path, path: str, published: Chain, age: int, is_due: bool
 ) -> None:
     look(path, seen(OLD, published), now=NOW - age)
-    watch.probe(settings(tmp_path), NOW, only_if_due=True)
+    probing.probe(settings(tmp_path), NOW, only_if_due=True)
     with Ledger(path, writable=False) as ledger:
         kept = load_watched(ledger)
 

@@ -1,4 +1,4 @@
-"""The look at our own servers: asked as the caller, written as the owner of the store."""
+"""A look at our own servers, taken as the caller and kept as the owner of the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import StoreError
 from ..privileges import act_as_caller
 from ..store import load_history, load_watched, save_look
 from ..times import DAY, HOUR
-from . import app
+from . import stores
 
 _EARLY = 10 * 60
 """Seconds by which a timer may come early."""
@@ -49,7 +49,7 @@ def probe(
         resolv or resolver.read_resolv_conf(),
         settings.own_mx_next_cert,
     )
-    with app.open_ledger_to_add(settings) as ledger:
+    with stores.open_ledger_to_add(settings) as ledger:
         known = {each.target: each for each in load_watched(ledger)}
         servers = []
         for each in looks:
@@ -70,7 +70,7 @@ def probe(
 def _is_due(settings: Config, now: int) -> bool:
     """Return whether one of our servers has not been looked at for too long."""
     try:
-        with suppress(StoreError), app.open_ledger(settings, with_counts=False) as ledger:
+        with suppress(StoreError), stores.open_ledger(settings, with_counts=False) as ledger:
             watched = load_watched(ledger)
             return not watched or any(
                 now - each.at >= (DAY if each.is_well else HOUR) - _EARLY for each in watched
