@@ -18,7 +18,7 @@ FAST = -m 'not slow'
 
 .NOTPARALLEL:
 
-.PHONY: help demo check fast test nightly ready test-systemd test-browser browser install uninstall lint bench bench-daemon torture fuzz \
+.PHONY: help demo check fast test nightly ready test-systemd test-browser browser screenshots install uninstall lint bench bench-daemon torture fuzz \
     tox deb sdist release clean
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make uninstall     remove it again, and leave the data'
 	@echo 'make lint          lint and types only'
 	@echo 'make test-browser  the page in a real browser; make browser only installs it'
+	@echo 'make screenshots   draw the pictures of the README anew, from invented logs of a bad and a good day'
 	@echo 'make test-systemd  as root: the units under a real systemd, in an overlay of this machine'
 	@echo 'make nightly       all tests, with many more random examples than make test'
 	@echo 'make tox           the tests with each Python from 3.10 to 3.13 that is here'
@@ -66,6 +67,9 @@ nightly: $(READY)/test
 test-browser: $(READY)/test browser
 	@echo pytest in a browser
 	@$(PYTEST) -m browser $(ARGS)
+
+screenshots: $(READY)/test browser
+	@$(BIN)/python tools/screenshots.py
 
 browser: $(AXE)
 	@command -v chromium chromium-browser >/dev/null || sh tools/browser.sh build/browser

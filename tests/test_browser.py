@@ -184,6 +184,42 @@ def test_nothing_is_wider_than_the_screen(
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_a_command_breaks_between_its_words_and_is_copied_as_it_is(
+    width: int, browser: Browser, url: str
+) -> None:
+    browser.show(url, width=width)
+    command = "posttls-finger -t30 -c -l dane '[was-good.example]'"
+    lines = browser.evaluate(
+        """(() => {
+            const found = [...document.querySelectorAll(".need code")]
+                .find(each => each.textContent.startsWith("posttls"));
+            getSelection().selectAllChildren(found);
+            const words = [...found.querySelectorAll("span")];
+            return [getSelection().toString(), words.map(each => each.getClientRects().length)];
+        })()"""
+    )
+
+    assert lines == [command, [1] * len(command.split())]
+
+
+@pytest.mark.parametrize(("width", "least"), [(3840, 5), (1920, 3), (1280, 2), (390, 1)])
+def test_a_wide_screen_shows_more_pictures_beside_each_other(
+    width: int, least: int, browser: Browser, url: str
+) -> None:
+    browser.show(url, width=width)
+    columns = browser.evaluate(
+        "new Set([...document.querySelectorAll('.pictures figure')]"
+        ".map(each => Math.round(each.getBoundingClientRect().left))).size"
+    )
+    widest = browser.evaluate(
+        "Math.max(...[...document.querySelectorAll('p, .need h3, dd')]"
+        ".map(each => each.getBoundingClientRect().width))"
+    )
+
+    assert columns >= least and widest <= 1120
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_little_is_loaded_before_anybody_scrolls(
