@@ -68,7 +68,9 @@ def test_a_log_of_another_machine_is_well_without_postfix(
     )
 
 
-def test_text_and_its_last_line(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_line_of_the_text_adds_the_findings_up(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     capsys.readouterr()
     status = command_line.main(["doctor", *home.settings])
     lines = capsys.readouterr().out.rstrip("\n").split("\n")

@@ -81,7 +81,7 @@ def test_only_the_last_lines_of_a_long_log_are_read(tmp_path: Path) -> None:
     assert (said.unstamped, said.newest) == (0, START)
 
 
-def test_names_that_rsyslog_has_cut_off_are_counted(tmp_path: Path) -> None:
+def test_lines_whose_program_rsyslog_has_cut_off_are_counted_as_nameless(tmp_path: Path) -> None:
     text = line(rfc3339(START)).partition("]: ")[2]
 
     assert end(tmp_path, f"<22>1 {rfc3339(START)} mx1 postfix 101 - - {text}").nameless == 1
@@ -107,7 +107,7 @@ def test_traces_of_loggers_that_fold_or_drop_are_found(
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "no stamp\n", "\0\n"])
-def test_a_log_of_nothing_says_so(text: str, tmp_path: Path) -> None:
+def test_an_empty_log_is_reported(text: str, tmp_path: Path) -> None:
     said = end(tmp_path, text)
 
     assert (said.newest, said.connections, said.trouble) == (None, 0, "")
@@ -206,7 +206,7 @@ def test_root_asks_as_the_user_that_counts(mode: int, folder: int, good: bool) -
         assert unit.can_read(str(path), NOBODY._replace(groups=(4,))) is True
 
 
-def test_the_owner_of_the_state_is_who_counts(tmp_path: Path) -> None:
+def test_the_owner_of_the_state_directory_is_the_user_that_counts(tmp_path: Path) -> None:
     account = unit.counting_account(str(tmp_path))
 
     assert account and account.uid == os.geteuid()
@@ -214,7 +214,7 @@ def test_the_owner_of_the_state_is_who_counts(tmp_path: Path) -> None:
     assert unit.counting_account(str(tmp_path / "none")) is None
 
 
-def test_the_year_is_the_files(tmp_path: Path) -> None:
+def test_a_stamp_without_a_year_is_of_the_year_of_its_file(tmp_path: Path) -> None:
     old = int(datetime(2024, 12, 31, 23, 59, tzinfo=timezone.utc).timestamp())
 
     assert end(tmp_path, line(yearless(old)), changed=old).newest == old

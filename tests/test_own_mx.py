@@ -121,7 +121,7 @@ def test_a_name_and_a_port_are_read(text: str, target: tuple[str, int]) -> None:
         "x" * 64 + ".y" * 100,
     ],
 )
-def test_what_is_no_name_is_refused(text: str) -> None:
+def test_a_text_that_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no"):
         servers.parse_target(text)
 
@@ -140,7 +140,7 @@ def test_what_is_no_name_is_refused(text: str) -> None:
         (receiver(inet_interfaces="127.0.0.1, 192.0.2.1"), [NAME]),
     ],
 )
-def test_who_takes_mail_from_others_is_one_of_our_servers(
+def test_a_service_that_takes_mail_from_others_is_one_of_our_servers(
     instance: Instance, names: list[str]
 ) -> None:
     assert own_mx.receivers([instance, instance]) == [Target(name) for name in names]
@@ -325,7 +325,9 @@ def test_files_that_cannot_be_read_or_hold_nothing_are_reported(tmp_path: Path) 
         ({"smtpd_tls_security_level": "none", "smtpd_use_tls": "yes"}, False),
     ],
 )
-def test_whether_tls_is_on(settings: dict[str, str], offers: bool) -> None:
+def test_tls_is_on_by_its_level_or_by_the_old_setting(
+    settings: dict[str, str], offers: bool
+) -> None:
     assert files(receiver(**settings)).offers is offers
 
 

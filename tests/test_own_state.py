@@ -52,7 +52,7 @@ def test_all_is_well_and_nothing_is_touched(counted: Host) -> None:
     assert state(counted) == before
 
 
-def test_an_rrd_that_tells_something_else_than_the_ledger_is_found(counted: Host) -> None:
+def test_an_rrd_that_differs_from_the_ledger_is_found(counted: Host) -> None:
     start, counts = next(counted.ledger.intervals(0, 1 << 40))
     with counted.ledger.transaction():
         counted.ledger.add([Interval(start, tuple(n or 0 for n in counts))])
@@ -93,14 +93,14 @@ def test_a_truncated_rrd_is_reported(counted: Host) -> None:
     assert "outbound.rrd" in looked(counted).rrd_trouble
 
 
-def test_a_ledger_that_is_none_is_reported(counted: Host) -> None:
+def test_a_file_that_is_no_ledger_is_reported(counted: Host) -> None:
     Path(counted.ledger.path).write_bytes(b"nonsense" * 1000)
 
     assert looked(counted).ledger_trouble.startswith(counted.ledger.path)
     assert looked(counted).rrd_last == counted.store.rrd.last
 
 
-def test_nothing_yet_is_reported(tmp_path: Path) -> None:
+def test_a_store_that_does_not_exist_yet_is_reported(tmp_path: Path) -> None:
     found = own_state.read_own_state(
         str(tmp_path / "log"), str(tmp_path / "state"), str(tmp_path / "www"), 60
     )
@@ -134,7 +134,7 @@ def test_a_log_that_has_grown_or_shrunk_is_seen(counted: Host) -> None:
     assert (after := looked(counted).end_of_file) and after.offset == 0
 
 
-def test_when_the_page_was_drawn(tmp_path: Path) -> None:
+def test_the_page_was_drawn_when_its_file_was_written(tmp_path: Path) -> None:
     (tmp_path / "index.html").touch()
     os.utime(tmp_path / "index.html", (5, 5))
 

@@ -196,7 +196,7 @@ def test_the_doctor_looks_as_the_owner_and_says_what_that_user_may_not_write(
         assert unit.unwritable(str(state), nobody) == (str(state / "ledger.sqlite"),)
 
 
-def test_whether_the_store_is_held_is_seen_without_holding_it(folder: Path) -> None:
+def test_the_doctor_sees_whether_the_store_is_locked_without_locking_it(folder: Path) -> None:
     assert unit.is_locked(str(folder / "state")) is None
     settings = load(os.devnull, {}, {"state_dir": str(folder / "www")})
     os.chown(folder / "www", 0, 0)

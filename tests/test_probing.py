@@ -90,7 +90,7 @@ def test_what_is_wrong_is_a_condition_of_its_server_with_the_age_of_the_look(pat
     assert german.text.startswith("Absender mit DANE stellen ihre Mail an mail.example.org:25")
 
 
-def test_it_has_held_since_the_first_look_that_found_it(path: str) -> None:
+def test_a_condition_holds_since_the_first_look_that_found_it(path: str) -> None:
     look(path, seen(OLD, NEW), now=NOW - 3 * HOUR)
     look(path, seen(OLD, NEW))
     assert [each.since for each in conditions(path)] == [NOW - 3 * HOUR]
@@ -150,7 +150,7 @@ def test_metrics_tell_matches_and_the_end_of_the_certificate(path: str) -> None:
     assert 'condition{name="own_mx"} 0' in text and 'condition{name="own_mx"}' not in without
 
 
-def test_a_rebuilt_ledger_keeps_it(path: str) -> None:
+def test_a_rebuilt_ledger_keeps_the_last_look(path: str) -> None:
     look(path, seen(OLD, NEW))
     with (
         Ledger(path, writable=False) as old,
@@ -170,12 +170,12 @@ def settings(folder: Path, **options: str) -> Config:
 
 
 @pytest.mark.parametrize("text", ["a b!", "mail:0", "mail:65536", "-x", "[192.0.2.1]:25", "a:b"])
-def test_what_names_no_server_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_text_that_names_no_server_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="is no NAME or NAME:PORT"):
         settings(tmp_path, own_mx=text)
 
 
-def test_servers_are_named_or_postfixs_or_none(tmp_path: Path) -> None:
+def test_own_mx_names_servers_or_none_or_leaves_them_to_postfix(tmp_path: Path) -> None:
     assert probing.targets(settings(tmp_path)) == []
     assert probing.targets(settings(tmp_path, own_mx="")) is None
     assert probing.targets(settings(tmp_path, own_mx="MX.example.org, mx.example.org:465")) == [

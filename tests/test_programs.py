@@ -12,7 +12,7 @@ from servers import needs
 from dane_mailgraph.programs import Account, ask
 
 
-def test_what_a_program_says_is_given_back() -> None:
+def test_the_status_and_both_outputs_of_a_program_are_returned() -> None:
     said = ask(
         "sh",
         "-c",
@@ -23,9 +23,7 @@ def test_what_a_program_says_is_given_back() -> None:
     assert said == (3, "hello, C\n", "one two")
 
 
-def test_a_program_that_is_not_there_is_none(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_missing_program_gives_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert ask("no-such-program-anywhere") is None
     (tmp_path / "broken").write_text("no program")
     (tmp_path / "broken").chmod(0o755)
@@ -49,14 +47,14 @@ def test_a_program_that_hangs_is_ended() -> None:
     assert time.monotonic() - began < 20
 
 
-def test_what_is_no_text_is_replaced() -> None:
+def test_bytes_that_are_no_text_are_replaced() -> None:
     said = ask("printf", r"\377")
 
     assert said and said.out == "\ufffd"
 
 
 @needs("id", root=True)
-def test_root_can_ask_as_somebody_else() -> None:
+def test_root_can_run_a_program_as_another_user() -> None:
     said = ask("id", "-u", account=Account("nobody", 65534, 65534, ()))
     groups = ask("id", "-G", account=Account("nobody", 65534, 65534, (4,)))
 

@@ -74,7 +74,7 @@ def test_a_malformed_record_takes_no_other_with_it(port: int) -> None:
 
 
 @real
-def test_the_owner_and_the_time_to_live_are_told(port: int) -> None:
+def test_an_answer_names_the_owner_and_the_time_to_live(port: int) -> None:
     alias = resolver.query("_25._tcp.other.example.test", "TLSA", "127.0.0.1", port)
     none = resolver.query("none", "A", "127.0.0.1", port)
 
@@ -90,7 +90,7 @@ def test_unsigned_records_are_there_but_not_secure(port: int) -> None:
 
 
 @real
-def test_what_is_not_there_is_known_and_secure(port: int) -> None:
+def test_an_answer_that_there_are_no_records_is_final_and_secure(port: int) -> None:
     none = resolver.query("none", "A", "127.0.0.1", port)
     empty = resolver.query("mail.example.test", "TLSA", "127.0.0.1", port)
 
@@ -122,7 +122,7 @@ def test_the_next_server_is_asked_where_one_does_not_know(port: int) -> None:
     )
 
 
-def test_nobody_there_is_reported() -> None:
+def test_a_server_that_does_not_answer_is_reported() -> None:
     answer = resolver.query(".", "NS", "127.0.0.1", free_port())
 
     assert (answer.code, answer.is_final, answer.secure) == ("", False, False)
@@ -183,5 +183,5 @@ def test_a_resolv_conf_that_is_absent_means_this_machine(tmp_path: Path) -> None
         ("x", False),
     ],
 )
-def test_loopback_is_told_from_elsewhere(server: str, here: bool) -> None:
+def test_an_address_of_this_machine_is_loopback(server: str, here: bool) -> None:
     assert resolver.is_loopback(server) is here

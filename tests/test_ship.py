@@ -31,7 +31,7 @@ from dane_mailgraph.fleet import metrics
 from dane_mailgraph.fleet.history import read_history
 from dane_mailgraph.fleet.ship import CountedHost, Shipment
 from dane_mailgraph.fleet.victoriametrics import Access, Database
-from dane_mailgraph.store import Gap, Ledger, load_shipped, replace_shipped
+from dane_mailgraph.store import Gap, Ledger, Shipped, load_shipped, replace_shipped
 from dane_mailgraph.times import DAY, HOUR, MINUTE
 
 NOW = int(time.time()) // HOUR * HOUR - 2 * DAY
@@ -85,6 +85,13 @@ class Host(Kept):
             shipment = Shipment(origin, Database(Access(url)), self.save, lambda: self.clock)
             assert shipment.ship(load_shipped(self.ledger, url, self.name), again=again)
             return shipment
+
+    def shipped(self, url: str) -> Shipped:
+        """Send, and return how far it is."""
+        self.ship(url)
+        mark = load_shipped(self.ledger, url, self.name)
+        assert mark
+        return mark
 
     def save(self, mark: object) -> None:
         with self.ledger.transaction():
@@ -203,15 +210,11 @@ def test_what_is_new_is_sent_with_the_last_hour_and_delivered_a_minute_later(
     database: VictoriaMetrics, tmp_path: Path
 ) -> None:
     host = Host(tmp_path / "a", "mx1", days=30)
-    host.ship(database.url)
-    first = load_shipped(host.ledger, database.url, host.name)
-    assert first
+    first = host.shipped(database.url)
     assert (first.durable_until, first.accepted_until) == (None, host.until)
     assert min(stamps(database, "mx1")) == first.first == host.begin
     host.count_on(3)
-    host.ship(database.url)
-    second = load_shipped(host.ledger, database.url, host.name)
-    assert second
+    second = host.shipped(database.url)
     assert (second.durable_until, second.accepted_until) == (NOW, host.until)
     assert wrong(database, host, 4)[0] == 0
     asked = f'count_over_time({metrics.PREFIX}{metrics.OBSERVED}{{host="mx1"}}[1h])'
@@ -322,7 +325,7 @@ def test_a_first_time_that_was_killed_goes_on_without_deleting(
 @pytest.mark.usefixtures("short_archives")
 @pytest.mark.server
 @needs("victoria-metrics")
-def test_two_machines_of_one_name_are_told_and_again_puts_it_right(
+def test_two_machines_of_one_name_are_reported_and_again_puts_it_right(
     database: VictoriaMetrics, tmp_path: Path
 ) -> None:
     host = Host(tmp_path / "a", "mx1", days=5)
@@ -403,7 +406,7 @@ def test_without_a_url_or_a_server_one_sentence_says_so(
 @pytest.mark.parametrize(
     "url", ["ftp://mx/", "localhost:8428", "http://", "http://me:secret@localhost", "http://h/?a=b"]
 )
-def test_a_url_that_is_none_or_holds_a_secret_is_a_wrong_setting(
+def test_a_wrong_url_or_one_that_holds_a_secret_is_a_wrong_setting(
     url: str, small: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ship(small, url) == 78
@@ -411,7 +414,7 @@ def test_a_url_that_is_none_or_holds_a_secret_is_a_wrong_setting(
 
 
 @pytest.mark.parametrize("content", ["", "two\nlines", "\0", "no-colon", "x" * 20_000 + "\n:"])
-def test_a_secret_that_is_none_is_named_by_its_file_alone(
+def test_an_unusable_secret_is_named_by_its_file_alone(
     content: str, small: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     secret = tmp_path / "secret"

@@ -60,7 +60,7 @@ def test_a_trust_anchor_is_never_the_servers_own_certificate(selector: int, matc
         assert not tlsa.matches(tlsa.record_of(LEAF, 2, selector, matching), chain)
 
 
-def test_a_record_that_holds_an_issuer_works_though_nobody_sends_it() -> None:
+def test_a_record_that_holds_an_issuer_works_though_the_server_does_not_send_it() -> None:
     alone = Chain("/x", (LEAF,), True, (True,), unsent_anchors=frozenset({ISSUER.der}))
 
     assert tlsa.matches(tlsa.record_of(ISSUER, 2, 0, 0), alone)
@@ -129,7 +129,7 @@ def test_a_trust_anchor_must_be_sent_and_name_and_signatures_must_be_right(chain
         Tlsa(3, 1, 1, b"short"),
     ],
 )
-def test_what_mail_servers_cannot_use_matches_nothing(record: Tlsa) -> None:
+def test_a_record_that_mail_servers_cannot_use_matches_nothing(record: Tlsa) -> None:
     assert not record.is_usable and not tlsa.matches(record, CHAIN)
 
 

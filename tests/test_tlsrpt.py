@@ -58,7 +58,7 @@ def test_a_report_counts_once(ledger: Ledger) -> None:
     assert sessions(ledger) == [3, 6, 9, 12]
 
 
-def test_a_day_of_which_nobody_reports_is_unknown(ledger: Ledger) -> None:
+def test_a_day_without_reports_is_unknown(ledger: Ledger) -> None:
     add_reports(ledger, [one(1, DAY, dane=0)])
 
     assert sessions(ledger, DAY, DAY + 86400) == [0, 2, 3, 4]

@@ -235,14 +235,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_what_is_found(case: Case) -> None:
+def test_each_case_is_found_with_its_causes(case: Case) -> None:
     found = verdict(case.published, case.handshakes, case.services)
 
     assert tuple(causes(found)) == case.causes
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_every_text_is_whole(case: Case) -> None:
+def test_every_text_is_filled_in(case: Case) -> None:
     for each in verdict(case.published, case.handshakes, case.services).findings:
         text, next_step = sentences(each, ENGLISH, timezone.utc)
         assert text.endswith(".") and not set("{}").intersection(text + next_step)
@@ -345,7 +345,7 @@ def test_only_history_tells_what_is_left_over_from_what_is_announced() -> None:
     ("days", "life", "expected"),
     [(15, 90, []), (13, 90, ["ends_soon"]), (12, 45, []), (2, 6, []), (1, 6, ["ends_soon"])],
 )
-def test_a_certificate_ends_soon_in_measure_of_its_life(
+def test_a_certificate_ends_soon_in_proportion_to_its_life(
     days: int, life: int, expected: list[str]
 ) -> None:
     own = certificate("x", days=days)

@@ -326,7 +326,7 @@ def test_a_machine_without_openssl_is_reported(
         (("--name", NAME, "--port", "smtp"), "smtp is no port"),
     ],
 )
-def test_a_name_or_a_port_that_is_none_is_2(
+def test_a_wrong_name_or_port_is_2(
     rest: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert words in refused(capsys, 2, "cert.pem", *rest)
