@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -963,6 +964,15 @@ CONFIGURATIONS = {
 }
 
 
+def log_now(host: Host, times: int) -> None:
+    """Log with rsyslog's microseconds: logs that are rotated in one second begin otherwise."""
+    at = time.time()
+    host.now = int(at)
+    stamp = datetime.fromtimestamp(at, timezone.utc).isoformat()
+    with open(host.log, "a", encoding="ascii") as file:
+        file.write(host.lines(times).replace(rfc3339(host.now), stamp))
+
+
 @pytest.mark.skipif(LOGROTATE is None, reason="logrotate is not installed")
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_logrotate_loses_and_doubles_nothing(tmp_path: Path, name: str) -> None:
@@ -983,9 +993,7 @@ def test_logrotate_loses_and_doubles_nothing(tmp_path: Path, name: str) -> None:
         assert done.returncode == 0, done.stderr
 
     def connect(times: int) -> None:
-        host.now = int(time.time())
-        with open(host.log, "a", encoding="ascii") as file:
-            file.write(host.lines(times))
+        log_now(host, times)
 
     connect(40)
     host.collect()
@@ -1024,9 +1032,7 @@ def test_savelog_loses_and_doubles_nothing(tmp_path: Path, options: list[str]) -
         host.log.touch()
 
     def connect(times: int) -> None:
-        host.now = int(time.time())
-        with open(host.log, "a", encoding="ascii") as file:
-            file.write(host.lines(times))
+        log_now(host, times)
 
     connect(4)
     host.collect()
