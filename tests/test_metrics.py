@@ -119,7 +119,7 @@ def test_each_family_of_the_log_has_a_counter() -> None:
 
 
 def test_the_docs_say_what_each_metric_is() -> None:
-    docs = (Path(__file__).parents[1] / "docs" / "fleet.md").read_text()
+    docs = (Path(__file__).parents[1] / "docs" / "operations.md").read_text()
 
     assert [name for name in metrics.HELP if not re.search(rf"`{name}\b", docs)] == []
 

@@ -15,7 +15,7 @@ from dane_mailgraph.store.schema import SCHEMA as LEDGER_SCHEMA
 
 ROOT = Path(__file__).parents[1]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-STABILITY = (ROOT / "docs" / "stability.md").read_text(encoding="utf-8")
+STABILITY = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def git(checkout: Path, *arguments: str) -> None:

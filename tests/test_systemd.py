@@ -396,11 +396,12 @@ def test_a_reload_reads_the_configuration_again(running: Box) -> None:
 def test_metrics_reach_the_folder_of_node_exporter_by_the_commands_of_the_docs(
     running: Box,
 ) -> None:
-    docs = (running / SOURCE / "docs" / "fleet.md").read_text()
+    docs = (running / SOURCE / "docs" / "operations.md").read_text()
     commands = docs.partition("```sh\n")[2].partition("```")[0].splitlines()
     folder, conf = running / NODE_EXPORTER, running / CONF
     folder.mkdir(parents=True, exist_ok=True)
     kept = conf.read_text()
+    connect(running)  # an empty file is no log yet
     try:
         for command in commands:
             if not command.startswith("curl "):
@@ -423,7 +424,7 @@ print(urllib.request.urlopen(asked).read().decode())
 
 @needs("victoria-metrics")
 def test_a_host_sends_its_counts_by_the_commands_of_the_docs(running: Box) -> None:
-    docs = (running / SOURCE / "docs" / "fleet.md").read_text().partition("## Many hosts")[2]
+    docs = (running / SOURCE / "docs" / "operations.md").read_text().partition("## Many hosts")[2]
     conf = running / CONF
     kept = conf.read_text()
     database, host = [
