@@ -1,4 +1,4 @@
-"""Servers as Postfix names them, and sets of them as a setting names them."""
+"""Servers and clients as Postfix names them, and sets of them as a setting names them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _RELAY = re.compile(RELAY, re.VERBOSE)
 _DOMAIN = re.compile(r"(?=.*[a-z])(?:\.[a-z0-9_-]+)+|(?=.*[a-z])[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
-class Relay(NamedTuple):
-    """A server that Postfix's client was connected to."""
+class Peer(NamedTuple):
+    """A server or client that Postfix was connected to."""
 
     host: str
-    """In lower case, of a host name's characters; strangers choose it. Empty where it has none."""
+    """In lower case and of a host name's characters; strangers choose it. Empty without a name."""
     address: str
     """The address or the socket's path."""
 
     @classmethod
-    def of(cls, text: bytes) -> Relay | None:
-        """Read `HOST[ADDRESS]:PORT` or `HOST[PATH]`; None for `none` and what else is no server."""
+    def parse(cls, text: bytes) -> Peer | None:
+        """Read `HOST[ADDRESS]:PORT` or `HOST[PATH]`; None for `none` and all else."""
         match = _RELAY.fullmatch(text)
         return (
             cls(match["host"].decode("ascii").lower(), match["address"].decode("ascii", "replace"))
@@ -41,18 +41,18 @@ class Relay(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What an operator knows it by."""
+        """The host, or else the address."""
         return self.host or self.address
 
 
 def domain_of(host: str) -> str:
-    """Return the domain of a host: of three labels or more that behind the first of them."""
+    """Return the domain of a host: its labels without the first, if it has three or more."""
     labels = host.split(".")
     return ".".join(labels[1:] if len(labels) > 2 else labels)
 
 
 class PeerSet:
-    """A set of servers: networks, hosts, `.example.org` for the hosts below, `unix` for sockets."""
+    """A set of peers: networks, hosts, `.example.org` for the hosts below, `unix` for sockets."""
 
     def __init__(self, words: str) -> None:
         """`words` are separated by spaces or commas; raises ValueError for a wrong one."""
@@ -74,12 +74,12 @@ class PeerSet:
             else:
                 self._hosts.add(word)
 
-    def __contains__(self, relay: Relay) -> bool:
-        if relay.host in self._hosts or relay.host.endswith(self._below):
+    def __contains__(self, peer: Peer) -> bool:
+        if peer.host in self._hosts or peer.host.endswith(self._below):
             return True
-        if "/" in relay.address:
+        if "/" in peer.address:
             return self._unix
-        ip = _packed(relay.address)
+        ip = _packed(peer.address)
         number = int.from_bytes(ip, "big")
         # Each new client of a log asks: a loop costs half of what any() does.
         for host_bits, bits in self._networks[len(ip)]:  # noqa: SIM110

@@ -12,7 +12,7 @@ import pytest
 from host import line
 
 from dane_mailgraph.cli import command_line
-from dane_mailgraph.cli.counter import Service
+from dane_mailgraph.cli.counter import ReopeningCounter
 from dane_mailgraph.config import load
 from dane_mailgraph.errors import MissingError, SourceError
 from dane_mailgraph.log import auto, sought
@@ -107,7 +107,7 @@ def test_as_long_as_none_is_found_all_is_not_well(
     path = tmp_path / "mail.log"
     monkeypatch.setattr(auto, "FILES", (str(path),))
     settings = load(None, {}, {"state_dir": str(tmp_path / "state"), "time_zone": "UTC"})
-    service = Service(settings, lambda: settings, lambda: None)
+    service = ReopeningCounter(settings, lambda: settings, lambda: None)
     service.open(make=True)
 
     for second in range(120):

@@ -23,8 +23,8 @@ from dane_mailgraph.doctor.findings import Finding, Grade, as_json, as_text
 from dane_mailgraph.doctor.log_end import JOURNAL, LogEnd
 from dane_mailgraph.doctor.loggers import Routes
 from dane_mailgraph.doctor.own_mx import Mx
-from dane_mailgraph.doctor.own_state import Disk, OwnState, Place
-from dane_mailgraph.doctor.postconf import SETTINGS, Instance, Service
+from dane_mailgraph.doctor.own_state import Disk, FilePlace, OwnState
+from dane_mailgraph.doctor.postconf import PARAMETERS, Instance, Service
 from dane_mailgraph.doctor.served import Served
 from dane_mailgraph.doctor.unit import Unit
 from dane_mailgraph.levels import Level
@@ -39,7 +39,7 @@ DAY = 86400
 LOG = "/var/log/mail.log"
 
 GOOD = {
-    **dict.fromkeys(SETTINGS, ""),
+    **dict.fromkeys(PARAMETERS, ""),
     "mail_version": "3.11.1",
     "default_transport": "smtp",
     "relay_transport": "relay",
@@ -130,8 +130,8 @@ HEALTHY = Facts(
         "/var/lib/dane-mailgraph",
         "/var/cache/dane-mailgraph",
         rrd_until=NOW - 60,
-        bookmark=Place(7, 1000),
-        end_of_file=Place(7, 1200),
+        bookmark=FilePlace(7, 1000),
+        end_of_file=FilePlace(7, 1200),
         rrd_last=NOW - 60,
         intervals_compared=1000,
         drawn_at=NOW - 200,
@@ -148,7 +148,7 @@ def postfix(*services: Service, **settings: str) -> Facts:
     return HEALTHY._replace(
         instances=(
             POSTFIX._replace(
-                settings={**GOOD, **settings}, services=(*POSTFIX.services, *services)
+                parameters={**GOOD, **settings}, services=(*POSTFIX.services, *services)
             ),
         )
     )
@@ -159,7 +159,7 @@ def without(setting: str) -> Facts:
     return HEALTHY._replace(
         instances=(
             POSTFIX._replace(
-                settings={name: value for name, value in GOOD.items() if name != setting}
+                parameters={name: value for name, value in GOOD.items() if name != setting}
             ),
         )
     )
@@ -275,8 +275,8 @@ SETTING = {
 
 
 def test_every_rule_has_a_value_and_a_grade_here_and_is_asked_of_postfix() -> None:
-    assert [rule.setting for rule in RULES] == list(SETTING)
-    assert set(SETTING) <= set(SETTINGS)
+    assert [rule.parameter for rule in RULES] == list(SETTING)
+    assert set(SETTING) <= set(PARAMETERS)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_setting_is_judged_and_its_remedy_sets_it(name: str, value: str, grade
         (name, grade, "/etc/postfix")
     ] * (grade is not OK)
     for each in found:
-        wanted = next(rule.wanted for rule in RULES if rule.setting == name)
+        wanted = next(rule.wanted for rule in RULES if rule.parameter == name)
         assert each.remedy == (
             f"postconf -e '{name} = {wanted}' && postfix reload" if wanted else f"postconf {name}"
         )
@@ -338,7 +338,7 @@ def test_an_override_that_makes_it_right_is_well() -> None:
 
 def test_another_instance_is_named_in_the_remedy() -> None:
     out = POSTFIX._replace(
-        directory="/etc/postfix-out", settings={**GOOD, "smtp_tls_loglevel": "0"}
+        directory="/etc/postfix-out", parameters={**GOOD, "smtp_tls_loglevel": "0"}
     )
     (found,) = wrong(HEALTHY._replace(instances=(POSTFIX, out)))
 
@@ -645,7 +645,11 @@ CASES = {
     ),
     "no bookmark": Case(kept(bookmark=None), "bookmark", WARN, "there is none"),
     "truncated": Case(
-        kept(end_of_file=Place(7, 10)), "bookmark", WARN, "it is at byte 1,000 of 10", "collect -v"
+        kept(end_of_file=FilePlace(7, 10)),
+        "bookmark",
+        WARN,
+        "it is at byte 1,000 of 10",
+        "collect -v",
     ),
     "no RRD any more": Case(
         holding("store", Level.CRITICAL, "/var/lib/dane-mailgraph/outbound.rrd is gone."),
@@ -892,7 +896,7 @@ def test_without_postfix_its_checks_are_skipped_and_nothing_fails() -> None:
 
 def test_an_instance_that_is_disabled_is_skipped() -> None:
     off = POSTFIX._replace(
-        directory="/etc/postfix-off", settings={**GOOD, "smtp_tls_loglevel": "0"}, disabled=True
+        directory="/etc/postfix-off", parameters={**GOOD, "smtp_tls_loglevel": "0"}, disabled=True
     )
     (found,) = wrong(HEALTHY._replace(instances=(POSTFIX, off)))
 
@@ -902,7 +906,9 @@ def test_an_instance_that_is_disabled_is_skipped() -> None:
 def test_an_instance_that_sends_nothing_is_skipped() -> None:
     (found,) = wrong(
         HEALTHY._replace(
-            instances=(POSTFIX._replace(services=(), settings={**GOOD, "smtp_tls_loglevel": "0"}),)
+            instances=(
+                POSTFIX._replace(services=(), parameters={**GOOD, "smtp_tls_loglevel": "0"}),
+            )
         )
     )
 

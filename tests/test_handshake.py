@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dane_mailgraph.categories import CATEGORIES, FAMILIES
-from dane_mailgraph.peers import PeerSet, Relay
+from dane_mailgraph.peers import Peer, PeerSet
 from dane_mailgraph.postfix.classify import Classifier
 from dane_mailgraph.postfix.handshake import Summary, categories, summary, unwrap
 from dane_mailgraph.postfix.lines import ClientLine
@@ -41,7 +41,7 @@ def cipher(name: str, protocol: str = "TLSv1.2") -> str:
 
 
 def keys(found: Summary, ignored: PeerSet = DEFAULT) -> list[str]:
-    relay = Relay.of(found.relay)
+    relay = Peer.parse(found.relay)
     assert relay is not None
     return [] if relay in ignored else [each.key for each in categories(found)]
 
@@ -368,17 +368,17 @@ def test_relays_to_ignore_may_be_hosts_and_all_hosts_of_a_domain() -> None:
         "amavis.example.org",
     ]
 
-    assert [name for name in names + others if Relay(name.lower(), "192.0.2.10") in ours] == names
-    assert Relay("mx.example.org", "private/lmtp") in ours
+    assert [name for name in names + others if Peer(name.lower(), "192.0.2.10") in ours] == names
+    assert Peer("mx.example.org", "private/lmtp") in ours
 
 
 @pytest.mark.parametrize(
     "written, relay",
     [
-        (b"mx.example.org[192.0.2.10]:25", Relay("mx.example.org", "192.0.2.10")),
-        (b"MX.Example.org[2001:db8::25]:25", Relay("mx.example.org", "2001:db8::25")),
-        (b"mx1[private/lmtp]", Relay("mx1", "private/lmtp")),
-        (b"[192.0.2.10]:25", Relay("", "192.0.2.10")),
+        (b"mx.example.org[192.0.2.10]:25", Peer("mx.example.org", "192.0.2.10")),
+        (b"MX.Example.org[2001:db8::25]:25", Peer("mx.example.org", "2001:db8::25")),
+        (b"mx1[private/lmtp]", Peer("mx1", "private/lmtp")),
+        (b"[192.0.2.10]:25", Peer("", "192.0.2.10")),
         (b"none", None),
         (b"local", None),
         (b"", None),
@@ -386,13 +386,13 @@ def test_relays_to_ignore_may_be_hosts_and_all_hosts_of_a_domain() -> None:
         (b"mx.example.org[192.0.2.10]:25\n", None),
     ],
 )
-def test_a_relay_is_read_as_delivery_lines_name_it(written: bytes, relay: Relay | None) -> None:
-    assert Relay.of(written) == relay
+def test_a_relay_is_read_as_delivery_lines_name_it(written: bytes, relay: Peer | None) -> None:
+    assert Peer.parse(written) == relay
 
 
 @given(st.binary())
 def test_any_bytes_are_a_relay_or_none(written: bytes) -> None:
-    relay = Relay.of(written)
+    relay = Peer.parse(written)
 
     assert relay is None or (relay.name and relay not in PeerSet(""))
 

@@ -41,7 +41,7 @@ def test_an_instance_tells_its_version_its_settings_and_its_services(first: Path
 def test_what_postfix_does_not_know_is_absent_and_not_empty(first: Path) -> None:
     (instance,) = postconf.instances() or []
 
-    assert ("smtp_log_tls_feature_status" in instance.settings) is (instance.version >= (3, 11))
+    assert ("smtp_log_tls_feature_status" in instance.parameters) is (instance.version >= (3, 11))
 
 
 def test_overrides_of_master_cf_are_seen_in_every_spelling(
@@ -124,7 +124,7 @@ def _findings() -> list[Finding]:
     facts = HEALTHY._replace(instances=postconf.instances())
     checks = (
         check_postfix.presence,
-        check_postfix.settings,
+        check_postfix.parameters,
         check_postfix.authorities,
         check_postfix.tags,
     )

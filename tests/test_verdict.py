@@ -15,8 +15,8 @@ from dane_mailgraph.dane.own_server import (
     NO_STARTTLS,
     UNREACHABLE,
     Handshake,
-    History,
     Published,
+    RecordHistory,
     Server,
     Service,
 )
@@ -306,7 +306,7 @@ def test_the_record_that_hides_another_is_named() -> None:
 
 
 def following(*records: Tlsa, first: int = NOW, chain: Chain = NEW) -> list[str]:
-    history = {each.in_full: History(first) for each in records}
+    history = {each.in_full: RecordHistory(first) for each in records}
     found = verdict(dns(*records), shown(OLD), files(OLD), next_chain=chain, history=history)
     return causes(found)
 
@@ -329,7 +329,7 @@ def test_nothing_is_claimed_of_a_next_key_that_nobody_named() -> None:
 
 
 def test_only_history_tells_what_is_left_over_from_what_is_announced() -> None:
-    history = {of(RSA).in_full: History(1, NOW - DAY), of(NEW).in_full: History(1)}
+    history = {of(RSA).in_full: RecordHistory(1, NOW - DAY), of(NEW).in_full: RecordHistory(1)}
     found = verdict(dns(of(OLD), of(RSA), of(NEW)), shown(OLD), history=history)
 
     assert {each.cause: each.values["record"] for each in found.findings} == {

@@ -62,7 +62,7 @@ def run(settings: Config, options: argparse.Namespace) -> None:
     from . import counter, daemon
 
     wait_for_signal = daemon.block_signals()
-    service = counter.Service(
+    service = counter.ReopeningCounter(
         settings,
         lambda: settings_in_force(options),
         daemon.notify_alive,

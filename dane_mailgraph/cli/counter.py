@@ -12,7 +12,7 @@ from ..errors import MailgraphError, SourceError, StoreError
 from ..log import Source, sought
 from ..store import Ledger, Store
 from .logs import rules, source, with_log_found
-from .stores import lock, reconcile, writing
+from .stores import lock, open_ledger_to_count, reconcile
 from .terminal import tell
 
 
@@ -126,7 +126,7 @@ def open_counter(
 
     `alive` is called while work goes on, `watch` with the directory in which the log is rotated.
     """
-    with lock(settings, make=make) as in_place, writing(settings) as ledger:
+    with lock(settings, make=make) as in_place, open_ledger_to_count(settings) as ledger:
         yield Counter(settings, ledger, lambda: in_place() and ledger.in_place, alive, watch)
 
 
@@ -140,7 +140,7 @@ _LOOK_AT_FILES = 10
 """Seconds between two looks whether ledger and lock are still the files of their names."""
 
 
-class Service:
+class ReopeningCounter:
     """What `run` repeats: a counter that is opened again when settings or files change."""
 
     def __init__(

@@ -15,13 +15,13 @@ from ..log import LogFile
 from ..store import Ledger, Store, copy_reports, copy_watched, ledger_path, replace, unused
 from .counter import publish_metrics
 from .logs import rules, source, with_likely_log
-from .stores import open_ledger, reconcile, writing
+from .stores import open_ledger, open_ledger_to_count, reconcile
 from .terminal import tell
 
 
 def import_logs(settings: Config, paths: list[str], year: int | None) -> Result:
     """Count whole logs into the existing store; the caller has it locked."""
-    with writing(settings) as ledger:
+    with open_ledger_to_count(settings) as ledger:
         return _import_into(ledger, settings, paths, year)
 
 
@@ -35,7 +35,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
     fresh = path + ".new"
     with suppress(FileNotFoundError):
         os.unlink(fresh)
-    with writing(settings, fresh) as ledger:
+    with open_ledger_to_count(settings, fresh) as ledger:
         result = _import_into(ledger, settings, paths, year, follow=False)
         with ledger.transaction():
             ledger.save(ledger.state._replace(rebuilt=True))
@@ -55,7 +55,7 @@ def rebuild(settings: Config, paths: list[str], year: int | None) -> Result:
                 "logs."
             )
     replace(fresh, path)
-    with writing(settings) as ledger:
+    with open_ledger_to_count(settings) as ledger:
         reconcile(store, ledger, int(time.time()))
         store.follow(ledger, int(time.time()), settings.grace)
         publish_metrics(settings, ledger, int(time.time()))

@@ -116,7 +116,7 @@ def open_rrd(settings: Config, ledger: Ledger) -> RRD:
 
 
 @contextmanager
-def writing(settings: Config, path: str = "") -> Iterator[Ledger]:
+def open_ledger_to_count(settings: Config, path: str = "") -> Iterator[Ledger]:
     """Open the ledger, or that of another path, as its only writer; raises StoreError, BusyError.
 
     A new one is removed again where nothing came to be counted.

@@ -70,7 +70,7 @@ class Service(NamedTuple):
     """A sentence, without its full stop, on each file that could not be read."""
 
 
-class History(NamedTuple):
+class RecordHistory(NamedTuple):
     """What earlier looks saw of a record. Times are epoch seconds."""
 
     first_seen: int
@@ -87,5 +87,5 @@ class Server(NamedTuple):
     services: tuple[Service, ...] = ()
     next_chain: Chain | None = None
     """The chain that will be served after a planned change."""
-    history: Mapping[str, History] = {}
+    history: Mapping[str, RecordHistory] = {}
     """Record, as zone files spell it -> what earlier looks saw of it."""

@@ -1,4 +1,4 @@
-"""How Postfix sends: settings by which it logs nothing, does no DANE, or means something else."""
+"""How Postfix sends: parameters by which it logs nothing, does no DANE, or means something else."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from .facts import Facts
 from .findings import FAIL, OK, SKIP, WARN, Finding, Grade, Row, always, every, first
 from .postconf import Instance, Service
 
-Judge = Callable[[str, Instance, "Service | None"], tuple[Grade, str]]
-"""From a setting's value to its grade, and why it matters where that is not OK."""
+JudgeParameter = Callable[[str, Instance, "Service | None"], tuple[Grade, str]]
+"""From a parameter's value to its grade, and why it matters where that is not OK."""
 
 
-def _set(instance: Instance, setting: str, value: str, service: Service | None = None) -> str:
-    """Return the command that changes a setting, in main.cf or for one service."""
-    change = f"-P '{service.label}/{setting}={value}'" if service else f"-e '{setting} = {value}'"
+def _set(instance: Instance, parameter: str, value: str, service: Service | None = None) -> str:
+    """Return the command that changes a parameter, in main.cf or for one service."""
+    change = (
+        f"-P '{service.label}/{parameter}={value}'" if service else f"-e '{parameter} = {value}'"
+    )
     return f"postconf {instance.flag}{change} && postfix {instance.flag}reload"
 
 
-# ---- the settings that decide ---------------------------------------------------------------
+# ---- the parameters that decide --------------------------------------------------------------
 
 
-class Rule(NamedTuple):
-    """How one setting of main.cf is judged, which a service of master.cf may override."""
+class ParameterRule(NamedTuple):
+    """How one parameter of main.cf is judged, which a service of master.cf may override."""
 
-    setting: str
-    judge: Judge
+    parameter: str
+    judge: JudgeParameter
     wanted: str = ""
     """The value to set; empty where only the operator can say."""
 
@@ -97,49 +99,49 @@ def _policy_maps(value: str, instance: Instance, service: Service | None) -> tup
     )
 
 
-def _wants(*good: str, bad: Grade, why: str) -> Judge:
+def _wants(*good: str, bad: Grade, why: str) -> JudgeParameter:
     return lambda value, instance, service: (OK, "") if value in good else (bad, why)
 
 
-def _lists(word: str, bad: Grade, why: str) -> Judge:
+def _lists(word: str, bad: Grade, why: str) -> JudgeParameter:
     return lambda value, *_: (OK, "") if word in value.replace(",", " ").split() else (bad, why)
 
 
-def _lists_none_of(words: set[str], bad: Grade, why: str) -> Judge:
+def _lists_none_of(words: set[str], bad: Grade, why: str) -> JudgeParameter:
     return lambda value, *_: (
         (bad, why) if words & set(value.lower().replace(",", " ").split()) else (OK, "")
     )
 
 
-def _is_set(bad: Grade, why: str) -> Judge:
+def _is_set(bad: Grade, why: str) -> JudgeParameter:
     return lambda value, *_: (OK, "") if value else (bad, why)
 
 
 _SILENT = "Postfix then treats dane as may: DANE is silently off."
 
 RULES = (
-    Rule("smtp_tls_loglevel", _loglevel, "1"),
-    Rule("smtp_tls_security_level", _security_level, "dane"),
-    Rule("smtp_dns_support_level", _wants("dnssec", bad=FAIL, why=_SILENT), "dnssec"),
-    Rule("smtp_host_lookup", _lists("dns", FAIL, _SILENT), "dns"),
-    Rule("disable_dns_lookups", _wants("no", "", bad=FAIL, why=_SILENT), "no"),
-    Rule("ignore_mx_lookup_error", _wants("no", "", bad=FAIL, why=_SILENT), "no"),
-    Rule(
+    ParameterRule("smtp_tls_loglevel", _loglevel, "1"),
+    ParameterRule("smtp_tls_security_level", _security_level, "dane"),
+    ParameterRule("smtp_dns_support_level", _wants("dnssec", bad=FAIL, why=_SILENT), "dnssec"),
+    ParameterRule("smtp_host_lookup", _lists("dns", FAIL, _SILENT), "dns"),
+    ParameterRule("disable_dns_lookups", _wants("no", "", bad=FAIL, why=_SILENT), "no"),
+    ParameterRule("ignore_mx_lookup_error", _wants("no", "", bad=FAIL, why=_SILENT), "no"),
+    ParameterRule(
         "smtp_dns_resolver_options",
         _lists_none_of({"res_defnames", "res_dnsrch"}, FAIL, _SILENT),
         "",
     ),
-    Rule(
+    ParameterRule(
         "tls_dane_digests",
         _lists("sha256", FAIL, "Nearly all TLSA records are SHA-256 and cannot be used."),
         "sha512 sha256",
     ),
-    Rule(
+    ParameterRule(
         "dnssec_probe",
         _is_set(WARN, "Postfix does not warn when the resolver stops validating."),
         "ns:.",
     ),
-    Rule(
+    ParameterRule(
         "smtp_tls_dane_insecure_mx_policy",
         _wants(
             "dane",
@@ -149,9 +151,9 @@ RULES = (
         ),
         "dane",
     ),
-    Rule("smtp_tls_policy_maps", _policy_maps),
-    Rule("smtp_tls_connection_reuse", lambda *_: (OK, "")),
-    Rule(
+    ParameterRule("smtp_tls_policy_maps", _policy_maps),
+    ParameterRule("smtp_tls_connection_reuse", lambda *_: (OK, "")),
+    ParameterRule(
         "smtp_log_tls_feature_status",
         _wants(
             "yes",
@@ -160,7 +162,7 @@ RULES = (
         ),
         "yes",
     ),
-    Rule(
+    ParameterRule(
         "info_log_address_format",
         _wants(
             "external",
@@ -169,36 +171,36 @@ RULES = (
         ),
         "external",
     ),
-    Rule("lmtp_tls_loglevel", _lmtp_loglevel, "1"),
-    Rule("smtpd_tls_loglevel", _smtpd_loglevel, "1"),
+    ParameterRule("lmtp_tls_loglevel", _lmtp_loglevel, "1"),
+    ParameterRule("smtpd_tls_loglevel", _smtpd_loglevel, "1"),
 )
 
 
-def settings(facts: Facts) -> Iterator[Finding]:
-    """Judge each setting of each instance, and each override of it in master.cf."""
+def parameters(facts: Facts) -> Iterator[Finding]:
+    """JudgeParameter each setting of each instance, and each override of it in master.cf."""
     for instance in _sending(facts):
         for rule in RULES:
-            if rule.setting in instance.settings:
+            if rule.parameter in instance.parameters:
                 yield _judged(rule, instance, None)
                 for service in _clients(instance):
-                    if rule.setting in service.overrides:
+                    if rule.parameter in service.overrides:
                         yield _judged(rule, instance, service)
 
 
-def _judged(rule: Rule, instance: Instance, service: Service | None) -> Finding:
-    value = instance.value(rule.setting, service)
+def _judged(rule: ParameterRule, instance: Instance, service: Service | None) -> Finding:
+    value = instance.value(rule.parameter, service)
     grade, why = rule.judge(value, instance, service)
     remedy = ""
     if grade is not OK:
         remedy = (
-            _set(instance, rule.setting, rule.wanted, service)
+            _set(instance, rule.parameter, rule.wanted, service)
             if rule.wanted
-            else f"postconf {instance.flag}{rule.setting}"
+            else f"postconf {instance.flag}{rule.parameter}"
         )
     if service and grade is FAIL and service.name not in _usual(instance):
         grade, why = WARN, f"{why} For a content filter that may be right."
     return Finding(
-        rule.setting, _place(instance, service), grade, f"it is {value or 'empty'}", why, remedy
+        rule.parameter, _place(instance, service), grade, f"it is {value or 'empty'}", why, remedy
     )
 
 
@@ -281,7 +283,7 @@ def presence(facts: Facts) -> Iterator[Finding]:
     if facts.instances is None:
         yield first("postfix", "", (_NO_POSTFIX,), facts)
     for each in facts.instances or ():
-        version = each.settings.get("mail_version", "of unknown version")
+        version = each.parameters.get("mail_version", "of unknown version")
         yield first("postfix", each.directory, _INSTANCE, each, version=version)
         yield from every("sending", each.directory, _SENDING, each)
 

@@ -10,7 +10,7 @@ from .findings import Finding
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_postfix.presence,
-    check_postfix.settings,
+    check_postfix.parameters,
     check_postfix.authorities,
     check_postfix.session_cache,
     check_postfix.tags,

@@ -26,7 +26,7 @@ class Disk(NamedTuple):
     """None where the file system makes them as it needs them."""
 
 
-class Place(NamedTuple):
+class FilePlace(NamedTuple):
     """A byte of a file."""
 
     inode: int
@@ -44,9 +44,9 @@ class OwnState(NamedTuple):
     """Epoch second until which, by the ledger, the RRD is written (`State.rrd_until`)."""
     omitted: Mapping[str, int] = {}
     """Name of each of the `OMISSIONS` -> how many since counting began."""
-    bookmark: Place | None = None
+    bookmark: FilePlace | None = None
     """Until where our log has been read; None where it never was."""
-    end_of_file: Place | None = None
+    end_of_file: FilePlace | None = None
     """The end of our log; None where it is no file."""
     rrd_trouble: str = ""
     """The sentence of the error, where the RRD cannot be read."""
@@ -91,7 +91,9 @@ def _with_store(found: OwnState, log: str, step: int) -> OwnState:
             found = found._replace(
                 rrd_until=state.rrd_until,
                 omitted=ledger.omitted(),
-                bookmark=Place(positions[-1].inode, positions[-1].offset) if positions else None,
+                bookmark=FilePlace(positions[-1].inode, positions[-1].offset)
+                if positions
+                else None,
             )
             if found.rrd_last and found.rrd_until and not found.rrd_trouble:
                 until = min(found.rrd_last, found.rrd_until)
@@ -115,12 +117,12 @@ def _compare(ledger: Ledger, rrd: RRD, step: int, until: int) -> tuple[int, int]
     )
 
 
-def _end_of_file(log: str) -> Place | None:
+def _end_of_file(log: str) -> FilePlace | None:
     try:
         status = os.stat(log)
     except OSError:
         return None
-    return Place(status.st_ino, status.st_size)
+    return FilePlace(status.st_ino, status.st_size)
 
 
 def _changed(path: str) -> int | None:

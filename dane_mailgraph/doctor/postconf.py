@@ -12,7 +12,7 @@ from ..programs import Output, ask
 USUAL = "/etc/postfix"
 """The configuration directory that is built into nearly every Postfix."""
 
-SETTINGS = (
+PARAMETERS = (
     "mail_version",
     "compatibility_level",
     "config_directory",
@@ -85,8 +85,8 @@ class Instance(NamedTuple):
     """An instance of Postfix: one configuration directory."""
 
     directory: str
-    settings: Mapping[str, str]
-    """Each of `SETTINGS` that this version knows -> its value in main.cf, or the default."""
+    parameters: Mapping[str, str]
+    """Each of `PARAMETERS` that this version knows -> its value in main.cf, or the default."""
     services: tuple[Service, ...]
     trouble: str = ""
     """Why it cannot be read; then there are no services."""
@@ -96,10 +96,8 @@ class Instance(NamedTuple):
     @property
     def version(self) -> tuple[int, ...]:
         """`(3, 7, 11)`; of a snapshot such as 3.12-20260821 only `(3, 12)`."""
-        return tuple(
-            int(each)
-            for each in re.findall(r"\d+", self.settings.get("mail_version", "").partition("-")[0])
-        )
+        release = self.parameters.get("mail_version", "").partition("-")[0]
+        return tuple(map(int, re.findall(r"\d+", release)))
 
     @property
     def flag(self) -> str:
@@ -109,7 +107,7 @@ class Instance(NamedTuple):
     def value(self, name: str, service: Service | None = None) -> str:
         """Return the value in force, of a service or of all; empty if Postfix does not know it."""
         overridden = service.overrides.get(name) if service else None
-        return self.settings.get(name, "") if overridden is None else overridden
+        return self.parameters.get(name, "") if overridden is None else overridden
 
 
 def active(instances: Iterable[Instance] | None) -> list[Instance]:
@@ -125,7 +123,7 @@ def instances() -> list[Instance] | None:
     first = _instance("")
     if first is None:
         return None
-    others = first.settings.get("multi_instance_directories", "").replace(",", " ").split()
+    others = first.parameters.get("multi_instance_directories", "").replace(",", " ").split()
     more = [each for each in map(_instance, others) if each]
     return [
         first,
@@ -134,7 +132,7 @@ def instances() -> list[Instance] | None:
 
 
 def _instance(directory: str) -> Instance | None:
-    output = _ask(directory, "-x", *SETTINGS)
+    output = _ask(directory, "-x", *PARAMETERS)
     if output is None:
         return None
     settings = dict(_pairs(output.out))

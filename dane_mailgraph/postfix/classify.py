@@ -6,7 +6,7 @@ from collections import Counter
 
 from .. import postfix_warnings
 from ..categories import BY_KEY, CATEGORIES, HAS_TLS_FIELD, Category
-from ..peers import PeerSet, Relay
+from ..peers import Peer, PeerSet
 from ..relay_events import DOWNGRADE, MEANINGS, MISMATCH, TLSRPT
 from ..times import HOUR
 from . import delivery, handshake
@@ -272,7 +272,7 @@ class Classifier:
         known = self._relays.get(text)
         if known is not None:
             return known
-        relay = Relay.of(text)
+        relay = Peer.parse(text)
         if relay is None:
             known = _RelayOutcomes("", "no server", None)
         else:
@@ -306,7 +306,7 @@ class Classifier:
         return outcome
 
 
-def _ignored_note(relay: Relay) -> str:
+def _ignored_note(relay: Peer) -> str:
     return f"{relay.name} is a local relay (setting ignore_relays)"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from .. import peers
 from ..categories import BY_KEY, CATEGORIES, HAS_HANDSHAKES, LACKS_COUNTERS, OLD_PROTOCOLS
 from ..log import forms
-from ..peers import PeerSet, Relay
+from ..peers import Peer, PeerSet
 from ..refusals import ALERT, LEFT, MEANINGS
 from ..times import HOUR
 from . import handshake
@@ -260,7 +260,7 @@ class Reception:
         name, _, address = client.decode("latin-1").lower().rstrip("]").partition("[")
         if len(self._clients) >= REMEMBERED:
             self._clients.clear()
-        ignores = self._clients[client] = Relay(name, address) in self._ignored
+        ignores = self._clients[client] = Peer(name, address) in self._ignored
         return ignores
 
     def _of_repeat(self, server: Server, fields: tuple[bytes, ...], at: int) -> Outcome:

@@ -62,14 +62,14 @@ def load_watched(ledger: Ledger) -> list[Watched]:
         ]
 
 
-def load_history(ledger: Ledger, target: Target) -> Mapping[str, own_server.History]:
+def load_history(ledger: Ledger, target: Target) -> Mapping[str, own_server.RecordHistory]:
     """Return what is known of each record that is or was published for a server."""
     if not _has_tables(ledger):
         return {}
     rows = ledger.read(
         "SELECT record, first, matched FROM own_records WHERE mx = ? AND port = ?", *target
     )
-    return {record: own_server.History(first, matched) for record, first, matched in rows}
+    return {record: own_server.RecordHistory(first, matched) for record, first, matched in rows}
 
 
 def save_look(
