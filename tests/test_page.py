@@ -467,6 +467,15 @@ def test_one_server_has_one_card() -> None:
     assert text.count("posttls-finger") == 1 and "Warning" not in text
 
 
+def test_the_state_of_the_world_claims_nothing_that_was_not_counted() -> None:
+    good = RelayCounts("good.example", NOW - 9, NOW, {BY_KEY["connections.verified"]: 3})
+
+    empty = words(outline(last_update=None, chapters=()))
+    assert "No mail to other servers was counted." in empty
+    assert empty.count("Nothing has been counted yet") == 2  # the title and the verdict
+    assert "Each server was authenticated at least once." in words(outline(relays=(good,)))
+
+
 def test_servers_that_cannot_be_watched_are_reported() -> None:
     others = RelayCounts(OTHER, NOW - 9, NOW, {BY_KEY["deliveries.plaintext"]: 3})
 
