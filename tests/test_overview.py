@@ -48,6 +48,13 @@ def test_the_verdict_is_the_first_line_and_the_figures_are_the_last(host: Host) 
     assert max(map(len, lines)) < 80
 
 
+def test_where_nothing_was_counted_it_is_not_said_that_all_is_well(host: Host) -> None:
+    host.write("")
+    host.collect()
+
+    assert screen(host)[0].startswith("Nothing has been counted yet; ")
+
+
 def test_what_is_older_than_24_hours_is_not_in_the_figures(host: Host) -> None:
     log(host, TEXT)
     host.now += 2 * DAY

@@ -39,6 +39,8 @@ def as_lines(
     listed = [*_matters(matters), *_warnings(ledger, now, holding)]
     well = "All is well." if listed else "All is well. Nothing to do."
     verdict = f"{many} attention:" if holding else well
+    if not holding and ledger.state.begin is None:
+        verdict = "Nothing has been counted yet; `dane-mailgraph doctor` says which log is read."
     listed += [f"- accepted (ignore_conditions): {each.text}" for each in found.silenced]
     listed += [
         describe_server(each, ENGLISH, zone, now) for each in load_watched(ledger) if each.is_well

@@ -222,7 +222,8 @@ _RRD: tuple[Row[Facts], ...] = (
     Row(
         lambda it: it.own_state.intervals_compared,
         OK,
-        "sound; {it.own_state.intervals_compared} intervals of the last week agree with the ledger",
+        "sound; intervals of the last week that agree with the ledger: "
+        "{it.own_state.intervals_compared}",
     ),
     Row(always, OK, "sound"),
 )
