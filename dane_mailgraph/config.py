@@ -1,4 +1,4 @@
-"""The frozen `Config`: defaults, file, environment and options, each stronger than those before."""
+"""The settings in force, from defaults, file, environment and options; the later ones win."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .settings import PREFIX, SETTINGS
 FILE = "/etc/dane-mailgraph.conf"
 
 FOLDER = "/etc/dane-mailgraph"
-"""Of files NAME.conf, where one machine counts for many: each has its folders and its `host`."""
+"""Of files NAME.conf, where one machine counts for many: each has folders and `host` of its own."""
 
 _LINE = re.compile(r"[^\n\0]*")
 
@@ -28,7 +28,7 @@ a service that is named dane-mailgraph."""
 
 
 class Config(NamedTuple):
-    """The settings in force; `texts` is what they were read from."""
+    """The settings in force, one field each (see `settings.SETTINGS`)."""
 
     log: str
     containers: frozenset[str]
@@ -57,6 +57,7 @@ class Config(NamedTuple):
     tell: Messenger | None
     heartbeat: tuple[str, ...]
     texts: Mapping[str, str]
+    """Name -> the text that the value was read from."""
 
 
 def load(
@@ -76,26 +77,15 @@ def load(
     Raises:
         ConfigError: The file cannot be read, a name is unknown, or a value is wrong.
     """
-    own = _own_defaults(path or FILE)
     given = {
-        name: (text, f"in {path or FILE}, line {line}")
-        for name, (text, line) in _file(path).items()
+        **_defaults(path or FILE),
+        **_from_file(path),
+        **_from_environment(environment),
+        **_from_options(options),
     }
-    _refuse_unknown_variables(environment)
-    for setting in SETTINGS:
-        if setting.variable in environment:
-            given[setting.name] = (
-                environment[setting.variable],
-                f"in the environment ({setting.variable})",
-            )
-        text = options.get(setting.name)
-        if text is not None:
-            given[setting.name] = text, f"on the command line ({setting.option})"
     values, texts = {}, {}
     for setting in SETTINGS:
-        text, where = given.get(
-            setting.name, (own.get(setting.name, setting.default), "by default")
-        )
+        text, where = given[setting.name]
         texts[setting.name] = text = text.strip()
         try:
             if not _LINE.fullmatch(text):
@@ -111,25 +101,49 @@ def load(
     return Config(**values, texts=texts)
 
 
-def _own_defaults(path: str) -> dict[str, str]:
-    """Return the defaults of a file in FOLDER, which are others than those of the table."""
+class _Given(NamedTuple):
+    """The text of a setting."""
+
+    text: str
+    where: str
+    """`in /etc/dane-mailgraph.conf, line 3`."""
+
+
+def _defaults(path: str) -> dict[str, _Given]:
+    """Return the defaults; for a file in FOLDER its folders and `host` have the name of the file."""
+    texts = {setting.name: setting.default for setting in SETTINGS}
     folder, name = os.path.split(os.path.abspath(path))
-    if folder != FOLDER or not name.endswith(".conf"):
-        return {}
-    name = name.removesuffix(".conf")
-    folders = {
-        each.name: f"{each.default}/{name}"
-        for each in SETTINGS
-        if each.name in ("state_dir", "output_dir")
+    if folder == FOLDER and name.endswith(".conf"):
+        host = name.removesuffix(".conf")
+        texts |= {each: f"{texts[each]}/{host}" for each in ("state_dir", "output_dir")}
+        texts["host"] = host
+    return {name: _Given(text, "by default") for name, text in texts.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
+    names = {setting.variable: setting.name for setting in SETTINGS}
+    for variable in sorted(environment):
+        if (
+            variable.startswith(PREFIX)
+            and variable not in names
+            and not _NOT_OURS.fullmatch(variable)
+        ):
+            raise ConfigError(
+                f"In the environment: there is no setting {variable}{_near(variable, names)}"
+            )
+    return {
+        name: _Given(environment[variable], f"in the environment ({variable})")
+        for variable, name in names.items()
+        if variable in environment
     }
-    return {**folders, "host": name}
 
 
-def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    names = {setting.variable for setting in SETTINGS}
-    for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in names and not _NOT_OURS.fullmatch(name):
-            raise ConfigError(f"In the environment: there is no setting {name}{_near(name, names)}")
+def _from_options(options: Mapping[str, str | None]) -> dict[str, _Given]:
+    return {
+        setting.name: _Given(text, f"on the command line ({setting.option})")
+        for setting in SETTINGS
+        if (text := options.get(setting.name)) is not None
+    }
 
 
 def _near(name: str, names: Iterable[str]) -> str:
@@ -141,24 +155,11 @@ def _near(name: str, names: Iterable[str]) -> str:
     return "; `dane-mailgraph config` lists all."
 
 
-def _file(path: str | None) -> dict[str, tuple[str, int]]:
-    """Return name -> text, line number."""
-    try:
-        with open(path or FILE, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            lines = file.read().split("\n")
-    except FileNotFoundError:
-        if path is None:
-            return {}
-        raise ConfigError(
-            f"{path} does not exist; name a configuration file that does, or leave --config out."
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"{path or FILE} cannot be read: {reason(error)}; look at its permissions."
-        ) from error
-    found: dict[str, tuple[str, int]] = {}
+def _from_file(path: str | None) -> dict[str, _Given]:
+    found: dict[str, _Given] = {}
+    numbers: dict[str, int] = {}
     names = [setting.name for setting in SETTINGS]
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
@@ -170,11 +171,28 @@ def _file(path: str | None) -> dict[str, tuple[str, int]]:
             raise ConfigError(f"{where}: there is no setting {name}{_near(name, names)}")
         if name in found:
             raise ConfigError(
-                f"{where} sets {name} a second time, first in line {found[name][1]}; "
+                f"{where} sets {name} a second time, first in line {numbers[name]}; "
                 "keep one of them."
             )
-        found[name] = text, number
+        found[name], numbers[name] = _Given(text, f"in {where}"), number
     return found
+
+
+def _lines(path: str | None) -> list[str]:
+    """Read the file that --config names, or the usual one; none where that is absent."""
+    try:
+        with open(path or FILE, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return file.read().split("\n")
+    except FileNotFoundError:
+        if path is None:
+            return []
+        raise ConfigError(
+            f"{path} does not exist; name a configuration file that does, or leave --config out."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path or FILE} cannot be read: {reason(error)}; look at its permissions."
+        ) from error
 
 
 def as_file(config: Config) -> str:
