@@ -110,7 +110,7 @@ class _Given(NamedTuple):
 
 
 def _defaults(path: str) -> dict[str, _Given]:
-    """Return the defaults; for a file in FOLDER its folders and `host` have the name of the file."""
+    """Return the defaults; for a file in FOLDER its folders and `host` are named after it."""
     texts = {setting.name: setting.default for setting in SETTINGS}
     folder, name = os.path.split(os.path.abspath(path))
     if folder == FOLDER and name.endswith(".conf"):

@@ -796,7 +796,7 @@ CASES = {
         "certbot renew",
     ),
     "TLS is off": Case(
-        served(offers=False),
+        served(offers_tls=False),
         "certificate",
         FAIL,
         "TLS is off (smtpd_tls_security_level)",
@@ -960,7 +960,7 @@ def test_a_record_of_the_next_key_is_no_warning() -> None:
 
 
 def test_tls_that_is_off_without_records_is_only_a_pity() -> None:
-    (server,) = served(offers=False).mx
+    (server,) = served(offers_tls=False).mx
     off = HEALTHY._replace(
         mx=(
             server._replace(

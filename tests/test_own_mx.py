@@ -159,7 +159,7 @@ def test_a_certificate_file_gives_the_chain_with_its_key_name_and_dates(
     (chain,) = served.service.chains
 
     assert (
-        served.offers,
+        served.offers_tls,
         served.service.unread,
         chain.path,
         chain.names_server,
@@ -328,7 +328,7 @@ def test_files_that_cannot_be_read_or_hold_nothing_are_reported(tmp_path: Path) 
 def test_tls_is_on_by_its_level_or_by_the_old_setting(
     settings: dict[str, str], offers: bool
 ) -> None:
-    assert files(receiver(**settings)).offers is offers
+    assert files(receiver(**settings)).offers_tls is offers
 
 
 # ---- the whole ------------------------------------------------------------------------------

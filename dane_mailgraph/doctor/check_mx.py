@@ -117,7 +117,7 @@ def _files(mx: Mx, facts: Facts) -> Iterator[Finding]:
     )
     for served in mx.served:
         about = f"{mx.server.target} in {served.directory}"
-        if not served.offers:
+        if not served.offers_tls:
             yield first("certificate", about, (off,), served, flag=served.flag)
         for trouble in served.service.unread:
             yield first("certificate", about, (unreadable,), trouble, flag=served.flag)

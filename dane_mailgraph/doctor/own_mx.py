@@ -95,7 +95,7 @@ def look_at(
         target,
         published,
         handshakes,
-        tuple(each.service for each in served if each.offers),
+        tuple(each.service for each in served if each.offers_tls),
         next((each for each in next_chains if each.names_server), None),
     )
     return Mx(server, served)

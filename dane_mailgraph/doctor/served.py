@@ -26,7 +26,7 @@ class Served(NamedTuple):
     directory: str
     flag: str
     """The option that names the instance to Postfix's commands."""
-    offers: bool
+    offers_tls: bool
     """TLS is on."""
     service: own_server.Service
 
@@ -45,10 +45,10 @@ def listeners(instance: Instance, port: int) -> list[Service]:
 def takes_mail(instance: Instance, service: Service) -> bool:
     """Return whether a service takes mail from other machines."""
     host = service.name.rpartition(":")[0]
-    return not _local(instance.value("inet_interfaces")) and not _local(host or "all")
+    return not _is_local(instance.value("inet_interfaces")) and not _is_local(host or "all")
 
 
-def _local(interfaces: str) -> bool:
+def _is_local(interfaces: str) -> bool:
     words = interfaces.replace(",", " ").split()
     return all(
         word in ("loopback-only", "localhost") or resolver.is_loopback(word.strip("[]"))
@@ -77,24 +77,24 @@ def read_served(
         name: By which senders with DANE ask for a certificate (SNI).
         read: Reads a chain.
     """
-    answering = tuple(each for each in addresses if _answers(instance, service, each))
+    answering = tuple(each for each in addresses if _listens_on(instance, service, each))
     if not answering:
         return None
     return _Files(instance, service, read).served(answering, name)
 
 
-def _answers(instance: Instance, service: Service, address: str) -> bool:
+def _listens_on(instance: Instance, service: Service, address: str) -> bool:
     """Return whether a service listens on an address of this machine."""
     host = service.name.rpartition(":")[0]
     words = (host or instance.value("inet_interfaces") or "all").replace(",", " ").split()
     return any(
-        _here(address) if word == "all" else address in _addresses(word.strip("[]"))
+        _is_own_address(address) if word == "all" else address in _addresses(word.strip("[]"))
         for word in words
         if word != "loopback-only"
     )
 
 
-def _here(address: str) -> bool:
+def _is_own_address(address: str) -> bool:
     """Return whether an address is one of this machine's: only those can be bound."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
@@ -111,7 +111,7 @@ def _addresses(host: str) -> set[str]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return set()
-    return {each for each in (str(one[4][0]) for one in found) if _here(each)}
+    return {each for each in (str(one[4][0]) for one in found) if _is_own_address(each)}
 
 
 class _Files:
@@ -121,21 +121,21 @@ class _Files:
         self.instance, self._read = instance, read
         self.unreadable: list[str] = []
         self.unfit: list[str] = []
-        handed_on = [
+        behind_postscreen = [
             each
             for each in instance.services
             if service.program == "postscreen" and each.label == "smtpd/pass"
         ]
-        self._service = handed_on[0] if handed_on else service
+        self._service = behind_postscreen[0] if behind_postscreen else service
 
     def value(self, name: str) -> str:
         """Return a parameter in force for the service."""
         return self.instance.value(name, self._service)
 
     def served(self, addresses: tuple[str, ...], name: str) -> Served:
-        """Return what it serves to senders that ask for this name."""
+        """Return what the service serves to senders that ask for this name."""
         level, old = self.value("smtpd_tls_security_level"), self.value("smtpd_use_tls")
-        offers = level not in ("", "none") if level else old == "yes"
+        offers_tls = level not in ("", "none") if level else old == "yes"
         chains, renewed, remake = self._by_name(name)
         if not chains:
             chains = self._usual()
@@ -150,7 +150,7 @@ class _Files:
             tuple(self.unfit),
             tuple(self.unreadable),
         )
-        return Served(self.instance.directory, self.instance.flag, offers, service)
+        return Served(self.instance.directory, self.instance.flag, offers_tls, service)
 
     def _usual(self) -> list[Chain]:
         """Read what is served to those who ask for no name that has a table's entry."""
