@@ -122,7 +122,7 @@ class Import:
                 for each in later:
                     each.look(part, run.newest, block, end, known + begin)
                 self._progress(logs)
-            if overlap := part.overlap(before, run.first_new):
+            if overlap := part.shared_time(before, run.first_new):
                 overlaps.append(overlap)
             if part.log is self._live_log:
                 live_newest = run.newest

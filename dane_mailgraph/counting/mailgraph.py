@@ -106,7 +106,7 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
         ledger.mark_gap(gap)
     first, end = rows[0].start, rows[-1].until
     until = end + -end % step
-    # Of what host it counted is unknown.
+    # Which host it counted is unknown.
     ledger.save(
         ledger.state._replace(
             begin=first - first % step, read_until=until, already_counted_until=until
@@ -119,7 +119,7 @@ def carry(path: str, ledger: Ledger, step: int, now: int) -> Carried:
 
 
 def _known_rows(path: str, now: int) -> list[_Row]:
-    """Yield the known rows, each time from the finest archive that reaches back to it."""
+    """Return the known rows, each time from the finest archive that reaches back to it."""
     try:
         info = describe(path)
         archives = _archives(path, info)
@@ -158,7 +158,7 @@ class _Archive(NamedTuple):
 
 
 def _archives(path: str, info: dict[str, Any]) -> list[_Archive]:
-    """Its archives of averages, finest first; raises SourceError for an RRD of another shape."""
+    """Return its archives of averages, finest first; raises SourceError for another shape."""
     numbers = range(sum(key.endswith("].cf") for key in info))
     rows = [
         (info[f"rra[{n}].pdp_per_row"] * info["step"], info[f"rra[{n}].rows"], n) for n in numbers

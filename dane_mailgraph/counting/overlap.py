@@ -19,8 +19,8 @@ _HOST = re.compile(rb"^[^\n]{,40}?\d\d:\d\d:\d\d\S* (\S+) ", re.MULTILINE)
 _CHUNK = 1 << 18
 
 
-class Overlap(NamedTuple):
-    """A stretch of time that is in two logs of one host; `postfix.Overlap` is another thing."""
+class SharedTime(NamedTuple):
+    """A stretch of time that is in two logs of one host."""
 
     earlier: str
     later: str
@@ -101,7 +101,7 @@ class Part:
             return 0
         return _same(earlier.path, place, earlier.size, self.path)
 
-    def overlap(self, before: list[Part], first: int | None) -> Overlap | None:
+    def shared_time(self, before: list[Part], first: int | None) -> SharedTime | None:
         """Return the longest stretch that an earlier log has too; `first` is our first new line."""
         found = []
         for each in before:
@@ -113,7 +113,7 @@ class Part:
             ):
                 start, until = max(first, int(each.first)), min(self.newest, each.newest)
                 if until - start > JOINT:
-                    found.append(Overlap(each.log.name, self.log.name, start, until))
+                    found.append(SharedTime(each.log.name, self.log.name, start, until))
         return max(found, key=lambda each: each.until - each.start, default=None)
 
 

@@ -10,7 +10,7 @@ from ..omissions import NOTHING_OMITTED, OMISSIONS
 from ..store import Gap
 from ..times import format_time
 from .mailgraph import Carried
-from .overlap import Overlap
+from .overlap import SharedTime
 
 
 class Result(NamedTuple):
@@ -30,7 +30,7 @@ class Result(NamedTuple):
     """Name of each of the `OMISSIONS` -> how many lines."""
     gaps: tuple[Gap, ...] = ()
     """Stretches of time whose log is lost."""
-    overlaps: tuple[Overlap, ...] = ()
+    overlaps: tuple[SharedTime, ...] = ()
     """Stretches of time that are in two imported logs of one host."""
     notices: tuple[str, ...] = ()
     """Sentences about the reading: from the source, the counting run and the import."""

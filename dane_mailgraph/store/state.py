@@ -70,7 +70,7 @@ class State(NamedTuple):
         return self.begin is not None or self.read_at is not None
 
     def changes(self, before: State) -> Iterator[tuple[str, str]]:
-        """Return the fields that differ, each with its value as JSON."""
+        """Yield the fields that differ, each with its value as JSON."""
         for name, value, old in zip(self._fields, self, before, strict=True):
             if value != old:
                 yield name, json.dumps(value)
