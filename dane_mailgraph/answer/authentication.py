@@ -48,7 +48,7 @@ _PLAINTEXT = BY_KEY["deliveries.plaintext"]
 
 
 class LostAuthentication(NamedTuple):
-    """A relay that was nearly always authenticated, and nearly never is any more."""
+    """A relay that was nearly always authenticated, and now nearly never is."""
 
     relay: str
     good_since: int

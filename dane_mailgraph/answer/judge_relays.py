@@ -15,7 +15,7 @@ MANY = 5
 
 
 def lost_authentication(evidence: Evidence) -> Iterator[Finding]:
-    """Find the relays that were authenticated and are not any more."""
+    """Find the relays that have lost authentication."""
     failed, is_ours = {each.relay for each in evidence.failing}, _most_are_lost(evidence)
     for each in evidence.losses:
         is_critical = is_ours or each.relay in failed or each.is_plaintext

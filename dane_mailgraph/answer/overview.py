@@ -51,7 +51,7 @@ def as_lines(
 
 
 def _matters(matters: Iterable[Matter]) -> Iterator[str]:
-    """Write what is wrong, and of what has one name how many more there are."""
+    """Write what is wrong, and for equal names how many more there are."""
     by_name: defaultdict[str, list[Matter]] = defaultdict(list)
     for each in matters:
         by_name[each.name].append(each)

@@ -86,7 +86,7 @@ class CountingRun:
         self._ahead = load_ahead(ledger)
         self._ahead_before = Counter((each.line.host, each.line.line) for each in self._ahead)
         self._kept = self._given_up = 0
-        """Lines that wait for their time since this run, or do not any more."""
+        """Lines that began to wait for their time in this run, and lines that it gave up."""
         self._repeats = False
         self._relays = RelayTable(ledger)
         self._events = EventTable(ledger)

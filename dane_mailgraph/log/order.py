@@ -46,7 +46,7 @@ class Turn(NamedTuple):
 
     @property
     def was_rotated(self) -> bool:
-        """It was not the log any more at the last reading."""
+        """At the last reading it was no longer the log."""
         return self.position is not None and self.position.replaced_at is not None
 
     @property

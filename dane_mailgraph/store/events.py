@@ -19,7 +19,7 @@ class Happened(NamedTuple):
     name: str
     """A key of `relay_events.MEANINGS`."""
     detail: str
-    """What Postfix says of it; empty where it says no more."""
+    """What else Postfix says of it; empty where it says nothing."""
     times: int
     last: int
     """Epoch second of the minute of the last time."""

@@ -13,7 +13,7 @@ from .ledger import Ledger
 _TABLES = ("own_mx", "own_records")
 
 _KEPT = 400 * DAY
-"""Seconds after which a record that is published no more is forgotten."""
+"""Seconds after which a record that is no longer published is forgotten."""
 
 
 class Watched(NamedTuple):

@@ -63,15 +63,15 @@ class Reach(NamedTuple):
     sessions: dict[Category, int | None]
     """None without a report."""
     reporters: tuple[Reporter, ...]
-    """Those of most sessions first."""
+    """Most sessions first."""
     failures: tuple[ReachFailure, ...]
-    """Those of most sessions first; they need not add up to those that failed."""
+    """Most sessions first; they need not add up to the sessions that failed."""
     days: dict[int, dict[Category, int] | None]
     """Epoch second in which each day begins -> its sessions; None without a report."""
 
 
 def add_reports(ledger: Ledger, reports: Iterable[TlsReport]) -> list[str]:
-    """Count reports in a transaction; return of each why it is not counted, empty where it is.
+    """Count reports in a transaction; return for each why it is not counted, empty if it is.
 
     The same report, whatever way it comes, is a `COPY`.
     """
@@ -91,7 +91,7 @@ def _refusal(ledger: Ledger, report: TlsReport, pruned: int) -> str:
     if ledger.read("SELECT 1 FROM reports WHERE identity = ?", report.identity):
         return COPY
     if report.day < pruned:
-        return f"days before {format_day(pruned, timezone.utc)} are kept no more"
+        return f"days before {format_day(pruned, timezone.utc)} are no longer kept"
     if _is_full(ledger, "reports", report.day):
         return f"{_MOST_A_DAY['reports']:,} reports of its day have been counted"
     return ""
