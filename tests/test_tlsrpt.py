@@ -109,7 +109,7 @@ def test_the_oldest_days_go_first_and_are_not_counted_again(ledger: Ledger) -> N
 
     assert sessions(ledger, DAY, DAY + 2 * 86400) == [None] * 4
     assert sessions(ledger)[0] == 300_000
-    assert add_reports(ledger, [one(0)]) == ["days before 2026-11-26 are kept no more"]
+    assert add_reports(ledger, [one(0)]) == ["days before 2026-11-26 are no longer kept"]
     assert os.stat(ledger.path).st_size < 20 << 20
 
 
