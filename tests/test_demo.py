@@ -106,7 +106,7 @@ def test_the_traffic_is_the_same_each_time_ends_now_and_is_in_order() -> None:
 
 
 def test_what_others_report_ends_yesterday_and_tells_of_a_renewal_in_the_wrong_order() -> None:
-    reports = list(demo.reported(NOW))
+    reports = list(demo.reports(NOW))
 
     assert len({each.identity for each in reports}) == len(reports) > 60
     assert max(each.day for each in reports) == NOW - NOW % 86400 - 86400
@@ -114,7 +114,7 @@ def test_what_others_report_ends_yesterday_and_tells_of_a_renewal_in_the_wrong_o
 
 
 def test_the_sample_logs_come_with_the_program() -> None:
-    assert [Path(path).name for path in demo.samples()] == sorted(
-        Path(path).name for path in demo.samples()
+    assert [Path(path).name for path in demo.sample_logs()] == sorted(
+        Path(path).name for path in demo.sample_logs()
     )
-    assert all(Path(path).stat().st_size for path in demo.samples()) and demo.samples()
+    assert all(Path(path).stat().st_size for path in demo.sample_logs()) and demo.sample_logs()

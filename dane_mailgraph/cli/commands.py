@@ -297,8 +297,8 @@ def demo(settings: Config, options: argparse.Namespace) -> None:
         )
     with stores.lock(here):
         demo.prepare(here.state_dir, here.log, now)
-        result = imports.import_logs(here, [here.log, *demo.samples()], demo.YEAR)
+        result = imports.import_logs(here, [here.log, *demo.sample_logs()], demo.YEAR)
         with stores.open_ledger_to_add(here) as ledger:
-            add_reports(ledger, demo.reported(now))
+            add_reports(ledger, demo.reports(now))
     print(in_words(result))
     print(rendering.draw(here, now))

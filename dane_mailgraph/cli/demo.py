@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from itertools import accumulate
 from math import cos, pi
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import StoreError, reason
 from ..files import no_link
@@ -30,7 +31,7 @@ DAYS = 380
 _SERVERS = 160
 
 
-def samples() -> list[str]:
+def sample_logs() -> list[str]:
     """Return the paths of the sample logs, of an install or of a source tree."""
     here = Path(__file__).parents[1]
     inside = here / "sample_logs"
@@ -98,7 +99,7 @@ def traffic(now: int) -> Iterator[str]:
 
     More by day than by night, less on weekends, and DANE grows through the year.
     """
-    chance, coming = random.Random(20141124), random.Random(3207)
+    chance, inbound = random.Random(20141124), random.Random(3207)
     servers = [_Server(number, chance) for number in range(_SERVERS)]
     weights = list(accumulate(1 / (1 + rank) for rank in range(_SERVERS)))
     broken, lost, *_ = (
@@ -119,22 +120,33 @@ def traffic(now: int) -> Iterator[str]:
             server is lost and (at - now) / DAY > -2
         )
         stamp, process = when.isoformat(timespec="seconds"), chance.randrange(1000, 30000)
-        lines = _request(server, part, refused, chance, f"{int(at * 1000):X}")
+        lines = _delivery(server, part, refused, chance, f"{int(at * 1000):X}")
         yield "".join(f"{stamp} mail postfix/smtp[{process}]: {text}\n" for text in lines)
-        if coming.random() < 0.3:
-            yield from (f"{stamp} mail postfix/smtpd[{process}]: {x}\n" for x in _received(coming))
+        if inbound.random() < 0.3:
+            yield from (
+                f"{stamp} mail postfix/smtpd[{process}]: {text}\n" for text in _reception(inbound)
+            )
+
+
+class _Reporter(NamedTuple):
+    """An organization that reports about us."""
+
+    name: str
+    signer: str
+    most_sessions: int
+    """A day."""
+    sessions_per_dane: int
+    """One session of so many is by DANE; 0: none."""
 
 
 _REPORTERS = (
-    ("Big Mail Inc.", "bigmail.example", 900, 0),
-    ("Office Cloud", "", 300, 2),
-    ("Posthorn", "posthorn.example", 120, 1),
+    _Reporter("Big Mail Inc.", "bigmail.example", 900, 0),
+    _Reporter("Office Cloud", "", 300, 2),
+    _Reporter("Posthorn", "posthorn.example", 120, 1),
 )
-"""Organizations that report about us: name, who signs, most sessions a day, and one in how many
-comes by DANE; 0 is none."""
 
 
-def reported(now: int) -> Iterator[TlsReport]:
+def reports(now: int) -> Iterator[TlsReport]:
     """Yield what others report of the 40 days before `now`, an epoch second.
 
     The certificate was renewed before its TLSA record, 12 days ago, and mended two days later.
@@ -150,14 +162,21 @@ def reported(now: int) -> Iterator[TlsReport]:
             failed = dane if ago in (11, 12) else 0
             mx = "mail.example.org"
             yield TlsReport(
-                *(f"{ago:08}{name[:8]}".encode(), name, signer, "example.org"),
-                *(today - ago * DAY, dane - failed, sessions - dane, chance.randrange(9), failed),
-                (Failures("tlsa-invalid", mx, failed),) if failed else (),
+                identity=f"{ago:08}{name[:8]}".encode(),
+                reporter=name,
+                signer=signer,
+                domain="example.org",
+                day=today - ago * DAY,
+                dane=dane - failed,
+                mta_sts=sessions - dane,
+                no_policy=chance.randrange(9),
+                failed=failed,
+                failures=(Failures("tlsa-invalid", mx, failed),) if failed else (),
             )
 
 
-def _received(chance: random.Random) -> Iterator[str]:
-    """Yield what the server logs while it takes one message."""
+def _reception(chance: random.Random) -> Iterator[str]:
+    """Yield the texts that smtpd logs while it receives one message."""
     what, number = chance.random(), chance.randrange(_SERVERS)
     client = f"mail.domain{number}.example[198.51.100.{number % 250 + 1}]"
     yield f"connect from {client}"
@@ -170,14 +189,14 @@ def _received(chance: random.Random) -> Iterator[str]:
     yield f"disconnect from {client} {commands} mail=1 rcpt=1 data=1 quit=1 commands=7"
 
 
-def _request(
-    server: _Server, part: float, refused: bool, chance: random.Random, queue: str
+def _delivery(
+    server: _Server, when: float, refused: bool, chance: random.Random, queue_id: str
 ) -> Iterator[str]:
-    """Yield what a process logs while it delivers one message."""
+    """Yield the texts that a process logs while it delivers one message."""
     relay, sent = server.relay, "dsn=2.0.0, status=sent (250 2.0.0 Ok)"
     what = chance.random()
     if refused:
-        yield server.summary(part).replace("Verified", "Untrusted")
+        yield server.summary(when).replace("Verified", "Untrusted")
         sent = "dsn=4.7.5, status=deferred (Server certificate not verified)"
     elif what < 0.004:
         sent, relay = (
@@ -186,11 +205,11 @@ def _request(
         )
     elif what < 0.007:
         sent = "dsn=4.7.5, status=deferred (Cannot start TLS: handshake failure)"
-    elif what < 0.06 - 0.04 * part:
+    elif what < 0.06 - 0.04 * when:
         relay = f"mail.old{chance.randrange(9)}.example[198.51.100.{chance.randrange(9) + 1}]:25"
     else:
-        yield server.summary(part)
+        yield server.summary(when)
     domain = server.relay.partition(".")[2].partition("[")[0]
     for number in range(1 if chance.random() < 0.8 else 2):
         delays = "delay=0.9, delays=0.2/0/0.4/0.3"
-        yield f"{queue}: to=<user{number}@{domain}>, relay={relay}, {delays}, {sent}"
+        yield f"{queue_id}: to=<user{number}@{domain}>, relay={relay}, {delays}, {sent}"

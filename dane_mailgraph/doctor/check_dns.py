@@ -157,7 +157,7 @@ _TRUST: tuple[Row[Instance], ...] = (
 )
 
 
-def trust(facts: Facts) -> Iterator[Finding]:
+def trust_ad(facts: Facts) -> Iterator[Finding]:
     """Check that an old Postfix on a new C library has `options trust-ad`."""
     if facts.glibc < _REMOVES_AD or facts.resolv.trust_ad:
         return

@@ -398,7 +398,7 @@ def connections(facts: Facts) -> Iterator[Finding]:
     yield from every("rate limit", end.path, _DROPPED, facts)
 
 
-def complaints(facts: Facts) -> Iterator[Finding]:
+def warnings(facts: Facts) -> Iterator[Finding]:
     """List what Postfix's clients have warned of; most may have been mended since."""
     log, judged = facts.log_end.path, facts.conditions
     yield from facts.of_condition("no_dnssec", log)

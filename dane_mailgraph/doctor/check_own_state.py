@@ -243,7 +243,7 @@ def rrd(facts: Facts) -> Iterator[Finding]:
 # ---- what was left out ----------------------------------------------------------------------
 
 
-def left_out(facts: Facts) -> Iterator[Finding]:
+def omissions(facts: Facts) -> Iterator[Finding]:
     """List what the counter has left out since it began; the condition says whether it goes on."""
     yield from facts.of_condition("omissions", "")
     for omission in OMISSIONS:

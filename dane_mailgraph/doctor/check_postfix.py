@@ -331,7 +331,7 @@ _TLSMGR: tuple[Row[Instance], ...] = (
 )
 
 
-def session_cache(facts: Facts) -> Iterator[Finding]:
+def tls_manager(facts: Facts) -> Iterator[Finding]:
     """Check that tlsmgr(8) is there, without which TLS clients cannot work."""
     for each in _sending(facts):
         yield first("tlsmgr", each.directory, _TLSMGR, each)
