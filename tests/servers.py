@@ -12,7 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -48,11 +48,15 @@ def call(*words: str | Path, cwd: Path | None = None, stdin: str = "") -> str:
     return done.stdout
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """Return a port that is free for UDP and TCP: a name server needs both."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port: int = tcp.getsockname()[1]
+            with suppress(OSError):
+                udp.bind(("127.0.0.1", port))
+                return port
 
 
 # ---- certificates ---------------------------------------------------------------------------
@@ -347,7 +351,7 @@ class VictoriaMetrics:
 
     def __init__(self, folder: Path, *flags: str, scheme: str = "http") -> None:
         self.folder, self.flags = folder, flags
-        self.port = free_port(socket.SOCK_STREAM)
+        self.port = free_port()
         self.url = f"{scheme}://localhost:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 

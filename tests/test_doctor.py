@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -220,7 +219,7 @@ def test_a_server_on_which_all_is_well_has_nothing_to_mend(
     authority = Authority(tmp_path)
     (key, path), (other, _) = authority.issue("mail"), authority.issue("next")
     (tmp_path / "chain").write_text(key.read_text() + path.read_text())
-    target = Target(NAME, free_port(socket.SOCK_STREAM))
+    target = Target(NAME, free_port())
     records = f"{NAME}. 60 IN A 127.0.0.1\n"
     for private in (key, other):
         public = subprocess.run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -357,7 +356,7 @@ def serving(authority: Authority, folder: Path, settings: str, records: str) -> 
     key, path = authority.issue("served")
     together = authority.folder / "served.chain"
     together.write_text(key.read_text() + path.read_text())
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     words = {
         "zone": f"_{port}._tcp.{NAME}. 60 IN TLSA",
         "key": hashlib.sha256(public_key(path)).hexdigest(),
@@ -447,7 +446,7 @@ def test_the_port_submissions_speaks_tls_at_once(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, path = authority.issue("submissions")
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     monkeypatch.setattr(handshakes, "SUBMISSIONS", port)
     words = [
         "openssl",
@@ -482,7 +481,7 @@ def test_the_port_submissions_speaks_tls_at_once(
 
 @REAL_ZONE
 def test_a_server_that_does_not_answer_is_reported(tmp_path: Path) -> None:
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     with nameserver(tmp_path, f"{NAME}. 60 IN A 127.0.0.1\n") as dns:
         (shaken,) = own_mx.look_at(
             Target(NAME, port), [], HERE._replace(port=dns)
