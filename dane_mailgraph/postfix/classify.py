@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from .. import postfix_warnings
 from ..categories import BY_KEY, CATEGORIES, HAS_TLS_FIELD, Category
@@ -84,9 +85,9 @@ class Classifier:
             if service.close_unless(pid, relay):
                 return self._ignored_outcomes[relay]
         elif (over := service.usual_session(pid, queue_id, relay, at)) is not None:
-            found = over.outcomes.get(tls) if status == b"sent" else self._refused
-            if found is not None:
-                return found
+            if status != b"sent":
+                return self._refused
+            return over.outcomes.get(tls) or self._sent_over(over, self._relay(relay), tls)
         return self.outcome_in_full(service, ClientLine._make(fields), at)
 
     def outcome_in_full(self, service: Service, line: ClientLine, at: int) -> Outcome:
@@ -142,7 +143,9 @@ class Classifier:
         if relay.ignored is not None:
             outcome = relay.ignored
         else:
-            indexes = tuple(_INDEXES[each] for each in handshake.categories(summary))
+            indexes = _indexes_of(
+                summary.label, summary.reused, summary.protocol, summary.key_exchange
+            )
             note = f"{summary.label} TLS to {relay.address}"
             if times > 1:
                 note += f", counted {times} times"
@@ -229,9 +232,7 @@ class Classifier:
                 category = self._category_without_session(service, said, at)
                 failed = service.failed_by_pid.pop(pid, None) == said.queue_id
                 return self._sent(relay, category, downgraded=failed and category is PLAINTEXT)
-            category = delivery.category_by_tls(said.tls, session.category) or session.category
-            outcome = session.outcomes[said.tls] = self._sent(relay, category)
-            return outcome
+            return self._sent_over(session, relay, said.tls)
         if said.status in delivery.FAILED:
             local = service.lacks_tlsproxy(pid, said.delays, at)
             return self._failed(relay, said, without_tlsproxy=local)
@@ -244,6 +245,13 @@ class Classifier:
             if category is PLAINTEXT and delivery.demands_tls(said.tls):
                 return UNKNOWN
         return category
+
+    def _sent_over(self, session: Session, relay: _RelayOutcomes, tls: bytes) -> Outcome:
+        if relay.ignored is not None:
+            return relay.ignored
+        category = delivery.category_by_tls(tls, session.category) or session.category
+        outcome = session.outcomes[tls] = self._sent(relay, category)
+        return outcome
 
     def _sent(
         self, relay: _RelayOutcomes, category: Category, *, downgraded: bool = False
@@ -304,6 +312,13 @@ class Classifier:
     def _made(self, outcome: Outcome) -> Outcome:
         self.made += 1
         return outcome
+
+
+@lru_cache(200)
+def _indexes_of(label: str, reused: bool, protocol: str, key_exchange: str) -> tuple[int, ...]:
+    """Return the positions of what a session counts as; each new relay has one of a few."""
+    summary = handshake.Summary(label, reused, b"", protocol, key_exchange)
+    return tuple(_INDEXES[each] for each in handshake.categories(summary))
 
 
 def _ignored_note(relay: Peer) -> str:

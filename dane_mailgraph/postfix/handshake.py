@@ -30,6 +30,8 @@ _WRAPPED = re.compile(
 
 def unwrap(text: bytes) -> tuple[int, bytes]:
     """Return how often Postfix wrote a text, and the text without what syslogs put around it."""
+    if not text.startswith((b"[", b"m")):  # nearly every text
+        return 1, text
     match = _WRAPPED.fullmatch(text)
     assert match is not None
     if match["times"] is None:
@@ -37,13 +39,16 @@ def unwrap(text: bytes) -> tuple[int, bytes]:
     return int(match["times"]), match["repeated"]
 
 
-_TLS = rb"""
+_HANDSHAKE = re.compile(
+    rb"""
     (?P<protocol> SSLv3 | TLSv1 (?: \.[123] )? )               # SSL_get_version(3)
     \ with\ cipher\ (?P<cipher> \S+ )\ \(\d+/\d+\ bits\)
     (?: \ key-exchange\ (?P<group> \S+ )                        # TLS 1.3, Postfix 3.4 and later
         (?: \ \( (?P<curve> [^)]* ) \) )? )?
     (?: \ [^\n]* )?                                             # signatures, digests: any names
-"""
+    """,
+    re.VERBOSE,
+)
 
 _SUMMARY = re.compile(
     rb"""
@@ -51,12 +56,13 @@ _SUMMARY = re.compile(
     \ TLS\ connection\ (?P<verb> established | reused )\ to[ ]
     (?P<relay>"""
     + RELAY
-    + rb"""):\ """
-    + _TLS,
-    re.VERBOSE,
+    + rb"""):\ (?P<handshake> .* )""",
+    re.VERBOSE | re.DOTALL,
 )
 
-_FROM_CLIENT = re.compile(rb"(?: :\d{1,5} )? (?: \ to\ \S+ )? :\ " + _TLS, re.VERBOSE)
+_FROM_CLIENT = re.compile(
+    rb"(?: :\d{1,5} )? (?: \ to\ \S+ )? :\ (?P<handshake> .* )", re.VERBOSE | re.DOTALL
+)
 
 
 class Handshake(NamedTuple):
@@ -86,11 +92,10 @@ def summary(text: bytes) -> Summary | None:
     The formats are those of Postfix 2.5 to 3.12. Before 2.5 there is no label, so no category.
     """
     match = _SUMMARY.fullmatch(text)
-    if match is None:
+    said = _handshake(match["handshake"]) if match else None
+    if match is None or said is None:
         return None
-    return Summary(
-        match["label"].decode(), match["verb"] == b"reused", match["relay"], *_handshake(match)
-    )
+    return Summary(match["label"].decode(), match["verb"] == b"reused", match["relay"], *said)
 
 
 def from_client(said: bytes) -> Handshake | None:
@@ -99,10 +104,15 @@ def from_client(said: bytes) -> Handshake | None:
     Its port may follow (smtpd_client_port_logging), and the server's name (SNI, Postfix 3.4).
     """
     match = _FROM_CLIENT.fullmatch(said)
-    return None if match is None else _handshake(match)
+    return _handshake(match["handshake"]) if match else None
 
 
-def _handshake(match: re.Match[bytes]) -> Handshake:
+@lru_cache(200)
+def _handshake(said: bytes) -> Handshake | None:
+    """Read how a summary line ends: in few ways, whoever the other side is."""
+    match = _HANDSHAKE.fullmatch(said)
+    if match is None:
+        return None
     protocol, cipher, group, curve = (
         (match[name] or b"").decode("ascii", "replace")
         for name in ("protocol", "cipher", "group", "curve")
