@@ -97,8 +97,8 @@ class Pending:
         """Make counts of a kind None where lines of it had unknown heads and none counted."""
         counts = interval.counts
         for kind, indexes in _INDEXES:
-            understood = any(counts[index] for index in indexes)
-            if (interval.start, kind) in self._doubts and not understood:
+            is_doubted = (interval.start, kind) in self._doubts
+            if is_doubted and not any(counts[index] for index in indexes):
                 counts = tuple(None if at in indexes else n for at, n in enumerate(counts))
         return Interval(interval.start, counts)
 
