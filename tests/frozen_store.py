@@ -79,8 +79,7 @@ def main() -> None:
         with tarfile.open(FOLDER / f"{__version__}.tar.xz", "w:xz") as packed:
             for file in ("ledger.sqlite", "outbound.rrd"):
                 packed.add(state / file, file, filter=_of_nobody)
-    lines = (f"{json.dumps(name)}: {json.dumps(each)}" for name, each in found.items())
-    (FOLDER / f"{__version__}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    (FOLDER / f"{__version__}.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 def _of_nobody(member: tarfile.TarInfo) -> tarfile.TarInfo:

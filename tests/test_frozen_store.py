@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import platform
+import sqlite3
 import sys
 import tarfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from frozen_store import FOLDER, LATER, QUESTIONS, answers, command
+
+from dane_mailgraph.store.schema import SCHEMA
 
 STORES = sorted(FOLDER.glob("*.tar.xz"))
 
@@ -27,13 +31,18 @@ pytestmark = [
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """The folder of a store, and what it must say."""
     path: Path = request.param
-    with tarfile.open(path) as packed:
-        for member in packed:
-            file = packed.extractfile(member)
-            assert file
-            (tmp_path / member.name).write_bytes(file.read())
+    for name in ("ledger.sqlite", "outbound.rrd"):
+        (tmp_path / name).write_bytes(packed_file(path, name))
     expected = path.with_name(path.name.replace(".tar.xz", ".json"))
     return tmp_path, json.loads(expected.read_text())
+
+
+def packed_file(path: Path, name: str) -> bytes:
+    """Return a file of a packed store."""
+    with tarfile.open(path) as packed:
+        file = packed.extractfile(name)
+        assert file
+        return file.read()
 
 
 def holds(found: Any, expected: Any) -> bool:
@@ -45,6 +54,16 @@ def holds(found: Any, expected: Any) -> bool:
     if isinstance(expected, list):
         return len(found) == len(expected) and all(map(holds, found, expected))
     return bool(found == expected)
+
+
+def test_the_schema_of_this_version_has_its_store(tmp_path: Path) -> None:
+    found = []
+    for path in STORES:
+        (tmp_path / "ledger.sqlite").write_bytes(packed_file(path, "ledger.sqlite"))
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger:
+            found += ledger.execute("PRAGMA user_version").fetchone()
+
+    assert SCHEMA in found, "run python tests/frozen_store.py"
 
 
 def test_it_says_what_it_said_to_the_version_that_made_it(
