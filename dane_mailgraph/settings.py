@@ -342,7 +342,7 @@ SETTINGS = (
         "tell",
         "",
         "MESSENGER",
-        "whom `check --tell` tells: mail:ADDRESS, or command:/path; empty: nobody",
+        "where `check --tell` sends: mail:ADDRESS, or command:/path; empty: nowhere",
         parse_messenger,
         ("check",),
     ),

@@ -65,7 +65,7 @@ class Row(Generic[T]):
 
 
 def always(_: object) -> bool:
-    """Apply to every subject: for the last row of a table of which `first` takes one."""
+    """Apply to every subject: for the last row of a table that `first` searches."""
     return True
 
 

@@ -45,7 +45,7 @@ _LONGEST_WORDS = 120
 
 
 class Attempt(NamedTuple):
-    """A handshake with an address, as `own_server.Handshake` but for the chain."""
+    """A handshake with an address: an `own_server.Handshake` whose chain is not read yet."""
 
     address: str
     keys: str

@@ -53,9 +53,9 @@ class OwnState(NamedTuple):
     rrd_last: int | None = None
     """Epoch second until which the RRD is written, by the RRD itself."""
     intervals_compared: int = 0
-    """Intervals of which ledger and RRD were compared."""
+    """Intervals that were compared in ledger and RRD."""
     intervals_differing: int = 0
-    """Those of them of which the RRD says something else than the ledger."""
+    """Those that have other counts in the RRD than in the ledger."""
     drawn_at: int | None = None
     """Epoch second at which index.html was written."""
     disks: tuple[Disk, ...] = ()
