@@ -41,8 +41,11 @@ _ALERT = re.compile(rb".*:SSL alert number (?:4[2-6]|48):?\r?", re.DOTALL)
 _LEFT = re.compile(rb"(?::\d{1,5})? ehlo=1 starttls=1(?: quit=1)? commands=[23]\r?")
 """What the end of a connection says whose client was silent behind the handshake."""
 
-SAYS = r"(?:disconnect\ from\ [^\s[]*\[\S*\ .*=\d|TLS\ connection\ established\ from\ )"
-"""The pattern of words that only a server's text says."""
+SAYS = r"(?:disconnect\ from\ [^\s[]*\[\S*\ .{0,500}=\d|TLS\ connection\ established\ from\ )"
+"""The pattern of words that only a server's text says; the first counter follows the client.
+
+It is not looked for in the whole line, where a stranger may write `disconnect from` a thousand times.
+"""
 
 UNLESS = r"(?<!/submission/smtpd)(?<!/submissions/smtpd)(?<!/smtps/smtpd)"
 """Lookbehinds that skip the services for users, as master.cf names them: often most lines."""
