@@ -44,7 +44,7 @@ _LEFT = re.compile(rb"(?::\d{1,5})? ehlo=1 starttls=1(?: quit=1)? commands=[23]\
 SAYS = r"(?:disconnect\ from\ [^\s[]*\[\S*\ .{0,500}=\d|TLS\ connection\ established\ from\ )"
 """The pattern of words that only a server's text says; the first counter follows the client.
 
-It is not looked for in the whole line, where a stranger may write `disconnect from` a thousand times.
+It is not looked for in the whole line, which may say `disconnect from` a thousand times.
 """
 
 UNLESS = r"(?<!/submission/smtpd)(?<!/submissions/smtpd)(?<!/smtps/smtpd)"
