@@ -162,7 +162,7 @@ _GROUPS = (
 _CIPHERS = (
     ("ecdh", re.compile("A?ECDHE?-")),
     ("dh", re.compile("(EXP-|EXP1024-)?(A?DHE?|EDH)-")),
-    ("rsa", re.compile("(EXP-|EXP1024-)?(AES|CAMELLIA|ARIA|SEED|IDEA|DES|RC[24]|NULL)[0-9-]")),
+    ("rsa", re.compile(r"(EXP-|EXP1024-)?(AES|CAMELLIA|ARIA|SEED|IDEA|DES|RC|NULL)\d*-", re.ASCII)),
 )
 
 
