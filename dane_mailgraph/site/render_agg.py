@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from bisect import bisect_right
 from contextlib import redirect_stderr
 from functools import lru_cache
 from itertools import groupby
@@ -153,9 +154,7 @@ class Canvas:
         self, at: Anchor, text: str, colour: str, font: Font = _PLAIN, *, most: float = WIDTH
     ) -> float:
         """Write a text, shortened to a width of `most`, and return its width."""
-        while text and _rendered(text, font).width > most:
-            text = text.rstrip(_ELLIPSIS)[:-1].rstrip()
-            text = text + _ELLIPSIS if text else ""
+        text = _shortened(text, font, most)
         if not text:
             return 0
         word = _rendered(text, font)
@@ -205,6 +204,18 @@ class Word(NamedTuple):
 
 _SHADES = 15
 """Steps from no ink to full ink: few enough for all colours of a picture to fit a palette."""
+
+
+def _shortened(text: str, font: Font, most: float) -> str:
+    """Return a text, or its longest beginning that is no wider than `most` with an ellipsis."""
+    if not text or _rendered(text, font).width <= most:
+        return text
+    characters = bisect_right(
+        range(1, len(text)),
+        most,
+        key=lambda number: _rendered(text[:number].rstrip() + _ELLIPSIS, font).width,
+    )
+    return text[:characters].rstrip() + _ELLIPSIS if characters else ""
 
 
 @lru_cache(maxsize=2000)
