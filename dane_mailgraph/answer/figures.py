@@ -125,6 +125,54 @@ def last_24_hours(rrd: RRD, until: int) -> Today:
     return Today(until, now.observed, found)
 
 
+class _Kind(NamedTuple):
+    """What a figure shows: a share of `whole`, or a count where that is None."""
+
+    name: str
+    title: str
+    meaning: str
+    part: tuple[Category, ...]
+    whole: tuple[Category, ...] | None
+    more_is_better: bool
+
+
+_KINDS = (
+    _Kind(
+        "verified_connections",
+        "Verified connections",
+        "the server proved who it is, by DANE or as your policy requires",
+        VERIFIED,
+        HANDSHAKES,
+        more_is_better=True,
+    ),
+    _Kind(
+        "authenticated_deliveries",
+        "Authenticated deliveries",
+        "recipients whose mail went to such a server",
+        AUTHENTICATED_DELIVERIES,
+        DELIVERIES,
+        more_is_better=True,
+    ),
+    _Kind(
+        "plaintext_deliveries",
+        "Plaintext deliveries",
+        "not encrypted: anybody on the way can read and change them",
+        PLAINTEXT,
+        DELIVERIES,
+        more_is_better=False,
+    ),
+    _Kind(
+        "failures",
+        "Failed for TLS or DANE",
+        "recipients whose mail was deferred or returned for it",
+        FAILURES,
+        None,
+        more_is_better=False,
+    ),
+)
+"""The figures in the order of the page."""
+
+
 def figures(
     now: Counts, before: Sequence[Counts], weeks: Sequence[Counts | None] = ()
 ) -> tuple[Figure, ...]:
@@ -132,79 +180,59 @@ def figures(
 
     None is unknown.
     """
+    return tuple(
+        _count_figure(kind, now, before, weeks)
+        if kind.whole is None
+        else _share_figure(kind, kind.whole, now, before, weeks)
+        for kind in _KINDS
+    )
 
-    def share(
-        words: tuple[str, str, str],
-        part: Iterable[Category],
-        whole: Iterable[Category],
-        *,
-        good: bool,
-    ) -> Figure:
-        pairs = [_pair(counts, part, whole) for counts in before]
-        compared = [(n, of) for n, of in pairs if of]
-        today = _pair(now, part, whole)
-        earlier = _mean_share(compared)
-        return Figure(
-            *words,
-            now=_share(*today),
-            before=earlier,
-            whole=_sum(now, whole),
-            is_share=True,
-            trend=_trend(_share_change(today, compared), more_is_better=good),
-            weeks=tuple(
-                _share(*pair)
-                if counts is not None and (pair := _pair(counts, part, whole))[1] >= _LEAST_SHARED
-                else None
-                for counts in weeks
-            ),
-            more_is_better=good,
-        )
 
-    failed = _sum(now, FAILURES)
-    counted = [n for counts in before if (n := _sum(counts, FAILURES)) is not None]
-    return (
-        share(
-            (
-                "verified_connections",
-                "Verified connections",
-                "the server proved who it is, by DANE or as your policy requires",
-            ),
-            VERIFIED,
-            HANDSHAKES,
-            good=True,
-        ),
-        share(
-            (
-                "authenticated_deliveries",
-                "Authenticated deliveries",
-                "recipients whose mail went to such a server",
-            ),
-            AUTHENTICATED_DELIVERIES,
-            DELIVERIES,
-            good=True,
-        ),
-        share(
-            (
-                "plaintext_deliveries",
-                "Plaintext deliveries",
-                "not encrypted: anybody on the way can read and change them",
-            ),
-            PLAINTEXT,
-            DELIVERIES,
-            good=False,
-        ),
-        Figure(
-            "failures",
-            "Failed for TLS or DANE",
-            "recipients whose mail was deferred or returned for it",
-            now=failed,
-            before=sum(counted) / len(counted) if len(counted) >= _LEAST_BEFORE else None,
-            whole=None,
-            is_share=False,
-            trend=_trend(_count_change(failed, counted), more_is_better=False),
-            weeks=tuple(None if counts is None else _sum(counts, FAILURES) for counts in weeks),
-            more_is_better=False,
-        ),
+def _share_figure(
+    kind: _Kind,
+    whole: Iterable[Category],
+    now: Counts,
+    before: Sequence[Counts],
+    weeks: Sequence[Counts | None],
+) -> Figure:
+    def weekly(counts: Counts | None) -> float | None:
+        pair = (0, 0) if counts is None else _pair(counts, kind.part, whole)
+        return _share(*pair) if pair[1] >= _LEAST_SHARED else None
+
+    today = _pair(now, kind.part, whole)
+    compared = [pair for counts in before if (pair := _pair(counts, kind.part, whole))[1]]
+    change = _share_change(today, compared)
+    return Figure(
+        kind.name,
+        kind.title,
+        kind.meaning,
+        now=_share(*today),
+        before=_mean_share(compared),
+        whole=_sum(now, whole),
+        is_share=True,
+        trend=_trend(change, more_is_better=kind.more_is_better),
+        weeks=tuple(map(weekly, weeks)),
+        more_is_better=kind.more_is_better,
+    )
+
+
+def _count_figure(
+    kind: _Kind, now: Counts, before: Sequence[Counts], weeks: Sequence[Counts | None]
+) -> Figure:
+    today = _sum(now, kind.part)
+    known = [count for counts in before if (count := _sum(counts, kind.part)) is not None]
+    change = _count_change(today, known)
+    return Figure(
+        kind.name,
+        kind.title,
+        kind.meaning,
+        now=today,
+        before=mean(known) if len(known) >= _LEAST_BEFORE else None,
+        whole=None,
+        is_share=False,
+        trend=_trend(change, more_is_better=kind.more_is_better),
+        weeks=tuple(None if counts is None else _sum(counts, kind.part) for counts in weeks),
+        more_is_better=kind.more_is_better,
     )
 
 
@@ -227,9 +255,9 @@ def _count_change(now: int | None, before: Sequence[int]) -> float:
     """Return how much a count has changed; 0 where chance or the weeks explain it."""
     if now is None or len(before) < _LEAST_BEFORE:
         return 0
-    mean = sum(before) / len(before)
-    moves = max(sqrt(mean + 1), stdev(before))
-    return now - mean if abs(now - mean) >= max(_LEAST_COUNT, _DEVIATIONS * moves) else 0
+    change = now - mean(before)
+    moves = max(sqrt(mean(before) + 1), stdev(before))
+    return change if abs(change) >= max(_LEAST_COUNT, _DEVIATIONS * moves) else 0
 
 
 def _trend(change: float, *, more_is_better: bool) -> str:
