@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import sqrt
-from statistics import mean, stdev
+from statistics import fmean, mean, stdev
 from typing import NamedTuple
 
 from ..categories import (
@@ -227,7 +227,7 @@ def _count_figure(
         kind.title,
         kind.meaning,
         now=today,
-        before=mean(known) if len(known) >= _LEAST_BEFORE else None,
+        before=fmean(known) if len(known) >= _LEAST_BEFORE else None,
         whole=None,
         is_share=False,
         trend=_trend(change, more_is_better=kind.more_is_better),
