@@ -43,6 +43,8 @@ def checkout(tmp_path: Path) -> Path:
             r"^## .*", f"## {__version__} - 2026-12-01", changelog.read_text(), count=1, flags=re.M
         )
     )
+    with (tmp_path / "setup.cfg").open("a") as setup:
+        setup.write("project_urls =\n    Source = https://example.org\n")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-q", "-m", "all")
@@ -84,6 +86,14 @@ def test_a_version_without_its_date_or_with_its_tag_is_not_released_again(checko
 
     assert undated.startswith(f"CHANGELOG.md begins with '## {__version__} - unreleased': make it")
     assert tagged.startswith(f"The tag v{__version__} is there already: ")
+
+
+def test_a_release_says_where_its_source_is(checkout: Path) -> None:
+    setup = checkout / "setup.cfg"
+    setup.write_text(setup.read_text().replace("project_urls", "unknown"))
+    git(checkout, "commit", "-q", "-a", "-m", "without an address")
+
+    assert [each.split(":")[0] for each in said(checkout)] == ["setup.cfg has no project_urls"]
 
 
 def test_the_changelog_has_a_section_a_version_and_short_items() -> None:

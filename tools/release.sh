@@ -19,6 +19,8 @@ check() {
         wrong "dane_mailgraph/__init__.py has the version '$version': make it MAJOR.MINOR.PATCH."
     grep -qx 'version = attr: dane_mailgraph.__version__' setup.cfg ||
         wrong 'setup.cfg has a version of its own: let it be attr: dane_mailgraph.__version__.'
+    grep -q '^project_urls' setup.cfg ||
+        wrong 'setup.cfg has no project_urls: name the public address of the source there.'
     read -r _ debian suite _ <debian/changelog
     debian=${debian#(} debian=${debian%)}
     [ "${debian%-*}" = "$version" ] || wrong "debian/changelog is at $debian: add an entry $version-1 with dch."
