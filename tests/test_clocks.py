@@ -56,6 +56,18 @@ def test_an_old_log_is_of_the_year_of_its_file_or_the_one_that_is_reported(
     assert host.counted == dict(host.truth)
 
 
+def test_a_mail_of_each_day_at_the_same_second_is_of_its_own_year(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    old = tmp_path / "old"
+    first = at("2023-11-01T00:00:03+00:00")
+    times = [first + day * 86400 for day in range(800)]
+    old.write_text("".join(line(yearless(each)) for each in times))
+    host.truth.update(each - each % 60 for each in times)
+    host.take(old, year=2023)
+
+    assert host.counted == dict(host.truth)
+
+
 def test_the_29th_of_february_is_of_a_leap_year(tmp_path: Path) -> None:
     host = Host(tmp_path)
     leap = at("2024-02-29T12:00:00+00:00")

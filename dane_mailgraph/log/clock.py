@@ -102,6 +102,10 @@ class Clock:
             return self._local(*fields)
         return int(datetime(*fields, tzinfo=_zone(offset)).timestamp())
 
+    def recurs(self, at: int) -> bool:
+        """Return whether a stamp without a year that meant `at` means a later year by now."""
+        return self._previous is not None and self._previous - at >= _OUT_OF_ORDER
+
     def crosses_a_fold(self, first: int, last: int) -> bool:
         """Return whether local clocks change within two hours of these two epoch seconds."""
         hours = first // 3600 - 2, last // 3600 + 2

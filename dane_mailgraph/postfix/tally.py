@@ -262,7 +262,7 @@ class Tally:
             if wrote is None:
                 wrote = writers[writer] = _Writer(reader, writer)
             at = wrote.times.get(stamp)
-            if at is None:
+            if at is None or clock.recurs(at):
                 at = clock.read(stamp, wrote.offset)
                 self._advance(at, clock)
                 if at is None or at > self.latest_plausible:
