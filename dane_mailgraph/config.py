@@ -22,9 +22,11 @@ FOLDER = "/etc/dane-mailgraph"
 
 _LINE = re.compile(r"[^\n\0]*")
 
-_NOT_OURS = re.compile(PREFIX + r"(?:MESSAGE|SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT(?:_\w+)?)")
+_NOT_OURS = re.compile(
+    PREFIX + r"(?:MESSAGE|(?:\w+_)?(?:SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT(?:_\w+)?))"
+)
 """What `tell` gives its command, which may start us; what Kubernetes sets in each container beside
-a service that is named dane-mailgraph."""
+a service whose name is or begins with dane-mailgraph."""
 
 
 class Config(NamedTuple):
@@ -128,9 +130,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
             and variable not in names
             and not _NOT_OURS.fullmatch(variable)
         ):
-            raise ConfigError(
-                f"In the environment: there is no setting {variable}{_near(variable, names)}"
-            )
+            near = _near(variable.upper(), names)
+            raise ConfigError(f"In the environment: there is no setting {variable}{near}")
     return {
         name: _Given(environment[variable], f"in the environment ({variable})")
         for variable, name in names.items()

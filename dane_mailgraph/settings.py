@@ -134,6 +134,8 @@ def _servers(text: str) -> tuple[str, ...]:
     words = text.replace(",", " ").split()
     if words == ["none"]:
         return ("none",)
+    if "none" in words:
+        raise ValueError("none stands alone")
     for word in words:
         match = _SERVER.fullmatch(word)
         if not match or int(match[1] or 25) not in range(1, 65536):
@@ -143,7 +145,7 @@ def _servers(text: str) -> tuple[str, ...]:
 
 _SERVER = re.compile(
     r"(?=.{1,253}(?::|$))[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})"
-    r"(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))*\.?(?::(\d{1,5}))?"
+    r"(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))*\.?(?::([0-9]{1,5}))?"
 )
 
 

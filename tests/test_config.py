@@ -220,6 +220,8 @@ def test_comments_empty_lines_spaces_and_line_ends_of_other_systems_do_not_matte
         ("time_zone = ../../etc/passwd\n", "line 1", "Europe/Berlin"),
         ("time_zone = Europe\n", "line 1", "Europe/Berlin"),
         ("ignore_relays = 10.0.0.1/8\n", "line 1", "10.0.0.1/8"),
+        ("own_mx = none mx.example.org\n", "line 1", "none stands alone"),
+        ("own_mx = mx.example.org:\u0662\u0665\n", "line 1", "is no NAME or NAME:PORT"),
         ("ignore_relays = mail.example.org/24\n", "line 1", "mail.example.org"),
         (
             "ignore_relays = [::1]\n",
@@ -254,7 +256,7 @@ def test_a_wrong_variable_or_option_is_named(tmp_path: Path) -> None:
     ("variable", "hint"),
     [
         ("DANE_MAILGRAPH_STATEDIR", "; did you mean DANE_MAILGRAPH_STATE_DIR?"),
-        ("DANE_MAILGRAPH_state_dir", "; "),
+        ("DANE_MAILGRAPH_state_dir", "; did you mean DANE_MAILGRAPH_STATE_DIR?"),
         ("DANE_MAILGRAPH_QQQQQQQQQQQQQQQQQQQQQQ", "; `dane-mailgraph config` lists all."),
         ("DANE_MAILGRAPH_", "; "),
     ],
@@ -273,6 +275,8 @@ def test_a_variable_that_is_no_setting_is_named(variable: str, hint: str, tmp_pa
         "DANE_MAILGRAPH_PORT_80_TCP_ADDR",
         "DANE_MAILGRAPH_SERVICE_HOST",
         "DANE_MAILGRAPH_SERVICE_PORT_HTTP",
+        "DANE_MAILGRAPH_PAGE_SERVICE_HOST",
+        "DANE_MAILGRAPH_PAGE_PORT_80_TCP",
         "STATE_DIRECTORY",
         "DANE_MAILGRAPHS",
     ],
