@@ -379,6 +379,14 @@ class VictoriaMetrics:
             self._process.wait(60)
             self._process = None
 
+    def settle(self) -> str:
+        """Make readable what was accepted; return a matcher that makes a search a new one.
+
+        VictoriaMetrics remembers for ten seconds that a search found nothing.
+        """
+        urllib.request.urlopen(f"{self.url}/internal/force_flush", timeout=60).close()
+        return f'asked!="{time.time_ns()}"'
+
     def value(self, query: str, at: int) -> int | None:
         """The value of a query at a moment; None where there is none."""
         asked = urllib.parse.urlencode({"query": query, "time": at})

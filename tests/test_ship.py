@@ -135,6 +135,7 @@ def wrong(database: VictoriaMetrics, host: Host, ranges: int, since: int = 0) ->
     assert history
     stamps = [at for at, _ in history.rows if at >= since]
     differ = of = 0
+    asked = database.settle()
     for _ in range(ranges):
         start, until = sorted(host.random.sample(stamps, 2))
         row = rrd.covering(start)
@@ -146,18 +147,20 @@ def wrong(database: VictoriaMetrics, host: Host, ranges: int, since: int = 0) ->
                 if category.family in metrics.FAMILY_METRICS:
                     name, labels = metrics.metric_of(category)
                     inside = "".join(f',{key}="{value}"' for key, value in labels.items())
-                    series = f"{metrics.PREFIX}{name}{{host={json.dumps(host.name)}{inside}}}"
+                    series = (
+                        f"{metrics.PREFIX}{name}{{host={json.dumps(host.name)}{inside},{asked}}}"
+                    )
                     there = database.value(f"increase({series}[{until - start}s])", until)
                     of += 1
                     differ += (there or 0) != (count or 0)
-            series = f"{metrics.PREFIX}{metrics.OBSERVED}{{host={json.dumps(host.name)}}}"
+            series = f"{metrics.PREFIX}{metrics.OBSERVED}{{host={json.dumps(host.name)},{asked}}}"
             there = database.value(f"increase({series}[{until - start}s])", until)
             of, differ = of + 1, differ + (there != found.observed)
     return differ, of
 
 
 def stamps(database: VictoriaMetrics, name: str) -> set[int]:
-    selector = f'{metrics.PREFIX}{metrics.OBSERVED}{{host="{name}"}}'
+    selector = f'{metrics.PREFIX}{metrics.OBSERVED}{{host="{name}",{database.settle()}}}'
     stored = Database(Access(database.url)).stored(selector, 0, 1 << 33)
     return {at for each in stored for at, _ in each.samples}
 
