@@ -157,6 +157,27 @@ def test_a_new_log_may_have_the_inode_of_the_old_one_and_begin_with_the_same_lin
     host.settles()
 
 
+@pytest.mark.parametrize("rotate", [Host.rename, Host.copytruncate])
+def test_a_log_that_begins_in_the_same_second_takes_nothing_from_a_copy_with_a_used_inode(
+    host_anywhere: Host, rotate: Callable[[Host], Path]
+) -> None:
+    host = host_anywhere
+    if not has_generations(host.folder):
+        pytest.skip("this file system has neither generations nor birth times")
+    host.connect(3)
+    host.collect()
+    host.connect(4)
+    second = host.now
+    packed = pack(rotate(host), ".gz")
+    host.connect(5, second)
+    key = host.follower.bookmark_key
+    (last,) = bookmark(host.ledger.bookmark(key))
+    gone = last._replace(inode=packed.stat().st_ino, crc=1, replaced_at=host.now, finished=True)
+    with host.ledger.transaction():
+        host.ledger.set_bookmark(key, [gone, last])
+    host.settles()
+
+
 def test_a_bookmark_without_a_generation_is_good_for_the_log_that_has_one(
     host_anywhere: Host,
 ) -> None:

@@ -49,7 +49,7 @@ class _Search:
     ) -> None:
         self._position, self._live, self._beside, self._stack = position, live, beside, stack
         self._was_log = position is bookmark[-1]
-        self._inodes = {each.inode for each in bookmark}
+        self._bookmark = bookmark
 
     def cut(self) -> Cut | None:
         """Return how it was cut; None where all is there that was read, or nothing is."""
@@ -86,7 +86,8 @@ class _Search:
         if itself is not self._live:
             yield self._live
         for each in self._beside:
-            if each.inode not in self._inodes and (log := self._opened(each)):
+            log = self._opened(each)
+            if log and not any(is_at(log.content, position) for position in self._bookmark):
                 yield log
 
     def _opened(self, file: File) -> LogFile | None:
