@@ -27,11 +27,11 @@ ROUNDS = 3
 DAY = 86400
 YEARS, RELAYS, RELAY_DAYS = 5, 1000, 400
 BOUNDS = {
-    "from scratch": (12.0, 120.0),
-    "every ten minutes": (1.2, 100.0),
-    "nothing new": (0.3, 60.0),
+    "from scratch": (4.5, 130.0),
+    "every ten minutes": (1.8, 110.0),
+    "nothing new": (0.55, 60.0),
 }
-"""CPU seconds and MiB at most, for matplotlib."""
+"""CPU seconds and MiB at most, for matplotlib: up to a half more than on two quiet cores."""
 
 ANSWERS = {
     "report": ["report", "--since", "24h"],
